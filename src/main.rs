@@ -1,0 +1,2 @@
+//! Arguments, hooks, dispatch; nothing else.
+fn main() {}

@@ -1,0 +1,334 @@
+//! What was observed of both clusters, each fact with its age: fresh, stale, or absent with a reason.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A moment: milliseconds since the Unix epoch, UTC. The controller's clock is the only source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct At(pub i64);
+
+impl At {
+    /// Milliseconds from `earlier` to `self`; 0 when the clock stepped back.
+    #[must_use]
+    pub fn since(self, earlier: At) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+
+    /// The moment `ms` milliseconds later.
+    #[must_use]
+    pub fn plus(self, ms: u64) -> At {
+        At(self.0.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
+    }
+}
+
+/// One of the two clusters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The legacy cluster, where everything runs before the migration.
+    Blue,
+    /// The new cluster.
+    Green,
+}
+
+impl Side {
+    /// Both, blue first: the order in which everything is shown.
+    pub const BOTH: [Side; 2] = [Side::Blue, Side::Green];
+
+    /// The other cluster.
+    #[must_use]
+    pub fn other(self) -> Side {
+        match self {
+            Side::Blue => Side::Green,
+            Side::Green => Side::Blue,
+        }
+    }
+
+    /// `blue` or `green`, as in the plan file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Blue => "blue",
+            Side::Green => "green",
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A topic and a partition number. Ordered by topic, then number. Serialised as `topic:partition`
+/// would be ambiguous, so it is a struct in JSON too.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TopicPartition {
+    /// Topic name.
+    pub topic: String,
+    /// Partition number, from 0.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// A topic and partition number.
+    pub fn new(topic: impl Into<String>, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// Why something could not be observed or done: what happened, and what a person can do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{what}")]
+pub struct Trouble {
+    /// One sentence: what happened, with names and addresses.
+    pub what: String,
+    /// One sentence: what to do about it. Empty when there is nothing to do but wait.
+    pub advice: String,
+}
+
+impl Trouble {
+    /// What happened, and what to do.
+    pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { what: what.into(), advice: advice.into() }
+    }
+}
+
+/// A fact with its age. Missing data is never a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Observed<T> {
+    /// Never seen, or seen to be absent.
+    Absent {
+        /// Why there is no value.
+        why: Trouble,
+    },
+    /// Seen at `at`. When later attempts failed, `trouble` says why while the value ages.
+    Known {
+        /// What was seen.
+        value: T,
+        /// When it was seen.
+        at: At,
+        /// Why it could not be seen again since, if so.
+        trouble: Option<Trouble>,
+    },
+}
+
+/// How far an observation may be trusted now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// Seen at most `stale_after` ago.
+    Fresh,
+    /// Older than that.
+    Stale,
+    /// No value at all.
+    Absent,
+}
+
+impl<T> Observed<T> {
+    /// A fact seen just now.
+    pub fn seen(value: T, at: At) -> Self {
+        Observed::Known { value, at, trouble: None }
+    }
+
+    /// Nothing seen yet.
+    pub fn not_yet() -> Self {
+        Observed::Absent { why: Trouble::new("not observed yet", "") }
+    }
+
+    /// The value, whatever its age.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Observed::Known { value, .. } => Some(value),
+            Observed::Absent { .. } => None,
+        }
+    }
+
+    /// The value only if it is fresh: what a gate or a decision may use.
+    pub fn fresh(&self, now: At, stale_after_ms: u64) -> Option<&T> {
+        (self.freshness(now, stale_after_ms) == Freshness::Fresh).then(|| self.value()).flatten()
+    }
+
+    /// Age in milliseconds, if there is a value.
+    pub fn age_ms(&self, now: At) -> Option<u64> {
+        match self {
+            Observed::Known { at, .. } => Some(now.since(*at)),
+            Observed::Absent { .. } => None,
+        }
+    }
+
+    /// Whether the value may be trusted now. A clock that stepped back by more than
+    /// `stale_after_ms` makes a fact stale: its age is unknown.
+    pub fn freshness(&self, now: At, stale_after_ms: u64) -> Freshness {
+        match self {
+            Observed::Absent { .. } => Freshness::Absent,
+            Observed::Known { at, .. } if now.since(*at) > stale_after_ms || at.since(now) > stale_after_ms => {
+                Freshness::Stale
+            }
+            Observed::Known { .. } => Freshness::Fresh,
+        }
+    }
+
+    /// Records that a later attempt failed: a value keeps its age and gains the reason.
+    pub fn failed(&mut self, why: Trouble) {
+        match self {
+            Observed::Known { trouble, .. } => *trouble = Some(why),
+            Observed::Absent { why: w } => *w = why,
+        }
+    }
+}
+
+/// One observation of a whole cluster by the control plane: what one round of requests saw.
+/// A part that could not be read says so in place (`GroupView::trouble`, `PartitionView::trouble`),
+/// and never silently goes missing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct ClusterView {
+    /// The cluster's own id (Metadata). Compared with the plan's pin before anything else is believed.
+    pub cluster_id: Option<String>,
+    /// Node id of the controller, -1 when none is known.
+    pub controller: i32,
+    /// Brokers that Metadata lists, by node id.
+    pub brokers: BTreeMap<i32, BrokerView>,
+    /// Topics by name, internal ones left out.
+    pub topics: BTreeMap<String, TopicView>,
+    /// Groups by id, of every kind, share and streams groups too (so that they can be refused by name).
+    pub groups: BTreeMap<String, GroupView>,
+    /// How long the round took, ms.
+    pub took_ms: u64,
+}
+
+/// A broker as Metadata lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokerView {
+    /// Advertised host.
+    pub host: String,
+    /// Advertised port.
+    pub port: u16,
+    /// Rack, if any.
+    pub rack: Option<String>,
+    /// Whether it answered in this round; `None` when nothing was asked of it.
+    pub answered: Option<Result<(), Trouble>>,
+}
+
+/// A topic's partitions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct TopicView {
+    /// By partition number, 0..n.
+    pub partitions: Vec<PartitionView>,
+    /// Configuration entries that were asked for (DescribeConfigs), effective values by name.
+    /// Empty when not asked: configuration is read rarely.
+    pub config: BTreeMap<String, String>,
+}
+
+/// One partition's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct PartitionView {
+    /// Node id of the leader, -1 when there is none.
+    pub leader: i32,
+    /// Number of replicas.
+    pub replicas: u16,
+    /// Number of in-sync replicas. Under-replicated when below `replicas`.
+    pub isr: u16,
+    /// Log start offset.
+    pub log_start: Option<i64>,
+    /// Last stable offset: where a read_committed reader stops. Lag is counted to here.
+    pub lso: Option<i64>,
+    /// High watermark, where a read_uncommitted reader stops.
+    pub high_watermark: Option<i64>,
+    /// Why a figure is missing.
+    pub trouble: Option<Trouble>,
+}
+
+/// What kind of group it is. Only `Classic` and `Consumer` have offsets that can be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default, strum::Display)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum GroupKind {
+    /// The classic protocol (JoinGroup/SyncGroup); also groups that only commit.
+    #[default]
+    Classic,
+    /// KIP-848 consumer groups.
+    Consumer,
+    /// KIP-932 share groups: refused.
+    Share,
+    /// KIP-1071 streams groups: refused.
+    Streams,
+    /// Kafka Connect and other users of the classic protocol with another protocol type: refused.
+    Other,
+}
+
+/// A group's state in Kafka's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default, strum::Display)]
+pub enum GroupState {
+    /// Members joined and assigned.
+    Stable,
+    /// A rebalance is under way (PreparingRebalance, CompletingRebalance, Assigning, Reconciling).
+    Rebalancing,
+    /// No members; offsets kept.
+    Empty,
+    /// No members and no offsets, or no such group: brokers answer `Dead` for a group they do not know.
+    Dead,
+    /// The broker said something else, or nothing.
+    #[default]
+    Unknown,
+}
+
+/// One consumer group on one cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct GroupView {
+    /// Protocol family.
+    pub kind: GroupKind,
+    /// State.
+    pub state: GroupState,
+    /// Classic `protocol_type` ("consumer", "connect", ...), empty for KIP-848 groups.
+    pub protocol_type: String,
+    /// Node id of the coordinator.
+    pub coordinator: i32,
+    /// Members, when described.
+    pub members: Vec<MemberView>,
+    /// Committed offsets (every partition the group ever committed).
+    pub offsets: BTreeMap<String, BTreeMap<i32, Committed>>,
+    /// Why a part is missing; the parts that are present hold all the same.
+    pub trouble: Option<Trouble>,
+}
+
+impl GroupView {
+    /// The committed offset of a partition.
+    #[must_use]
+    pub fn committed(&self, topic: &str, partition: i32) -> Option<i64> {
+        self.offsets.get(topic)?.get(&partition).map(|c| c.offset)
+    }
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct MemberView {
+    /// Member id.
+    pub member_id: String,
+    /// `group.instance.id` of a static member: such members do not leave when they stop.
+    pub instance_id: Option<String>,
+    /// Client id.
+    pub client_id: String,
+    /// Host as the broker saw it.
+    pub host: String,
+    /// Assigned partitions.
+    pub assigned: Vec<TopicPartition>,
+}
+
+/// A committed offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Committed {
+    /// The next offset to be read.
+    pub offset: i64,
+    /// Leader epoch of the commit, -1 when unknown.
+    pub leader_epoch: i32,
+}
