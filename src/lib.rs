@@ -2,5 +2,9 @@
 //!
 //! The map, one line a module; ARCHITECTURE.md has the data flow and the rules.
 
+/// Observe, decide, journal, act: the only room that joins the others.
+pub mod controller;
 /// Pure: what was observed, what is true, and what may happen next.
 pub mod migration;
+/// Pure: where a group must start on the other cluster, and the proof.
+pub mod offsets;

@@ -332,3 +332,165 @@ pub struct Committed {
     /// Leader epoch of the commit, -1 when unknown.
     pub leader_epoch: i32,
 }
+
+/// Where a consumer group's deployment runs, as its switch says.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum SwitchState {
+    /// Runs against blue.
+    Blue,
+    /// Runs against green.
+    Green,
+    /// Runs against both (overlap).
+    Both,
+    /// Stopped.
+    Off,
+}
+
+impl SwitchState {
+    /// The switch state in which a group runs on `side` alone.
+    #[must_use]
+    pub fn only(side: Side) -> Self {
+        match side {
+            Side::Blue => SwitchState::Blue,
+            Side::Green => SwitchState::Green,
+        }
+    }
+
+    /// Whether the deployment is meant to run on `side`.
+    #[must_use]
+    pub fn runs_on(self, side: Side) -> bool {
+        self == SwitchState::Both || self == SwitchState::only(side)
+    }
+}
+
+/// Where a producer writes, as its flag says.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum FlagState {
+    /// Writes to blue only.
+    Blue,
+    /// Sends each record to blue and to green.
+    Dual,
+    /// Writes to green only.
+    Green,
+    /// Stopped.
+    Off,
+}
+
+/// Everything that was observed, of both clusters and of the switches and flags.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Estate {
+    /// The last whole round on blue.
+    pub blue: Observed<ClusterView>,
+    /// The last whole round on green.
+    pub green: Observed<ClusterView>,
+    /// Groups that a running action watches more often than the whole round, by side and id.
+    pub focus_blue: BTreeMap<String, Observed<GroupView>>,
+    /// The same on green.
+    pub focus_green: BTreeMap<String, Observed<GroupView>>,
+    /// Consumer switches by group.
+    pub switches: BTreeMap<String, Observed<SwitchState>>,
+    /// Producer flags by producer name.
+    pub flags: BTreeMap<String, Observed<FlagState>>,
+}
+
+impl Default for Estate {
+    fn default() -> Self {
+        Self {
+            blue: Observed::not_yet(),
+            green: Observed::not_yet(),
+            focus_blue: BTreeMap::new(),
+            focus_green: BTreeMap::new(),
+            switches: BTreeMap::new(),
+            flags: BTreeMap::new(),
+        }
+    }
+}
+
+/// A group as last seen, with the time of that look: from the focused watch or the whole round, whichever is newer.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupSeen<'a> {
+    /// What was seen; `None` when the cluster was read and knows no such group (Kafka calls that Dead).
+    pub view: Option<&'a GroupView>,
+    /// When.
+    pub at: At,
+}
+
+impl Estate {
+    /// The last round on a side.
+    #[must_use]
+    pub fn side(&self, side: Side) -> &Observed<ClusterView> {
+        match side {
+            Side::Blue => &self.blue,
+            Side::Green => &self.green,
+        }
+    }
+
+    /// The last round on a side, to be replaced.
+    pub fn side_mut(&mut self, side: Side) -> &mut Observed<ClusterView> {
+        match side {
+            Side::Blue => &mut self.blue,
+            Side::Green => &mut self.green,
+        }
+    }
+
+    /// The focused watches of a side.
+    pub fn focus_mut(&mut self, side: Side) -> &mut BTreeMap<String, Observed<GroupView>> {
+        match side {
+            Side::Blue => &mut self.focus_blue,
+            Side::Green => &mut self.focus_green,
+        }
+    }
+
+    /// The newest look at a group; `None` when the side was never read.
+    #[must_use]
+    pub fn group(&self, side: Side, id: &str) -> Option<GroupSeen<'_>> {
+        let focus = match side {
+            Side::Blue => self.focus_blue.get(id),
+            Side::Green => self.focus_green.get(id),
+        };
+        let whole = match self.side(side) {
+            Observed::Known { value, at, .. } => Some(GroupSeen { view: value.groups.get(id), at: *at }),
+            Observed::Absent { .. } => None,
+        };
+        let focused = match focus {
+            Some(Observed::Known { value, at, .. }) => Some(GroupSeen { view: Some(value), at: *at }),
+            _ => None,
+        };
+        match (focused, whole) {
+            (Some(f), Some(w)) => Some(if f.at >= w.at { f } else { w }),
+            (f, w) => f.or(w),
+        }
+    }
+}

@@ -3,4 +3,9 @@
 //! Everything here takes observations and time as arguments and returns values. The rule is held by
 //! `tests/architecture.rs`.
 
+pub mod command;
+pub mod effect;
 pub mod estate;
+pub mod event;
+pub mod settings;
+pub mod stage;

@@ -1,0 +1,3 @@
+//! Observe, decide, journal, act. Joins the rooms; nothing else may.
+
+pub mod snapshot;

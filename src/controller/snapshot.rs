@@ -1,0 +1,366 @@
+//! What screens and reports see, and how they ask: plain values that serialise, so that a socket
+//! between controller and screens is no redesign.
+
+use serde::{Deserialize, Serialize};
+
+use crate::migration::command::{Command, Offer, Prepared, Refusal, Subject};
+use crate::migration::estate::{
+    At, FlagState, GroupKind, GroupState, MemberView, Observed, Side, SwitchState, Trouble,
+};
+use crate::migration::settings::Mode;
+use crate::migration::stage::{RunView, SideState, Stage, WayBack};
+use crate::offsets::verdict::GroupPlan;
+
+/// Number of samples a trend holds at most.
+pub const TREND_LEN: usize = 120;
+
+/// The one value everything on a screen is read from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Layout version of this type.
+    pub schema: u32,
+    /// Grows by one with every snapshot.
+    pub seq: u64,
+    /// The controller's clock when it was made: ages are counted from here.
+    pub now: At,
+    /// The migration and who runs it.
+    pub header: Header,
+    /// The phase rail, in order.
+    pub phases: Vec<PhaseView>,
+    /// Blue.
+    pub blue: SideView,
+    /// Green.
+    pub green: SideView,
+    /// Groups: those of the plan and every other one found. What needs a person first, then by name.
+    pub groups: Vec<GroupRow>,
+    /// Producers of the plan.
+    pub producers: Vec<ProducerRow>,
+    /// What should be read now, newest last; at most 50.
+    pub notices: Vec<Notice>,
+    /// The newest journal entries, newest last; at most 500.
+    pub journal: Vec<JournalLine>,
+}
+
+/// The migration and its controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Name.
+    pub migration: String,
+    /// May this session change anything?
+    pub arming: Arming,
+    /// user@host of the controller.
+    pub controller: String,
+    /// Its process id.
+    pub pid: u32,
+    /// Where the journal is.
+    pub journal: String,
+    /// Where the plan is.
+    pub plan: String,
+    /// An observation older than this is stale, ms.
+    pub stale_after_ms: u64,
+}
+
+/// Whether a session may change anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "arming", rename_all = "snake_case")]
+pub enum Arming {
+    /// Commands are carried out.
+    Armed,
+    /// Commands walk the same path with an executor that changes nothing.
+    DryRun,
+    /// No command that changes anything is taken.
+    ReadOnly {
+        /// Why: asked for, or the journal is held by somebody (named).
+        why: String,
+    },
+}
+
+/// One phase of the rail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseView {
+    /// 1..4.
+    pub number: u8,
+    /// `Provision`, `Producers`, `Consumers`, `Soak`.
+    pub name: String,
+    /// Proven steps.
+    pub done: u32,
+    /// All steps; 0 when nothing of the plan belongs to it, which is shown as `–`, never as done.
+    pub total: u32,
+}
+
+/// One cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SideView {
+    /// Which.
+    pub side: Side,
+    /// Display name from the plan, or the bootstrap address.
+    pub name: String,
+    /// Bootstrap list as configured.
+    pub bootstrap: String,
+    /// When a whole round last succeeded, and what stands in the way since.
+    pub link: Observed<u64>,
+    /// Its cluster id.
+    pub cluster_id: Option<String>,
+    /// The id is not the plan's, or both sides are one cluster: nothing may be done.
+    pub identity_trouble: Option<Trouble>,
+    /// Brokers that answered, and brokers that Metadata lists.
+    pub brokers: (u32, u32),
+    /// Brokers in trouble, by name.
+    pub broker_troubles: Vec<Trouble>,
+    /// Under-replicated partitions.
+    pub under_replicated: u32,
+    /// Partitions without a leader.
+    pub leaderless: u32,
+    /// Topics (internal ones left out).
+    pub topics: u32,
+    /// Records a second written (growth of the high watermarks), over the last few samples.
+    pub in_rate: Option<f64>,
+    /// Records a second consumed (growth of committed offsets), over the last few samples.
+    pub out_rate: Option<f64>,
+    /// Total lag of all groups, records.
+    pub lag: Option<u64>,
+    /// Total lag over time, oldest first; `None` is a hole.
+    pub trend: Vec<Option<u64>>,
+    /// The largest time lag of a group, ms: how long ago the end reached what is read now (estimated from samples).
+    pub oldest_ms: Option<u64>,
+}
+
+/// One group on one side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupSide {
+    /// State in Kafka's words; `None` when the side can't be seen or knows no such group.
+    pub state: Option<GroupState>,
+    /// Members.
+    pub members: Vec<MemberView>,
+    /// Sum over partitions, records. `None`: nothing to measure, never 0.
+    pub lag: Option<u64>,
+    /// When the figures were seen.
+    pub at: Option<At>,
+    /// Time lag, ms (estimated from samples).
+    pub time_lag_ms: Option<u64>,
+    /// Lag over time, oldest first; `None` is a hole.
+    pub trend: Vec<Option<u64>>,
+    /// Records a second consumed.
+    pub rate: Option<f64>,
+    /// Lag does not shrink and commits do not move although there is something to read.
+    pub stuck: bool,
+    /// Why something is missing.
+    pub trouble: Option<Trouble>,
+}
+
+/// A partition of a group, both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionRow {
+    /// Topic.
+    pub topic: String,
+    /// Partition number.
+    pub partition: i32,
+    /// Blue.
+    pub blue: PartitionSide,
+    /// Green.
+    pub green: PartitionSide,
+}
+
+/// A partition of a group on one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartitionSide {
+    /// Committed offset.
+    pub committed: Option<i64>,
+    /// Log start offset.
+    pub log_start: Option<i64>,
+    /// Last stable offset.
+    pub end: Option<i64>,
+    /// `end - committed`, at least 0.
+    pub lag: Option<u64>,
+}
+
+/// One group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupRow {
+    /// Group id on blue.
+    pub group: String,
+    /// Group id on green.
+    pub green_group: String,
+    /// Owning team; empty when not in the plan.
+    pub team: String,
+    /// Whether the plan lists it: only listed groups can be acted on.
+    pub listed: bool,
+    /// Handover or overlap.
+    pub mode: Mode,
+    /// Protocol family.
+    pub kind: GroupKind,
+    /// Where it stands.
+    pub stage: Stage,
+    /// What keeps it there.
+    pub side_state: Option<SideState>,
+    /// Its switch as configured.
+    pub switch: Option<Observed<SwitchState>>,
+    /// On blue.
+    pub blue: GroupSide,
+    /// On green.
+    pub green: GroupSide,
+    /// Partitions, by topic and number.
+    pub partitions: Vec<PartitionRow>,
+    /// The run that is under way, or the last one.
+    pub run: Option<RunView>,
+    /// The newest translation: an estimate, or the prediction of a run.
+    pub estimate: Option<Observed<GroupPlan>>,
+    /// Which way the estimate goes.
+    pub estimate_to: Option<Side>,
+    /// A measurement is under way.
+    pub measuring: bool,
+    /// What a witness counted since the last cutover or rollback (the demo's consumers; tests): lost, re-read.
+    pub witnessed: Option<Witnessed>,
+    /// The rollback verdict.
+    pub way_back: WayBack,
+    /// The next step in a few words, e.g. `ready  c`, `wait Empty 4s`.
+    pub next: String,
+    /// What can be asked of it now.
+    pub offers: Vec<Offer>,
+}
+
+/// What consumers that keep count say they saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Witnessed {
+    /// Records processed since the mark.
+    pub processed: u64,
+    /// Records owed and never processed.
+    pub lost: u64,
+    /// Records processed twice.
+    pub re_read: u64,
+    /// When it was counted.
+    pub at: At,
+}
+
+/// One producer of the plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProducerRow {
+    /// Name.
+    pub name: String,
+    /// Owning team.
+    pub team: String,
+    /// Topics.
+    pub topics: Vec<String>,
+    /// Critical ones pass through dual.
+    pub critical: bool,
+    /// Exactly-once: hard cutover only.
+    pub transactional: bool,
+    /// The flag as configured; `None` without a flag in the plan.
+    pub flag: Option<Observed<FlagState>>,
+    /// What the topics' ends show: records a second on each side, and whether others write them too.
+    pub observed: ObservedWriting,
+    /// Flag and observation contradict each other, in words.
+    pub disagreement: Option<String>,
+    /// What keeps it there.
+    pub side_state: Option<SideState>,
+    /// The run that is under way, or the last one.
+    pub run: Option<RunView>,
+    /// The next step in a few words.
+    pub next: String,
+    /// What can be asked of it now.
+    pub offers: Vec<Offer>,
+}
+
+/// Writing seen at the ends of a producer's topics.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ObservedWriting {
+    /// Records a second on blue.
+    pub blue_rate: Option<f64>,
+    /// Records a second on green.
+    pub green_rate: Option<f64>,
+    /// Topics that other producers of the plan write too: not attributable.
+    pub shared: Vec<String>,
+    /// When.
+    pub at: Option<At>,
+}
+
+/// How bad a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Something holds.
+    Warn,
+    /// Something failed.
+    Fail,
+}
+
+/// Something that should be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// When.
+    pub at: At,
+    /// How bad.
+    pub severity: Severity,
+    /// What it is about.
+    pub subject: Subject,
+    /// What, and what to do.
+    pub trouble: Trouble,
+}
+
+/// A journal entry in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalLine {
+    /// Entry number.
+    pub seq: u64,
+    /// When.
+    pub at: At,
+    /// Who.
+    pub actor: String,
+    /// What it is about.
+    pub subject: Option<Subject>,
+    /// The entry in words.
+    pub text: String,
+}
+
+/// What a screen sends to the controller.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Ask {
+    /// What would this command do? Answered at once from what is known.
+    Prepare {
+        /// Number chosen by the screen; the reply carries it.
+        id: u64,
+        /// The command.
+        command: Command,
+    },
+    /// Do it.
+    Execute {
+        /// Number chosen by the screen.
+        id: u64,
+        /// The command.
+        command: Command,
+        /// Who asks: user@host.
+        actor: String,
+        /// What was typed; empty for a key.
+        typed: String,
+        /// `Prepared::facts` of the dialog that was confirmed; `None` for commands that need no dialog.
+        facts: Option<String>,
+    },
+    /// A person still reads a dialog of this group: keep its estimate fresh.
+    Watch {
+        /// Group id, `None` to stop.
+        group: Option<String>,
+    },
+}
+
+/// What the controller answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// Answer to `Prepare`.
+    Prepared {
+        /// Number of the question.
+        id: u64,
+        /// The dialog, or why not.
+        result: Result<Box<Prepared>, Refusal>,
+    },
+    /// Answer to `Execute`: taken, or why not. Progress is seen in the snapshots.
+    Executed {
+        /// Number of the question.
+        id: u64,
+        /// The run that was started, if the command starts one.
+        result: Result<Option<u64>, Refusal>,
+    },
+}

@@ -1,0 +1,181 @@
+//! What an operator may ask, and the confirmation it needs.
+
+use serde::{Deserialize, Serialize};
+
+use super::estate::{FlagState, Side};
+
+/// What an operator may ask. Everything a key, a palette line or a subcommand can do to an estate is one of these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Command {
+    /// Measure a translation now; reads only. The result is the group's estimate.
+    Estimate {
+        /// Group id.
+        group: String,
+        /// Where it would go.
+        to: Side,
+    },
+    /// Set the group's offsets on `to` to the equivalent of its position on the other side, without starting or stopping anything.
+    ResetOffsets {
+        /// Group id.
+        group: String,
+        /// The cluster whose offsets are set.
+        to: Side,
+    },
+    /// Move the group to green.
+    CutOver {
+        /// Group id.
+        group: String,
+    },
+    /// Move the group back to blue, or undo a cutover that is under way.
+    RollBack {
+        /// Group id.
+        group: String,
+    },
+    /// Go on with an action that a restart or a failed step interrupted.
+    Continue {
+        /// Group id.
+        group: String,
+    },
+    /// Declare the soak done.
+    Complete {
+        /// Group id.
+        group: String,
+    },
+    /// Keep a group or producer where it is: nothing starts, a running action stops before its next effect.
+    Hold {
+        /// Group or producer.
+        subject: Subject,
+        /// Why, for the journal.
+        why: String,
+    },
+    /// End a hold.
+    Resume {
+        /// Group or producer.
+        subject: Subject,
+    },
+    /// Set a producer's flag.
+    Route {
+        /// Producer name.
+        producer: String,
+        /// The state to set.
+        to: FlagState,
+    },
+}
+
+/// What a command, an event or a notice is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// The migration as a whole.
+    Migration,
+    /// One cluster.
+    Cluster(Side),
+    /// A group, by its id on blue.
+    Group(String),
+    /// A producer, by its name in the plan.
+    Producer(String),
+}
+
+impl Command {
+    /// What it is about.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        match self {
+            Command::Estimate { group, .. }
+            | Command::ResetOffsets { group, .. }
+            | Command::CutOver { group }
+            | Command::RollBack { group }
+            | Command::Continue { group }
+            | Command::Complete { group } => Subject::Group(group.clone()),
+            Command::Hold { subject, .. } | Command::Resume { subject } => subject.clone(),
+            Command::Route { producer, .. } => Subject::Producer(producer.clone()),
+        }
+    }
+}
+
+/// How hard it is to confirm a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// No confirmation: it changes nothing outside (estimate, hold).
+    None,
+    /// One key.
+    Key,
+    /// A typed phrase, e.g. `green loan-audit`.
+    Typed(String),
+}
+
+/// One line of a confirm dialog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepLine {
+    /// What happens, e.g. `stop on blue (kubectl scale deploy/loan-audit ...)`.
+    pub what: String,
+    /// How long it may take, ms.
+    pub timeout_ms: Option<u64>,
+    /// What undoes it; `None` when nothing was changed.
+    pub undo: Option<String>,
+}
+
+/// Everything a confirm dialog shows, and what must be given back to execute: the answer to "what would this do?".
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prepared {
+    /// The command.
+    pub command: Command,
+    /// Title, e.g. `Cut over loan-audit to GREEN`.
+    pub title: String,
+    /// The exact steps.
+    pub steps: Vec<StepLine>,
+    /// The point of no silent return lies after this many steps.
+    pub no_return_after: Option<usize>,
+    /// What must be typed.
+    pub level: Level,
+    /// Re-read limit, records; `None` where nothing is read again.
+    pub max_re_read: Option<u64>,
+    /// The way back in words.
+    pub way_back: String,
+    /// Facts worth a line: warnings, what is unknown.
+    pub warnings: Vec<String>,
+    /// The same by hand: `kafka-consumer-groups` commands, without secrets.
+    pub by_hand: Vec<String>,
+    /// A digest of the facts that the dialog rests on; execution is refused when they changed since.
+    pub facts: String,
+}
+
+/// Why a command cannot be done now, and what would make it possible.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{why}")]
+pub struct Refusal {
+    /// Why, in one sentence.
+    pub why: String,
+    /// What to do about it.
+    pub advice: String,
+    /// Which exit code a shell verb ends with (1 refused, 3 a gate holds, 4 unknown).
+    pub exit_code: u8,
+}
+
+impl Refusal {
+    /// Refused by rule: exit code 1.
+    pub fn refused(why: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { why: why.into(), advice: advice.into(), exit_code: 1 }
+    }
+
+    /// A gate holds: exit code 3.
+    pub fn holds(why: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { why: why.into(), advice: advice.into(), exit_code: 3 }
+    }
+
+    /// It could not be observed: exit code 4.
+    pub fn unknown(why: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { why: why.into(), advice: advice.into(), exit_code: 4 }
+    }
+}
+
+/// What a row offers now, for footers, help and palettes: `refused` is `None` when the command would be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The command.
+    pub command: Command,
+    /// Why not now.
+    pub refused: Option<Refusal>,
+}

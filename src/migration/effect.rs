@@ -1,0 +1,119 @@
+//! The only vocabulary of change. Only the live executor carries effects out, and only from here.
+
+use serde::{Deserialize, Serialize};
+
+use super::estate::{FlagState, Side, SwitchState, TopicPartition, Trouble};
+use crate::offsets::verdict::GroupPlan;
+
+/// One change to the world, or one measurement that a runbook waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Set a group's switch and read it back.
+    SetSwitch {
+        /// Group id on blue.
+        group: String,
+        /// State to set.
+        to: SwitchState,
+    },
+    /// Translate every partition of the group to the other side. Reads only.
+    Translate {
+        /// Group id on blue.
+        group: String,
+        /// The side the offsets are for.
+        to: Side,
+    },
+    /// Commit every partition on a side, leader epoch -1, after checking that the group is Empty there; read back after.
+    CommitOffsets {
+        /// Group id on that side.
+        group: String,
+        /// The cluster.
+        side: Side,
+        /// Offsets to commit.
+        offsets: Vec<(TopicPartition, i64)>,
+        /// What the group had there before (`None`: nothing), for the way back; refused when it moved since.
+        before: Vec<(TopicPartition, Option<i64>)>,
+    },
+    /// Put back what was there before a commit; `None` means OffsetDelete.
+    RestoreOffsets {
+        /// Group id on that side.
+        group: String,
+        /// The cluster.
+        side: Side,
+        /// Offsets to restore.
+        offsets: Vec<(TopicPartition, Option<i64>)>,
+    },
+    /// Set a producer's flag and read it back.
+    SetFlag {
+        /// Producer name.
+        producer: String,
+        /// State to set.
+        to: FlagState,
+    },
+}
+
+impl Effect {
+    /// Whether it changes anything outside; a translation only reads.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        !matches!(self, Effect::Translate { .. })
+    }
+}
+
+/// An effect with the key under which its intent and its outcome are journalled, e.g. `7/2/1`: run, step, attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Issued {
+    /// Idempotency key, unique in a journal.
+    pub key: String,
+    /// The effect.
+    pub effect: Effect,
+}
+
+/// How an effect ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done, and read back.
+    Done {
+        /// What it brought.
+        result: Answer,
+    },
+    /// It was not done: the world is as before.
+    Failed {
+        /// Why.
+        why: Trouble,
+    },
+    /// It may or may not have been done: observe, then decide; never retry blindly.
+    Unknown {
+        /// Why.
+        why: Trouble,
+    },
+}
+
+/// What an effect brought.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// Nothing but the fact.
+    Nothing,
+    /// The switch as read back. A manual switch reads back what is observed.
+    Switch {
+        /// State read back.
+        state: SwitchState,
+    },
+    /// The flag as read back.
+    Flag {
+        /// State read back.
+        state: FlagState,
+    },
+    /// The translation.
+    Plan {
+        /// Per partition and in total.
+        plan: GroupPlan,
+    },
+    /// Offsets as read back after a commit.
+    Offsets {
+        /// `None`: no committed offset.
+        offsets: Vec<(TopicPartition, Option<i64>)>,
+    },
+}

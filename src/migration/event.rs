@@ -1,0 +1,235 @@
+//! Facts worth a journal entry. State is `fold(events)`: nothing else survives a restart.
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{Command, Subject};
+use super::effect::{Issued, Outcome};
+use super::estate::{At, Side, TopicPartition};
+use crate::offsets::verdict::GroupPlan;
+
+/// Number of a run: one execution of a runbook, from 1, unique in a journal.
+pub type RunId = u64;
+
+/// What a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "title_case")]
+pub enum RunKind {
+    /// Group from blue to green.
+    CutOver,
+    /// Group from green back to blue, with reverse translation.
+    RollBack,
+    /// Undo of a cutover before its switch: offsets restored, blue started again.
+    GiveBack,
+    /// Offsets only.
+    ResetOffsets,
+    /// A producer's flag.
+    Route,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunEnd {
+    /// Every step done.
+    Done,
+    /// Taken over by another run (a cancel, a rollback).
+    ReplacedBy(RunId),
+    /// Refused or failed before anything changed.
+    Failed(String),
+}
+
+/// What shows that nothing on the old side will move any more (02-architecture, "Group, handover").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainProof {
+    /// The cluster that was drained.
+    pub side: Side,
+    /// The switch read back as off.
+    pub switch_off_at: At,
+    /// Empty without interruption since.
+    pub empty_since: At,
+    /// No commit moved since.
+    pub still_since: At,
+    /// How long commits had to be still, ms.
+    pub still_needed_ms: u64,
+    /// Observations that the proof rests on.
+    pub samples: u32,
+    /// The committed offsets that stood still.
+    pub committed: Vec<(TopicPartition, i64)>,
+}
+
+/// One fact of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A controller took the journal.
+    Opened {
+        /// Who: user@host.
+        actor: String,
+        /// Process id.
+        pid: u32,
+        /// Version of cutover.
+        version: String,
+        /// Both cluster ids, as observed or pinned, blue first.
+        clusters: [Option<String>; 2],
+    },
+    /// It let go in an orderly way.
+    Closed {
+        /// Who.
+        actor: String,
+    },
+    /// A cluster id was seen for the first time and is pinned from now on.
+    Pinned {
+        /// Which cluster.
+        side: Side,
+        /// Its id.
+        cluster_id: String,
+    },
+    /// A run starts; every number that the operator saw is here.
+    RunStarted {
+        /// Run.
+        run: RunId,
+        /// What it does.
+        kind: RunKind,
+        /// What it is about.
+        subject: Subject,
+        /// The command as given.
+        command: Command,
+        /// What was typed to confirm it.
+        confirmed: String,
+        /// The estimate shown, if one was.
+        estimate: Option<GroupPlan>,
+        /// The limit, records.
+        max_re_read: Option<u64>,
+        /// Walked without changing anything.
+        dry_run: bool,
+    },
+    /// A step of a run begins (its index in the runbook).
+    StepStarted {
+        /// Run.
+        run: RunId,
+        /// Index, from 0.
+        step: usize,
+    },
+    /// A step is done.
+    StepDone {
+        /// Run.
+        run: RunId,
+        /// Index, from 0.
+        step: usize,
+    },
+    /// On disk before the effect starts.
+    Intent {
+        /// Run.
+        run: RunId,
+        /// Effect and key.
+        issued: Issued,
+    },
+    /// On disk after it. An intent without this is unknown.
+    Result {
+        /// Run.
+        run: RunId,
+        /// Key of the intent.
+        key: String,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The drain is proven.
+    Drained {
+        /// Run.
+        run: RunId,
+        /// Evidence.
+        proof: DrainProof,
+    },
+    /// The exact prediction after the drain: what will be re-read, and that nothing is lost.
+    Predicted {
+        /// Run.
+        run: RunId,
+        /// Per partition.
+        plan: GroupPlan,
+    },
+    /// The point of no silent return was passed.
+    PointOfNoReturn {
+        /// Run.
+        run: RunId,
+    },
+    /// The run stopped for a person.
+    NeedsOperator {
+        /// Run.
+        run: RunId,
+        /// Why.
+        why: String,
+        /// What can be done.
+        advice: String,
+    },
+    /// A person said go on.
+    Continued {
+        /// Run.
+        run: RunId,
+    },
+    /// The run ended.
+    RunEnded {
+        /// Run.
+        run: RunId,
+        /// How.
+        end: RunEnd,
+    },
+    /// A soak was declared complete.
+    Completed {
+        /// Group.
+        group: String,
+    },
+    /// A subject is held.
+    Held {
+        /// What.
+        subject: Subject,
+        /// Why, typed.
+        why: String,
+    },
+    /// A hold ended.
+    Resumed {
+        /// What.
+        subject: Subject,
+    },
+    /// Something an operator should know later: a commit that moves on blue during a soak, a group that vanished.
+    Noticed {
+        /// What it is about.
+        subject: Subject,
+        /// What was seen.
+        what: String,
+    },
+}
+
+/// An event as the journal holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Number, from 1 without gaps.
+    pub seq: u64,
+    /// When it was written.
+    pub at: At,
+    /// Who caused it: user@host, or `controller`.
+    pub actor: String,
+    /// The fact.
+    pub event: Event,
+}
+
+impl Event {
+    /// The run it belongs to.
+    #[must_use]
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Event::RunStarted { run, .. }
+            | Event::StepStarted { run, .. }
+            | Event::StepDone { run, .. }
+            | Event::Intent { run, .. }
+            | Event::Result { run, .. }
+            | Event::Drained { run, .. }
+            | Event::Predicted { run, .. }
+            | Event::PointOfNoReturn { run }
+            | Event::NeedsOperator { run, .. }
+            | Event::Continued { run }
+            | Event::RunEnded { run, .. } => Some(*run),
+            _ => None,
+        }
+    }
+}
