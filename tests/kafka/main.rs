@@ -1,0 +1,6 @@
+//! Everything that is tried on real Kafka, in one binary, so that its tests share two clusters.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod kit;

@@ -1,0 +1,90 @@
+//! Topics and clients for tests, without a JVM a call.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::BaseProducer;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use super::Broker;
+
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Creates a topic with the given configuration entries and waits until its partitions have leaders.
+pub fn create_topic(broker: &Broker, topic: &str, partitions: i32, config: &[(&str, &str)]) {
+    create_topic_with(&base(broker), topic, partitions, config);
+}
+
+/// `create_topic` with a client configuration of one's own (a secured listener).
+pub fn create_topic_with(client: &ClientConfig, topic: &str, partitions: i32, config: &[(&str, &str)]) {
+    let admin: AdminClient<DefaultClientContext> = client.create().expect("an admin client");
+    let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    new.config = config.to_vec();
+    let options = AdminOptions::new().operation_timeout(Some(WITHIN)).request_timeout(Some(WITHIN));
+    let results = block_on(admin.create_topics([&new], &options)).expect("CreateTopics answers");
+    for result in results {
+        result.unwrap_or_else(|(name, code)| panic!("creating topic {name}: {code}"));
+    }
+}
+
+/// Deletes all records of a partition below `before`.
+pub fn delete_records(broker: &Broker, topic: &str, partition: i32, before: i64) {
+    let admin: AdminClient<DefaultClientContext> = base(broker).create().expect("an admin client");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("a valid offset");
+    let options = AdminOptions::new().operation_timeout(Some(WITHIN)).request_timeout(Some(WITHIN));
+    let answer = block_on(admin.delete_records(&list, &options)).expect("DeleteRecords answers");
+    for element in answer.elements() {
+        element.error().unwrap_or_else(|e| panic!("deleting records of {topic}-{partition}: {e}"));
+    }
+}
+
+/// Log start offset and high watermark of every partition of a topic.
+pub fn end_offsets(broker: &Broker, topic: &str) -> BTreeMap<i32, (i64, i64)> {
+    let consumer: BaseConsumer = base(broker).create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), WITHIN).expect("metadata");
+    let partitions = metadata.topics()[0].partitions().iter().map(rdkafka::metadata::MetadataPartition::id);
+    partitions.map(|p| (p, consumer.fetch_watermarks(topic, p, WITHIN).expect("watermarks"))).collect()
+}
+
+/// A configuration with the bootstrap address, quiet on stderr.
+pub fn base(broker: &Broker) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &broker.bootstrap).set("log_level", "0");
+    config
+}
+
+/// A producer with `acks=all`, `linger.ms=0`, and the given properties over it.
+pub fn producer(broker: &Broker, properties: &[(&str, &str)]) -> BaseProducer {
+    let mut config = base(broker);
+    config.set("acks", "all").set("linger.ms", "0");
+    for (name, value) in properties {
+        config.set(*name, *value);
+    }
+    config.create().expect("a producer")
+}
+
+/// A consumer of a group that starts at the earliest offset and commits only when told.
+pub fn consumer(broker: &Broker, group: &str, properties: &[(&str, &str)]) -> BaseConsumer {
+    let mut config = base(broker);
+    config.set("group.id", group).set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
+    for (name, value) in properties {
+        config.set(*name, *value);
+    }
+    config.create().expect("a consumer")
+}
+
+/// Runs a future to its end from a plain or an async test alike: on a thread of its own.
+pub fn block_on<F: Future + Send>(future: F) -> F::Output
+where
+    F::Output: Send,
+{
+    std::thread::scope(|scope| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        scope.spawn(move || runtime.block_on(future)).join().expect("the future does not panic")
+    })
+}

@@ -1,0 +1,76 @@
+//! Real Apache Kafka for tests: two clusters shared by a test binary, and extra ones to break.
+//!
+//! On first use the jars are fetched with `mvn` into `target/kit`. Needs `java` and `mvn`, nothing else.
+
+pub mod admin;
+pub mod broker;
+mod jars;
+mod jvm;
+mod ports;
+
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+pub use admin::{consumer, create_topic, delete_records, end_offsets, producer};
+pub use broker::Broker;
+pub use ports::take as take_port;
+
+/// The newest Kafka whose broker and tools are on Maven Central.
+pub const NEW: &str = "4.3.1";
+/// The old one: ZooKeeper, no batched OffsetFetch, no KIP-664.
+pub const OLD: &str = "2.8.2";
+
+/// The two clusters that all tests of a binary share. Topics and groups take `unique` names.
+#[derive(Debug)]
+pub struct Pair {
+    /// The cluster to move away from.
+    pub blue: Broker,
+    /// The cluster to move to.
+    pub green: Broker,
+}
+
+/// Blue and green, 4.3.1 each, one broker each; started by the first caller.
+pub fn pair() -> &'static Pair {
+    static PAIR: OnceLock<Pair> = OnceLock::new();
+    PAIR.get_or_init(|| {
+        let libs = jars::Libs::get(NEW);
+        let pair = Pair { blue: Broker::spawn("blue", &libs, &[]), green: Broker::spawn("green", &libs, &[]) };
+        pair.blue.wait_ready();
+        pair.green.wait_ready();
+        pair
+    })
+}
+
+/// A broker of Kafka 2.8.2 in ZooKeeper mode, to move away from; shared like `pair`, started by the first caller.
+pub fn old_blue() -> &'static Broker {
+    static OLD_BLUE: OnceLock<Broker> = OnceLock::new();
+    OLD_BLUE.get_or_init(|| {
+        let broker = Broker::spawn_old("old-blue", &jars::Libs::get(OLD));
+        broker.wait_ready();
+        broker
+    })
+}
+
+/// A broker of one's own to break: killed, stopped, frozen, restarted. Gone when dropped.
+pub fn throwaway(name: &str, extra: &[(&str, &str)]) -> Broker {
+    let broker = Broker::spawn(name, &jars::Libs::get(NEW), extra);
+    broker.wait_ready();
+    broker
+}
+
+/// Runs one of Kafka's command line tools (4.3.1), for example
+/// `org.apache.kafka.tools.consumer.group.ConsumerGroupCommand`, and gives everything it said.
+pub fn tool_output(class: &str, args: &[&str]) -> Output {
+    let libs = jars::Libs::get(NEW);
+    let mut java = libs.java("-Xmx512m");
+    java.extend(["-Dorg.slf4j.simpleLogger.defaultLogLevel=error".to_owned(), class.to_owned()]);
+    Command::new("java").args(java).args(args).stdin(Stdio::null()).output().expect("java runs")
+}
+
+/// Like `tool_output`, for a tool that must succeed: its stdout.
+pub fn tool(class: &str, args: &[&str]) -> String {
+    let output = tool_output(class, args);
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{class} {args:?} failed: {out}{err}");
+    out.into_owned()
+}
