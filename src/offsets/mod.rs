@@ -1,3 +1,40 @@
-//! PURE. Offset translation between two logs that hold the same records at different offsets: see 03-offsets in ARCHITECTURE.md.
+//! Offset translation with proof: pure. Record identities in, a verdict out; no I/O, no clock.
+//!
+//! The question, for one partition of one group: where on the *target* log must the group start so that
+//! nothing it has not processed on the *source* log is skipped, and as little as possible is read again?
+//! A cutover translates from blue to green, a rollback from green to blue: the code only knows source and target.
+//!
+//! - [`identity`]: what makes two records the same record (a 128-bit hash; key and value by default).
+//! - [`window`]: the stretch of a log that was loaded, 24 bytes a record.
+//! - [`align`]: the definition of a safe offset, and the algorithm that finds the largest one.
+//! - [`translate`]: a sans-I/O driver that says what has to be read next, and ends in a [`PartitionPlan`].
+//! - [`verdict`]: how far the answer can be trusted, for one partition and for a group.
+//!
+//! # How to run it
+//! ```
+//! # use cutover::offsets::{Answer, Need, Translation};
+//! # use cutover::migration::estate::At;
+//! # fn run(mut translation: Translation, mut ask: impl FnMut(&Need) -> (Answer, At)) -> Box<cutover::offsets::PartitionPlan> {
+//! loop {
+//!     match translation.next() {
+//!         Need::Done(plan) => return plan,
+//!         need => {
+//!             let (answer, at) = ask(&need); // the caller's I/O, and its clock
+//!             translation.supply(answer, at);
+//!         }
+//!     }
+//! }
+//! # }
+//! ```
 
+pub mod align;
+pub mod identity;
+pub mod translate;
 pub mod verdict;
+pub mod window;
+
+pub use align::{Alignment, Axioms, Unsettled, align};
+pub use identity::{Identity, IdentityRule, NoSchemas, SchemaIds};
+pub use translate::{Answer, Batch, Log, Need, Params, Translation};
+pub use verdict::{Cut, CutRecord, GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Totals, Verdict};
+pub use window::{EndRead, EndSample, LogWindow, Rec};

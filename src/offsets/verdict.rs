@@ -1,114 +1,244 @@
-//! What a translation says, per partition and for a group.
-//!
-//! Provisional shape (the `offsets` helper owns this file): others may rely on these names.
+//! How far a translated offset can be trusted, for one partition and for a whole group.
 
 use serde::{Deserialize, Serialize};
 
+use super::align::Unsettled;
 use crate::migration::estate::{At, TopicPartition};
 
-/// How far a translated offset may be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display)]
+/// How far a translated offset can be trusted; from the best to the worst, so that the worst of several is their maximum.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display, strum::EnumString,
+)]
 #[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "UPPERCASE")]
+#[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
 pub enum Verdict {
-    /// The maximal safe offset, everything counted exactly.
+    /// The largest safe offset, from record contents; re-read, missing and target-only are counted exactly.
     Proven,
-    /// Safe; at most `re_read` records are read twice.
+    /// Safe; `re_read` is an upper bound, or the largest safe offset may be a little further.
     Bounded,
-    /// No evidence.
+    /// No evidence for it (a timestamp, latest, earliest, or logs of which no record agrees).
     Guess,
-    /// No safe statement can be made.
+    /// No safe statement can be made; `why` says the reason.
     Unmappable,
 }
 
-/// A partition's position on one log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+impl Verdict {
+    /// Whether a plan with it may be acted on with the normal confirmation.
+    #[must_use]
+    pub fn is_safe(self) -> bool {
+        matches!(self, Verdict::Proven | Verdict::Bounded)
+    }
+}
+
+/// The log the group has been reading, and where it stands on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourcePosition {
     /// The group's committed offset; `None` when it never committed.
     pub committed: Option<i64>,
-    /// Log start offset.
+    /// Log start offset; -1 when it could not be read.
     pub log_start: i64,
-    /// Last stable offset.
+    /// Last stable offset; -1 when it could not be read.
     pub end: i64,
 }
 
-/// Where the group would go on the other log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// The log the group is to read, and where it would start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetPosition {
     /// The offset to commit; `None` when unmappable.
     pub offset: Option<i64>,
-    /// Log start offset.
+    /// Log start offset; -1 when it could not be read.
     pub log_start: i64,
-    /// Last stable offset.
+    /// Last stable offset; -1 when it could not be read.
     pub end: i64,
 }
 
-/// A record at the cut, for people to look at. Values are never kept.
+impl Default for SourcePosition {
+    /// Nothing known.
+    fn default() -> Self {
+        SourcePosition { committed: None, log_start: -1, end: -1 }
+    }
+}
+
+impl Default for TargetPosition {
+    /// Nothing known.
+    fn default() -> Self {
+        TargetPosition { offset: None, log_start: -1, end: -1 }
+    }
+}
+
+/// A record at the cut, for people to look at. Keys and values are never kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CutRecord {
     /// Offset.
     pub offset: i64,
-    /// Timestamp, ms since the epoch.
+    /// Timestamp, ms since the epoch; -1 when the record has none.
     pub ts: i64,
-    /// First hex digits of the identity.
+    /// First 8 hexadecimal digits of its identity: equal on both logs for the same record.
     pub id: String,
 }
 
-/// The records on both sides of the cut.
+/// The records on both sides of the cut, at most two each, so that a person can see that it is right.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cut {
-    /// Source records around `committed`, oldest first.
+    /// Source records around `committed`, oldest first: those below it were consumed.
     pub source: Vec<CutRecord>,
-    /// Target records around the planned offset, oldest first.
+    /// Target records around the planned offset, oldest first: those below it are skipped.
     pub target: Vec<CutRecord>,
 }
 
-/// The translation of one partition.
+/// One partition's translation. In JSON for people, `source` and `target` are printed as `blue` and `green`
+/// (or the other way round in a rollback) by the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionPlan {
-    /// Topic and partition (the same on both sides).
+    /// Topic and partition, by its name on the source.
     #[serde(flatten)]
     pub tp: TopicPartition,
-    /// Where the group is.
-    pub source: SourcePosition,
-    /// Where it would go.
-    pub target: TargetPosition,
-    /// Strategy word, e.g. `align`.
+    /// The strategy that made it, in the plan's word: `align`, `seam`, `identity`, ...
     pub strategy: String,
-    /// How far it may be trusted.
+    /// What the group had on the source.
+    pub source: SourcePosition,
+    /// What it gets on the target.
+    pub target: TargetPosition,
+    /// How far it can be trusted.
     pub verdict: Verdict,
-    /// Records that will be read twice (exact when proven, else at most); `None` when unmappable.
+    /// Records the group will read a second time: exact when PROVEN, else an upper bound. `None`: unknown.
     pub re_read: Option<u64>,
-    /// Records owed to the group that the target can't deliver; `None` when it can't be told.
+    /// Unconsumed records that are not on the target at or after the offset: lost unless replayed. `None`: unknown.
     pub missing: Option<u64>,
-    /// Source offsets `[from, to)` of the missing records.
+    /// Source offsets `[from, to)` that a replay would have to carry.
     pub missing_ranges: Vec<(i64, i64)>,
-    /// Records passed over that only the target has.
+    /// Records that only the target has and that the group would skip, in the window that was compared.
     pub target_only: u64,
-    /// Evidence in a few words, e.g. `content, 412 records compared`.
+    /// Records whose twin may still arrive; all 0 when everything is settled.
+    pub unsettled: Unsettled,
+    /// A few words for a table: `content, 412 records compared`.
     pub evidence: String,
-    /// Why it is not better.
+    /// Why it is not PROVEN, in a sentence.
     pub why: Option<String>,
-    /// Records around the cut.
+    /// Records read from the source and from the target to get here.
+    pub read: (u64, u64),
+    /// The records around the cut.
     pub cut: Cut,
-    /// When it was measured.
+    /// When the last of the facts was read.
     pub at: At,
 }
 
-/// Sums over a group's partitions.
+impl PartitionPlan {
+    /// A partition of which nothing safe can be said: a topic that the target lacks, another partition count, ...
+    #[must_use]
+    pub fn unmappable(tp: TopicPartition, strategy: &str, why: impl Into<String>, at: At) -> Self {
+        PartitionPlan {
+            tp,
+            strategy: strategy.to_owned(),
+            source: SourcePosition::default(),
+            target: TargetPosition::default(),
+            verdict: Verdict::Unmappable,
+            re_read: None,
+            missing: None,
+            missing_ranges: Vec::new(),
+            target_only: 0,
+            unsettled: Unsettled::default(),
+            evidence: String::new(),
+            why: Some(why.into()),
+            read: (0, 0),
+            cut: Cut::default(),
+            at,
+        }
+    }
+
+    /// Whether it stands in the way of a cutover: something would be lost, or nothing can be said.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        self.verdict == Verdict::Unmappable || self.missing != Some(0)
+    }
+}
+
+/// A group's figures over all its partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
-    /// `None` when one partition's is unknown: unknown is not 0.
+    /// Sum of `re_read`; `None` as soon as one partition's is unknown: unknown is not 0.
     pub re_read: Option<u64>,
-    /// `None` when one partition's is unknown.
+    /// Sum of `missing`; `None` as soon as one partition's is unknown.
     pub missing: Option<u64>,
 }
 
-/// The translation of a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A whole group's translation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GroupPlan {
     /// By topic and partition.
     pub partitions: Vec<PartitionPlan>,
-    /// Sums.
+    /// The sums.
     pub totals: Totals,
+}
+
+impl GroupPlan {
+    /// Sorts the partitions and sums them up.
+    #[must_use]
+    pub fn new(mut partitions: Vec<PartitionPlan>) -> Self {
+        partitions.sort_by(|a, b| a.tp.cmp(&b.tp));
+        let totals = Totals {
+            re_read: partitions.iter().map(|p| p.re_read).sum(),
+            missing: partitions.iter().map(|p| p.missing).sum(),
+        };
+        GroupPlan { partitions, totals }
+    }
+
+    /// The worst verdict of its partitions; `None` without partitions.
+    #[must_use]
+    pub fn worst_verdict(&self) -> Option<Verdict> {
+        self.partitions.iter().map(|p| p.verdict).max()
+    }
+
+    /// Whether something would be lost or nothing can be said, for any partition.
+    #[must_use]
+    pub fn blocks(&self) -> bool {
+        self.partitions.iter().any(PartitionPlan::blocks)
+    }
+
+    /// When the oldest of its facts was read: the age to show. `None` without partitions.
+    #[must_use]
+    pub fn at(&self) -> Option<At> {
+        self.partitions.iter().map(|p| p.at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(partition: i32, verdict: Verdict, re_read: Option<u64>, missing: Option<u64>) -> PartitionPlan {
+        let mut p = PartitionPlan::unmappable(TopicPartition::new("t", partition), "align", "", At(partition.into()));
+        (p.verdict, p.re_read, p.missing) = (verdict, re_read, missing);
+        p
+    }
+
+    #[test]
+    fn unknown_is_not_zero() {
+        let known = GroupPlan::new(vec![
+            plan(1, Verdict::Bounded, Some(2), Some(0)),
+            plan(0, Verdict::Proven, Some(0), Some(0)),
+        ]);
+        assert_eq!((known.totals.re_read, known.totals.missing), (Some(2), Some(0)));
+        assert_eq!(known.worst_verdict(), Some(Verdict::Bounded));
+        assert!(!known.blocks());
+        assert_eq!(known.partitions[0].tp.partition, 0);
+        let unknown =
+            GroupPlan::new(vec![plan(1, Verdict::Proven, Some(2), Some(0)), plan(0, Verdict::Unmappable, None, None)]);
+        assert_eq!((unknown.totals.re_read, unknown.totals.missing), (None, None));
+        assert_eq!(unknown.worst_verdict(), Some(Verdict::Unmappable));
+        assert!(unknown.blocks());
+        assert!(GroupPlan::new(vec![plan(0, Verdict::Proven, Some(0), Some(1))]).blocks());
+        assert_eq!(GroupPlan::default().worst_verdict(), None);
+    }
+
+    #[test]
+    fn the_words_of_the_json() {
+        let words: Vec<_> = [Verdict::Proven, Verdict::Bounded, Verdict::Guess, Verdict::Unmappable]
+            .iter()
+            .map(|v| serde_json::to_string(v).unwrap())
+            .collect();
+        assert_eq!(words, ["\"proven\"", "\"bounded\"", "\"guess\"", "\"unmappable\""]);
+        let p = plan(0, Verdict::Proven, Some(0), Some(0));
+        assert_eq!(serde_json::from_str::<PartitionPlan>(&serde_json::to_string(&p).unwrap()).unwrap(), p);
+    }
 }

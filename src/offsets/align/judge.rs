@@ -1,0 +1,306 @@
+//! One identity at a time: the bound it sets on the offset, and what an offset costs it.
+
+use super::index::Index;
+use super::{Axioms, Unsettled};
+use crate::offsets::window::LogWindow;
+
+/// Below this many pairs of unique records, how far pairs really lie apart is not known, and `pair_delta` is taken.
+const ENOUGH_PAIRS: u64 = 8;
+/// Added to twice the largest distance seen: two clocks ticking in ms, and a scheduler between the two sends.
+const REACH_SLACK_MS: i64 = 20;
+
+/// The least target index that an identity allows to start at (`len` when it sets no bound).
+pub(super) struct Bound {
+    pub(super) at: usize,
+    pub(super) limited: bool,
+}
+
+/// Sums over identities.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) re_read: u64,
+    pub(super) re_read_pending: u64,
+    /// Source indices.
+    pub(super) missing: Vec<u32>,
+    pub(super) target_only: u64,
+    pub(super) unsettled: Unsettled,
+    pub(super) compared: u64,
+}
+
+pub(super) struct Judge<'a> {
+    source: &'a LogWindow,
+    target: &'a LogWindow,
+    axioms: &'a Axioms,
+    index: &'a Index,
+    /// First index of `U` in the source window.
+    unconsumed: u32,
+    /// A target record with a later timestamp than this came after everything the source has.
+    silent_after: i64,
+    /// From this timestamp on, a target record without a twin is known never to have been on the source.
+    known_from: i64,
+    /// How far apart two of several identical records may be and count as twins.
+    reach: i64,
+    pair_distance: i64,
+}
+
+/// One copy: its timestamp, and its index in the window.
+#[derive(Clone, Copy)]
+struct Copy {
+    ts: i64,
+    i: u32,
+}
+
+/// An identity's copies by timestamp, and which found no twin.
+struct Matched {
+    pairs: u64,
+    /// Unmatched source copies (indices).
+    source_left: Vec<u32>,
+    /// Unmatched target copies.
+    target_left: Vec<Copy>,
+}
+
+/// What the group is owed of an identity.
+struct Owed {
+    /// Copies in `U`.
+    u: usize,
+    /// Expected copies: on the target, and to be delivered as if they were in `U`.
+    expected: Vec<Copy>,
+    /// The oldest timestamp among both.
+    oldest: i64,
+}
+
+impl Owed {
+    fn count(&self) -> usize {
+        self.u + self.expected.len()
+    }
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(source: &'a LogWindow, target: &'a LogWindow, axioms: &'a Axioms, index: &'a Index) -> Self {
+        let delta = axioms.pair_delta;
+        let newest = source.iter().map(|r| r.ts).max();
+        let whole = source.from() <= axioms.source_log_start;
+        let expired = whole && axioms.source_log_start > 0;
+        // An empty source whose records expired tells nothing; one that never had any has been silent all along.
+        let silent_after = match newest {
+            Some(ts) => ts.max(axioms.complete_from).saturating_add(delta),
+            None if whole && !expired => i64::MIN,
+            None => i64::MAX,
+        };
+        let oldest = source.iter().map(|r| r.ts).min().unwrap_or(i64::MAX);
+        let known_from =
+            if expired { oldest.max(axioms.complete_from) } else { axioms.complete_from }.saturating_add(delta);
+        let mut judge = Judge {
+            source,
+            target,
+            axioms,
+            index,
+            unconsumed: source.index_of(axioms.committed) as u32,
+            silent_after,
+            known_from,
+            reach: delta,
+            pair_distance: 0,
+        };
+        judge.measure();
+        judge
+    }
+
+    pub(super) fn pair_distance(&self) -> i64 {
+        self.pair_distance
+    }
+
+    /// How far apart the records of unique pairs are. `reach` follows from it, so that among identical payloads
+    /// (a heartbeat a second) a young record is not taken for the twin of its neighbour. Too small a reach only
+    /// makes more of them owed.
+    fn measure(&mut self) {
+        let (mut pairs, mut within) = (0, 0);
+        for slot in 0..self.index.slots() {
+            if let ([s], [t]) = (self.index.source(slot), self.index.target(slot)) {
+                let apart = self.source.get(*s as usize).ts.abs_diff(self.target.get(*t as usize).ts);
+                let apart = i64::try_from(apart).unwrap_or(i64::MAX);
+                self.pair_distance = self.pair_distance.max(apart);
+                if apart <= self.axioms.pair_delta {
+                    pairs += 1;
+                    within = within.max(apart);
+                }
+            }
+        }
+        if pairs >= ENOUGH_PAIRS {
+            self.reach = self.axioms.pair_delta.min(2 * within + REACH_SLACK_MS);
+        }
+    }
+
+    /// The bound this identity sets: see the definition in the parent module.
+    pub(super) fn bound(&self, slot: usize) -> Bound {
+        let none = Bound { at: self.target.len(), limited: false };
+        let (source, target) = (self.index.source(slot), self.index.target(slot));
+        if target.is_empty() {
+            return none;
+        }
+        let matched = self.matched(slot);
+        let owed = self.owed(source, &matched);
+        if owed.count() == 0 {
+            return none;
+        }
+        let copies: Vec<Copy> = target.iter().map(|i| self.target_copy(*i)).collect();
+        // (b): of the copies that can serve what is owed, the last `need` must not be skipped
+        let serving: Vec<Copy> = copies.iter().copied().filter(|c| self.serves(&owed, c)).collect();
+        let need = owed.count().min(serving.len());
+        let keep = if need > 0 { serving[serving.len() - need].i as usize } else { self.target.len() };
+        // (a): skip no more copies in play than were consumed
+        let (from, credit, limited) = self.credit(source, &copies, owed.oldest);
+        let spend = copies.iter().filter(|c| c.ts >= from).nth(credit).map_or(self.target.len(), |c| c.i as usize);
+        Bound { at: keep.min(spend), limited: limited && spend < keep }
+    }
+
+    /// The timestamp from which copies are in play, how many consumed ones are, and whether that count was cut short.
+    fn credit(&self, source: &[u32], target: &[Copy], oldest: i64) -> (i64, usize, bool) {
+        let delta = self.axioms.pair_delta;
+        let consumed: Vec<i64> =
+            source.iter().filter(|i| **i < self.unconsumed).map(|i| self.source.get(*i as usize).ts).collect();
+        let all = source.iter().map(|i| self.source.get(*i as usize).ts).chain(target.iter().map(|c| c.ts));
+        let mut older: Vec<i64> = all.filter(|ts| *ts < oldest).collect();
+        older.sort_unstable();
+        let mut low = oldest;
+        for ts in older.into_iter().rev() {
+            if low.saturating_sub(ts) > delta {
+                break;
+            }
+            low = ts;
+        }
+        // Below the windows' bottom there may be more copies linked to these: then count only consumed copies
+        // whose twins are in the window for sure, against all target copies that could be such twins.
+        let open = low.saturating_sub(delta) < self.axioms.complete_from;
+        let (from, count_from) = if open {
+            (self.axioms.complete_from, self.axioms.complete_from.saturating_add(delta))
+        } else {
+            (low, low)
+        };
+        let in_play = consumed.iter().filter(|ts| **ts >= count_from).count();
+        // Target copies of consumed records may be gone, and with them what they would have cost.
+        let gone = self.axioms.target_compacted
+            || (self.axioms.target_log_start > 0 && self.target.from() <= self.axioms.target_log_start);
+        let credit = if gone { 0 } else { in_play };
+        (from, credit, (open || gone) && !consumed.is_empty())
+    }
+
+    /// Adds what starting at target index `cut` costs this identity.
+    pub(super) fn count(&self, slot: usize, cut: usize, tally: &mut Tally) {
+        let (source, target) = (self.index.source(slot), self.index.target(slot));
+        let matched = self.matched(slot);
+        let owed = self.owed(source, &matched);
+        tally.compared += matched.pairs;
+
+        let unsettled = |i: &u32| self.source.get(*i as usize).offset >= self.axioms.settled_source;
+        let young: Vec<u32> = matched.source_left.iter().copied().filter(unsettled).collect();
+        let late_unconsumed = young.iter().filter(|i| **i >= self.unconsumed).count();
+        let late_consumed = young.len() - late_unconsumed;
+        let young_target = owed.expected.iter().filter(|c| self.is_young(c)).count();
+        tally.unsettled.consumed += late_consumed as u64;
+        tally.unsettled.unconsumed += late_unconsumed as u64;
+        tally.unsettled.target_only += young_target as u64;
+
+        let ahead: Vec<Copy> = target.iter().filter(|i| **i as usize >= cut).map(|i| self.target_copy(*i)).collect();
+        let serving = ahead.iter().filter(|c| self.serves(&owed, c)).count();
+        let short = owed.count().saturating_sub(serving);
+        self.note_missing(source, &matched, short.saturating_sub(late_unconsumed), &mut tally.missing);
+
+        let served = owed.count().min(ahead.len());
+        let processed = ahead.iter().filter(|c| self.has_source(source, c.ts, true)).count();
+        tally.re_read += processed.min(ahead.len() - served) as u64;
+        // A late twin of a consumed record is read again; a late twin of an unconsumed one may free a copy that
+        // then is; an expected copy may turn out to be a consumed record's.
+        let doubtful = owed.expected.iter().filter(|c| self.is_young(c) && self.has_source(source, c.ts, true)).count();
+        tally.re_read_pending += (late_consumed + late_unconsumed.min(processed) + doubtful) as u64;
+
+        let behind = target.iter().filter(|i| (**i as usize) < cut).map(|i| self.target_copy(*i));
+        tally.target_only +=
+            behind.filter(|c| c.ts >= self.known_from && !self.has_source(source, c.ts, false)).count() as u64;
+    }
+
+    /// Which of the unconsumed copies the `count` missing ones are: those without a twin first. (Among identical
+    /// records it makes no difference which are replayed.)
+    fn note_missing(&self, source: &[u32], matched: &Matched, count: usize, missing: &mut Vec<u32>) {
+        if count == 0 {
+            return;
+        }
+        let (mut left, mut rest): (Vec<u32>, Vec<u32>) =
+            source.iter().filter(|i| **i >= self.unconsumed).partition(|i| matched.source_left.contains(i));
+        left.append(&mut rest);
+        missing.extend(left.into_iter().take(count));
+    }
+
+    /// Whether a target copy can be one of those owed.
+    fn serves(&self, owed: &Owed, copy: &Copy) -> bool {
+        owed.count() > 0 && copy.ts >= owed.oldest.saturating_sub(self.axioms.pair_delta)
+    }
+
+    fn is_young(&self, copy: &Copy) -> bool {
+        self.target.get(copy.i as usize).offset >= self.axioms.settled_target
+    }
+
+    fn target_copy(&self, i: u32) -> Copy {
+        Copy { ts: self.target.get(i as usize).ts, i }
+    }
+
+    /// Whether a source copy (`consumed`: one that was consumed) lies within `pair_delta` of `ts`.
+    fn has_source(&self, source: &[u32], ts: i64, consumed: bool) -> bool {
+        source.iter().any(|i| {
+            (!consumed || *i < self.unconsumed)
+                && self.source.get(*i as usize).ts.abs_diff(ts) <= self.axioms.pair_delta.unsigned_abs()
+        })
+    }
+
+    fn owed(&self, source: &[u32], matched: &Matched) -> Owed {
+        let unconsumed = source.iter().filter(|i| **i >= self.unconsumed);
+        let expected: Vec<Copy> = matched.target_left.iter().copied().filter(|c| self.is_expected(c)).collect();
+        let oldest = unconsumed
+            .clone()
+            .map(|i| self.source.get(*i as usize).ts)
+            .chain(expected.iter().map(|c| c.ts))
+            .min()
+            .unwrap_or(i64::MAX);
+        Owed { u: unconsumed.count(), expected, oldest }
+    }
+
+    /// Whether a target record without a twin is to be delivered as if it were unconsumed.
+    fn is_expected(&self, copy: &Copy) -> bool {
+        let since = self.axioms.target_only_since.map(|at| at.saturating_sub(self.axioms.pair_delta));
+        self.is_young(copy)
+            || since.is_some_and(|at| copy.ts >= at)
+            || copy.ts > self.silent_after
+            || (self.axioms.deliver_target_only && copy.ts >= self.known_from)
+    }
+
+    /// Matches the copies on both logs, oldest first: with one reach for all pairs that finds a largest matching,
+    /// and leaves the youngest over.
+    fn matched(&self, slot: usize) -> Matched {
+        let by_ts = |indices: &[u32], window: &LogWindow| {
+            let mut copies: Vec<Copy> =
+                indices.iter().map(|i| Copy { ts: window.get(*i as usize).ts, i: *i }).collect();
+            copies.sort_by_key(|c| c.ts);
+            copies
+        };
+        let source = by_ts(self.index.source(slot), self.source);
+        let target = by_ts(self.index.target(slot), self.target);
+        let single = source.len() <= 1 && target.len() <= 1;
+        let reach = if single { self.axioms.pair_delta } else { self.reach }.unsigned_abs();
+        let mut matched = Matched { pairs: 0, source_left: Vec::new(), target_left: Vec::new() };
+        let (mut s, mut t) = (0, 0);
+        while s < source.len() && t < target.len() {
+            if source[s].ts.abs_diff(target[t].ts) <= reach {
+                matched.pairs += 1;
+                (s, t) = (s + 1, t + 1);
+            } else if source[s].ts < target[t].ts {
+                matched.source_left.push(source[s].i);
+                s += 1;
+            } else {
+                matched.target_left.push(target[t]);
+                t += 1;
+            }
+        }
+        matched.source_left.extend(source[s..].iter().map(|c| c.i));
+        matched.target_left.extend_from_slice(&target[t..]);
+        matched
+    }
+}

@@ -1,0 +1,103 @@
+//! From an alignment to a plan: the verdict, and the words that go with it.
+
+use super::super::align::Alignment;
+use super::super::identity::IdentityRule;
+use super::super::verdict::{Cut, CutRecord, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+use super::super::window::{EndRead, LogWindow};
+use super::Translation;
+
+const STRATEGY: &str = "align";
+/// Records shown on each side of the cut, on each log.
+const SHOWN: usize = 2;
+
+impl Translation {
+    /// Nothing safe can be said.
+    pub(super) fn unmappable(&self, why: impl Into<String>) -> PartitionPlan {
+        let mut plan = PartitionPlan::unmappable(self.params.tp.clone(), STRATEGY, why, self.now);
+        plan.source.committed = self.params.committed;
+        if let Some(ends) = self.source.ends {
+            (plan.source.log_start, plan.source.end) = (ends.log_start, ends.end);
+        }
+        if let Some(ends) = self.target.ends {
+            (plan.target.log_start, plan.target.end) = (ends.log_start, ends.end);
+        }
+        plan.read = (self.source.read, self.target.read);
+        plan
+    }
+
+    pub(super) fn conclude(&self, a: &Alignment, source: EndRead, target: EndRead, committed: i64) -> PartitionPlan {
+        let (verdict, why) = self.judge(a, source, target);
+        PartitionPlan {
+            tp: self.params.tp.clone(),
+            strategy: STRATEGY.to_owned(),
+            source: SourcePosition { committed: self.params.committed, log_start: source.log_start, end: source.end },
+            target: TargetPosition { offset: Some(a.offset), log_start: target.log_start, end: target.end },
+            verdict,
+            re_read: Some(a.re_read + a.re_read_pending),
+            missing: Some(a.missing),
+            missing_ranges: a.missing_ranges.clone(),
+            target_only: a.target_only,
+            unsettled: a.unsettled,
+            evidence: self.evidence(a),
+            why,
+            read: (self.source.read, self.target.read),
+            cut: cut(&self.source.window, committed, &self.target.window, a.offset),
+            at: self.now,
+        }
+    }
+
+    fn evidence(&self, a: &Alignment) -> String {
+        if self.source.window.is_empty() && self.target.window.is_empty() {
+            return "empty".to_owned();
+        }
+        format!("{}, {} records compared", self.params.rule, a.compared)
+    }
+
+    /// The verdict, and why it is not PROVEN.
+    fn judge(&self, a: &Alignment, source: EndRead, target: EndRead) -> (Verdict, Option<String>) {
+        // With nothing on the target there is nothing to skip or to read twice; and who has never been able to
+        // consume anything can't have consumed what the target holds.
+        let nothing_there = self.target.window.is_empty() && self.target.window.from() <= target.log_start;
+        let never_any = self.source.window.is_empty() && source.log_start == 0 && self.source.window.from() == 0;
+        if a.compared == 0 && !nothing_there && !never_any {
+            let why = "no record of one log was found on the other: is this topic dual-written, by this identity?";
+            return (Verdict::Guess, Some(why.to_owned()));
+        }
+        let u = a.unsettled;
+        let delta = i64::try_from(self.params.pair_delta_ms).unwrap_or(i64::MAX);
+        let why = if self.params.rule == IdentityRule::Key {
+            Some("identity \"key\" can't tell two records of one key apart".to_owned())
+        } else if a.pair_distance > delta / 2 {
+            Some(format!(
+                "two records that look like one pair carry timestamps {} ms apart, more than half of pair_delta ({delta} ms)",
+                a.pair_distance
+            ))
+        } else if !u.is_none() {
+            Some(format!(
+                "younger than arrival_skew and without a twin: {} consumed, {} unconsumed, {} on the target only; wait on, or accept the bound",
+                u.consumed, u.unconsumed, u.target_only
+            ))
+        } else if a.limited {
+            Some(
+                "not all consumed copies of identical records could be counted, so a later offset may be safe too"
+                    .to_owned(),
+            )
+        } else {
+            None
+        };
+        (if why.is_some() { Verdict::Bounded } else { Verdict::Proven }, why)
+    }
+}
+
+fn cut(source: &LogWindow, committed: i64, target: &LogWindow, offset: i64) -> Cut {
+    let around = |window: &LogWindow, at: i64| {
+        let i = window.index_of(at);
+        (i.saturating_sub(SHOWN)..(i + SHOWN).min(window.len()))
+            .map(|i| {
+                let r = window.get(i);
+                CutRecord { offset: r.offset, ts: r.ts, id: r.id.prefix() }
+            })
+            .collect()
+    };
+    Cut { source: around(source, committed), target: around(target, offset) }
+}
