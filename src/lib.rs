@@ -8,3 +8,5 @@ pub mod controller;
 pub mod migration;
 /// Pure: where a group must start on the other cluster, and the proof.
 pub mod offsets;
+/// A Kafka in memory: the demo's clusters, the deterministic simulation, wire-level tests.
+pub mod sim;

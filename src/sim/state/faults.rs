@@ -1,0 +1,56 @@
+//! Faults on request: what a test or the demo makes go wrong. They are data in the state; the wire server obeys.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::ResponseError;
+
+/// When a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Before the request has any effect.
+    BeforeEffect,
+    /// After the effect, before the answer: the client can't know.
+    BeforeAnswer,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// By topic: how many more produce requests fail, and with what.
+    pub fail_produce: BTreeMap<String, (u32, ResponseError)>,
+    /// By node id: every answer waits this many ms.
+    pub delay_ms: BTreeMap<i32, u64>,
+    /// By API key: how many more requests have their connection cut, and when.
+    pub cut: BTreeMap<i16, (u32, Cut)>,
+}
+
+impl Faults {
+    /// Fails the next `times` produce requests to `topic`.
+    pub fn fail_next_produces(&mut self, topic: &str, times: u32, error: ResponseError) {
+        self.fail_produce.insert(topic.to_owned(), (times, error));
+    }
+
+    /// Cuts the connection of the next `times` requests of an API (its key number).
+    pub fn cut_next(&mut self, api_key: i16, times: u32, cut: Cut) {
+        self.cut.insert(api_key, (times, cut));
+    }
+
+    /// Delays every answer of a broker; 0 ends it.
+    pub fn delay(&mut self, broker: i32, ms: u64) {
+        self.delay_ms.insert(broker, ms);
+    }
+
+    pub(crate) fn take_produce_failure(&mut self, topic: &str) -> Option<ResponseError> {
+        let (left, error) = self.fail_produce.get_mut(topic)?;
+        let error = *error;
+        *left = left.checked_sub(1)?;
+        Some(error)
+    }
+
+    pub(crate) fn take_cut(&mut self, api_key: i16) -> Option<Cut> {
+        let (left, cut) = self.cut.get_mut(&api_key)?;
+        let cut = *cut;
+        *left = left.checked_sub(1)?;
+        Some(cut)
+    }
+}

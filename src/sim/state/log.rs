@@ -1,0 +1,351 @@
+//! One partition's log: batches, producers, open and aborted transactions, and what may be read of it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::ResponseError;
+
+use super::batch::{self, Batch, Marker, StoredRecord};
+
+/// Batches of one producer that a broker remembers to recognise a retry (Kafka: 5).
+const REMEMBERED: usize = 5;
+
+/// What a reader may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Up to the high watermark, open and aborted transactions included.
+    ReadUncommitted,
+    /// Up to the last stable offset; aborted transactions are listed for the reader to drop.
+    ReadCommitted,
+}
+
+/// A transaction that was aborted, as fetch responses list it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aborted {
+    /// Whose.
+    pub producer_id: i64,
+    /// Offset of its first record.
+    pub first: i64,
+    /// Offset of its marker.
+    pub last: i64,
+}
+
+/// What a partition remembers of a producer.
+#[derive(Debug, Clone, Default)]
+pub struct ProducerEntry {
+    /// Newest epoch seen.
+    pub epoch: i16,
+    /// Last batches: first sequence, last sequence, base offset, timestamp. Newest last.
+    recent: VecDeque<(i32, i32, i64, i64)>,
+    /// First offset of the transaction that is open here.
+    pub txn_first: Option<i64>,
+    /// When it last wrote here (record or marker), ms since the epoch.
+    pub last_timestamp: i64,
+}
+
+impl ProducerEntry {
+    /// Sequence number of its last record here, -1 when none since its epoch began.
+    #[must_use]
+    pub fn last_sequence(&self) -> i32 {
+        self.recent.back().map_or(-1, |r| r.1)
+    }
+}
+
+/// What an append gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of the first record.
+    pub base: i64,
+    /// Set for LogAppendTime, else -1.
+    pub log_append_time: i64,
+    /// The log's start.
+    pub log_start: i64,
+}
+
+/// What a fetch of one partition gives.
+#[derive(Debug, Clone, Default)]
+pub struct Read {
+    /// Whole batches, the first one containing the offset asked for.
+    pub bytes: Bytes,
+    /// Aborted transactions that overlap what was asked for (read_committed only).
+    pub aborted: Vec<Aborted>,
+}
+
+/// One partition's log.
+#[derive(Debug, Clone, Default)]
+pub struct Log {
+    batches: VecDeque<Batch>,
+    start: i64,
+    end: i64,
+    /// Node id of the leader, -1 when every replica is down.
+    pub leader: i32,
+    /// Leader epoch.
+    pub leader_epoch: i32,
+    /// Nodes that hold a replica, preferred leader first.
+    pub replicas: Vec<i32>,
+    /// Leader epochs and the offset each began at.
+    epochs: Vec<(i32, i64)>,
+    producers: BTreeMap<i64, ProducerEntry>,
+    aborted: Vec<Aborted>,
+}
+
+impl Log {
+    /// An empty log led by the first of `replicas`.
+    #[must_use]
+    pub fn new(replicas: Vec<i32>) -> Self {
+        let leader = replicas.first().copied().unwrap_or(-1);
+        Self { leader, replicas, epochs: vec![(0, 0)], ..Self::default() }
+    }
+
+    /// Log start offset.
+    #[must_use]
+    pub fn start(&self) -> i64 {
+        self.start
+    }
+
+    /// High watermark: every append is replicated at once, so it is the log's end too.
+    #[must_use]
+    pub fn high_watermark(&self) -> i64 {
+        self.end
+    }
+
+    /// Last stable offset: the first record of the oldest open transaction, else the high watermark.
+    #[must_use]
+    pub fn lso(&self) -> i64 {
+        self.producers.values().filter_map(|p| p.txn_first).min().unwrap_or(self.end)
+    }
+
+    /// Where a reader of this isolation stops.
+    #[must_use]
+    pub fn end_for(&self, isolation: Isolation) -> i64 {
+        match isolation {
+            Isolation::ReadUncommitted => self.end,
+            Isolation::ReadCommitted => self.lso(),
+        }
+    }
+
+    /// Producers that wrote here, by producer id.
+    #[must_use]
+    pub fn producers(&self) -> &BTreeMap<i64, ProducerEntry> {
+        &self.producers
+    }
+
+    /// Checks a batch against what is known of its producer. `Some` is a retry of a batch that is here already.
+    ///
+    /// # Errors
+    /// INVALID_PRODUCER_EPOCH for a fenced producer, OUT_OF_ORDER_SEQUENCE_NUMBER for a gap.
+    pub fn check_producer(&self, batch: &Batch) -> Result<Option<Appended>, ResponseError> {
+        let (Some(entry), true) = (self.producers.get(&batch.producer_id), batch.producer_id >= 0) else {
+            return Ok(None);
+        };
+        if batch.producer_epoch < entry.epoch {
+            return Err(ResponseError::InvalidProducerEpoch);
+        }
+        if batch.producer_epoch > entry.epoch {
+            return if batch.base_sequence == 0 { Ok(None) } else { Err(ResponseError::OutOfOrderSequenceNumber) };
+        }
+        let last = last_sequence(batch);
+        if let Some(known) = entry.recent.iter().find(|r| r.0 == batch.base_sequence && r.1 == last) {
+            return Ok(Some(Appended { base: known.2, log_append_time: known.3, log_start: self.start }));
+        }
+        match entry.recent.back() {
+            Some(&(_, seen, ..)) if batch.base_sequence != next_sequence(seen) => {
+                Err(ResponseError::OutOfOrderSequenceNumber)
+            }
+            // nothing since the epoch began (a marker can bring the epoch before any record)
+            None if batch.base_sequence != 0 => Err(ResponseError::OutOfOrderSequenceNumber),
+            _ => Ok(None),
+        }
+    }
+
+    /// Appends a checked batch.
+    pub fn append(&mut self, batch: Batch, now: i64, log_append_time: bool) -> Appended {
+        let batch = batch::place(batch, self.end, self.leader_epoch, log_append_time);
+        let base = batch.base;
+        let stamp = if log_append_time { batch.max_timestamp } else { -1 };
+        if batch.producer_id >= 0 {
+            let entry = self.producers.entry(batch.producer_id).or_default();
+            if batch.producer_epoch > entry.epoch {
+                entry.recent.clear();
+            }
+            entry.epoch = batch.producer_epoch;
+            entry.last_timestamp = now;
+            if batch.transactional && batch.marker.is_none() {
+                entry.txn_first.get_or_insert(base);
+            }
+            if batch.base_sequence >= 0 {
+                entry.recent.push_back((batch.base_sequence, last_sequence(&batch), base, stamp));
+                if entry.recent.len() > REMEMBERED {
+                    entry.recent.pop_front();
+                }
+            }
+        }
+        self.end = batch.last + 1;
+        self.batches.push_back(batch);
+        Appended { base, log_append_time: stamp, log_start: self.start }
+    }
+
+    /// Writes a transaction's marker, which closes the transaction here and takes one offset.
+    pub fn end_transaction(&mut self, kind: Marker, producer_id: i64, epoch: i16, now: i64) -> i64 {
+        let first = self.producers.get_mut(&producer_id).and_then(|p| p.txn_first.take());
+        let at = self.append(batch::marker(kind, producer_id, epoch, now), now, false).base;
+        if let (Marker::Abort, Some(first)) = (kind, first) {
+            self.aborted.push(Aborted { producer_id, first, last: at });
+        }
+        at
+    }
+
+    /// Batches from the one that contains `offset`, at most `max_bytes`; the first one in any case when
+    /// `at_least_one`, so that a batch larger than the limit can be passed (KIP-74).
+    ///
+    /// # Errors
+    /// OFFSET_OUT_OF_RANGE outside [log start, end].
+    pub fn read(
+        &self,
+        offset: i64,
+        max: usize,
+        isolation: Isolation,
+        at_least_one: bool,
+    ) -> Result<Read, ResponseError> {
+        if offset < self.start || offset > self.end {
+            return Err(ResponseError::OffsetOutOfRange);
+        }
+        let until = self.end_for(isolation);
+        let first = self.batches.partition_point(|b| b.last < offset);
+        let mut out = BytesMut::new();
+        let mut upto = offset;
+        for batch in self.batches.range(first..).take_while(|b| b.base < until) {
+            let fits = out.len() + batch.bytes.len() <= max;
+            let forced = at_least_one && out.is_empty();
+            if !(fits || forced) {
+                break;
+            }
+            out.extend_from_slice(&batch.bytes);
+            upto = batch.last + 1;
+        }
+        let aborted = match isolation {
+            Isolation::ReadUncommitted => Vec::new(),
+            Isolation::ReadCommitted => {
+                self.aborted.iter().filter(|a| a.last >= offset && a.first < upto).copied().collect()
+            }
+        };
+        Ok(Read { bytes: out.freeze(), aborted })
+    }
+
+    /// Bytes that a read from `offset` would find, counted no further than `enough`.
+    #[must_use]
+    pub fn available(&self, offset: i64, isolation: Isolation, enough: usize) -> usize {
+        let until = self.end_for(isolation);
+        let first = self.batches.partition_point(|b| b.last < offset);
+        let mut bytes = 0;
+        for batch in self.batches.range(first..).take_while(|b| b.base < until) {
+            bytes += batch.bytes.len();
+            if bytes >= enough {
+                break;
+            }
+        }
+        bytes
+    }
+
+    /// The first record in log order with a timestamp of at least `timestamp`: its timestamp and offset.
+    /// Markers count, as they do in Kafka (`FileRecords.searchForTimestamp` reads every batch).
+    #[must_use]
+    pub fn at_or_after(&self, timestamp: i64) -> Option<(i64, i64)> {
+        let candidates = self.batches.iter().filter(|b| b.max_timestamp >= timestamp);
+        candidates.flat_map(offsets_with_timestamps).find(|(ts, offset)| *ts >= timestamp && *offset >= self.start)
+    }
+
+    /// The first record with the largest timestamp: its timestamp and offset.
+    #[must_use]
+    pub fn max_timestamp(&self) -> Option<(i64, i64)> {
+        let all = self.batches.iter().flat_map(offsets_with_timestamps).filter(|(_, o)| *o >= self.start);
+        all.fold(None, |best: Option<(i64, i64)>, at| match best {
+            Some(b) if b.0 >= at.0 => Some(b),
+            _ => Some(at),
+        })
+    }
+
+    /// Moves the log start, dropping batches that lie wholly before it.
+    ///
+    /// # Errors
+    /// OFFSET_OUT_OF_RANGE beyond the high watermark.
+    pub fn trim(&mut self, before: i64) -> Result<i64, ResponseError> {
+        let before = if before == -1 { self.end } else { before };
+        if before < 0 || before > self.end {
+            return Err(ResponseError::OffsetOutOfRange);
+        }
+        self.start = self.start.max(before);
+        while self.batches.front().is_some_and(|b| b.last < self.start) {
+            self.batches.pop_front();
+        }
+        self.aborted.retain(|a| a.last >= self.start);
+        Ok(self.start)
+    }
+
+    /// Drops batches whose newest record is older than `keep_from` (ms since the epoch), from the front.
+    pub fn expire(&mut self, keep_from: i64) {
+        while self.batches.front().is_some_and(|b| b.max_timestamp < keep_from) && self.lso() > self.start {
+            let Some(batch) = self.batches.pop_front() else { break };
+            self.start = batch.last + 1;
+        }
+        self.aborted.retain(|a| a.last >= self.start);
+    }
+
+    /// Drops batches from the front until the log is no larger than `max_bytes`.
+    pub fn shrink(&mut self, max_bytes: u64) {
+        let mut total: u64 = self.batches.iter().map(|b| b.bytes.len() as u64).sum();
+        while total > max_bytes && self.batches.len() > 1 {
+            let Some(batch) = self.batches.pop_front() else { break };
+            total -= batch.bytes.len() as u64;
+            self.start = batch.last + 1;
+        }
+        self.aborted.retain(|a| a.last >= self.start);
+    }
+
+    /// Every data record from `from` on that a reader of this isolation sees: the truth a test compares with.
+    #[must_use]
+    pub fn records(&self, from: i64, isolation: Isolation) -> Vec<StoredRecord> {
+        let until = self.end_for(isolation);
+        let dropped = |r: &StoredRecord| {
+            isolation == Isolation::ReadCommitted
+                && r.transactional
+                && self.aborted.iter().any(|a| a.producer_id == r.producer_id && (a.first..a.last).contains(&r.offset))
+        };
+        let first = self.batches.partition_point(|b| b.last < from);
+        let batches = self.batches.range(first..).take_while(|b| b.base < until);
+        let from = from.max(self.start);
+        batches.flat_map(Batch::records).filter(|r| r.offset >= from && !dropped(r)).collect()
+    }
+
+    /// A new leader: the next epoch begins at the log's end.
+    pub fn lead(&mut self, leader: i32) {
+        self.leader = leader;
+        self.leader_epoch += 1;
+        self.epochs.push((self.leader_epoch, self.end));
+    }
+
+    /// The end offset of a leader epoch (OffsetForLeaderEpoch): the largest epoch not above it, and where it ended.
+    #[must_use]
+    pub fn epoch_end(&self, epoch: i32) -> (i32, i64) {
+        if epoch > self.leader_epoch || epoch < 0 {
+            return (-1, -1);
+        }
+        let i = self.epochs.partition_point(|e| e.0 <= epoch).saturating_sub(1);
+        let end = self.epochs.get(i + 1).map_or(self.end, |next| next.1);
+        (self.epochs.get(i).map_or(-1, |e| e.0), end)
+    }
+}
+
+fn offsets_with_timestamps(batch: &Batch) -> impl Iterator<Item = (i64, i64)> + '_ {
+    batch.timestamps.iter().copied().zip(batch.base..)
+}
+
+fn next_sequence(sequence: i32) -> i32 {
+    if sequence == i32::MAX { 0 } else { sequence + 1 }
+}
+
+/// Sequence of a batch's last record; sequences wrap from i32::MAX to 0.
+fn last_sequence(batch: &Batch) -> i32 {
+    let last = i64::from(batch.base_sequence) + batch.count() - 1;
+    i32::try_from(last % (i64::from(i32::MAX) + 1)).unwrap_or(0)
+}

@@ -1,0 +1,200 @@
+//! A Kafka cluster as a value: brokers, topics, logs, groups, transactions. PURE: time is an argument (ms since the
+//! epoch), randomness is none, no I/O. The wire server and the deterministic simulation drive the same methods.
+//!
+//! Held against real Kafka by `sim::conformance`: where the two differ, this one is wrong.
+
+pub mod batch;
+pub mod faults;
+pub mod group;
+pub mod log;
+mod membership;
+mod offsets;
+mod produce;
+mod topics;
+mod transactions;
+
+use std::collections::BTreeMap;
+
+pub use batch::{Marker, NewRecord, StoredRecord, Writer};
+pub use faults::{Cut, Faults};
+pub use group::{GroupReply, JoinAsk, Joined, SyncAsk, Synced};
+pub use kafka_protocol::ResponseError;
+pub use log::{Aborted, Appended, Isolation, Log, Read};
+pub use offsets::{Commit, CommitAsk, FetchedOffset};
+pub use produce::{Lookup, ProduceAsk};
+pub use topics::{Topic, legal_topic_name, topic_defaults};
+pub use transactions::{Transaction, TxnState};
+
+/// Names a waiting request: the wire server matches replies to it.
+pub type Ticket = u64;
+
+/// A simulated broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Node id.
+    pub id: i32,
+    /// Advertised host.
+    pub host: String,
+    /// Advertised port; 0 until the wire server is bound.
+    pub port: u16,
+    /// Whether it runs. A dead one leads nothing and refuses connections.
+    pub alive: bool,
+}
+
+/// Limits that a real broker reads from `server.properties`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// `group.min.session.timeout.ms`.
+    pub min_session_ms: i64,
+    /// `group.max.session.timeout.ms`.
+    pub max_session_ms: i64,
+    /// `group.initial.rebalance.delay.ms`.
+    pub initial_rebalance_delay_ms: i64,
+    /// `transaction.max.timeout.ms`.
+    pub max_transaction_ms: i64,
+    /// `offset.metadata.max.bytes`.
+    pub max_metadata_bytes: usize,
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_ms: i64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            min_session_ms: 500,
+            max_session_ms: 1_800_000,
+            initial_rebalance_delay_ms: 0,
+            max_transaction_ms: 900_000,
+            max_metadata_bytes: 4096,
+            retention_check_ms: 300_000,
+        }
+    }
+}
+
+/// A whole cluster.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The cluster's id, as Metadata gives it.
+    pub cluster_id: String,
+    /// By node id.
+    pub brokers: BTreeMap<i32, Broker>,
+    /// Limits of the brokers.
+    pub limits: Limits,
+    /// What goes wrong, on request.
+    pub faults: Faults,
+    topics: BTreeMap<String, Topic>,
+    groups: BTreeMap<String, group::Group>,
+    transactions: BTreeMap<String, Transaction>,
+    /// Grows whenever a reader may find something new: what long polls watch.
+    version: u64,
+    next_producer_id: i64,
+    next_member: u64,
+    next_topic: u64,
+    retention_due: i64,
+    ready: Vec<(Ticket, GroupReply)>,
+}
+
+impl State {
+    /// A cluster of `brokers` nodes (ids from 1) with nothing on it. Ports are given by [`State::listen`].
+    #[must_use]
+    pub fn new(cluster_id: &str, brokers: i32) -> Self {
+        let broker = |id| (id, Broker { id, host: "127.0.0.1".to_owned(), port: 0, alive: true });
+        Self {
+            cluster_id: cluster_id.to_owned(),
+            brokers: (1..=brokers.max(1)).map(broker).collect(),
+            limits: Limits::default(),
+            faults: Faults::default(),
+            topics: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            transactions: BTreeMap::new(),
+            version: 0,
+            next_producer_id: 1000,
+            next_member: 1,
+            next_topic: 1,
+            retention_due: i64::MIN,
+            ready: Vec::new(),
+        }
+    }
+
+    /// Says where a broker listens.
+    pub fn listen(&mut self, broker: i32, port: u16) {
+        if let Some(b) = self.brokers.get_mut(&broker) {
+            b.port = port;
+        }
+    }
+
+    /// Lets time pass: sessions expire, rebalances end, overlong transactions abort, old records go.
+    pub fn tick(&mut self, now: i64) {
+        self.tick_groups(now);
+        self.tick_transactions(now);
+        if now >= self.retention_due {
+            self.retention_due = now.saturating_add(self.limits.retention_check_ms);
+            self.enforce_retention(now);
+        }
+    }
+
+    /// Replies to JoinGroup and SyncGroup requests that were waiting.
+    pub fn take_ready(&mut self) -> Vec<(Ticket, GroupReply)> {
+        std::mem::take(&mut self.ready)
+    }
+
+    /// Changes when a reader may find something new.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Stops a broker: it refuses connections, its partitions get another leader where a replica lives.
+    pub fn kill_broker(&mut self, id: i32) {
+        if let Some(b) = self.brokers.get_mut(&id) {
+            b.alive = false;
+        }
+        self.elect();
+    }
+
+    /// Starts a broker again on its port. Leadership returns to preferred leaders.
+    pub fn revive_broker(&mut self, id: i32) {
+        if let Some(b) = self.brokers.get_mut(&id) {
+            b.alive = true;
+        }
+        self.elect();
+    }
+
+    /// The node that answers as controller: the first that lives, -1 when none does.
+    #[must_use]
+    pub fn controller(&self) -> i32 {
+        self.brokers.values().find(|b| b.alive).map_or(-1, |b| b.id)
+    }
+
+    /// The node that coordinates a group or a transactional id.
+    #[must_use]
+    pub fn coordinator(&self, key: &str) -> Option<&Broker> {
+        let hash = key.bytes().fold(0usize, |h, b| h.wrapping_mul(31).wrapping_add(usize::from(b)));
+        let n = self.brokers.len();
+        let order = (0..n).filter_map(|i| self.brokers.values().nth((hash + i) % n));
+        order.into_iter().find(|b| b.alive)
+    }
+
+    /// NOT_COORDINATOR unless `broker` coordinates `key`; INVALID_GROUP_ID is the caller's to say.
+    ///
+    /// # Errors
+    /// NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE.
+    pub fn check_coordinator(&self, broker: i32, key: &str) -> Result<(), ResponseError> {
+        match self.coordinator(key) {
+            Some(b) if b.id == broker => Ok(()),
+            Some(_) => Err(ResponseError::NotCoordinator),
+            None => Err(ResponseError::CoordinatorNotAvailable),
+        }
+    }
+
+    fn elect(&mut self) {
+        let alive: Vec<i32> = self.brokers.values().filter(|b| b.alive).map(|b| b.id).collect();
+        for log in self.topics.values_mut().flat_map(|t| t.partitions.iter_mut()) {
+            let leader = log.replicas.iter().copied().find(|r| alive.contains(r)).unwrap_or(-1);
+            if leader != log.leader {
+                log.lead(leader);
+            }
+        }
+        self.version += 1;
+    }
+}

@@ -1,0 +1,218 @@
+//! Topics: creation, configuration, deletion, retention.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::ResponseError;
+
+use super::State;
+use super::batch::Rules;
+use super::log::Log;
+
+/// A topic.
+#[derive(Debug, Clone)]
+pub struct Topic {
+    /// Topic id, unique in this cluster and its life.
+    pub id: u128,
+    /// Configuration that was set; the rest is [`topic_defaults`].
+    pub config: BTreeMap<String, String>,
+    /// Logs by partition number.
+    pub partitions: Vec<Log>,
+}
+
+/// Defaults of a Kafka 4.x broker for what a migration compares.
+#[must_use]
+pub fn topic_defaults() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([
+        ("cleanup.policy", "delete"),
+        ("compression.type", "producer"),
+        ("delete.retention.ms", "86400000"),
+        ("max.compaction.lag.ms", "9223372036854775807"),
+        ("max.message.bytes", "1048588"),
+        ("message.timestamp.after.max.ms", "3600000"),
+        ("message.timestamp.before.max.ms", "9223372036854775807"),
+        ("message.timestamp.type", "CreateTime"),
+        ("min.cleanable.dirty.ratio", "0.5"),
+        ("min.compaction.lag.ms", "0"),
+        ("min.insync.replicas", "1"),
+        ("retention.bytes", "-1"),
+        ("retention.ms", "604800000"),
+        ("segment.bytes", "1073741824"),
+        ("segment.ms", "604800000"),
+        ("unclean.leader.election.enable", "false"),
+    ])
+}
+
+impl Topic {
+    /// The effective value of a configuration key.
+    #[must_use]
+    pub fn config(&self, key: &str) -> Option<&str> {
+        self.config.get(key).map(String::as_str).or_else(|| topic_defaults().get(key).copied())
+    }
+
+    fn number(&self, key: &str) -> i64 {
+        self.config(key).and_then(|v| v.parse().ok()).unwrap_or(-1)
+    }
+
+    /// What the configuration demands of a batch.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            log_append_time: self.config("message.timestamp.type") == Some("LogAppendTime"),
+            max_bytes: usize::try_from(self.number("max.message.bytes")).unwrap_or(usize::MAX),
+            after_max_ms: self.number("message.timestamp.after.max.ms"),
+            compacted: self.config("cleanup.policy").is_some_and(|p| p.contains("compact")),
+        }
+    }
+}
+
+/// Kafka's rule for topic names: 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`.
+#[must_use]
+pub fn legal_topic_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 249
+        && name != "."
+        && name != ".."
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+impl State {
+    /// Creates a topic with leaders spread over the brokers.
+    ///
+    /// # Errors
+    /// What a broker answers: INVALID_TOPIC_EXCEPTION, TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS,
+    /// INVALID_REPLICATION_FACTOR, INVALID_CONFIG.
+    pub fn create_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        replication: i16,
+        config: &[(&str, &str)],
+        validate_only: bool,
+    ) -> Result<(), ResponseError> {
+        if !legal_topic_name(name) {
+            return Err(ResponseError::InvalidTopicException);
+        }
+        if self.topics.contains_key(name) {
+            return Err(ResponseError::TopicAlreadyExists);
+        }
+        let partitions = if partitions == -1 { 1 } else { partitions };
+        if !(1..=100_000).contains(&partitions) {
+            return Err(ResponseError::InvalidPartitions);
+        }
+        let alive: Vec<i32> = self.brokers.values().filter(|b| b.alive).map(|b| b.id).collect();
+        let replicas = if replication == -1 { alive.len().min(3) } else { usize::try_from(replication).unwrap_or(0) };
+        if replicas == 0 || replicas > alive.len() {
+            return Err(ResponseError::InvalidReplicationFactor);
+        }
+        if config.iter().any(|(k, v)| !legal_config(k, v)) {
+            return Err(ResponseError::InvalidConfig);
+        }
+        if validate_only {
+            return Ok(());
+        }
+        let shift = usize::try_from(self.next_topic).unwrap_or(0);
+        let log = |p: i32| {
+            let first = shift + usize::try_from(p).unwrap_or(0);
+            Log::new((0..replicas).map(|r| alive[(first + r) % alive.len()]).collect())
+        };
+        let topic = Topic {
+            id: u128::from(self.next_topic) << 64 | 0x4000_8000_0000_0000,
+            config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            partitions: (0..partitions).map(log).collect(),
+        };
+        self.next_topic += 1;
+        self.topics.insert(name.to_owned(), topic);
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Deletes a topic, its records, and what groups committed on it, as the group coordinator does.
+    ///
+    /// # Errors
+    /// UNKNOWN_TOPIC_OR_PARTITION.
+    pub fn delete_topic(&mut self, name: &str) -> Result<(), ResponseError> {
+        self.topics.remove(name).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        for group in self.groups.values_mut() {
+            group.forget_topic(name);
+        }
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Topics by name.
+    #[must_use]
+    pub fn topics(&self) -> &BTreeMap<String, Topic> {
+        &self.topics
+    }
+
+    /// The topic that has this id.
+    #[must_use]
+    pub fn topic_by_id(&self, id: u128) -> Option<&str> {
+        self.topics.iter().find(|(_, t)| t.id == id).map(|(n, _)| n.as_str())
+    }
+
+    /// A partition's log.
+    #[must_use]
+    pub fn log(&self, topic: &str, partition: i32) -> Option<&Log> {
+        self.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?)
+    }
+
+    pub(super) fn log_mut(&mut self, topic: &str, partition: i32) -> Result<&mut Log, ResponseError> {
+        let partition = usize::try_from(partition).map_err(|_| ResponseError::UnknownTopicOrPartition)?;
+        let topic = self.topics.get_mut(topic).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        topic.partitions.get_mut(partition).ok_or(ResponseError::UnknownTopicOrPartition)
+    }
+
+    /// Sets one configuration key of a topic.
+    ///
+    /// # Errors
+    /// UNKNOWN_TOPIC_OR_PARTITION, INVALID_CONFIG.
+    pub fn set_config(&mut self, topic: &str, key: &str, value: &str) -> Result<(), ResponseError> {
+        let topic = self.topics.get_mut(topic).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        if !legal_config(key, value) {
+            return Err(ResponseError::InvalidConfig);
+        }
+        topic.config.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// Moves a log's start (DeleteRecords); -1 means the high watermark. Gives the new start.
+    ///
+    /// # Errors
+    /// UNKNOWN_TOPIC_OR_PARTITION, OFFSET_OUT_OF_RANGE.
+    pub fn trim(&mut self, topic: &str, partition: i32, before: i64) -> Result<i64, ResponseError> {
+        let start = self.log_mut(topic, partition)?.trim(before)?;
+        self.version += 1;
+        Ok(start)
+    }
+
+    pub(super) fn enforce_retention(&mut self, now: i64) {
+        for topic in self.topics.values_mut() {
+            if !topic.config("cleanup.policy").is_some_and(|p| p.contains("delete")) {
+                continue;
+            }
+            let (ms, bytes) = (topic.number("retention.ms"), topic.number("retention.bytes"));
+            for log in &mut topic.partitions {
+                if ms >= 0 {
+                    log.expire(now.saturating_sub(ms));
+                }
+                if let Ok(bytes) = u64::try_from(bytes) {
+                    log.shrink(bytes);
+                }
+            }
+        }
+    }
+}
+
+fn legal_config(key: &str, value: &str) -> bool {
+    let number = || value.parse::<i64>().is_ok();
+    match key {
+        "message.timestamp.type" => matches!(value, "CreateTime" | "LogAppendTime"),
+        "cleanup.policy" => value.split(',').all(|v| matches!(v.trim(), "delete" | "compact")),
+        "compression.type" => matches!(value, "producer" | "uncompressed" | "gzip" | "snappy" | "lz4" | "zstd"),
+        "unclean.leader.election.enable" | "preallocate" => matches!(value, "true" | "false"),
+        "min.cleanable.dirty.ratio" => value.parse::<f64>().is_ok_and(|v| (0.0..=1.0).contains(&v)),
+        k if k.ends_with(".ms") || k.ends_with(".bytes") || k.ends_with(".replicas") => number(),
+        k => topic_defaults().contains_key(k) || k.ends_with(".throttled.replicas") || k == "remote.storage.enable",
+    }
+}

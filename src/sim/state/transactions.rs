@@ -1,0 +1,272 @@
+//! The transaction coordinator: producer ids, epochs and fencing, partitions and groups of a transaction, markers.
+//! Rules follow Kafka's `TransactionCoordinator` with `transaction.version` 1 (epochs are bumped by
+//! InitProducerId only). Markers are written at once, so Prepare states are never seen from outside.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kafka_protocol::ResponseError;
+
+use super::State;
+use super::batch::Marker;
+use super::offsets::{Commit, CommitAsk};
+
+/// State of a transactional id in Kafka's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum TxnState {
+    /// Initialised, nothing begun.
+    Empty,
+    /// A transaction is open.
+    Ongoing,
+    /// The last one was committed.
+    CompleteCommit,
+    /// The last one was aborted.
+    CompleteAbort,
+}
+
+/// What is known of a transactional id.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    /// Producer id.
+    pub producer_id: i64,
+    /// Current epoch: producers with an older one are fenced.
+    pub epoch: i16,
+    /// ms after which an open transaction is aborted.
+    pub timeout: i64,
+    /// State.
+    pub state: TxnState,
+    /// When the open transaction began, -1 when none is open.
+    pub started: i64,
+    /// Partitions of the open transaction.
+    pub partitions: BTreeSet<(String, i32)>,
+    /// Groups whose offsets are part of it.
+    pub groups: BTreeSet<String>,
+}
+
+impl State {
+    /// Transactional ids.
+    #[must_use]
+    pub fn transactions(&self) -> &BTreeMap<String, Transaction> {
+        &self.transactions
+    }
+
+    /// InitProducerId: a producer id and epoch; every older epoch of a transactional id is fenced.
+    /// `known` is the producer's own id and epoch when it recovers (KIP-360), else (-1, -1).
+    ///
+    /// # Errors
+    /// INVALID_TRANSACTION_TIMEOUT, PRODUCER_FENCED, INVALID_REQUEST (empty id), and CONCURRENT_TRANSACTIONS while
+    /// an open transaction of the id is being aborted: the client asks again.
+    pub fn init_producer(
+        &mut self,
+        now: i64,
+        transactional_id: Option<&str>,
+        timeout: i64,
+        known: (i64, i16),
+    ) -> Result<(i64, i16), ResponseError> {
+        let Some(id) = transactional_id else { return Ok((self.fresh_producer_id(), 0)) };
+        if id.is_empty() {
+            return Err(ResponseError::InvalidRequest);
+        }
+        if timeout <= 0 || timeout > self.limits.max_transaction_ms {
+            return Err(ResponseError::InvalidTransactionTimeout);
+        }
+        let Some(txn) = self.transactions.get(id) else {
+            let producer_id = self.fresh_producer_id();
+            let txn = Transaction {
+                producer_id,
+                epoch: 0,
+                timeout,
+                state: TxnState::Empty,
+                started: -1,
+                partitions: BTreeSet::new(),
+                groups: BTreeSet::new(),
+            };
+            self.transactions.insert(id.to_owned(), txn);
+            return Ok((producer_id, 0));
+        };
+        if known.0 >= 0 && known != (txn.producer_id, txn.epoch) {
+            return Err(ResponseError::ProducerFenced);
+        }
+        if txn.state == TxnState::Ongoing {
+            self.bump(id);
+            self.finish(now, id, Marker::Abort);
+            return Err(ResponseError::ConcurrentTransactions);
+        }
+        self.bump(id);
+        let txn = self.transactions.get_mut(id).ok_or(ResponseError::TransactionalIdNotFound)?;
+        txn.timeout = timeout;
+        txn.state = TxnState::Empty;
+        Ok((txn.producer_id, txn.epoch))
+    }
+
+    fn fresh_producer_id(&mut self) -> i64 {
+        self.next_producer_id += 1;
+        self.next_producer_id
+    }
+
+    /// The next epoch; a new producer id when epochs are used up.
+    fn bump(&mut self, id: &str) {
+        let fresh = self.next_producer_id + 1;
+        let Some(txn) = self.transactions.get_mut(id) else { return };
+        if txn.epoch >= i16::MAX - 1 {
+            self.next_producer_id = fresh;
+            txn.producer_id = fresh;
+            txn.epoch = 0;
+        } else {
+            txn.epoch += 1;
+        }
+    }
+
+    fn txn(&mut self, id: &str, producer: (i64, i16)) -> Result<&mut Transaction, ResponseError> {
+        let txn = self.transactions.get_mut(id).ok_or(ResponseError::InvalidProducerIdMapping)?;
+        if txn.producer_id != producer.0 {
+            return Err(ResponseError::InvalidProducerIdMapping);
+        }
+        if txn.epoch != producer.1 {
+            return Err(ResponseError::ProducerFenced);
+        }
+        Ok(txn)
+    }
+
+    /// AddPartitionsToTxn: opens the transaction if none is open.
+    ///
+    /// # Errors
+    /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED.
+    pub fn add_partitions(
+        &mut self,
+        now: i64,
+        id: &str,
+        producer: (i64, i16),
+        partitions: &[(String, i32)],
+    ) -> Result<(), ResponseError> {
+        let txn = self.txn(id, producer)?;
+        txn.open(now);
+        txn.partitions.extend(partitions.iter().cloned());
+        Ok(())
+    }
+
+    /// AddPartitionsToTxn with verify_only: whether a partition is part of the open transaction.
+    ///
+    /// # Errors
+    /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, INVALID_TXN_STATE.
+    pub fn verify_partition(
+        &mut self,
+        id: &str,
+        producer: (i64, i16),
+        partition: &(String, i32),
+    ) -> Result<(), ResponseError> {
+        let txn = self.txn(id, producer)?;
+        if txn.partitions.contains(partition) { Ok(()) } else { Err(ResponseError::InvalidTxnState) }
+    }
+
+    /// AddOffsetsToTxn: a group's offsets become part of the transaction.
+    ///
+    /// # Errors
+    /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, INVALID_GROUP_ID.
+    pub fn add_group(&mut self, now: i64, id: &str, producer: (i64, i16), group: &str) -> Result<(), ResponseError> {
+        if group.is_empty() {
+            return Err(ResponseError::InvalidGroupId);
+        }
+        let txn = self.txn(id, producer)?;
+        txn.open(now);
+        txn.groups.insert(group.to_owned());
+        Ok(())
+    }
+
+    /// TxnOffsetCommit, the check of the whole request.
+    ///
+    /// # Errors
+    /// INVALID_PRODUCER_ID_MAPPING, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, and those of a commit.
+    pub fn check_txn_commit(
+        &mut self,
+        now: i64,
+        id: &str,
+        producer: (i64, i16),
+        ask: &CommitAsk,
+    ) -> Result<(), ResponseError> {
+        let txn = self.txn(id, producer).map_err(|e| match e {
+            ResponseError::ProducerFenced => ResponseError::InvalidProducerEpoch,
+            other => other,
+        })?;
+        if txn.state != TxnState::Ongoing || !txn.groups.contains(&ask.group) {
+            return Err(ResponseError::InvalidTxnState);
+        }
+        self.check_commit(now, ask, true)
+    }
+
+    /// TxnOffsetCommit of one partition: pending until the transaction ends.
+    ///
+    /// # Errors
+    /// UNKNOWN_TOPIC_OR_PARTITION, OFFSET_METADATA_TOO_LARGE.
+    pub fn txn_commit(
+        &mut self,
+        producer_id: i64,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        commit: Commit,
+    ) -> Result<(), ResponseError> {
+        self.check_commit_target(topic, partition, &commit)?;
+        let group = self.groups.entry(group.to_owned()).or_default();
+        group.pending.entry(producer_id).or_default().insert((topic.to_owned(), partition), commit);
+        Ok(())
+    }
+
+    /// EndTxn: markers go to every partition, pending offsets become real or vanish.
+    ///
+    /// # Errors
+    /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, INVALID_TXN_STATE.
+    pub fn end_txn(&mut self, now: i64, id: &str, producer: (i64, i16), kind: Marker) -> Result<(), ResponseError> {
+        match (self.txn(id, producer)?.state, kind) {
+            (TxnState::Ongoing, _) => self.finish(now, id, kind),
+            // the answer to an earlier EndTxn was lost
+            (TxnState::CompleteCommit, Marker::Commit) | (TxnState::CompleteAbort, Marker::Abort) => {}
+            _ => return Err(ResponseError::InvalidTxnState),
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, now: i64, id: &str, kind: Marker) {
+        let Some(txn) = self.transactions.get_mut(id) else { return };
+        let (producer_id, epoch) = (txn.producer_id, txn.epoch);
+        let partitions = std::mem::take(&mut txn.partitions);
+        let groups = std::mem::take(&mut txn.groups);
+        txn.started = -1;
+        txn.state = if kind == Marker::Commit { TxnState::CompleteCommit } else { TxnState::CompleteAbort };
+        for (topic, partition) in partitions {
+            // a topic deleted meanwhile needs no marker
+            if let Ok(log) = self.log_mut(&topic, partition) {
+                log.end_transaction(kind, producer_id, epoch, now);
+            }
+        }
+        for name in groups {
+            let Some(group) = self.groups.get_mut(&name) else { continue };
+            let pending = group.pending.remove(&producer_id).unwrap_or_default();
+            if kind == Marker::Commit {
+                for ((topic, partition), commit) in pending {
+                    group.offsets.entry(topic).or_default().insert(partition, commit);
+                }
+            }
+        }
+        self.version += 1;
+    }
+
+    /// Aborts what is open for longer than its timeout, and fences its producer.
+    pub(super) fn tick_transactions(&mut self, now: i64) {
+        let over = |t: &Transaction| t.state == TxnState::Ongoing && now - t.started > t.timeout;
+        let overdue: Vec<String> =
+            self.transactions.iter().filter(|(_, t)| over(t)).map(|(id, _)| id.clone()).collect();
+        for id in overdue {
+            self.bump(&id);
+            self.finish(now, &id, Marker::Abort);
+        }
+    }
+}
+
+impl Transaction {
+    fn open(&mut self, now: i64) {
+        if self.state != TxnState::Ongoing {
+            self.state = TxnState::Ongoing;
+            self.started = now;
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The simulated Kafka: unmodified clients against it.
+
+mod clients;
