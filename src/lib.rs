@@ -8,5 +8,9 @@ pub mod controller;
 pub mod migration;
 /// Pure: where a group must start on the other cluster, and the proof.
 pub mod offsets;
+/// `cutover.toml`: the typed plan, every error in it with its place, secrets, what the machine takes from it.
+pub mod plan;
+/// Makes strings from outside visible: the one sanitiser.
+pub mod sanitise;
 /// A Kafka in memory: the demo's clusters, the deterministic simulation, wire-level tests.
 pub mod sim;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::align::{Alignment, Axioms, align};
+use super::align::{Axioms, align};
 use super::identity::IdentityRule;
 use super::verdict::PartitionPlan;
 use super::window::{EndRead, EndSample, LogWindow, Rec};
@@ -167,8 +167,6 @@ pub struct Translation {
     params: Params,
     source: Side,
     target: Side,
-    /// A1 as it is applied, ms: `pair_delta_ms`, widened when unique pairs are seen to lie further apart.
-    delta: i64,
     /// The oldest timestamp that anything owed or unsettled may have, minus `pair_delta`. Only ever goes down.
     oldest: Option<i64>,
     asked: Option<Need>,
@@ -178,8 +176,6 @@ pub struct Translation {
     complete_at: Option<At>,
     pause_ms: u64,
     now: At,
-    /// What the last alignment was made with.
-    axioms: Option<Axioms>,
     done: Option<Box<PartitionPlan>>,
 }
 
@@ -205,7 +201,6 @@ impl Translation {
         let source = Side { seen: params.source_seen.clone(), ..Side::default() };
         let target = Side { seen: params.target_seen.clone(), ..Side::default() };
         Translation {
-            delta: ms(params.pair_delta_ms),
             params,
             source,
             target,
@@ -215,7 +210,6 @@ impl Translation {
             complete_at: None,
             pause_ms: FIRST_PAUSE_MS,
             now: At(0),
-            axioms: None,
             done: None,
         }
     }
@@ -264,13 +258,6 @@ impl Translation {
         if let Err(why) = result {
             self.done = Some(Box::new(self.unmappable(why)));
         }
-    }
-
-    /// What the last alignment was made with, and from which offsets on the source and the target were loaded:
-    /// enough to check the answer against the definition.
-    #[must_use]
-    pub fn axioms(&self) -> Option<(&Axioms, i64, i64)> {
-        self.axioms.as_ref().map(|a| (a, self.source.window.from(), self.target.window.from()))
     }
 
     fn side(&mut self, log: Log) -> &mut Side {
@@ -386,7 +373,8 @@ impl Translation {
 
     /// Both windows must hold everything with this timestamp or a later one.
     fn complete_from(&mut self, source: EndRead, target: EndRead, committed: i64) -> i64 {
-        let (delta, skew) = (self.delta, ms(self.params.arrival_skew_ms));
+        let ms = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
+        let (delta, skew) = (ms(self.params.pair_delta_ms), ms(self.params.arrival_skew_ms));
         let young = source.asked.0.min(target.asked.0).saturating_sub(skew);
         let from = self.source.window.index_of(committed);
         let unconsumed = self.source.window.iter().skip(from).map(|r| r.ts).min().unwrap_or(i64::MAX);
@@ -413,20 +401,11 @@ impl Translation {
         other.and_then(|o| self.settled(log, o, self.params.arrival_skew_ms)).or(by_time).unwrap_or(i64::MIN)
     }
 
-    /// A1 must leave room: unique pairs that lie more than half of `delta` apart void it, so it is doubled at
-    /// least (which makes this end) and the windows are looked at again. The largest that makes sense is
-    /// `arrival_skew`, which a broker's LogAppendTime can be late by.
-    fn wider(&self, alignment: &Alignment) -> Option<i64> {
-        let most = ms(self.params.arrival_skew_ms).saturating_add(ms(self.params.pair_delta_ms)).saturating_mul(2);
-        let wanted = alignment.pair_distance.saturating_mul(2);
-        (wanted > self.delta && self.delta < most).then(|| wanted.max(self.delta.saturating_mul(2)).min(most))
-    }
-
     fn conclude_or_wait(&mut self, source: EndRead, target: EndRead, committed: i64, complete_from: i64) -> Need {
         let whole = self.source.window.from() <= source.log_start && self.target.window.from() <= target.log_start;
         let axioms = Axioms {
             committed,
-            pair_delta: self.delta,
+            pair_delta: i64::try_from(self.params.pair_delta_ms).unwrap_or(i64::MAX),
             settled_source: self.settled_below(Log::Source),
             settled_target: self.settled_below(Log::Target),
             complete_from: if whole { i64::MIN } else { complete_from },
@@ -437,11 +416,6 @@ impl Translation {
             deliver_target_only: self.params.deliver_target_only,
         };
         let alignment = align(&self.source.window, &self.target.window, &axioms);
-        self.axioms = Some(axioms);
-        if let Some(wider) = self.wider(&alignment) {
-            self.delta = wider;
-            return self.decide();
-        }
         let since = *self.complete_at.get_or_insert(self.now);
         let waited = self.now.since(since);
         if self.params.settle && !alignment.unsettled.is_none() && waited < self.params.settle_timeout_ms {
@@ -451,10 +425,6 @@ impl Translation {
         }
         Need::Done(Box::new(self.conclude(&alignment, source, target, committed)))
     }
-}
-
-fn ms(v: u64) -> i64 {
-    i64::try_from(v).unwrap_or(i64::MAX)
 }
 
 impl Side {
@@ -470,8 +440,7 @@ impl Side {
         }
         let older = self.older.get_or_insert_with(|| LogWindow::new(from));
         older.append(next, &batch.records, &batch.keys).map_err(|e| e.to_string())?;
-        let whole = older.to() == self.window.from();
-        if let Some(older) = self.older.take_if(|_| whole) {
+        if let (true, Some(older)) = (next == self.window.from(), self.older.take_if(|o| o.to() == next)) {
             let records: Vec<Rec> = older.iter().collect();
             let keys: Vec<u64> = (0..older.len()).filter_map(|i| older.key(i)).collect();
             self.window.prepend(older.from(), &records, &keys).map_err(|e| e.to_string())?;

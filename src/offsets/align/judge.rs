@@ -134,11 +134,8 @@ impl<'a> Judge<'a> {
     pub(super) fn bound(&self, slot: usize) -> Bound {
         let none = Bound { at: self.target.len(), limited: false };
         let (source, target) = (self.index.source(slot), self.index.target(slot));
-        match self.plain_pair(source, target) {
-            _ if target.is_empty() => return none,
-            Some((s, _)) if s < self.unconsumed => return none,
-            Some((_, t)) => return Bound { at: t as usize, limited: false },
-            None => {}
+        if target.is_empty() {
+            return none;
         }
         let matched = self.matched(slot);
         let owed = self.owed(source, &matched);
@@ -190,18 +187,13 @@ impl<'a> Judge<'a> {
     /// Adds what starting at target index `cut` costs this identity.
     pub(super) fn count(&self, slot: usize, cut: usize, tally: &mut Tally) {
         let (source, target) = (self.index.source(slot), self.index.target(slot));
-        if let Some((s, t)) = self.plain_pair(source, target) {
-            tally.compared += 1;
-            tally.re_read += u64::from(s < self.unconsumed && t as usize >= cut);
-            return;
-        }
         let matched = self.matched(slot);
         let owed = self.owed(source, &matched);
         tally.compared += matched.pairs;
 
-        let unsettled = |i: &&u32| self.source.get(**i as usize).offset >= self.axioms.settled_source;
-        let young: Vec<&u32> = matched.source_left.iter().filter(unsettled).collect();
-        let late_unconsumed = young.iter().filter(|i| ***i >= self.unconsumed).count();
+        let unsettled = |i: &u32| self.source.get(*i as usize).offset >= self.axioms.settled_source;
+        let young: Vec<u32> = matched.source_left.iter().copied().filter(unsettled).collect();
+        let late_unconsumed = young.iter().filter(|i| **i >= self.unconsumed).count();
         let late_consumed = young.len() - late_unconsumed;
         let young_target = owed.expected.iter().filter(|c| self.is_young(c)).count();
         tally.unsettled.consumed += late_consumed as u64;
@@ -213,22 +205,17 @@ impl<'a> Judge<'a> {
         let short = owed.count().saturating_sub(serving);
         self.note_missing(source, &matched, short.saturating_sub(late_unconsumed), &mut tally.missing);
 
-        let consumed = Times::of(self.source, source.iter().filter(|i| **i < self.unconsumed));
-        let any = Times::of(self.source, source.iter());
-        let delta = self.axioms.pair_delta;
-        let spare = ahead.len() - owed.count().min(ahead.len());
-        let processed = ahead.iter().filter(|c| consumed.near(c.ts, delta)).count();
-        tally.re_read += processed.min(spare) as u64;
+        let served = owed.count().min(ahead.len());
+        let processed = ahead.iter().filter(|c| self.has_source(source, c.ts, true)).count();
+        tally.re_read += processed.min(ahead.len() - served) as u64;
         // A late twin of a consumed record is read again; a late twin of an unconsumed one may free a copy that
-        // then is; an expected copy may turn out to be a consumed record's; and what is older than the windows
-        // reach may have been consumed.
-        let expected = if consumed.0.is_empty() { 0 } else { young_target };
-        let unknown = ahead.iter().filter(|c| c.ts < self.known_from && !any.near(c.ts, delta)).count();
-        let doubtful = late_consumed + late_unconsumed.min(processed) + expected + unknown.min(spare);
-        tally.re_read_pending += doubtful as u64;
+        // then is; an expected copy may turn out to be a consumed record's.
+        let doubtful = owed.expected.iter().filter(|c| self.is_young(c) && self.has_source(source, c.ts, true)).count();
+        tally.re_read_pending += (late_consumed + late_unconsumed.min(processed) + doubtful) as u64;
 
         let behind = target.iter().filter(|i| (**i as usize) < cut).map(|i| self.target_copy(*i));
-        tally.target_only += behind.filter(|c| c.ts >= self.known_from && !any.near(c.ts, delta)).count() as u64;
+        tally.target_only +=
+            behind.filter(|c| c.ts >= self.known_from && !self.has_source(source, c.ts, false)).count() as u64;
     }
 
     /// Which of the unconsumed copies the `count` missing ones are: those without a twin first. (Among identical
@@ -237,10 +224,8 @@ impl<'a> Judge<'a> {
         if count == 0 {
             return;
         }
-        let mut alone = matched.source_left.clone();
-        alone.sort_unstable();
         let (mut left, mut rest): (Vec<u32>, Vec<u32>) =
-            source.iter().filter(|i| **i >= self.unconsumed).partition(|i| alone.binary_search(i).is_ok());
+            source.iter().filter(|i| **i >= self.unconsumed).partition(|i| matched.source_left.contains(i));
         left.append(&mut rest);
         missing.extend(left.into_iter().take(count));
     }
@@ -258,13 +243,12 @@ impl<'a> Judge<'a> {
         Copy { ts: self.target.get(i as usize).ts, i }
     }
 
-    /// The common case, without any counting: an identity that occurs once on each log, within `pair_delta`.
-    /// The two indices.
-    fn plain_pair(&self, source: &[u32], target: &[u32]) -> Option<(u32, u32)> {
-        let ([s], [t]) = (source, target) else { return None };
-        let (a, b) = (self.source.get(*s as usize).ts, self.target.get(*t as usize).ts);
-        let pair = a.abs_diff(b) <= self.axioms.pair_delta.unsigned_abs() && a.min(b) >= self.known_from;
-        pair.then_some((*s, *t))
+    /// Whether a source copy (`consumed`: one that was consumed) lies within `pair_delta` of `ts`.
+    fn has_source(&self, source: &[u32], ts: i64, consumed: bool) -> bool {
+        source.iter().any(|i| {
+            (!consumed || *i < self.unconsumed)
+                && self.source.get(*i as usize).ts.abs_diff(ts) <= self.axioms.pair_delta.unsigned_abs()
+        })
     }
 
     fn owed(&self, source: &[u32], matched: &Matched) -> Owed {
@@ -291,28 +275,17 @@ impl<'a> Judge<'a> {
     /// Matches the copies on both logs, oldest first: with one reach for all pairs that finds a largest matching,
     /// and leaves the youngest over.
     fn matched(&self, slot: usize) -> Matched {
-        let (source, target) = (self.index.source(slot), self.index.target(slot));
-        let single = source.len() <= 1 && target.len() <= 1;
-        let reach = if single { self.axioms.pair_delta } else { self.reach };
-        let by_ts = |indices: &[u32], window: &LogWindow, from: i64| {
-            let copies = indices.iter().map(|i| Copy { ts: window.get(*i as usize).ts, i: *i });
-            let mut copies: Vec<Copy> = copies.filter(|c| c.ts >= from).collect();
+        let by_ts = |indices: &[u32], window: &LogWindow| {
+            let mut copies: Vec<Copy> =
+                indices.iter().map(|i| Copy { ts: window.get(*i as usize).ts, i: *i }).collect();
             copies.sort_by_key(|c| c.ts);
             copies
         };
-        let target = by_ts(target, self.target, i64::MIN);
-        // A source copy at the windows' bottom may have its twin below: it must not vouch for a copy that is perhaps
-        // still on its way to the source. Where nothing is, it may count as evidence.
-        let vouches_from = if target.iter().any(|c| self.is_expected(c)) {
-            self.axioms.complete_from.saturating_add(reach)
-        } else {
-            i64::MIN
-        };
+        let source = by_ts(self.index.source(slot), self.source);
+        let target = by_ts(self.index.target(slot), self.target);
+        let single = source.len() <= 1 && target.len() <= 1;
+        let reach = if single { self.axioms.pair_delta } else { self.reach }.unsigned_abs();
         let mut matched = Matched { pairs: 0, source_left: Vec::new(), target_left: Vec::new() };
-        let early = source.iter().filter(|i| self.source.get(**i as usize).ts < vouches_from);
-        matched.source_left.extend(early);
-        let source = by_ts(source, self.source, vouches_from);
-        let reach = reach.unsigned_abs();
         let (mut s, mut t) = (0, 0);
         while s < source.len() && t < target.len() {
             if source[s].ts.abs_diff(target[t].ts) <= reach {
@@ -329,22 +302,5 @@ impl<'a> Judge<'a> {
         matched.source_left.extend(source[s..].iter().map(|c| c.i));
         matched.target_left.extend_from_slice(&target[t..]);
         matched
-    }
-}
-
-/// Timestamps of some copies, sorted.
-struct Times(Vec<i64>);
-
-impl Times {
-    fn of<'i>(window: &LogWindow, indices: impl Iterator<Item = &'i u32>) -> Self {
-        let mut times: Vec<i64> = indices.map(|i| window.get(*i as usize).ts).collect();
-        times.sort_unstable();
-        Times(times)
-    }
-
-    /// Whether one lies within `delta` of `ts`.
-    fn near(&self, ts: i64, delta: i64) -> bool {
-        let first = self.0.partition_point(|t| *t < ts.saturating_sub(delta));
-        self.0.get(first).is_some_and(|t| *t <= ts.saturating_add(delta))
     }
 }

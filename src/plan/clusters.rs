@@ -1,0 +1,229 @@
+//! Reads `[clusters.blue]` and `[clusters.green]`: addresses, registry, client properties, secrets.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::de::DeValue;
+
+use super::model::{ClusterPlan, RegistryPlan};
+use super::reader::{Field, TableReader, quoted};
+use super::secrets::{ClientValue, Secret, is_secret_key};
+use crate::sanitise::visible;
+
+pub(super) fn clusters(root: &mut TableReader<'_>, base: &Path) -> (ClusterPlan, ClusterPlan) {
+    let Some(mut both) = root.table("clusters") else {
+        if !root.has("clusters") {
+            root.missing("clusters", "[clusters.blue] and [clusters.green], each with bootstrap = \"HOST:PORT\"");
+        }
+        return (ClusterPlan::default(), ClusterPlan::default());
+    };
+    let mut side = |key: &'static str| {
+        if !both.has(key) {
+            both.missing(key, &format!("[clusters.{key}] with bootstrap = \"HOST:PORT\""));
+        }
+        both.table(key).map(|t| cluster(t, base)).unwrap_or_default()
+    };
+    let pair = (side("blue"), side("green"));
+    both.finish();
+    pair
+}
+
+fn cluster(mut t: TableReader<'_>, base: &Path) -> ClusterPlan {
+    let bootstrap = match t.get("bootstrap") {
+        Some(field) => bootstrap(&field),
+        None => {
+            t.missing("bootstrap", "bootstrap = \"HOST:PORT\"");
+            Vec::new()
+        }
+    };
+    let cluster = ClusterPlan {
+        name: t.name("name"),
+        bootstrap,
+        cluster_id: t.name("cluster_id"),
+        registry: t.table("registry").and_then(|r| registry(r, base)),
+        client: t.table("client").map(|c| client(&c, base)).unwrap_or_default(),
+    };
+    t.finish();
+    cluster
+}
+
+fn bootstrap(field: &Field<'_>) -> Vec<String> {
+    let Some(items) = field.items("a text such as \"host-1:9092,host-2:9092\", or a list of them", true) else {
+        return Vec::new();
+    };
+    if items.is_empty() {
+        field.error("\"bootstrap\" must not be empty", Some("write \"HOST:PORT\"".to_owned()));
+    }
+    let mut all = Vec::new();
+    for item in items {
+        let Some(text) = item.string() else { continue };
+        let (addresses, errors) = addresses(&text);
+        for (message, suggestion) in errors {
+            item.error(message, suggestion);
+        }
+        all.extend(addresses);
+    }
+    all
+}
+
+/// The addresses of `a:9092,b:9092`, and what is wrong with the others, each with a suggestion.
+pub(super) fn addresses(text: &str) -> (Vec<String>, Vec<(String, Option<String>)>) {
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    if text.len() > 64 * 1024 {
+        return (good, vec![("the list of addresses is longer than 64 KiB".to_owned(), None)]);
+    }
+    for address in text.split(',').map(str::trim) {
+        let shown = quoted(address);
+        if address.is_empty() {
+            bad.push((format!("an empty address in {}", quoted(text)), Some("write \"HOST:PORT\"".to_owned())));
+            continue;
+        }
+        if let Some((_, rest)) = address.split_once("://") {
+            bad.push((
+                format!("{shown} is a URL, not an address"),
+                Some(format!("write {}, and \"security.protocol\" under client", quoted(rest.trim_end_matches('/')))),
+            ));
+            continue;
+        }
+        let bracketed = address.starts_with('[');
+        let (host, port) = match address.rsplit_once(':') {
+            Some((h, p)) if !bracketed && h.contains(':') => {
+                bad.push((
+                    format!("{shown}: an IPv6 address needs brackets"),
+                    Some(format!("write \"[{}]:{}\"", visible(h), visible(p))),
+                ));
+                continue;
+            }
+            Some((h, p)) if !bracketed || h.ends_with(']') => (h, p),
+            _ => {
+                bad.push((format!("{shown} has no port"), Some(format!("write \"{}:9092\"", visible(address)))));
+                continue;
+            }
+        };
+        let host_ok =
+            !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/') && visible(host) == host;
+        if !host_ok {
+            bad.push((format!("{shown} has no usable host name"), Some("write \"HOST:PORT\"".to_owned())));
+        } else if !port.parse::<u16>().is_ok_and(|p| p > 0) {
+            bad.push((
+                format!("{shown}: {} is not a port number (1 to 65535)", quoted(port)),
+                Some(format!("write \"{host}:9092\"")),
+            ));
+        } else {
+            good.push(address.to_owned());
+        }
+    }
+    (good, bad)
+}
+
+fn registry(mut t: TableReader<'_>, base: &Path) -> Option<RegistryPlan> {
+    let url = t.get("url");
+    if url.is_none() {
+        t.missing("url", "url = \"https://HOST\"");
+    }
+    let address = url.as_ref().and_then(|f| {
+        let text = f.name()?;
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        match rest {
+            None | Some("") => {
+                f.error(format!("{text:?} is not a URL"), Some("write \"https://HOST:PORT/PATH\"".to_owned()));
+                None
+            }
+            Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => {
+                f.error(
+                    "the URL holds credentials",
+                    Some("use username = \"...\" and password = { env = \"...\" }".to_owned()),
+                );
+                None
+            }
+            Some(_) => Some(text.trim_end_matches('/').to_owned()),
+        }
+    });
+    let username = t.name("username");
+    let password = t.get("password").and_then(|f| secret(&f, base));
+    t.finish();
+    address.map(|url| RegistryPlan { url, username, password })
+}
+
+/// A secret: `{ env = "X" }`, `{ file = "..." }`, or text, which is warned about.
+fn secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
+    if let DeValue::String(_) = field.value {
+        let text = field.string()?;
+        field.warning(
+            format!("{} stands in the plan for everyone to read", field.label),
+            Some("write { env = \"VARIABLE\" } or { file = \"PATH\" }".to_owned()),
+        );
+        return Some(Secret::inline(text));
+    }
+    let mut t = field.table()?;
+    let env = t.get("env");
+    let file = t.get("file");
+    let secret = match (env, file) {
+        (Some(env), None) => env.name().map(Secret::Env),
+        (None, Some(file)) => file.name().map(|path| {
+            let secret = Secret::File(base.join(path));
+            if let Some(doubt) = secret.doubt() {
+                file.warning(visible(&doubt), None);
+            }
+            secret
+        }),
+        _ => {
+            field.error(
+                "a secret is named by exactly one of \"env\" and \"file\"",
+                Some("write { env = \"VARIABLE\" } or { file = \"PATH\" }".to_owned()),
+            );
+            None
+        }
+    };
+    t.finish();
+    secret
+}
+
+fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+    let mut out = BTreeMap::new();
+    // `sasl.password = ...` without quotes makes nested tables: meant all the same
+    let mut open: Vec<(String, Field<'_>)> = t.all();
+    open.reverse();
+    while let Some((key, mut field)) = open.pop() {
+        field.label = visible(&key);
+        let value = match field.value {
+            DeValue::Table(inner) => {
+                let mut keys = inner.iter().map(|(k, _)| k.get_ref().as_ref());
+                let is_secret = is_secret_key(&key) || keys.any(|k| k == "env" || k == "file");
+                if !is_secret || key.starts_with("sasl.oauthbearer.assertion") {
+                    if let Some(nested) = field.table() {
+                        open.extend(nested.all().into_iter().rev().map(|(k, f)| (format!("{key}.{k}"), f)));
+                    }
+                    continue;
+                }
+                secret(&field, base).map(ClientValue::Secret)
+            }
+            DeValue::Boolean(b) => Some(ClientValue::Plain(b.to_string())),
+            DeValue::Integer(i) if i.radix() == 10 => Some(ClientValue::Plain(i.as_str().to_owned())),
+            _ if is_secret_key(&key) => secret(&field, base).map(ClientValue::Secret),
+            _ => field.string().map(|s| ClientValue::Plain(relative(&key, s, base))),
+        };
+        if matches!(key.as_str(), "bootstrap.servers" | "metadata.broker.list") {
+            field.error(
+                format!("{key} has its own key"),
+                Some("write bootstrap = \"HOST:PORT\" beside client".to_owned()),
+            );
+            continue;
+        }
+        if let Some(value) = value {
+            out.insert(key, value);
+        }
+    }
+    out
+}
+
+/// Properties that name files are relative to the plan, as every path in it.
+fn relative(key: &str, value: String, base: &Path) -> String {
+    let is_path = key.ends_with(".location") || matches!(key, "sasl.kerberos.keytab");
+    // librdkafka's own word for "look in the usual places"
+    if !is_path || value.is_empty() || value == "probe" {
+        return value;
+    }
+    base.join(&value).to_string_lossy().into_owned()
+}

@@ -1,0 +1,203 @@
+//! From a file to a plan, or to every error in it.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::model::{ClusterPlan, GroupLimits, Plan};
+use super::problem::{PlanError, Problems, Severity};
+use super::reader::{Places, Report, TableReader, quoted};
+use super::{clusters, sections, validate};
+use crate::sanitise::visible;
+
+/// Largest plan file, bytes: thousands of groups fit; something else that was named by mistake does not.
+const MAX_PLAN: u64 = 4 * 1024 * 1024;
+
+/// A plan that can be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The plan.
+    pub plan: Plan,
+    /// What a person should know, in the order of the file.
+    pub warnings: Vec<PlanError>,
+    /// Where everything is, for checks that other rooms make.
+    pub places: Places,
+}
+
+impl Plan {
+    /// Reads a plan file.
+    ///
+    /// # Errors
+    /// Every error in it, not only the first, each with file, line, column and a suggestion.
+    pub fn load(path: &Path) -> Result<Loaded, Problems> {
+        let shown = visible(&path.display().to_string());
+        let text = read(path).map_err(|(message, suggestion)| PlanError::whole(shown.clone(), message, suggestion))?;
+        let text = match String::from_utf8(text) {
+            Ok(text) => text,
+            Err(e) => {
+                let valid = e.utf8_error().valid_up_to();
+                let bytes = e.into_bytes();
+                let places = Places::new(shown, String::from_utf8_lossy(&bytes[..valid]).into_owned());
+                let message = format!("not UTF-8 text (byte 0x{:02x})", bytes.get(valid).copied().unwrap_or(0));
+                return Err(places.finding(Some(valid..valid), Severity::Error, message, None).into());
+            }
+        };
+        parse(text, shown, Some(path))
+    }
+
+    /// Reads a plan from text. `file` names it in errors; relative paths in it are relative to `file`'s directory.
+    ///
+    /// # Errors
+    /// As [`Plan::load`].
+    pub fn parse(text: &str, file: &Path) -> Result<Loaded, Problems> {
+        parse(text.to_owned(), visible(&file.display().to_string()), Some(file))
+    }
+
+    /// The smallest plan: two bootstrap addresses and no file. Everything is discovered, nothing can be acted on.
+    ///
+    /// # Errors
+    /// What is wrong with the addresses, named by the arguments `--blue` and `--green`.
+    pub fn from_bootstraps(blue: &str, green: &str) -> Result<Loaded, Problems> {
+        let mut problems = Vec::new();
+        let mut read = |argument: &str, text: &str| {
+            let (addresses, errors) = clusters::addresses(text);
+            problems.extend(errors.into_iter().map(|(m, s)| PlanError::whole(argument, m, s)));
+            ClusterPlan { bootstrap: addresses, ..ClusterPlan::default() }
+        };
+        let (blue, green) = (read("--blue", blue), read("--green", green));
+        if let Some(shared) = validate::shared_address(&blue.bootstrap, &green.bootstrap) {
+            let message = format!("{shared} is given for blue too: both would be the same cluster");
+            problems.push(PlanError::whole("--green", message, Some("give the new cluster's address".to_owned())));
+        }
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        let name = "cutover".to_owned();
+        let plan = Plan {
+            journal: default_journal(Path::new(""), &name),
+            name,
+            file: None,
+            approvers: Vec::new(),
+            blue,
+            green,
+            defaults: GroupLimits::default(),
+            stale_after_ms: sections::STALE_AFTER_MS,
+            triggers: Vec::new(),
+            topics: Vec::new(),
+            producers: Vec::new(),
+            groups: Vec::new(),
+            windows: Vec::new(),
+        };
+        Ok(Loaded { plan, warnings: Vec::new(), places: Places::default() })
+    }
+}
+
+/// `.cutover/NAME.journal` in the plan's directory: the lease must meet everyone who uses this plan.
+pub(super) fn default_journal(base: &Path, name: &str) -> PathBuf {
+    let slug: String = name
+        .chars()
+        .map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' })
+        .take(60)
+        .collect();
+    base.join(".cutover").join(format!("{}.journal", slug.trim_start_matches('.')))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
+    let meta = std::fs::metadata(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => (
+            "no such file".to_owned(),
+            Some("write one with `cutover init --blue HOST:PORT --green HOST:PORT`, or name it with --plan".to_owned()),
+        ),
+        _ => (format!("can't be read: {e}"), None),
+    })?;
+    if meta.is_dir() {
+        return Err(("is a directory".to_owned(), Some("name the plan file in it".to_owned())));
+    }
+    if !meta.is_file() {
+        return Err(("is not a regular file".to_owned(), None));
+    }
+    let file = std::fs::File::open(path).map_err(|e| (format!("can't be read: {e}"), None))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_PLAN + 1).read_to_end(&mut bytes).map_err(|e| (format!("can't be read: {e}"), None))?;
+    if bytes.len() as u64 > MAX_PLAN {
+        return Err((format!("is larger than {} MiB: this is no plan", MAX_PLAN >> 20), None));
+    }
+    Ok(bytes)
+}
+
+/// The parser's words, and what to do about the mistakes people make most.
+fn syntax(message: &str, source: &str) -> (String, Option<String>) {
+    let hint = match message {
+        "duplicate key" => "keep one of them",
+        m if m.contains("basic string") => "close the quotes on the same line; a backslash is written \\\\",
+        m if m.contains("recurse") => "nothing in a plan is nested that deep",
+        m if m.contains("unquoted") || m.contains("string values must be quoted") => "put the text in quotes",
+        _ => "one key = value a line; tables are [name], lists of tables [[name]]",
+    };
+    let what = if message == "duplicate key" { format!("duplicate key {}", quoted(source)) } else { visible(message) };
+    (what, Some(hint.to_owned()))
+}
+
+fn parse(text: String, shown: String, file: Option<&Path>) -> Result<Loaded, Problems> {
+    let report = Report::new(Places::new(shown, text.clone()));
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    for e in &errors {
+        let span = e.span().unwrap_or(0..0);
+        let (message, hint) = syntax(e.message(), text.get(span.clone()).unwrap_or_default());
+        report.at_span(span, Severity::Error, message, hint);
+    }
+    if !errors.is_empty() {
+        // what could be recovered of broken TOML would only add noise
+        let (mut findings, _) = report.into_parts();
+        findings.truncate(20);
+        return Err(Problems(findings));
+    }
+    let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+    let plan = sections::plan(TableReader::root(root.get_ref(), &report), &base, file);
+    validate::validate(&plan, &report);
+    let (findings, places) = report.into_parts();
+    if findings.iter().any(|f| f.severity == Severity::Error) {
+        return Err(Problems(findings));
+    }
+    Ok(Loaded { plan, warnings: findings, places })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(path: &Path) -> String {
+        let text = Plan::load(path).unwrap_err().to_string();
+        text.strip_prefix(&path.display().to_string()).expect("the file first").to_owned()
+    }
+
+    #[test]
+    fn files_that_are_no_plan_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("cutover.toml");
+        assert!(said(&file).starts_with(": no such file (write one with `cutover init"), "{}", said(&file));
+        assert!(said(dir.path()).starts_with(": is a directory"));
+        assert!(said(Path::new("/dev/zero")).starts_with(": is not a regular file"));
+        std::fs::File::create(&file).unwrap().set_len(MAX_PLAN + 1).unwrap();
+        assert_eq!(said(&file), ": is larger than 4 MiB: this is no plan");
+        std::fs::write(&file, b"[migration]\nname = \"\xc3\xa9\xff\"\n").unwrap();
+        assert_eq!(said(&file), ":2:10: not UTF-8 text (byte 0xff)");
+    }
+
+    #[test]
+    fn a_hostile_plan_costs_neither_memory_nor_screen() {
+        let mut text = String::new();
+        for i in 0..20_000 {
+            text.push_str(&format!("key{i} = 1\n"));
+        }
+        let problems = Plan::parse(&text, Path::new("x.toml")).unwrap_err();
+        assert!(problems.0.len() <= 201, "{}", problems.0.len());
+        assert!(problems.to_string().contains("and more: fix these first"));
+    }
+
+    #[test]
+    fn a_journal_has_a_place_without_a_plan_key() {
+        assert_eq!(default_journal(Path::new("/p"), "a/../b c"), Path::new("/p/.cutover/a-..-b-c.journal"));
+    }
+}

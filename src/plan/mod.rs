@@ -1,0 +1,30 @@
+//! `cutover.toml`: model, load (spanned errors), validate, secrets, settings.
+//!
+//! [`Plan::load`] reads a file and reports every error in it with file, line, column and a suggestion;
+//! [`Plan::from_bootstraps`] makes the smallest plan without a file. [`Plan::settings`] and [`Plan::topic`] are what
+//! the machine and the translation take from it.
+
+mod clusters;
+pub mod duration;
+mod load;
+mod model;
+pub mod problem;
+pub mod provider;
+mod providers;
+mod reader;
+mod schedule;
+pub mod secrets;
+mod sections;
+mod settings;
+mod validate;
+
+pub use load::Loaded;
+pub use model::{
+    ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, Comparison, CriteriaPlan, GroupLimits, GroupPlan, Metric,
+    PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, Selector, Strategy, TopicPlan, TransactionalIds,
+    TriggerMode, TriggerPlan, WindowPlan,
+};
+pub use problem::{PlanError, Problems, Severity};
+pub use provider::{Names, Of, ProviderPlan, SetCommand};
+pub use reader::Places;
+pub use settings::TopicRule;

@@ -1,0 +1,384 @@
+//! Switches and flags as the plan names them: which provider, and what its words are. `flags` carries them out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::model::Plan;
+use crate::sanitise::visible;
+
+/// How long one command of a provider may take when the plan does not say, ms.
+pub const COMMAND_TIMEOUT_MS: u64 = 30_000;
+
+/// Where the state of a switch or flag is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "provider", rename_all = "lowercase")]
+pub enum ProviderPlan {
+    /// A flagd-format JSON file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The flag's key in it.
+        key: String,
+        /// The file's variant for each of our states, where they differ.
+        states: BTreeMap<String, String>,
+    },
+    /// Two commands.
+    Command {
+        /// Prints the state as one word.
+        get: Vec<String>,
+        /// Sets the state.
+        set: SetCommand,
+        /// Value of `{key}`.
+        key: Option<String>,
+        /// The commands' word for each of our states, where they differ.
+        states: BTreeMap<String, String>,
+        /// Bound of one command, ms.
+        timeout_ms: u64,
+    },
+    /// A person.
+    Manual {
+        /// What to tell them, with placeholders.
+        ask: Option<String>,
+    },
+}
+
+/// The command that sets a state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum SetCommand {
+    /// One command for every state.
+    Any(Vec<String>),
+    /// One for each state.
+    Each(BTreeMap<String, Vec<String>>),
+}
+
+impl SetCommand {
+    /// The arguments that set a state; `None` when the plan names none for it.
+    #[must_use]
+    pub fn argv(&self, state: &str) -> Option<&[String]> {
+        match self {
+            SetCommand::Any(argv) => Some(argv),
+            SetCommand::Each(by_state) => by_state.get(state).map(Vec::as_slice),
+        }
+    }
+}
+
+/// Whether a provider belongs to a group's switch or a producer's flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Of {
+    /// A consumer group's switch.
+    Group,
+    /// A producer's flag.
+    Producer,
+}
+
+impl Of {
+    /// The states it may have, in our words.
+    #[must_use]
+    pub fn states(self) -> &'static [&'static str] {
+        match self {
+            Of::Group => &["blue", "green", "both", "off"],
+            Of::Producer => &["blue", "dual", "green", "off"],
+        }
+    }
+
+    /// The placeholders that its commands may use.
+    #[must_use]
+    pub fn placeholders(self) -> &'static [&'static str] {
+        match self {
+            Of::Group => {
+                &["state", "value", "side", "key", "group", "green_group", "team", "migration", "blue", "green"]
+            }
+            Of::Producer => &["state", "value", "side", "key", "producer", "team", "migration", "blue", "green"],
+        }
+    }
+}
+
+/// What placeholders stand for, for one group or producer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Names {
+    /// Switch or flag.
+    pub of: Of,
+    /// Group id or producer name.
+    pub name: String,
+    /// Group id on green (groups only).
+    pub green_group: String,
+    /// Owning team.
+    pub team: String,
+    /// Name of the migration.
+    pub migration: String,
+    /// Blue's bootstrap addresses, `a:9092,b:9092`.
+    pub blue: String,
+    /// Green's.
+    pub green: String,
+}
+
+impl Names {
+    /// The names of a group; those of an unknown one carry only its id.
+    #[must_use]
+    pub fn group(plan: &Plan, name: &str) -> Self {
+        let group = plan.group(name);
+        let green_group = group.map_or_else(|| name.to_owned(), |g| g.green_group.clone());
+        Self::new(plan, Of::Group, name, green_group, group.map_or("", |g| &g.team))
+    }
+
+    /// The names of a producer.
+    #[must_use]
+    pub fn producer(plan: &Plan, name: &str) -> Self {
+        Self::new(plan, Of::Producer, name, String::new(), plan.producer(name).map_or("", |p| &p.team))
+    }
+
+    fn new(plan: &Plan, of: Of, name: &str, green_group: String, team: &str) -> Self {
+        Self {
+            of,
+            name: name.to_owned(),
+            green_group,
+            team: team.to_owned(),
+            migration: plan.name.clone(),
+            blue: plan.blue.bootstrap.join(","),
+            green: plan.green.bootstrap.join(","),
+        }
+    }
+}
+
+impl ProviderPlan {
+    /// The outside word for one of our states.
+    #[must_use]
+    pub fn outside<'a>(&'a self, state: &'a str) -> &'a str {
+        match self {
+            ProviderPlan::File { states, .. } | ProviderPlan::Command { states, .. } => {
+                states.get(state).map_or(state, String::as_str)
+            }
+            ProviderPlan::Manual { .. } => state,
+        }
+    }
+
+    /// Our state for an outside word; the word itself where the plan maps nothing to it.
+    #[must_use]
+    pub fn inside<'a>(&'a self, word: &'a str) -> Option<&'a str> {
+        let (ProviderPlan::File { states, .. } | ProviderPlan::Command { states, .. }) = self else {
+            return Some(word);
+        };
+        match states.iter().find(|(_, outside)| *outside == word) {
+            Some((ours, _)) => Some(ours),
+            // a mapped state has one spelling only: its own name outside would be ambiguous
+            None if states.contains_key(word) => None,
+            None => Some(word),
+        }
+    }
+
+    /// `argv` with its placeholders replaced. `state` is one of ours; in a `get` there is none.
+    #[must_use]
+    pub fn fill(&self, argv: &[String], names: &Names, state: Option<&str>) -> Vec<String> {
+        argv.iter().map(|arg| expand(arg, |word| self.placeholder(word, names, state))).collect()
+    }
+
+    fn placeholder(&self, word: &str, names: &Names, state: Option<&str>) -> Option<String> {
+        let own_key = match self {
+            ProviderPlan::File { key, .. } => Some(key.clone()),
+            ProviderPlan::Command { key, .. } => key.clone(),
+            ProviderPlan::Manual { .. } => None,
+        };
+        match word {
+            "state" => state.map(str::to_owned),
+            "value" => state.map(|s| self.outside(s).to_owned()),
+            "side" => state.map(|s| if s == "dual" { "both" } else { s }.to_owned()),
+            "key" => own_key,
+            "group" | "producer" => Some(names.name.clone()),
+            "green_group" => Some(names.green_group.clone()),
+            "team" => Some(names.team.clone()),
+            "migration" => Some(names.migration.clone()),
+            "blue" => Some(names.blue.clone()),
+            "green" => Some(names.green.clone()),
+            _ => None,
+        }
+    }
+
+    /// What setting a state does, in words for a dialog: the command line (what looks like a secret hidden), the file
+    /// and key, or what a person is asked to do. Made visible.
+    #[must_use]
+    pub fn words(&self, names: &Names, state: &str) -> String {
+        let text = match self {
+            ProviderPlan::File { path, key, .. } => {
+                format!("set {key} to {} in {}", self.outside(state), path.display())
+            }
+            ProviderPlan::Command { set, .. } => match set.argv(state) {
+                Some(argv) => command_line(&self.fill(argv, names, Some(state))),
+                None => format!("no command in the plan for {state}"),
+            },
+            ProviderPlan::Manual { ask: Some(ask) } => expand(ask, |word| self.placeholder(word, names, Some(state))),
+            ProviderPlan::Manual { ask: None } => manual_words(names, state),
+        };
+        visible(&text)
+    }
+}
+
+fn manual_words(names: &Names, state: &str) -> String {
+    let name = &names.name;
+    let who = if names.team.is_empty() { String::new() } else { format!(" (team {})", names.team) };
+    match (names.of, state) {
+        (_, "off") => format!("by hand: stop {name}{who}"),
+        (Of::Group, "both") => format!("by hand: run {name}{who} on both clusters"),
+        (Of::Group, side) => format!("by hand: run {name}{who} on {side} only"),
+        (Of::Producer, "dual") => format!("by hand: let {name}{who} send to both clusters"),
+        (Of::Producer, side) => format!("by hand: let {name}{who} send to {side} only"),
+    }
+}
+
+/// The placeholders in a text. `{word}` is one when it is lower-case letters and underscores; everything else in
+/// braces is literal, so that `jsonpath={.spec.replicas}` and `{{.metadata.name}}` need no escapes, and neither
+/// does jsonpath's `{end}`.
+pub fn placeholders(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    scan(text, |_| {}, |word| found.push(word));
+    found
+}
+
+fn expand(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    let out = std::cell::RefCell::new(String::with_capacity(text.len()));
+    scan(
+        text,
+        |literal| out.borrow_mut().push_str(literal),
+        |word| match value(word) {
+            Some(v) => out.borrow_mut().push_str(&v),
+            None => out.borrow_mut().push_str(&format!("{{{word}}}")),
+        },
+    );
+    out.into_inner()
+}
+
+fn scan<'a>(text: &'a str, mut literal: impl FnMut(&'a str), mut placeholder: impl FnMut(&'a str)) {
+    let mut rest = text;
+    while let Some(open) = rest.find('{') {
+        let (before, from) = rest.split_at(open);
+        literal(before);
+        let run = from.bytes().take_while(|b| *b == b'{').count();
+        let word_end = from[run..].find(|c: char| !(c.is_ascii_lowercase() || c == '_')).unwrap_or(from.len() - run);
+        let word = &from[run..run + word_end];
+        if run == 1 && !word.is_empty() && word != "end" && from[run + word_end..].starts_with('}') {
+            placeholder(word);
+            rest = &from[run + word_end + 1..];
+        } else {
+            literal(&from[..run + word_end]);
+            rest = &from[run + word_end..];
+        }
+    }
+    literal(rest);
+}
+
+/// A command line one could paste into a shell, with what looks like a secret hidden.
+#[must_use]
+pub fn command_line(argv: &[String]) -> String {
+    let mut hide_next = false;
+    let mut out = Vec::with_capacity(argv.len());
+    for arg in argv {
+        let hidden = if hide_next { "(hidden)".to_owned() } else { hide(arg) };
+        hide_next = arg.starts_with('-') && !arg.contains('=') && looks_secret(arg);
+        out.push(quote(&hidden));
+    }
+    out.join(" ")
+}
+
+fn looks_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["password", "passwd", "token", "secret", "api-key", "apikey", "api_key"].iter().any(|p| name.contains(p))
+}
+
+/// Hides `password=...`, `Authorization: ...` and the user part of a URL.
+fn hide(arg: &str) -> String {
+    if let Some((name, value)) = arg.split_once('=')
+        && looks_secret(name)
+        && !value.is_empty()
+    {
+        return format!("{name}=(hidden)");
+    }
+    let lower = arg.to_ascii_lowercase();
+    if let Some(at) = lower.find("authorization:").or_else(|| lower.find("bearer ")) {
+        return format!("{}(hidden)", arg.get(..at).unwrap_or_default());
+    }
+    if let Some((scheme, rest)) = arg.split_once("://")
+        && let Some(end) = rest.split('/').next().and_then(|authority| authority.rfind('@'))
+    {
+        return format!("{scheme}://(hidden){}", &rest[end..]);
+    }
+    arg.to_owned()
+}
+
+fn quote(arg: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+()".contains(c);
+    if !arg.is_empty() && arg.chars().all(plain) && !arg.starts_with('(') {
+        arg.to_owned()
+    } else {
+        format!("'{}'", arg.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(of: Of) -> Names {
+        Names {
+            of,
+            name: "loan-audit".to_owned(),
+            green_group: "loan-audit-2".to_owned(),
+            team: "loans".to_owned(),
+            migration: "psc".to_owned(),
+            blue: "blue-1:9092".to_owned(),
+            green: "green-1:9092".to_owned(),
+        }
+    }
+
+    fn argv(words: &[&str]) -> Vec<String> {
+        words.iter().map(|w| (*w).to_owned()).collect()
+    }
+
+    #[test]
+    fn only_bare_words_in_single_braces_are_placeholders() {
+        assert_eq!(placeholders("deploy/{group}-{state}"), ["group", "state"]);
+        assert!(
+            placeholders("{.spec.replicas} {{.metadata.name}} {{end}} {end} {range .x[*]} {a b} { {} }{").is_empty()
+        );
+        assert_eq!(placeholders("{{state}} {sate} {über}"), ["sate"]);
+    }
+
+    #[test]
+    fn fill_replaces_once_and_never_again() {
+        let p = ProviderPlan::Command {
+            get: vec![],
+            set: SetCommand::Any(vec![]),
+            key: Some("{state}".to_owned()),
+            states: [("blue".to_owned(), "legacy".to_owned())].into(),
+            timeout_ms: 1,
+        };
+        let filled =
+            p.fill(&argv(&["{state}/{value}/{key}/{group}", "{.x}{{state}}"]), &names(Of::Group), Some("blue"));
+        assert_eq!(filled, ["blue/legacy/{state}/loan-audit", "{.x}{{state}}"]);
+        assert_eq!(p.inside("legacy"), Some("blue"));
+        assert_eq!(p.inside("blue"), None, "a mapped state has one spelling");
+        assert_eq!(p.inside("green"), Some("green"));
+    }
+
+    #[test]
+    fn words_hide_what_looks_secret_and_what_drives_a_terminal() {
+        let line = command_line(&argv(&[
+            "curl",
+            "--token",
+            "s3cr3t",
+            "--password=s3cr3t",
+            "-H",
+            "Authorization: Bearer s3cr3t",
+            "https://u:s3cr3t@host/x",
+            "it's",
+            "",
+        ]));
+        assert!(!line.contains("s3cr3t"), "{line}");
+        assert!(line.contains("https://(hidden)@host/x"), "{line}");
+        assert!(line.ends_with(r"'it'\''s' ''"), "{line}");
+        let manual = ProviderPlan::Manual { ask: Some("call \u{1b}[31m{team} for {group}: {state}".to_owned()) };
+        assert_eq!(manual.words(&names(Of::Group), "off"), "call ␛[31mloans for loan-audit: off");
+    }
+}

@@ -1,0 +1,174 @@
+//! Reads `switch = { provider = ... }` and `flag = { provider = ... }`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::de::DeValue;
+
+use super::problem::{alternatives, nearest};
+use super::provider::{COMMAND_TIMEOUT_MS, Of, ProviderPlan, SetCommand, placeholders};
+use super::reader::{Field, TableReader};
+
+#[derive(Clone, Copy)]
+enum Kind {
+    File,
+    Command,
+    Manual,
+}
+
+pub(super) fn provider(mut t: TableReader<'_>, of: Of, base: &Path) -> Option<ProviderPlan> {
+    let Some(field) = t.get("provider") else {
+        t.missing("provider", "provider = \"file\", \"command\" or \"manual\"");
+        return None;
+    };
+    let kind = field.word(&[("file", Kind::File), ("command", Kind::Command), ("manual", Kind::Manual)])?;
+    let provider = match kind {
+        Kind::File => {
+            let path = t.required_name("path", "path = \"flags.json\"");
+            let key = t.required_name("key", "key = \"FLAG-KEY\"");
+            let states = states(&mut t, of);
+            path.zip(key).map(|(path, key)| ProviderPlan::File { path: base.join(path), key, states })
+        }
+        Kind::Command => command(&mut t, of),
+        Kind::Manual => {
+            let ask = t.get("ask");
+            let text = ask.as_ref().and_then(Field::string);
+            if let (Some(field), Some(text)) = (&ask, &text) {
+                check_placeholders(field, text, of, true);
+            }
+            Some(ProviderPlan::Manual { ask: text })
+        }
+    };
+    t.finish();
+    provider
+}
+
+fn command(t: &mut TableReader<'_>, of: Of) -> Option<ProviderPlan> {
+    let get = match t.get("get") {
+        Some(field) => argv(&field, of, false),
+        None => {
+            t.missing("get", "get = [\"PROGRAM\", \"ARGUMENT\"]: it prints the state as one word");
+            None
+        }
+    };
+    let set = match t.get("set") {
+        Some(field) => match field.value {
+            DeValue::Table(_) => set_each(&field, of),
+            _ => argv(&field, of, true).map(|argv| {
+                let uses = |name: &str| argv.iter().any(|a| placeholders(a).contains(&name));
+                if !uses("state") && !uses("value") && !uses("side") {
+                    field.error(
+                        "\"set\" does the same for every state",
+                        Some("use {state} in it, or write set = { blue = [...], off = [...] }".to_owned()),
+                    );
+                }
+                SetCommand::Any(argv)
+            }),
+        },
+        None => {
+            t.missing("set", "set = [\"PROGRAM\", \"{state}\"]");
+            None
+        }
+    };
+    let key = t.name("key");
+    let states = states(t, of);
+    let timeout = t.get("timeout");
+    let timeout_ms = timeout.as_ref().and_then(Field::duration).unwrap_or(COMMAND_TIMEOUT_MS);
+    if let Some(field) = timeout
+        && !(100..=600_000).contains(&timeout_ms)
+    {
+        field.error("\"timeout\" must be from 100ms to 10m", None);
+    }
+    Some(ProviderPlan::Command { get: get?, set: set?, key, states, timeout_ms })
+}
+
+fn set_each(field: &Field<'_>, of: Of) -> Option<SetCommand> {
+    let mut by_state = BTreeMap::new();
+    for (state, field) in field.table()?.all() {
+        if known_state(&state, &field, of)
+            && let Some(argv) = argv(&field, of, true)
+        {
+            by_state.insert(state, argv);
+        }
+    }
+    // without `off` nothing can be drained, and without a side nothing started again
+    for needed in ["blue", "green", "off"] {
+        if !field.table()?.has(needed) {
+            field.error(
+                format!("\"set\" has no command for {needed}"),
+                Some(format!("add {needed} = [\"PROGRAM\", ...]")),
+            );
+        }
+    }
+    Some(SetCommand::Each(by_state))
+}
+
+/// A program and its arguments; no shell reads them.
+fn argv(field: &Field<'_>, of: Of, setting: bool) -> Option<Vec<String>> {
+    if let DeValue::String(_) = field.value {
+        let words = field.string()?;
+        let parts: Vec<String> =
+            words.split_whitespace().map(|w| format!("{:?}", crate::sanitise::visible(w))).collect();
+        let suggestion = if parts.len() <= 12 { Some(format!("write [{}]", parts.join(", "))) } else { None };
+        field.error("a command is a list of the program and its arguments: no shell reads it", suggestion);
+        return None;
+    }
+    let items = field.items("a list of the program and its arguments", false)?;
+    let args: Vec<String> = items.iter().filter_map(Field::string).collect();
+    for (item, arg) in items.iter().zip(&args) {
+        check_placeholders(item, arg, of, setting);
+    }
+    if args.len() < items.len() {
+        return None;
+    }
+    if args.first().is_none_or(|program| program.trim().is_empty()) {
+        field.error("a command needs a program", Some("write [\"PROGRAM\", \"ARGUMENT\"]".to_owned()));
+        return None;
+    }
+    Some(args)
+}
+
+fn check_placeholders(field: &Field<'_>, text: &str, of: Of, setting: bool) {
+    for word in placeholders(text) {
+        let known = of.placeholders();
+        if !known.contains(&word) {
+            let near = nearest(word, known.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
+            let list: Vec<String> = known.iter().map(|w| format!("{{{w}}}")).collect();
+            let all = format!("known here: {}", list.join(" "));
+            field.error(format!("unknown placeholder {{{word}}}"), Some(near.unwrap_or(all)));
+        } else if !setting && matches!(word, "state" | "value" | "side") {
+            field.error(
+                format!("{{{word}}} has no value in \"get\": it is what get finds out"),
+                Some("print the state as one word".to_owned()),
+            );
+        }
+    }
+}
+
+fn known_state(state: &str, field: &Field<'_>, of: Of) -> bool {
+    let known = of.states();
+    if known.contains(&state) {
+        return true;
+    }
+    let near = nearest(state, known.iter().copied()).map(|w| format!("did you mean {w:?}?"));
+    field.error(format!("{:?} is not a state (known: {})", crate::sanitise::visible(state), alternatives(known)), near);
+    false
+}
+
+fn states(t: &mut TableReader<'_>, of: Of) -> BTreeMap<String, String> {
+    let mut out: BTreeMap<String, String> = BTreeMap::new();
+    let Some(table) = t.table("states") else { return out };
+    for (state, field) in table.all() {
+        if !known_state(&state, &field, of) {
+            continue;
+        }
+        let Some(word) = field.name() else { continue };
+        let word = word.trim().to_owned();
+        if let Some((other, _)) = out.iter().find(|(_, w)| **w == word) {
+            field
+                .error(format!("{word:?} already stands for {other}"), Some("give each state its own word".to_owned()));
+        }
+        out.insert(state, word);
+    }
+    out
+}

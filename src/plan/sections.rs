@@ -1,0 +1,217 @@
+//! The sections of a plan, read one by one. What is missing or wrong is reported and replaced by its default, so that
+//! everything after it is still checked; a plan with an error is never used.
+
+use std::path::Path;
+
+use super::model::{
+    BaselinePlan, CriteriaPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan, Selector, Strategy, TopicPlan,
+    TransactionalIds,
+};
+use super::problem::nearest;
+use super::provider::Of;
+use super::reader::TableReader;
+use super::{clusters, load, model, providers, schedule};
+use crate::migration::settings::Mode;
+use crate::offsets::identity::IdentityRule;
+use crate::sanitise::visible;
+
+/// An observation is stale after this when the plan does not say, ms.
+pub(super) const STALE_AFTER_MS: u64 = 15_000;
+
+const MODES: &[(&str, Mode)] = &[("handover", Mode::Handover), ("overlap", Mode::Overlap)];
+const STRATEGIES: &[(&str, Strategy)] = &[
+    ("auto", Strategy::Auto),
+    ("align", Strategy::Align),
+    ("seam", Strategy::Seam),
+    ("identity", Strategy::Identity),
+    ("mm2", Strategy::Mm2),
+    ("timestamp", Strategy::Timestamp),
+    ("latest", Strategy::Latest),
+    ("earliest", Strategy::Earliest),
+];
+
+pub(super) fn plan(mut root: TableReader<'_>, base: &Path, file: Option<&Path>) -> Plan {
+    let mut migration = root.table("migration");
+    let name = migration.as_mut().and_then(|m| m.name("name"));
+    let name = name.unwrap_or_else(|| {
+        let stem = file.and_then(Path::file_stem).map(|s| visible(&s.to_string_lossy()));
+        stem.unwrap_or_else(|| "cutover".to_owned())
+    });
+    let journal = migration.as_mut().and_then(|m| m.name("journal")).map(|j| base.join(j));
+    let approvers = migration.as_mut().map(|m| m.names("approvers")).unwrap_or_default();
+    if let Some(m) = migration {
+        m.finish();
+    }
+    let (blue, green) = clusters::clusters(&mut root, base);
+    let (defaults, stale_after_ms) = defaults(&mut root);
+    let plan = Plan {
+        journal: journal.unwrap_or_else(|| load::default_journal(base, &name)),
+        name,
+        file: file.map(Path::to_owned),
+        approvers,
+        blue,
+        green,
+        defaults,
+        stale_after_ms,
+        triggers: root.tables("triggers").into_iter().map(schedule::trigger).collect(),
+        topics: root.tables("topics").into_iter().map(topic).collect(),
+        producers: root.tables("producers").into_iter().map(|t| producer(t, base)).collect(),
+        groups: root.tables("groups").into_iter().map(|t| group(t, base, &defaults)).collect(),
+        windows: root.tables("windows").into_iter().map(schedule::window).collect(),
+    };
+    root.finish();
+    plan
+}
+
+fn defaults(root: &mut TableReader<'_>) -> (GroupLimits, u64) {
+    let mut limits = GroupLimits::default();
+    let mut stale_after = STALE_AFTER_MS;
+    if let Some(mut t) = root.table("defaults") {
+        read_limits(&mut t, &mut limits);
+        set(&mut stale_after, positive(&mut t, "stale_after"));
+        t.finish();
+    }
+    (limits, stale_after)
+}
+
+fn set<T>(slot: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *slot = value;
+    }
+}
+
+/// A duration that must not be zero.
+pub(super) fn positive(t: &mut TableReader<'_>, key: &'static str) -> Option<u64> {
+    let field = t.get(key)?;
+    let ms = field.duration()?;
+    if ms == 0 {
+        field.error(format!("\"{key}\" must not be zero"), None);
+        return None;
+    }
+    Some(ms)
+}
+
+/// The keys of `[defaults]` that a group may set too, merged key by key over what is there.
+fn read_limits(t: &mut TableReader<'_>, limits: &mut GroupLimits) {
+    set(&mut limits.mode, t.get("mode").and_then(|f| f.word(MODES)));
+    if let Some(c) = t.table("criteria") {
+        criteria(c, &mut limits.criteria);
+    }
+    set(&mut limits.max_re_read, t.get("max_re_read").and_then(|f| f.integer(0..=u64::from(u32::MAX))));
+    set(&mut limits.settle_timeout_ms, t.duration("settle_timeout"));
+    set(&mut limits.zero_age_ms, positive(t, "zero_age"));
+    set(&mut limits.sample_gap_ms, positive(t, "sample_gap"));
+    set(&mut limits.drain_still_ms, positive(t, "drain_still"));
+    set(&mut limits.drain_timeout_ms, positive(t, "drain_timeout"));
+    set(&mut limits.stable_timeout_ms, positive(t, "stable_timeout"));
+    set(&mut limits.keep_blue_ms, t.duration("keep_blue"));
+}
+
+fn criteria(mut t: TableReader<'_>, c: &mut CriteriaPlan) {
+    set(&mut c.lag_below, t.get("lag_below").and_then(|f| f.integer(1..=i64::MAX.unsigned_abs())));
+    set(&mut c.lag_for_ms, t.duration("lag_for"));
+    set(&mut c.error_rate_below, t.get("error_rate_below").and_then(|f| f.float(0.0..=1.0)));
+    set(&mut c.error_rate_for_ms, t.duration("error_rate_for"));
+    set(&mut c.p99_within, t.get("p99_within").and_then(|f| f.float(0.0..=100.0)));
+    set(&mut c.dlq_growth, t.get("dlq_growth").and_then(|f| f.integer(0..=i64::MAX.unsigned_abs())));
+    t.finish();
+}
+
+fn topic(mut t: TableReader<'_>) -> TopicPlan {
+    let selector = match (t.get("name"), t.get("pattern")) {
+        (Some(name), None) => name.name().map(Selector::Name),
+        (None, Some(field)) => field.name().and_then(|text| match Pattern::new(&text) {
+            Ok(pattern) => Some(Selector::Pattern(pattern)),
+            Err(why) => {
+                field.error(format!("{text:?} is not a regular expression: {}", visible(&why)), None);
+                None
+            }
+        }),
+        (Some(_), Some(pattern)) => {
+            pattern.error("a topic rule has either \"name\" or \"pattern\", not both", None);
+            None
+        }
+        (None, None) => {
+            t.missing("name", "name = \"TOPIC\" or pattern = \"PREFIX-.*\"");
+            None
+        }
+    };
+    let identity = t.get("identity").and_then(|f| {
+        let text = f.name()?;
+        match text.parse::<IdentityRule>() {
+            Ok(rule) => Some(rule),
+            Err(_) => {
+                let near = nearest(&text, ["content", "key", "header:"]);
+                let near = near.map(|w| format!("did you mean {:?}?", if w == "header:" { "header:NAME" } else { w }));
+                f.error(format!("{text:?} is not an identity (known: \"content\", \"key\" or \"header:NAME\")"), near);
+                None
+            }
+        }
+    });
+    let rule = TopicPlan {
+        selector: selector.unwrap_or(Selector::Name(String::new())),
+        strategy: t.get("strategy").and_then(|f| f.word(STRATEGIES)).unwrap_or_default(),
+        identity: identity.unwrap_or_default(),
+        pair_delta_ms: t.duration("pair_delta").unwrap_or(model::PAIR_DELTA_MS),
+        arrival_skew_ms: positive(&mut t, "arrival_skew").unwrap_or(model::ARRIVAL_SKEW_MS),
+        green_name: t.name("green_name"),
+    };
+    t.finish();
+    rule
+}
+
+fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
+    let ids = t.table("transactional_ids").map(|mut ids| {
+        let both = TransactionalIds { blue: ids.names("blue"), green: ids.names("green") };
+        if both.blue.is_empty() && !ids.has("blue") {
+            ids.missing("blue", "blue = [\"ID\"]");
+        }
+        if both.green.is_empty() && !ids.has("green") {
+            ids.missing("green", "green = [\"NEW-ID\"]: transactional ids are new on green");
+        }
+        ids.finish();
+        both
+    });
+    let transactional_ids = ids.unwrap_or_default();
+    // 01-product: blue stays available 72 h after the hard cutover of an exactly-once producer
+    let keep_hours = if transactional_ids.blue.is_empty() { 48 } else { 72 };
+    let producer = ProducerPlan {
+        name: t.required_name("name", "name = \"loan-api\"").unwrap_or_default(),
+        team: t.name("team").unwrap_or_default(),
+        topics: t.names("topics"),
+        critical: t.get("critical").and_then(|f| f.boolean()).unwrap_or(false),
+        flag: t.table("flag").and_then(|f| providers::provider(f, Of::Producer, base)),
+        registry_flag: t.table("registry_flag").and_then(|f| providers::provider(f, Of::Producer, base)),
+        transactional_ids,
+        keep_blue_ms: t.duration("keep_blue").unwrap_or(keep_hours * 3_600_000),
+    };
+    t.finish();
+    producer
+}
+
+fn group(mut t: TableReader<'_>, base: &Path, defaults: &GroupLimits) -> GroupPlan {
+    let mut limits = *defaults;
+    read_limits(&mut t, &mut limits);
+    let name = t.required_name("name", "name = \"loan-audit\"").unwrap_or_default();
+    let group = GroupPlan {
+        team: t.name("team").unwrap_or_default(),
+        topics: t.names("topics"),
+        switch: t.table("switch").and_then(|f| providers::provider(f, Of::Group, base)),
+        registry_flag: t.table("registry_flag").and_then(|f| providers::provider(f, Of::Group, base)),
+        group_id_flag: t.table("group_id_flag").and_then(|f| providers::provider(f, Of::Group, base)),
+        dlq: t.name("dlq"),
+        green_group: t.name("green_group").unwrap_or_else(|| name.clone()),
+        baseline: t.table("baseline").and_then(|mut b| {
+            if !b.has("p99") {
+                b.missing("p99", "p99 = \"84ms\"");
+            }
+            let p99 = positive(&mut b, "p99");
+            b.finish();
+            p99.map(|p99_ms| BaselinePlan { p99_ms })
+        }),
+        name,
+        limits,
+    };
+    t.finish();
+    group
+}

@@ -1,0 +1,214 @@
+//! What other rooms take from a plan: the machine's settings, and how each topic is translated.
+
+use serde::Serialize;
+
+use super::model::{ARRIVAL_SKEW_MS, GroupPlan, PAIR_DELTA_MS, Plan, ProducerPlan, Selector, Strategy, TopicPlan};
+use super::provider::Names;
+use crate::migration::settings::{Criteria, GroupSettings, ProducerSettings, Settings};
+use crate::offsets::identity::IdentityRule;
+
+/// How one topic is translated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TopicRule {
+    /// Strategy.
+    pub strategy: Strategy,
+    /// What makes two records the same.
+    pub identity: IdentityRule,
+    /// How far apart the two timestamps of one record may be, ms.
+    pub pair_delta_ms: u64,
+    /// How long a send may arrive later on the other cluster, ms.
+    pub arrival_skew_ms: u64,
+    /// Its name on green.
+    pub green_name: String,
+    /// Whether a rule of the plan matched, or defaults apply.
+    pub listed: bool,
+}
+
+impl Plan {
+    /// How a topic (by its name on blue) is translated: an exact name beats a pattern, the first pattern wins,
+    /// defaults where nothing matches.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> TopicRule {
+        let exact = self.topics.iter().find(|t| matches!(&t.selector, Selector::Name(n) if n == name));
+        let rule = exact
+            .or_else(|| self.topics.iter().find(|t| matches!(&t.selector, Selector::Pattern(p) if p.matches(name))));
+        match rule {
+            Some(rule) => TopicRule {
+                strategy: rule.strategy,
+                identity: rule.identity.clone(),
+                pair_delta_ms: rule.pair_delta_ms,
+                arrival_skew_ms: rule.arrival_skew_ms,
+                green_name: green_name(rule, name),
+                listed: true,
+            },
+            None => TopicRule {
+                strategy: Strategy::Auto,
+                identity: IdentityRule::Content,
+                pair_delta_ms: PAIR_DELTA_MS,
+                arrival_skew_ms: ARRIVAL_SKEW_MS,
+                green_name: name.to_owned(),
+                listed: false,
+            },
+        }
+    }
+
+    /// What the machine needs of the plan.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            name: self.name.clone(),
+            blue_cluster_id: self.blue.cluster_id.clone(),
+            green_cluster_id: self.green.cluster_id.clone(),
+            stale_after_ms: self.stale_after_ms,
+            zero_age_ms: self.defaults.zero_age_ms,
+            sample_gap_ms: self.defaults.sample_gap_ms,
+            groups: self.groups.iter().map(|g| (g.name.clone(), self.group_settings(g))).collect(),
+            producers: self.producers.iter().map(|p| (p.name.clone(), self.producer_settings(p))).collect(),
+        }
+    }
+
+    fn group_settings(&self, group: &GroupPlan) -> GroupSettings {
+        let names = Names::group(self, &group.name);
+        let limits = &group.limits;
+        GroupSettings {
+            team: group.team.clone(),
+            topics: group.topics.clone(),
+            mode: limits.mode,
+            has_switch: group.switch.is_some(),
+            switch_words: group.switch.as_ref().map(|s| s.words(&names, "off")).unwrap_or_default(),
+            green_group: group.green_group.clone(),
+            max_re_read: limits.max_re_read,
+            drain_still_ms: limits.drain_still_ms,
+            drain_timeout_ms: limits.drain_timeout_ms,
+            stable_timeout_ms: limits.stable_timeout_ms,
+            settle_timeout_ms: limits.settle_timeout_ms,
+            criteria: Criteria { lag_below: limits.criteria.lag_below, lag_for_ms: limits.criteria.lag_for_ms },
+        }
+    }
+
+    fn producer_settings(&self, producer: &ProducerPlan) -> ProducerSettings {
+        let names = Names::producer(self, &producer.name);
+        ProducerSettings {
+            team: producer.team.clone(),
+            topics: producer.topics.clone(),
+            critical: producer.critical,
+            has_flag: producer.flag.is_some(),
+            flag_words: producer.flag.as_ref().map(|f| f.words(&names, "dual")).unwrap_or_default(),
+            transactional_blue: producer.transactional_ids.blue.clone(),
+            transactional_green: producer.transactional_ids.green.clone(),
+        }
+    }
+}
+
+fn green_name(rule: &TopicPlan, name: &str) -> String {
+    match (&rule.green_name, &rule.selector) {
+        (None, _) => name.to_owned(),
+        (Some(green), Selector::Name(_)) => green.clone(),
+        (Some(template), Selector::Pattern(p)) => p.expand(name, template).unwrap_or_else(|| name.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::migration::settings::Mode;
+
+    fn plan(text: &str) -> Plan {
+        let clusters = "[clusters.blue]\nbootstrap = \"b:1\"\n[clusters.green]\nbootstrap = \"g:1\"\n";
+        Plan::parse(&format!("{clusters}{text}"), Path::new("/etc/loans/cutover.toml")).unwrap().plan
+    }
+
+    #[test]
+    fn an_exact_name_beats_a_pattern_and_the_first_pattern_wins() {
+        let plan = plan(
+            r#"
+            [[topics]]
+            pattern = "loan-(.*)"
+            strategy = "seam"
+            green_name = "psc.$1"
+            [[topics]]
+            pattern = "loan-ev.*"
+            strategy = "mm2"
+            [[topics]]
+            name = "loan-events"
+            identity = "header:dual-id"
+            pair_delta = "1s"
+            [[topics]]
+            pattern = "audit"
+            "#,
+        );
+        let exact = plan.topic("loan-events");
+        assert_eq!((exact.strategy, exact.pair_delta_ms), (Strategy::Auto, 1_000));
+        assert_eq!(exact.identity, IdentityRule::Header("dual-id".to_owned()));
+        let first = plan.topic("loan-evidence");
+        assert_eq!((first.strategy, first.green_name.as_str()), (Strategy::Seam, "psc.evidence"));
+        // patterns match whole names only
+        assert!(!plan.topic("audit-raw").listed && !plan.topic("xaudit").listed && plan.topic("audit").listed);
+        let other = plan.topic("else");
+        assert_eq!((other.pair_delta_ms, other.arrival_skew_ms), (5_000, 130_000));
+        assert_eq!(other.green_name, "else");
+    }
+
+    #[test]
+    fn overrides_merge_key_by_key() {
+        let plan = plan(
+            r#"
+            [defaults]
+            criteria = { lag_below = 50, error_rate_below = 0.5 }
+            max_re_read = 7
+            drain_timeout = "3s"
+            zero_age = "9s"
+            [[groups]]
+            name = "a"
+            switch = { provider = "manual" }
+            criteria = { lag_for = "1h" }
+            max_re_read = 8
+            mode = "overlap"
+            [[groups]]
+            name = "b"
+            "#,
+        );
+        let a = &plan.group("a").unwrap().limits;
+        assert_eq!((a.criteria.lag_below, a.criteria.lag_for_ms), (50, 3_600_000));
+        assert!((a.criteria.error_rate_below - 0.5).abs() < f64::EPSILON);
+        assert!((a.criteria.p99_within - 0.10).abs() < f64::EPSILON);
+        let settings = plan.settings();
+        let (a, b) = (&settings.groups["a"], &settings.groups["b"]);
+        assert_eq!((a.max_re_read, a.mode, a.drain_timeout_ms, a.has_switch), (8, Mode::Overlap, 3_000, true));
+        assert_eq!((b.max_re_read, b.mode, b.has_switch), (7, Mode::Handover, false));
+        assert_eq!((b.drain_still_ms, b.green_group.as_str()), (15_000, "b"));
+        assert_eq!(settings.zero_age_ms, 9_000);
+        assert_eq!(a.switch_words, "by hand: stop a");
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_plan() {
+        let plan = plan(
+            r#"
+            clusters.green.client."ssl.ca.location" = "ca.pem"
+            [[producers]]
+            name = "p"
+            flag = { provider = "file", path = "flags.json", key = "k" }
+            "#
+            .replace("clusters.green.client.\"ssl.ca.location\"", "[clusters.green.client]\n\"ssl.ca.location\"")
+            .as_str(),
+        );
+        assert_eq!(plan.journal, Path::new("/etc/loans/.cutover/cutover.journal"));
+        let green = plan.green.client_properties().unwrap();
+        assert_eq!(green["ssl.ca.location"], "/etc/loans/ca.pem");
+        assert_eq!(green["bootstrap.servers"], "g:1");
+        assert_eq!(plan.settings().producers["p"].flag_words, "set k to dual in /etc/loans/flags.json");
+    }
+
+    #[test]
+    fn two_addresses_are_a_plan() {
+        let plan = Plan::from_bootstraps("b-1:9092,b-2:9092", "g-1:9092").unwrap().plan;
+        assert_eq!(plan.blue.bootstrap, ["b-1:9092", "b-2:9092"]);
+        assert!(plan.settings().groups.is_empty());
+        let problems = Plan::from_bootstraps("b-1", "").unwrap_err();
+        assert_eq!(problems.0[0].to_string(), "--blue: \"b-1\" has no port (write \"b-1:9092\")");
+        assert!(Plan::from_bootstraps("b:1", "g:1,B:1").unwrap_err().to_string().contains("--green: b:1"));
+    }
+}

@@ -1,0 +1,279 @@
+//! What can only be checked on a whole plan: names that must be unique, things that must differ, what is likely a slip.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::model::{Plan, Selector};
+use super::problem::nearest;
+use super::reader::Report;
+use crate::migration::settings::Mode;
+
+pub(super) fn validate(plan: &Plan, report: &Report) {
+    clusters(plan, report);
+    unique(report, "triggers", plan.triggers.iter().map(|t| t.name.as_str()));
+    unique(report, "producers", plan.producers.iter().map(|p| p.name.as_str()));
+    unique(report, "groups", plan.groups.iter().map(|g| g.name.as_str()));
+    unique(report, "windows", plan.windows.iter().map(|w| w.name.as_str()));
+    topics(plan, report);
+    producers(plan, report);
+    groups(plan, report);
+    windows(plan, report);
+}
+
+/// The first address that both lists name.
+pub(super) fn shared_address<'a>(blue: &'a [String], green: &[String]) -> Option<&'a str> {
+    blue.iter().find(|b| green.iter().any(|g| g.eq_ignore_ascii_case(b))).map(String::as_str)
+}
+
+fn clusters(plan: &Plan, report: &Report) {
+    if let Some(shared) = shared_address(&plan.blue.bootstrap, &plan.green.bootstrap) {
+        report.error(
+            "clusters.green.bootstrap",
+            format!("{shared} is named for blue too: both would be the same cluster"),
+            Some("give the new cluster's address".to_owned()),
+        );
+    }
+    if let (Some(blue), Some(green)) = (&plan.blue.cluster_id, &plan.green.cluster_id)
+        && blue == green
+    {
+        report.error("clusters.green.cluster_id", "blue and green have the same cluster id", None);
+    }
+}
+
+fn unique<'a>(report: &Report, section: &str, names: impl Iterator<Item = &'a str>) {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (i, name) in names.enumerate().filter(|(_, n)| !n.is_empty()) {
+        if let Some(first) = seen.get(name) {
+            let place = report.line(&format!("{section}[{first}].name"));
+            report.error(
+                &format!("{section}[{i}].name"),
+                format!("{name:?} is in [[{section}]] twice"),
+                Some(format!("the first is on line {place}")),
+            );
+        } else {
+            seen.insert(name, i);
+        }
+    }
+}
+
+fn topic_name_problem(name: &str) -> Option<&'static str> {
+    // org.apache.kafka.common.internals.Topic.validate
+    match name {
+        "." | ".." => Some("is not a topic name"),
+        _ if name.len() > 249 => Some("is longer than the 249 characters of a topic name"),
+        _ if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) => {
+            Some("is not a topic name: letters, digits, \".\", \"_\" and \"-\" are allowed")
+        }
+        _ => None,
+    }
+}
+
+fn check_topic(report: &Report, path: &str, name: &str) {
+    if let Some(why) = topic_name_problem(name) {
+        let pattern = name.contains(['*', '+', '|', '(', '[']);
+        let hint = pattern.then(|| "patterns are for [[topics]] only: list the names here".to_owned());
+        report.error(path, format!("{name:?} {why}"), hint);
+    }
+}
+
+fn topics(plan: &Plan, report: &Report) {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut green: BTreeMap<&str, &str> = BTreeMap::new();
+    for (i, rule) in plan.topics.iter().enumerate() {
+        let (key, text) = match &rule.selector {
+            Selector::Name(name) if name.is_empty() => continue,
+            Selector::Name(name) => ("name", name.as_str()),
+            Selector::Pattern(pattern) => ("pattern", pattern.as_str()),
+        };
+        let path = format!("topics[{i}].{key}");
+        if let Some(first) = seen.insert(text, i) {
+            let (message, place) =
+                (format!("{text:?} is in [[topics]] twice"), report.line(&format!("topics[{first}].{key}")));
+            report.error(&path, message, Some(format!("the first is on line {place}")));
+        }
+        if key == "name" {
+            let hint = text.contains(['*', '|', '(', '[']).then(|| format!("did you mean pattern = {text:?}?"));
+            if let Some(why) = topic_name_problem(text) {
+                report.error(&path, format!("{text:?} {why}"), hint);
+            }
+        }
+        let Some(name) = &rule.green_name else { continue };
+        let path = format!("topics[{i}].green_name");
+        if key == "name" {
+            if let Some(why) = topic_name_problem(name) {
+                report.error(&path, format!("{name:?} {why}"), None);
+            } else if let Some(other) = green.insert(name, text) {
+                report.error(&path, format!("{other:?} has the green name {name:?} too"), None);
+            }
+        } else if !name.contains('$') {
+            report.error(
+                &path,
+                format!("every topic of the pattern would be {name:?} on green"),
+                Some("use $0 for the whole name, or $1 for a part in brackets".to_owned()),
+            );
+        }
+    }
+}
+
+/// Names a topic that no rule knows but one nearly does: likely a slip, certainly not an error.
+fn slip(plan: &Plan, report: &Report, path: &str, topic: &str) {
+    let matched = plan.topics.iter().any(|rule| match &rule.selector {
+        Selector::Name(name) => name == topic,
+        Selector::Pattern(pattern) => pattern.matches(topic),
+    });
+    let names = plan.topics.iter().filter_map(|rule| match &rule.selector {
+        Selector::Name(name) if !name.is_empty() => Some(name.as_str()),
+        _ => None,
+    });
+    if !matched && let Some(near) = nearest(topic, names) {
+        report.warning(
+            path,
+            format!("no [[topics]] rule is for {topic:?}: defaults apply to it"),
+            Some(format!("did you mean {near:?}?")),
+        );
+    }
+}
+
+fn topic_list(plan: &Plan, report: &Report, path: &str, topics: &[String]) {
+    let mut seen = BTreeSet::new();
+    for (i, topic) in topics.iter().enumerate() {
+        let path = format!("{path}.topics[{i}]");
+        check_topic(report, &path, topic);
+        slip(plan, report, &path, topic);
+        if !seen.insert(topic) {
+            report.warning(&path, format!("{topic:?} is listed twice"), None);
+        }
+    }
+}
+
+fn producers(plan: &Plan, report: &Report) {
+    let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
+    for (i, producer) in plan.producers.iter().enumerate() {
+        let path = format!("producers[{i}]");
+        topic_list(plan, report, &path, &producer.topics);
+        let ids = &producer.transactional_ids;
+        let transactional = !ids.blue.is_empty() || !ids.green.is_empty();
+        if let Some(shared) = ids.blue.iter().find(|id| ids.green.contains(id)) {
+            report.error(
+                &format!("{path}.transactional_ids.green"),
+                format!("transactional id {shared:?} is on blue and on green"),
+                Some("give green new ids: an id is fenced on one cluster only".to_owned()),
+            );
+        }
+        for id in ids.blue.iter().chain(&ids.green) {
+            if let Some(other) = owners.insert(id, &producer.name)
+                && other != producer.name
+            {
+                report.error(
+                    &format!("{path}.transactional_ids"),
+                    format!("transactional id {id:?} belongs to {other:?} too"),
+                    None,
+                );
+            }
+        }
+        if transactional && producer.critical {
+            report.error(
+                &format!("{path}.critical"),
+                format!(
+                    "{:?} is transactional: it can't pass through dual, as a critical producer must",
+                    producer.name
+                ),
+                Some("leave out critical: an exactly-once producer is cut over hard, on a seam".to_owned()),
+            );
+        }
+        if transactional && dual_words(producer.flag.as_ref()) {
+            report.error(
+                &format!("{path}.flag"),
+                format!(
+                    "{:?} is transactional and its flag has a dual state: a transaction can't span clusters",
+                    producer.name
+                ),
+                Some("leave out dual".to_owned()),
+            );
+        }
+        if producer.flag.is_none() && !producer.name.is_empty() && !report.has(&format!("{path}.flag")) {
+            report.warning(
+                &format!("{path}.name"),
+                format!("{:?} has no flag: it is shown, and can't be routed", producer.name),
+                Some("add flag = { provider = \"manual\" } at least".to_owned()),
+            );
+        }
+    }
+}
+
+/// Whether the plan itself spells out a dual state for a flag.
+fn dual_words(flag: Option<&super::provider::ProviderPlan>) -> bool {
+    use super::provider::{ProviderPlan, SetCommand};
+    match flag {
+        Some(ProviderPlan::File { states, .. }) => states.contains_key("dual"),
+        Some(ProviderPlan::Command { states, set, .. }) => {
+            states.contains_key("dual") || matches!(set, SetCommand::Each(each) if each.contains_key("dual"))
+        }
+        Some(ProviderPlan::Manual { .. }) | None => false,
+    }
+}
+
+fn groups(plan: &Plan, report: &Report) {
+    let mut green: BTreeMap<&str, &str> = BTreeMap::new();
+    for (i, group) in plan.groups.iter().enumerate().filter(|(_, g)| !g.name.is_empty()) {
+        let path = format!("groups[{i}]");
+        topic_list(plan, report, &path, &group.topics);
+        if let Some(other) = green.insert(&group.green_group, &group.name)
+            && other != group.name
+        {
+            report.error(
+                &format!("{path}.green_group"),
+                format!("{other:?} is the group {:?} on green too", group.green_group),
+                Some("two groups can't share their offsets".to_owned()),
+            );
+        }
+        if let Some(dlq) = &group.dlq {
+            check_topic(report, &format!("{path}.dlq"), dlq);
+            if group.topics.contains(dlq) {
+                report.error(
+                    &format!("{path}.dlq"),
+                    format!("{dlq:?} is one of the topics that the group reads"),
+                    None,
+                );
+            }
+        }
+        if group.switch.is_none() && !report.has(&format!("{path}.switch")) {
+            report.warning(
+                &format!("{path}.name"),
+                format!("{:?} has no switch: it is shown and can be planned for, not moved", group.name),
+                Some("add switch = { provider = \"manual\" } at least".to_owned()),
+            );
+        }
+        if group.limits.mode == Mode::Overlap {
+            let path =
+                if report.has(&format!("{path}.mode")) { format!("{path}.mode") } else { format!("{path}.name") };
+            let message = format!("{:?} overlaps: every record is processed on both sides for a while", group.name);
+            report.warning(&path, message, Some("only for idempotent processing; \"handover\" otherwise".to_owned()));
+        }
+    }
+}
+
+fn windows(plan: &Plan, report: &Report) {
+    for (i, window) in plan.windows.iter().enumerate().filter(|(_, w)| !w.zone.is_empty()) {
+        let zone = &window.zone;
+        if jiff::tz::TimeZone::get(zone).is_ok() {
+            continue;
+        }
+        let path = format!("windows[{i}].zone");
+        let db = jiff::tz::db();
+        let known: Vec<String> = db.available().map(|n| n.as_str().to_owned()).collect();
+        if known.len() < 3 {
+            let hint = "install the package tzdata, or use zone = \"UTC\"".to_owned();
+            report.error(&path, format!("this machine has no time zone database to look up {zone:?}"), Some(hint));
+            continue;
+        }
+        // people write the city, or the wrong continent
+        let city = |name: &str| name.rsplit('/').next().unwrap_or(name).to_lowercase();
+        let near = nearest(zone, known.iter().map(String::as_str))
+            .or_else(|| known.iter().map(String::as_str).find(|n| city(n) == city(&zone.replace(' ', "_"))));
+        let hint = near.map_or_else(
+            || "write an IANA name such as \"America/New_York\" or \"UTC\"".to_owned(),
+            |n| format!("did you mean {n:?}?"),
+        );
+        report.error(&path, format!("{zone:?} is not a time zone"), Some(hint));
+    }
+}
