@@ -11,6 +11,8 @@
 
 mod cluster;
 pub mod state;
+pub mod traffic;
 pub mod wire;
 
 pub use cluster::{SimCluster, SimConfig};
+pub use traffic::{DemoConfig, DemoEstate, Incident, Traffic, Witness, WitnessReport};

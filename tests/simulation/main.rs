@@ -1,3 +1,4 @@
 //! The simulated Kafka: unmodified clients against it.
 
 mod clients;
+mod estate;

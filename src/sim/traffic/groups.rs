@@ -1,0 +1,152 @@
+//! Consumer groups: real librdkafka consumers that run where their switch says, process at their own pace, commit
+//! regularly, and commit what they have processed before they stop.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::KafkaResult;
+use rdkafka::message::{Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::Shared;
+use super::spec::GroupSpec;
+use super::witness::ID_HEADER;
+use crate::migration::estate::Side;
+
+/// How often a stopped group looks at its switch.
+const LOOK: Duration = Duration::from_millis(50);
+/// Bound of the look at committed offsets when a consumer finds its place.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Records a second of a group that an incident slowed down.
+const CRAWL: f64 = 1.0;
+
+struct Quiet;
+
+impl ClientContext for Quiet {
+    /// librdkafka's log is no business of the screen that stands over the demo.
+    fn log(&self, level: rdkafka::config::RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "sim", ?level, facility, message);
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
+struct Running {
+    consumer: BaseConsumer<Quiet>,
+    /// Partitions whose place is known to the witness.
+    placed: BTreeSet<(String, i32)>,
+}
+
+/// Runs one group on one cluster until told to stop: reads while its switch includes the cluster.
+pub fn run(shared: &Arc<Shared>, spec: &GroupSpec, side: Side, bootstrap: &str) {
+    let switch = spec.switch();
+    let mut running: Option<Running> = None;
+    let mut next = Instant::now();
+    while !shared.stopping() {
+        let wanted = shared.flags.includes(&switch, side);
+        match (&mut running, wanted) {
+            (None, false) => shared.pause(LOOK),
+            (None, true) => match start(spec, bootstrap) {
+                Ok(consumer) => {
+                    shared.witness.reading(&spec.name, side, true);
+                    running = Some(Running { consumer, placed: BTreeSet::new() });
+                }
+                Err(_) => shared.pause(LOOK),
+            },
+            (Some(_), false) => {
+                stop(running.take());
+                shared.witness.reading(&spec.name, side, false);
+            }
+            (Some(current), true) => {
+                if !poll(shared, spec, side, current) {
+                    continue;
+                }
+                let rate = if shared.slowed(&spec.name, side) { Some(CRAWL) } else { spec.per_second };
+                if let Some(rate) = rate {
+                    next = (next + Duration::from_secs_f64(1.0 / rate.max(0.01))).max(Instant::now());
+                    // in short steps: the switch is obeyed at once
+                    let wait = next.saturating_duration_since(Instant::now()).min(LOOK);
+                    shared.pause(wait);
+                    while Instant::now() < next && shared.flags.includes(&switch, side) && !shared.stopping() {
+                        shared.pause(LOOK);
+                    }
+                }
+            }
+        }
+    }
+    stop(running.take());
+}
+
+fn start(spec: &GroupSpec, bootstrap: &str) -> KafkaResult<BaseConsumer<Quiet>> {
+    let consumer: BaseConsumer<Quiet> = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .set("group.id", &spec.name)
+        .set("client.id", format!("{}-pod-1", spec.name))
+        .set("auto.offset.reset", "earliest")
+        // stored after processing, committed by the timer and when the consumer leaves
+        .set("enable.auto.offset.store", "false")
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", spec.commit_every_ms.to_string())
+        .set("session.timeout.ms", "10000")
+        .set("heartbeat.interval.ms", "1000")
+        // a slow group must not hoard: what waits in the client is read again after a restart
+        .set("queued.min.messages", "1000")
+        .set("fetch.message.max.bytes", "65536")
+        .create_with_context(Quiet)?;
+    let topics: Vec<&str> = spec.topics.iter().map(String::as_str).collect();
+    consumer.subscribe(&topics)?;
+    Ok(consumer)
+}
+
+/// Leaves the group, with everything processed committed.
+fn stop(running: Option<Running>) {
+    let Some(Running { consumer, .. }) = running else { return };
+    // "no offset stored" is an error too, and means that nothing is left to commit
+    let _ = consumer.commit_consumer_state(CommitMode::Sync);
+}
+
+/// Takes one record, if there is one within a moment, and processes it.
+fn poll(shared: &Shared, spec: &GroupSpec, side: Side, running: &mut Running) -> bool {
+    let message = running.consumer.poll(LOOK);
+    if let Ok(assigned) = running.consumer.assignment()
+        && assigned.count() != running.placed.len()
+    {
+        place(shared, spec, side, &running.consumer, &mut running.placed, &assigned);
+    }
+    let Some(Ok(message)) = message else { return false };
+    // the switch may have moved while this waited: what isn't processed isn't stored, and stays for the next owner
+    let id = message.headers().and_then(|headers| {
+        let header = headers.iter().find(|h| h.key == ID_HEADER)?;
+        std::str::from_utf8(header.value?).ok()?.parse().ok()
+    });
+    let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+    if running.consumer.store_offset(topic, partition, offset).is_err() {
+        // the partition was taken away: its new owner processes this
+        return false;
+    }
+    shared.witness.processed(&spec.name, side, topic, partition, offset, id);
+    true
+}
+
+/// Tells the witness where the group starts on partitions that are new to it.
+fn place(
+    shared: &Shared,
+    spec: &GroupSpec,
+    side: Side,
+    consumer: &BaseConsumer<Quiet>,
+    placed: &mut BTreeSet<(String, i32)>,
+    assigned: &TopicPartitionList,
+) {
+    let Ok(committed) = consumer.committed_offsets(assigned.clone(), PATIENCE) else { return };
+    placed.clear();
+    for element in committed.elements() {
+        // without a commit it starts at the beginning
+        let offset = if let Offset::Offset(o) = element.offset() { o } else { 0 };
+        shared.witness.starts_at(&spec.name, side, element.topic(), element.partition(), offset);
+        placed.insert((element.topic().to_owned(), element.partition()));
+    }
+}

@@ -1,0 +1,120 @@
+//! The plan of the demo: the same `cutover.toml` that an operator would write, with short waits so that a person
+//! sees a cutover through in under a minute.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::spec::EstateSpec;
+
+/// Where the demo's clusters are, and who they are.
+#[derive(Debug, Clone)]
+pub struct Addresses<'a> {
+    /// Blue's bootstrap addresses and cluster id.
+    pub blue: (&'a str, &'a str),
+    /// Green's.
+    pub green: (&'a str, &'a str),
+}
+
+/// A string as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list(items: &[String]) -> String {
+    let items: Vec<String> = items.iter().map(|i| quoted(i)).collect();
+    format!("[{}]", items.join(", "))
+}
+
+/// The text of `cutover.toml` for an estate. `flags` is the flag file, as the plan should name it.
+#[must_use]
+pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'_>) -> String {
+    let mut out = String::from(HEAD);
+    // writing to a String can't fail
+    let _ = write!(
+        out,
+        "[clusters.blue]\nname = \"legacy\"\nbootstrap = {}\ncluster_id = {}\n\n\
+         [clusters.green]\nname = \"psc\"\nbootstrap = {}\ncluster_id = {}\n\n{DEFAULTS}",
+        quoted(addresses.blue.0),
+        quoted(addresses.blue.1),
+        quoted(addresses.green.0),
+        quoted(addresses.green.1),
+    );
+    let path = quoted(&flags.to_string_lossy());
+    for topic in estate.topics.iter().filter(|t| !t.name.ends_with(".dlq")) {
+        if estate.ledgers.iter().any(|l| l.topic == topic.name) {
+            continue;
+        }
+        let _ = writeln!(out, "[[topics]]\nname = {}\nstrategy = \"align\"\n", quoted(&topic.name));
+    }
+    for p in &estate.producers {
+        let _ = writeln!(
+            out,
+            "[[producers]]\nname = {}\nteam = {}\ntopics = {}\ncritical = {}\n\
+             flag = {{ provider = \"file\", path = {path}, key = {} }}\n",
+            quoted(&p.name),
+            quoted(&p.team),
+            list(&p.topics),
+            p.critical,
+            quoted(&p.flag()),
+        );
+    }
+    for l in &estate.ledgers {
+        let _ = writeln!(
+            out,
+            "[[producers]]\nname = {}\nteam = {}\ntopics = [{}]\n\
+             transactional_ids = {{ blue = [{}], green = [{}] }}\n\
+             flag = {{ provider = \"file\", path = {path}, key = {} }}\n",
+            quoted(&l.name),
+            quoted(&l.team),
+            quoted(&l.topic),
+            quoted(&l.transactional_ids.0),
+            quoted(&l.transactional_ids.1),
+            quoted(&l.flag()),
+        );
+    }
+    for g in &estate.groups {
+        let _ = writeln!(
+            out,
+            "[[groups]]\nname = {}\nteam = {}\ntopics = {}\nmode = \"handover\"\n\
+             switch = {{ provider = \"file\", path = {path}, key = {} }}",
+            quoted(&g.name),
+            quoted(&g.team),
+            list(&g.topics),
+            quoted(&g.switch()),
+        );
+        let dlq = g.topics.iter().map(|t| format!("{t}.dlq")).find(|d| estate.topic(d).is_some());
+        if let Some(dlq) = dlq {
+            let _ = writeln!(out, "dlq = {}", quoted(&dlq));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+const HEAD: &str = "\
+# The demo's plan: two simulated clusters on this machine, with live traffic. Everything in it is real but the
+# clusters; copy it as a beginning for your own.
+
+[migration]
+name = \"loans-psc\"
+
+";
+
+const DEFAULTS: &str = "\
+[defaults]
+# short, so that a person sees a whole cutover; a real one keeps the defaults of 4 h and 48 h
+criteria = { lag_below = 100, lag_for = \"20s\", error_rate_below = 0.0001, error_rate_for = \"20s\" }
+max_re_read = 500
+drain_still = \"3s\"
+drain_timeout = \"60s\"
+stable_timeout = \"30s\"
+settle_timeout = \"5s\"
+
+[[triggers]]
+name = \"green-lag\"
+when = \"lag > 10000\"
+for = \"30s\"
+mode = \"sustained\"
+arm = \"shadow\"
+
+";

@@ -1,0 +1,167 @@
+//! What both clusters hold before the demo begins: a past of which blue has more, in another order, at other offsets.
+
+use super::spec::{EstateSpec, GroupSpec, TopicSpec};
+use super::witness::{ID_HEADER, Witness};
+use super::{partition_for, producers::payload};
+use crate::migration::estate::{Side, Trouble};
+use crate::sim::cluster::SimCluster;
+use crate::sim::state::{Commit, NewRecord, ResponseError, State, Writer};
+
+/// The past spans this much time before the demo, ms.
+const PAST_MS: i64 = 15 * 60_000;
+/// Records of the past in one batch.
+const BATCH: usize = 100;
+/// Longest distance between the two sends of one record, ms.
+const JITTER_MS: i64 = 25;
+
+struct Past {
+    id: u64,
+    partition: i32,
+    key: String,
+    value: String,
+    /// When it was sent to blue and to green, ms since the epoch.
+    sent: [i64; 2],
+}
+
+/// Creates the topics and writes the past. Gives the next free id.
+///
+/// # Errors
+/// A topic that can't be created.
+pub fn fill(
+    estate: &EstateSpec,
+    clusters: [&SimCluster; 2],
+    witness: &Witness,
+    seed: u64,
+    now: i64,
+) -> Result<u64, Trouble> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut next = 1;
+    for topic in &estate.topics {
+        for cluster in clusters {
+            let created = cluster.with_state(|s| s.create_topic(&topic.name, topic.partitions, 3, &[], false));
+            created.map_err(|e| refused(&format!("create topic {}", topic.name), e))?;
+        }
+        let writers: Vec<&str> =
+            estate.producers.iter().filter(|p| p.topics.contains(&topic.name)).map(|p| p.name.as_str()).collect();
+        let Some(from) = writers.first().copied() else { continue };
+        let old = past(topic, topic.prehistory, &writers, &mut next, &mut rng, (now - 2 * PAST_MS, now - PAST_MS));
+        let dual = past(topic, topic.dual_history, &writers, &mut next, &mut rng, (now - PAST_MS, now - 1000));
+        let _ = from;
+        let write = |side: Side, records: &[&Past]| {
+            let cluster = clusters[usize::from(side == Side::Green)];
+            cluster.with_state(|s| append(s, now, topic, side, records)).map_err(|e| refused("fill a topic", e))
+        };
+        let all = old.iter().chain(&dual).collect::<Vec<_>>();
+        let on_blue = write(Side::Blue, &all)?;
+        let on_green = write(Side::Green, &dual.iter().collect::<Vec<_>>())?;
+        clusters[0].with_state(|s| expire(s, topic)).map_err(|e| refused("expire records", e))?;
+        for (side, arrived) in [(Side::Blue, &on_blue), (Side::Green, &on_green)] {
+            for (id, partition, offset) in arrived {
+                if side == Side::Blue {
+                    let dual = dual.first().is_some_and(|d| *id >= d.id);
+                    witness.sending(*id, &topic.name, *partition, if dual { &Side::BOTH } else { &[Side::Blue] });
+                }
+                witness.sent(*id, side, Some(*offset));
+            }
+        }
+        for group in estate.groups.iter().filter(|g| g.topics.contains(&topic.name)) {
+            clusters[0]
+                .with_state(|s| begin_group(s, group, topic, witness, &on_blue, now))
+                .map_err(|e| refused(&format!("commit for {}", group.name), e))?;
+        }
+    }
+    Ok(next)
+}
+
+fn refused(what: &str, error: ResponseError) -> Trouble {
+    Trouble::new(format!("the simulated cluster refused to {what}: {error}"), "this is a fault of the demo: report it")
+}
+
+fn past(
+    topic: &TopicSpec,
+    count: u32,
+    writers: &[&str],
+    next: &mut u64,
+    rng: &mut fastrand::Rng,
+    span: (i64, i64),
+) -> Vec<Past> {
+    let step = (span.1 - span.0) as f64 / f64::from(count.max(1));
+    let mut last = vec![[0i64; 2]; writers.len()];
+    let one = |i: u32| {
+        let writer = rng.usize(0..writers.len());
+        let at = span.0 + (f64::from(i) * step) as i64;
+        let key = format!("{}-{}", writers[writer], rng.u32(0..400));
+        let id = *next;
+        *next += 1;
+        let mut sent = [0; 2];
+        for (side, sent) in sent.iter_mut().enumerate() {
+            // a writer keeps its own order on each cluster
+            last[writer][side] = last[writer][side].max(at + rng.i64(0..JITTER_MS));
+            *sent = last[writer][side];
+        }
+        let value = payload(writers[writer], &topic.name, id, rng);
+        Past { id, partition: partition_for(&key, topic.partitions), key, value, sent }
+    };
+    (0..count).map(one).collect()
+}
+
+/// Appends in the order of arrival on that cluster; gives id, partition and offset of each.
+fn append(
+    state: &mut State,
+    now: i64,
+    topic: &TopicSpec,
+    side: Side,
+    records: &[&Past],
+) -> Result<Vec<(u64, i32, i64)>, ResponseError> {
+    let side = usize::from(side == Side::Green);
+    let mut arrived = Vec::with_capacity(records.len());
+    for partition in 0..topic.partitions {
+        let mut here: Vec<&&Past> = records.iter().filter(|r| r.partition == partition).collect();
+        here.sort_by_key(|r| r.sent[side]);
+        for chunk in here.chunks(BATCH) {
+            let batch: Vec<NewRecord> = chunk
+                .iter()
+                .map(|r| {
+                    let record = NewRecord::new(r.key.clone(), r.value.clone(), r.sent[side]);
+                    record.header(ID_HEADER, r.id.to_string())
+                })
+                .collect();
+            let base = state.append(now, &topic.name, partition, &batch, Writer::PLAIN, None)?.base;
+            arrived.extend(chunk.iter().zip(base..).map(|(r, offset)| (r.id, partition, offset)));
+        }
+    }
+    Ok(arrived)
+}
+
+/// Retention has removed the oldest part of blue.
+fn expire(state: &mut State, topic: &TopicSpec) -> Result<(), ResponseError> {
+    let each = i64::from(topic.expired) / i64::from(topic.partitions.max(1));
+    for partition in 0..topic.partitions {
+        let end = state.log(&topic.name, partition).map_or(0, |l| l.high_watermark());
+        state.trim(&topic.name, partition, each.min(end))?;
+    }
+    Ok(())
+}
+
+/// Where a group stands on blue: at the end, or its backlog before it.
+fn begin_group(
+    state: &mut State,
+    group: &GroupSpec,
+    topic: &TopicSpec,
+    witness: &Witness,
+    arrived: &[(u64, i32, i64)],
+    now: i64,
+) -> Result<(), ResponseError> {
+    let each = i64::from(group.backlog) / i64::from(topic.partitions.max(1));
+    for partition in 0..topic.partitions {
+        let Some(log) = state.log(&topic.name, partition) else { continue };
+        let dual_each = i64::from(topic.dual_history) / i64::from(topic.partitions.max(1));
+        let offset = (log.high_watermark() - each.min(dual_each)).max(log.start());
+        for (id, ..) in arrived.iter().filter(|(_, p, o)| *p == partition && *o < offset) {
+            witness.consumed_before(&group.name, *id);
+        }
+        let commit = Commit { offset, leader_epoch: -1, metadata: String::new(), at: now };
+        state.commit(&group.name, &topic.name, partition, commit)?;
+    }
+    Ok(())
+}
