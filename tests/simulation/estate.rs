@@ -68,6 +68,7 @@ fn move_to_green(
     until("traffic", || estate.witness().group(group).unwrap().processed > 50);
     set_flag(estate.flags(), &format!("{group}-consumer"), "off").unwrap();
     until("Empty on blue", || state(estate, Side::Blue, group) == "Empty");
+    until("traffic goes on meanwhile", || estate.witness().group(group).unwrap().pending >= 10);
     let mut predicted = 0;
     let topics = &estate.estate().groups.iter().find(|g| g.name == group).unwrap().topics.clone();
     for topic in topics {
@@ -118,4 +119,14 @@ fn the_witness_sees_what_latest_loses() {
     let latest = |green: &[StoredRecord], _: &BTreeSet<u64>| green.last().map_or(0, |r| r.offset + 1);
     let (lost, ..) = move_to_green(&estate, "payments-settle", latest);
     assert!(lost > 0, "records arrived while the group was off, and were skipped");
+}
+
+#[test]
+fn the_plan_of_the_demo_is_a_good_plan() {
+    let (dir, estate) = start();
+    let path = dir.path().join("cutover.toml");
+    std::fs::write(&path, estate.plan_toml()).unwrap();
+    let loaded = cutover::plan::Plan::load(&path).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    assert!(loaded.warnings.is_empty(), "{:#?}", loaded.warnings);
+    assert_eq!(loaded.plan.groups.len(), estate.estate().groups.len());
 }

@@ -47,7 +47,7 @@ pub enum Incident {
 
 /// What all services share.
 #[derive(Debug)]
-pub(self) struct Shared {
+struct Shared {
     witness: Arc<Witness>,
     flags: FlagFile,
     seed: u64,
@@ -79,7 +79,7 @@ impl Shared {
 }
 
 /// The partition of a key, as librdkafka's default partitioner has it (`consistent_random`: CRC-32).
-pub(self) fn partition_for(key: &str, partitions: i32) -> i32 {
+fn partition_for(key: &str, partitions: i32) -> i32 {
     let hash = kafka_protocol::records::IEEE.checksum(key.as_bytes());
     i32::try_from(hash % u32::try_from(partitions.max(1)).unwrap_or(1)).unwrap_or(0)
 }
