@@ -10,9 +10,11 @@
 //! ```
 
 mod cluster;
+mod serve;
 pub mod state;
 pub mod traffic;
 pub mod wire;
 
 pub use cluster::{SimCluster, SimConfig};
+pub use serve::{ServeConfig, serve};
 pub use traffic::{DemoConfig, DemoEstate, Incident, Traffic, Witness, WitnessReport};
