@@ -7,6 +7,9 @@ use crate::migration::command::{Command, Offer, Prepared, Refusal, Subject};
 use crate::migration::estate::{
     At, FlagState, GroupKind, GroupState, MemberView, Observed, Side, SwitchState, Trouble,
 };
+pub use crate::migration::notice::{Notice, Severity};
+pub use crate::migration::phase::PhaseView;
+pub use crate::migration::producer::ObservedWriting;
 use crate::migration::settings::Mode;
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
 use crate::offsets::verdict::GroupPlan;
@@ -73,19 +76,6 @@ pub enum Arming {
         /// Why: asked for, or the journal is held by somebody (named).
         why: String,
     },
-}
-
-/// One phase of the rail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PhaseView {
-    /// 1..4.
-    pub number: u8,
-    /// `Provision`, `Producers`, `Consumers`, `Soak`.
-    pub name: String,
-    /// Proven steps.
-    pub done: u32,
-    /// All steps; 0 when nothing of the plan belongs to it, which is shown as `–`, never as done.
-    pub total: u32,
 }
 
 /// One cluster.
@@ -259,44 +249,6 @@ pub struct ProducerRow {
     pub next: String,
     /// What can be asked of it now.
     pub offers: Vec<Offer>,
-}
-
-/// Writing seen at the ends of a producer's topics.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct ObservedWriting {
-    /// Records a second on blue.
-    pub blue_rate: Option<f64>,
-    /// Records a second on green.
-    pub green_rate: Option<f64>,
-    /// Topics that other producers of the plan write too: not attributable.
-    pub shared: Vec<String>,
-    /// When.
-    pub at: Option<At>,
-}
-
-/// How bad a notice is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Info,
-    /// Something holds.
-    Warn,
-    /// Something failed.
-    Fail,
-}
-
-/// Something that should be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Notice {
-    /// When.
-    pub at: At,
-    /// How bad.
-    pub severity: Severity,
-    /// What it is about.
-    pub subject: Subject,
-    /// What, and what to do.
-    pub trouble: Trouble,
 }
 
 /// A journal entry in words.

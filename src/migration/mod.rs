@@ -4,8 +4,25 @@
 //! `tests/architecture.rs`.
 
 pub mod command;
+mod drain;
 pub mod effect;
 pub mod estate;
 pub mod event;
+pub mod gate;
+pub mod group;
+pub mod lag;
+pub mod machine;
+pub mod notice;
+pub mod phase;
+mod prepare;
+pub mod producer;
+pub mod rollback;
+pub mod runbook;
 pub mod settings;
+pub mod sight;
+mod soak;
 pub mod stage;
+pub mod state;
+mod steps;
+mod verify;
+mod view;

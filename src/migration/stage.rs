@@ -153,3 +153,17 @@ pub struct RunView {
     /// Earliest moment at which a timeout acts, if any.
     pub deadline: Option<At>,
 }
+
+impl Stage {
+    /// One word for it, without times.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Stage::OnBlue => "on blue",
+            Stage::Moving { .. } => "moving",
+            Stage::Soaking { .. } => "soaking",
+            Stage::Complete { .. } => "complete",
+            Stage::RolledBack { .. } => "rolled back",
+        }
+    }
+}

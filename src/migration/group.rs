@@ -1,0 +1,335 @@
+//! The rules for groups: what a group reads, and which facts must hold before it is moved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::command::{Refusal, Subject};
+use super::estate::{ClusterView, FlagState, GroupState, GroupView, Side, SwitchState, TopicPartition};
+use super::event::RunKind;
+use super::gate::span;
+use super::producer;
+use super::settings::GroupSettings;
+use super::settings::Mode;
+use super::sight::{Sight, kind_refusal};
+use super::stage::Stage;
+
+/// Kafka's default `session.timeout.ms` since 3.0 (KIP-735): how long a static member that stopped still counts.
+const SESSION_MS: u64 = 45_000;
+
+/// The side on which a group rests.
+#[must_use]
+pub fn rests_on(rest: Option<&Stage>) -> Side {
+    match rest {
+        Some(Stage::Soaking { .. } | Stage::Complete { .. }) => Side::Green,
+        _ => Side::Blue,
+    }
+}
+
+/// The topics a group reads: as the plan says, else every existing topic that it has committed on `side` (or, before
+/// it ran there, on the other side).
+#[must_use]
+pub fn topics(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
+    if let Some(g) = sight.settings.groups.get(group).filter(|g| !g.topics.is_empty()) {
+        return g.topics.iter().cloned().collect();
+    }
+    let committed = |side: Side| -> BTreeSet<String> {
+        let Some(view) = sight.seen(group, side).and_then(|s| s.view) else { return BTreeSet::new() };
+        let exists = |t: &&String| sight.estate.side(side).value().is_none_or(|v| v.topics.contains_key(*t));
+        view.offsets.keys().filter(exists).cloned().collect()
+    };
+    let here = committed(side);
+    if here.is_empty() { committed(side.other()) } else { here }
+}
+
+/// Every partition of the topics, as counted on a cluster.
+#[must_use]
+pub fn partitions(view: &ClusterView, topics: &BTreeSet<String>) -> Vec<TopicPartition> {
+    let count = |t: &String| view.topics.get(t).map_or(0, |v| i32::try_from(v.partitions.len()).unwrap_or(i32::MAX));
+    topics.iter().flat_map(|t| (0..count(t)).map(move |p| TopicPartition::new(t.clone(), p))).collect()
+}
+
+/// What a preflight found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Worth a line, no reason to refuse.
+    pub warnings: Vec<String>,
+    /// What a dialog rests on, by name: execution is refused when one of them changed since.
+    pub digest: BTreeMap<&'static str, String>,
+    /// Every partition that gets an explicit commit.
+    pub partitions: Vec<TopicPartition>,
+}
+
+/// All facts that must hold before a group is moved, or its offsets are set, from one side to the other.
+pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side) -> Result<Facts, Refusal> {
+    let settings = sight.listed(group)?;
+    let from = to.other();
+    let mut facts = Facts::default();
+    sight.identities()?;
+    for side in Side::BOTH {
+        let id = sight.fresh(side)?.cluster_id.clone().unwrap_or_default();
+        facts.digest.insert(if side == Side::Blue { "blue cluster" } else { "green cluster" }, id);
+    }
+    let source = source(sight, group, from)?;
+    target(sight, group, kind, to, &mut facts)?;
+    topics_match(sight, group, source, from, &mut facts)?;
+    if kind != RunKind::ResetOffsets {
+        switch(sight, group, settings, from, &mut facts)?;
+        members(sight, group, settings, source, from, &mut facts)?;
+        producers(sight, group, to, &mut facts)?;
+    }
+    Ok(facts)
+}
+
+fn source<'a>(sight: &Sight<'a>, group: &str, from: Side) -> Result<&'a GroupView, Refusal> {
+    let id = sight.id_on(group, from);
+    let Some(view) = sight.fresh_group(group, from)? else {
+        return Err(Refusal::refused(
+            format!("group {id} does not exist on {from}"),
+            "check its name in the plan, and whether it was deleted",
+        ));
+    };
+    if let Some(refusal) = kind_refusal(id, from, view) {
+        return Err(refusal);
+    }
+    if view.state == GroupState::Unknown {
+        return Err(Refusal::unknown(format!("the state of {id} on {from} is not known"), "wait for a fresh look"));
+    }
+    Ok(view)
+}
+
+fn target(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, facts: &mut Facts) -> Result<(), Refusal> {
+    let id = sight.id_on(group, to);
+    let Some(view) = sight.fresh_group(group, to)? else {
+        facts.digest.insert("target group", "none".into());
+        return Ok(());
+    };
+    if let Some(refusal) = kind_refusal(id, to, view) {
+        return Err(refusal);
+    }
+    let empty = is_empty(view);
+    facts.digest.insert("target group", if empty { "empty".into() } else { format!("{}", view.state) });
+    if view.state == GroupState::Unknown {
+        return Err(Refusal::unknown(format!("the state of {id} on {to} is not known"), "wait for a fresh look"));
+    }
+    if !empty {
+        let who = view.members.iter().take(3).map(|m| format!("{} at {}", m.client_id, m.host)).collect::<Vec<_>>();
+        let what = format!("group {id} is {} on {to} with {} members", view.state, view.members.len());
+        let who = if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) };
+        if kind != RunKind::RollBack {
+            return Err(Refusal::holds(
+                format!("{what}{who}"),
+                format!("stop those members on {to}: offsets can only be set while it is Empty"),
+            ));
+        }
+        facts.warnings.push(format!("{what}{who}: they have to stop before offsets can be set there"));
+    }
+    let foreign = !view.offsets.is_empty() && to == Side::Green && !owns(sight, group, to);
+    if foreign {
+        facts
+            .warnings
+            .push(format!("{id} has offsets on {to} that nobody wrote from here: none of them is ever set back"));
+    }
+    Ok(())
+}
+
+/// Whether offsets found on a side are the group's own: it ran there, or this journal wrote them.
+#[must_use]
+pub fn owns(sight: &Sight<'_>, group: &str, side: Side) -> bool {
+    side == Side::Blue || sight.state.groups.get(group).is_some_and(|g| g.own.contains(&side))
+}
+
+/// Nobody is in it: offsets may be committed from outside.
+#[must_use]
+pub fn is_empty(view: &GroupView) -> bool {
+    view.members.is_empty() && matches!(view.state, GroupState::Empty | GroupState::Dead)
+}
+
+fn topics_match(
+    sight: &Sight<'_>,
+    group: &str,
+    source: &GroupView,
+    from: Side,
+    facts: &mut Facts,
+) -> Result<(), Refusal> {
+    let topics = topics(sight, group, from);
+    if topics.is_empty() {
+        return Err(Refusal::unknown(
+            format!("{group} has committed nothing on {from} and the plan lists no topics for it"),
+            "list its topics in the plan",
+        ));
+    }
+    let (here, there) = (sight.fresh(from)?, sight.fresh(from.other())?);
+    for t in &topics {
+        let (Some(a), Some(b)) = (here.topics.get(t), there.topics.get(t)) else {
+            let side = if here.topics.contains_key(t) { from.other() } else { from };
+            return Err(Refusal::refused(
+                format!("topic {t} does not exist on {side}"),
+                format!("create it on {side}, or take it out of the plan"),
+            ));
+        };
+        if a.partitions.len() != b.partitions.len() {
+            return Err(Refusal::refused(
+                format!(
+                    "topic {t} has {} partitions on {from} and {} on {}",
+                    a.partitions.len(),
+                    b.partitions.len(),
+                    from.other()
+                ),
+                "this version moves groups between equal partition counts only",
+            ));
+        }
+        for (view, side) in [(a, from), (b, from.other())] {
+            if let Some((n, p)) = view.partitions.iter().enumerate().find(|(_, p)| p.leader < 0 || p.lso.is_none()) {
+                let why = p.trouble.as_ref().map(|t| format!(": {t}")).unwrap_or_default();
+                return Err(Refusal::unknown(
+                    format!("{t}-{n} on {side} can't be read now{why}"),
+                    "wait until it has a leader",
+                ));
+            }
+        }
+    }
+    let extra: Vec<&str> = source
+        .offsets
+        .keys()
+        .map(String::as_str)
+        .filter(|t| !topics.contains(*t) && here.topics.contains_key(*t))
+        .collect();
+    if !extra.is_empty() {
+        facts.warnings.push(format!(
+            "{group} also has offsets on {}, which the plan doesn't list: there it would start by auto.offset.reset",
+            extra.join(", ")
+        ));
+    }
+    facts.partitions = partitions(here, &topics);
+    let counts: Vec<String> = topics.iter().map(|t| format!("{t}:{}", here.topics[t].partitions.len())).collect();
+    facts.digest.insert("topics", counts.join(" "));
+    Ok(())
+}
+
+fn switch(
+    sight: &Sight<'_>,
+    group: &str,
+    settings: &GroupSettings,
+    from: Side,
+    facts: &mut Facts,
+) -> Result<(), Refusal> {
+    if !settings.has_switch {
+        return Err(Refusal::refused(
+            format!("{group} has no switch in the plan: nothing here can stop or start it"),
+            "give its [[groups]] entry a switch (file, command or manual)",
+        ));
+    }
+    if settings.mode == Mode::Overlap {
+        return Err(Refusal::refused(
+            format!("{group} is in overlap mode, which this version does not carry out"),
+            "set mode = \"handover\" for it",
+        ));
+    }
+    match sight.estate.switches.get(group) {
+        None | Some(super::estate::Observed::Absent { .. }) => {
+            facts.warnings.push("its switch can't be read: only what is observed counts".into());
+        }
+        Some(seen) if !sight.is_fresh(seen) => {
+            return Err(Refusal::unknown(
+                format!("the switch of {group} was not read recently"),
+                "wait until it can be read",
+            ));
+        }
+        Some(seen) => {
+            let at = seen.value().copied().unwrap_or(SwitchState::Off);
+            facts.digest.insert("switch", at.to_string());
+            if at != SwitchState::only(from)
+                && at != SwitchState::Off
+                && !(from == Side::Green && at == SwitchState::Both)
+            {
+                return Err(Refusal::refused(
+                    format!("the switch of {group} says {at}, not {from}"),
+                    "set it by hand to where the group runs, or find out who changed it",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn members(
+    sight: &Sight<'_>,
+    group: &str,
+    settings: &GroupSettings,
+    source: &GroupView,
+    from: Side,
+    facts: &mut Facts,
+) -> Result<(), Refusal> {
+    if source.members.is_empty() {
+        facts.warnings.push(format!("no member of {group} runs on {from} now"));
+    }
+    let statics = source.members.iter().filter(|m| m.instance_id.is_some()).count();
+    if statics > 0 {
+        let trap = format!(
+            "{statics} static members do not leave when they stop: Empty only when their session ends (45s by default)"
+        );
+        if settings.drain_timeout_ms <= SESSION_MS {
+            return Err(Refusal::refused(
+                format!("{trap}, and drain_timeout is {}", span(settings.drain_timeout_ms)),
+                "raise drain_timeout above the members' session.timeout.ms",
+            ));
+        }
+        facts.warnings.push(trap);
+    }
+    let still = still_needed(sight, group, settings, from);
+    if still >= settings.drain_timeout_ms {
+        return Err(Refusal::refused(
+            format!(
+                "commits must stand still for {}, and drain_timeout is {}",
+                span(still),
+                span(settings.drain_timeout_ms)
+            ),
+            format!("raise drain_timeout of {group}: it commits only every {}", span(still / 2)),
+        ));
+    }
+    Ok(())
+}
+
+/// How long commits must stand still before a drain is proven, ms: twice the observed commit interval, and at least
+/// what the plan says (02-architecture, "Group, handover").
+#[must_use]
+pub fn still_needed(sight: &Sight<'_>, group: &str, settings: &GroupSettings, from: Side) -> u64 {
+    let seen = sight.lag.commit_interval_ms(from, sight.id_on(group, from)).unwrap_or(0);
+    seen.saturating_mul(2).max(settings.drain_still_ms)
+}
+
+/// Who writes what the group reads must write on the side it goes to; and nobody of them may be moving.
+fn producers(sight: &Sight<'_>, group: &str, to: Side, facts: &mut Facts) -> Result<(), Refusal> {
+    let alone = match to {
+        Side::Green => FlagState::Blue,
+        Side::Blue => FlagState::Green,
+    };
+    let mut writers = Vec::new();
+    for topic in topics(sight, group, to.other()) {
+        let mut any = false;
+        for name in sight.settings.producers.iter().filter(|(_, p)| p.topics.contains(&topic)).map(|(n, _)| n) {
+            any = true;
+            if sight.state.open_run(&Subject::Producer(name.clone())).is_some_and(|r| !r.dry_run) {
+                return Err(Refusal::holds(
+                    format!("producer {name} of {topic} is being routed: {group} stays where it is meanwhile"),
+                    format!("wait until {name} rests"),
+                ));
+            }
+            match producer::flag(sight, name) {
+                Some(f) if f == alone => {
+                    return Err(Refusal::holds(
+                        format!("{name} writes {topic} to {f} only: on {to} the group would miss what it writes"),
+                        format!("route {name} to dual first"),
+                    ));
+                }
+                Some(f) => writers.push(format!("{name}:{f}")),
+                None => facts.warnings.push(format!("where {name} writes {topic} is not known now")),
+            }
+        }
+        if !any {
+            facts.warnings.push(format!("no producer in the plan writes {topic}"));
+        }
+    }
+    writers.dedup();
+    facts.digest.insert("producers", writers.join(" "));
+    Ok(())
+}

@@ -1,0 +1,393 @@
+//! The machine: observations, commands, outcomes and time go in; journal entries, effects and measurements come out.
+//! It does nothing itself (sans-I/O, as quinn-proto and raft-rs). The order of its actions is the contract: each
+//! `Journal` is durable before the next action is taken, so an intent is always on disk before its effect starts.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::command::{Command, Refusal, Subject};
+use super::drain::Drain;
+use super::effect::{Effect, Issued, Outcome};
+use super::estate::{At, Estate, Observed, Side, Trouble};
+use super::event::{Entry, Event, RunEnd, RunId, RunKind};
+use super::gate::Gate;
+use super::lag::LagBook;
+use super::settings::Settings;
+use super::sight::Sight;
+use super::soak::Soak;
+use super::stage::Stage;
+use super::state::{Run, State, index};
+use crate::offsets::verdict::GroupPlan;
+
+/// Who writes what nobody typed.
+pub const CONTROLLER: &str = "controller";
+
+/// What a session may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Session {
+    /// Walk every path with an executor that changes nothing.
+    pub dry_run: bool,
+    /// Take no command that changes anything, and why.
+    pub read_only: Option<String>,
+}
+
+/// What the controller does next.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Write this durably before anything that follows.
+    Journal {
+        /// Who caused it: user@host, or `controller`.
+        actor: String,
+        /// The fact.
+        event: Event,
+    },
+    /// Carry this out and report with [`Machine::handle_outcome`].
+    Do(Issued),
+    /// Translate without a run (reads only) and report with [`Machine::handle_estimate`].
+    Measure {
+        /// Group id on blue.
+        group: String,
+        /// The side the offsets are for.
+        to: Side,
+    },
+}
+
+/// What a run under way knows besides the journal. Lost in a restart, on purpose: evidence must be continuous.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Live {
+    /// Since when this attempt at the step runs.
+    pub since: At,
+    /// What is waited for.
+    pub waiting: String,
+    /// When a timeout acts.
+    pub until: Option<At>,
+    /// Held by a person: no clock runs.
+    pub paused: bool,
+    /// A person said go on: an effect that is seen not to have taken may be tried again.
+    pub continued: bool,
+    /// Since when an unknown outcome is being looked at.
+    pub verifying: Option<At>,
+    /// The drain under way.
+    pub drain: Drain,
+}
+
+/// See the module's words.
+#[derive(Debug)]
+pub struct Machine {
+    pub(super) settings: Settings,
+    pub(super) session: Session,
+    pub(super) state: State,
+    pub(super) estate: Estate,
+    pub(super) lag: LagBook,
+    seq: u64,
+    queue: VecDeque<Action>,
+    pub(super) live: BTreeMap<RunId, Live>,
+    /// Keys of effects that the executor has.
+    pub(super) flying: BTreeMap<String, RunId>,
+    pub(super) estimates: BTreeMap<(String, Side), Observed<GroupPlan>>,
+    pub(super) newest_estimate: BTreeMap<String, Side>,
+    pub(super) measuring: BTreeSet<(String, Side)>,
+    pub(super) soaks: BTreeMap<String, Soak>,
+}
+
+impl Machine {
+    /// A machine that knows the plan and nothing else yet.
+    #[must_use]
+    pub fn new(settings: Settings, session: Session) -> Self {
+        Self {
+            settings,
+            session,
+            state: State::default(),
+            estate: Estate::default(),
+            lag: LagBook::default(),
+            seq: 0,
+            queue: VecDeque::new(),
+            live: BTreeMap::new(),
+            flying: BTreeMap::new(),
+            estimates: BTreeMap::new(),
+            newest_estimate: BTreeMap::new(),
+            measuring: BTreeSet::new(),
+            soaks: BTreeMap::new(),
+        }
+    }
+
+    /// Folds one entry of the journal, in order, before anything else. A read-only session goes on folding what the
+    /// controller that holds the journal writes.
+    pub fn replay(&mut self, entry: &Entry) {
+        self.state.apply(entry);
+        self.seq = entry.seq;
+    }
+
+    /// After the replay: whatever was under way is interrupted, and waits for a person. Nothing is tried again by itself.
+    pub fn resumed(&mut self, now: At) {
+        if self.session.read_only.is_some() {
+            return;
+        }
+        let open: Vec<RunId> = self.state.runs.values().filter(|r| r.open()).map(|r| r.id).collect();
+        for id in open {
+            let Some(run) = self.state.runs.get(&id) else { continue };
+            let heir = self.state.last_run_of(&run.subject).map_or(id, |r| r.id);
+            if heir != id {
+                self.emit(CONTROLLER, Event::RunEnded { run: id, end: RunEnd::ReplacedBy(heir) }, now);
+            } else if run.dry_run {
+                let end = RunEnd::Failed("interrupted; it was a dry run and changed nothing".into());
+                self.emit(CONTROLLER, Event::RunEnded { run: id, end }, now);
+            } else if run.needs.is_none() {
+                let steps = self.steps_of(run);
+                let step = steps.get(run.step).map_or("the end", |s| s.what.as_str());
+                let n = (run.step + 1).min(steps.len());
+                let why = format!("interrupted at step {n} of {}: {step}", steps.len());
+                let advice = match run.kind {
+                    RunKind::CutOver | RunKind::RollBack => "continue, or roll back",
+                    _ => "continue",
+                };
+                self.emit(CONTROLLER, Event::NeedsOperator { run: id, why, advice: advice.into() }, now);
+            }
+        }
+    }
+
+    /// Takes the newest estate in: everything that was observed, with ages.
+    pub fn handle_observation(&mut self, estate: Estate, now: At) {
+        self.estate = estate;
+        self.lag.observe(&self.estate, now, self.settings.sample_gap_ms);
+        if self.session.read_only.is_none() {
+            self.pin(now);
+            self.watch_soaks(now);
+        }
+        self.advance_all(now);
+    }
+
+    /// Takes in how an effect ended. A key that is not under way is ignored.
+    pub fn handle_outcome(&mut self, key: &str, outcome: Outcome, now: At) {
+        let Some(run) = self.flying.remove(key) else { return };
+        self.emit(CONTROLLER, Event::Result { run, key: key.to_string(), outcome }, now);
+        self.advance_all(now);
+    }
+
+    /// Takes in a measurement that was asked for.
+    pub fn handle_estimate(&mut self, group: &str, to: Side, result: Result<GroupPlan, Trouble>, now: At) {
+        let key = (group.to_string(), to);
+        self.measuring.remove(&key);
+        self.newest_estimate.insert(group.to_string(), to);
+        match result {
+            Ok(plan) => {
+                self.estimates.insert(key, Observed::seen(plan, now));
+            }
+            Err(why) => self.estimates.entry(key).or_insert_with(Observed::not_yet).failed(why),
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.queue.pop_front()
+    }
+
+    /// When [`Machine::handle_timeout`] wants to be called at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<At> {
+        self.live.values().filter(|l| !l.paused).filter_map(|l| l.until).min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: At) {
+        self.advance_all(now);
+    }
+
+    /// Groups that a run under way must see often, on both sides, by their ids there.
+    #[must_use]
+    pub fn focus(&self, now: At) -> Vec<(Side, String)> {
+        let sight = self.sight(now);
+        let open = self.state.runs.values().filter(|r| r.open() && !self.replaced(r)).filter_map(Run::group);
+        open.flat_map(|g| Side::BOTH.map(|s| (s, sight.id_on(g, s).to_string()))).collect()
+    }
+
+    /// Everything a rule may rest on, now.
+    #[must_use]
+    pub fn sight(&self, now: At) -> Sight<'_> {
+        Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &self.lag, now }
+    }
+
+    /// Carries a command out: starts a run (its number is returned) or changes a mark. `typed` is what was typed to
+    /// confirm it, `facts` is `Prepared::facts` of the dialog that was confirmed.
+    pub fn handle_command(
+        &mut self,
+        command: &Command,
+        actor: &str,
+        typed: &str,
+        facts: Option<&str>,
+        now: At,
+    ) -> Result<Option<RunId>, Refusal> {
+        self.confirmed(command, typed, facts, now)?;
+        let run = match command {
+            Command::Estimate { group, to } => {
+                if self.measuring.insert((group.clone(), *to)) {
+                    self.queue.push_back(Action::Measure { group: group.clone(), to: *to });
+                }
+                None
+            }
+            Command::Hold { subject, why } => {
+                self.emit(actor, Event::Held { subject: subject.clone(), why: why.clone() }, now);
+                None
+            }
+            Command::Resume { subject } => {
+                self.emit(actor, Event::Resumed { subject: subject.clone() }, now);
+                None
+            }
+            Command::Complete { group } => {
+                self.emit(actor, Event::Completed { group: group.clone() }, now);
+                None
+            }
+            Command::Continue { group } => self.go_on(&Subject::Group(group.clone()), actor, now),
+            Command::CutOver { .. } => Some(self.start(RunKind::CutOver, command, actor, typed, now)),
+            Command::ResetOffsets { .. } => Some(self.start(RunKind::ResetOffsets, command, actor, typed, now)),
+            Command::Route { producer, .. } => match self.state.open_run(&Subject::Producer(producer.clone())) {
+                Some(_) => self.go_on(&Subject::Producer(producer.clone()), actor, now),
+                None => Some(self.start(RunKind::Route, command, actor, typed, now)),
+            },
+            Command::RollBack { group } => match self.roll_back_kind(group)? {
+                Some(kind) => Some(self.start(kind, command, actor, typed, now)),
+                None => self.go_on(&Subject::Group(group.clone()), actor, now),
+            },
+        };
+        self.advance_all(now);
+        Ok(run)
+    }
+
+    /// What a rollback amounts to now; `None`: the run under way goes to blue already and only has to go on.
+    pub(super) fn roll_back_kind(&self, group: &str) -> Result<Option<RunKind>, Refusal> {
+        let subject = Subject::Group(group.to_string());
+        let Some(run) = self.state.open_run(&subject) else {
+            return match self.state.groups.get(group).map(|g| &g.rest) {
+                Some(Stage::Soaking { .. } | Stage::Complete { .. }) => Ok(Some(RunKind::RollBack)),
+                _ => Err(Refusal::refused(format!("{group} is on blue"), "there is nothing to roll back")),
+            };
+        };
+        match (run.kind, run.to) {
+            (RunKind::CutOver, _) if run.no_return && !run.dry_run => Ok(Some(RunKind::RollBack)),
+            (RunKind::CutOver, _) => Ok(Some(RunKind::GiveBack)),
+            (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue) if run.needs.is_some() => Ok(None),
+            (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue) => {
+                Err(Refusal::refused(format!("{group} is on its way back to blue"), "wait, or hold it"))
+            }
+            (RunKind::GiveBack, Side::Green) => Err(Refusal::refused(
+                format!("{group} is being given back to green, where it came from"),
+                "let that end (continue), then roll back",
+            )),
+            _ => Err(Refusal::refused(format!("{group} is not being moved"), "let the run under way end first")),
+        }
+    }
+
+    /// A person said go on: what is unknown is observed first, what is evidence starts anew.
+    fn go_on(&mut self, subject: &Subject, actor: &str, now: At) -> Option<RunId> {
+        let id = self.state.last_run_of(subject)?.id;
+        self.emit(actor, Event::Continued { run: id }, now);
+        if let Subject::Group(g) = subject {
+            self.soaks.entry(g.clone()).or_default().forgive();
+        }
+        self.rewind(id, now);
+        Some(id)
+    }
+
+    pub(super) fn start(&mut self, kind: RunKind, command: &Command, actor: &str, typed: &str, now: At) -> RunId {
+        let run = self.state.last_run + 1;
+        let subject = command.subject();
+        let (estimate, max_re_read) = match &subject {
+            Subject::Group(g) => {
+                let to = if kind == RunKind::CutOver { Side::Green } else { Side::Blue };
+                let estimate = self.estimates.get(&(g.clone(), to)).and_then(Observed::value).cloned();
+                (estimate, self.settings.groups.get(g).map(|g| g.max_re_read))
+            }
+            _ => (None, None),
+        };
+        let replaced = self.state.open_run(&subject).map(|r| (r.id, r.dry_run));
+        let event = Event::RunStarted {
+            run,
+            kind,
+            subject,
+            command: command.clone(),
+            confirmed: typed.to_string(),
+            estimate,
+            max_re_read,
+            dry_run: self.session.dry_run || replaced.is_some_and(|(_, dry)| dry),
+        };
+        self.emit(actor, event, now);
+        if let Some((old, _)) = replaced {
+            self.emit(CONTROLLER, Event::RunEnded { run: old, end: RunEnd::ReplacedBy(run) }, now);
+            self.live.remove(&old);
+        }
+        self.live.insert(run, Live { since: now, ..Live::default() });
+        run
+    }
+
+    /// Writes a fact: folded at once, journalled before any action that follows.
+    pub(super) fn emit(&mut self, actor: &str, event: Event, now: At) {
+        self.seq += 1;
+        let entry = Entry { seq: self.seq, at: now, actor: actor.to_string(), event };
+        self.state.apply(&entry);
+        self.queue.push_back(Action::Journal { actor: entry.actor, event: entry.event });
+    }
+
+    /// Issues an effect of the step under way: the intent first.
+    pub(super) fn issue(&mut self, id: RunId, effect: Effect, now: At) {
+        let Some(run) = self.state.runs.get(&id) else { return };
+        let issued = Issued { key: run.next_key(), effect };
+        self.emit(CONTROLLER, Event::Intent { run: id, issued: issued.clone() }, now);
+        self.flying.insert(issued.key.clone(), id);
+        self.queue.push_back(Action::Do(issued));
+    }
+
+    /// A run that another one took over.
+    pub(super) fn replaced(&self, run: &Run) -> bool {
+        self.state.last_run_of(&run.subject).is_some_and(|r| r.id != run.id)
+    }
+
+    /// The first cluster id seen is pinned, unless the plan pins one or something is wrong with it.
+    fn pin(&mut self, now: At) {
+        for side in Side::BOTH {
+            let sight = self.sight(now);
+            let both =
+                Side::BOTH.into_iter().all(|s| self.estate.side(s).value().is_some_and(|v| v.cluster_id.is_some()));
+            if !both || sight.pin(side).is_some() || sight.identity_trouble(side).is_some() {
+                continue;
+            }
+            let id = self.estate.side(side).value().and_then(|v| v.cluster_id.clone());
+            if let Some(cluster_id) = id {
+                self.emit(CONTROLLER, Event::Pinned { side, cluster_id }, now);
+                debug_assert!(self.state.pins[index(side)].is_some());
+            }
+        }
+    }
+
+    /// Soaks: the criterion, and who still works on the side that was left.
+    fn watch_soaks(&mut self, now: At) {
+        let resting = self.state.groups.iter().filter_map(|(g, s)| match s.rest {
+            Stage::Soaking { since } if self.state.open_run(&Subject::Group(g.clone())).is_none() => {
+                Some((g.clone(), since))
+            }
+            _ => None,
+        });
+        let resting: Vec<(String, At)> = resting.collect();
+        self.soaks.retain(|g, _| resting.iter().any(|(r, _)| r == g));
+        for (group, since) in resting {
+            let Some(criteria) = self.settings.groups.get(&group).map(|g| g.criteria) else { continue };
+            let mut soak = self.soaks.remove(&group).unwrap_or_default();
+            soak.feed(&self.sight(now), &group, criteria);
+            let quiet = self.state.groups.get(&group).is_some_and(|g| g.alarm.is_some());
+            let intruder = soak.intruder(&self.sight(now), &group, Side::Blue, since).filter(|_| !quiet);
+            self.soaks.insert(group.clone(), soak);
+            let run = self.state.groups.get(&group).and_then(|g| g.run);
+            if let (Some(why), Some(run)) = (intruder, run) {
+                let advice = "find who still runs on blue and stop it, then continue; or roll back";
+                self.emit(CONTROLLER, Event::NeedsOperator { run, why, advice: advice.into() }, now);
+            }
+        }
+    }
+
+    /// Whether a group's soak may be declared complete.
+    #[must_use]
+    pub fn soak_gate(&self, group: &str, now: At) -> Gate {
+        let (Some(settings), Some(soak)) = (self.settings.groups.get(group), self.soaks.get(group)) else {
+            return Gate::Unknown { why: "not measured yet".into() };
+        };
+        soak.gate(now, self.settings.stale_after_ms, settings.criteria)
+    }
+}

@@ -1,0 +1,451 @@
+//! What a command would do: everything a confirm dialog shows, or why it can't be done now. The same checks run again
+//! when it is executed.
+
+use super::command::{Command, Level, Prepared, Refusal, Subject};
+use super::estate::{At, FlagState, Observed, Side};
+use super::event::RunKind;
+use super::gate::{Gate, span};
+use super::group::{self, Facts};
+use super::machine::Machine;
+use super::producer;
+use super::rollback;
+use super::runbook;
+use super::sight::kind_refusal;
+use super::stage::{Stage, WayBack};
+use crate::offsets::verdict::{GroupPlan, Verdict};
+
+/// Lines of plan.csv that a dialog carries at most.
+const CSV_LINES: usize = 200;
+
+impl Machine {
+    /// What would this command do? Answered from what is known, without asking anybody.
+    pub fn prepare(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
+        if let (Some(why), false) = (&self.session.read_only, matches!(command, Command::Estimate { .. })) {
+            return Err(Refusal::refused(
+                format!("this session is read-only: {why}"),
+                "use the session that holds the journal, or end it and start again",
+            ));
+        }
+        self.dry_or_real(command)?;
+        match command {
+            Command::Estimate { group, to } => self.prepare_estimate(command, group, *to, now),
+            Command::Hold { subject, why } => self.prepare_hold(command, subject, why),
+            Command::Resume { subject } => match self.state.holder(subject) {
+                Some((by, why)) => Ok(plain(command, format!("End the hold by {by}: {why}"))),
+                None => Err(Refusal::refused("it is not held", "nothing to do")),
+            },
+            _ => {
+                if let Some((by, why)) = self.state.holder(&command.subject()) {
+                    return Err(Refusal::holds(format!("held by {by}: {why}"), "resume it first"));
+                }
+                self.prepare_change(command, now)
+            }
+        }
+    }
+
+    fn prepare_change(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
+        match command {
+            Command::CutOver { group } => self.prepare_cut_over(command, group, now),
+            Command::RollBack { group } => self.prepare_roll_back(command, group, now),
+            Command::ResetOffsets { group, to } => {
+                self.nothing_under_way(group)?;
+                if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == *to {
+                    return Err(Refusal::refused(
+                        format!("{group} runs on {to}: its offsets there are its own"),
+                        format!("offsets can be set on {}, ahead of a move", to.other()),
+                    ));
+                }
+                self.prepare_group(command, group, RunKind::ResetOffsets, *to, now)
+            }
+            Command::Continue { group } => self.prepare_continue(command, group),
+            Command::Complete { group } => self.prepare_complete(command, group, now),
+            Command::Route { producer, to } => self.prepare_route(command, producer, *to, now),
+            Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => {
+                Ok(plain(command, String::new()))
+            }
+        }
+    }
+
+    /// A dry run never touches a real run, and the other way round.
+    fn dry_or_real(&self, command: &Command) -> Result<(), Refusal> {
+        let run = self.state.open_run(&command.subject()).filter(|r| r.dry_run != self.session.dry_run);
+        let Some(run) = run
+            .filter(|_| !matches!(command, Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. }))
+        else {
+            return Ok(());
+        };
+        let (is, session) = if run.dry_run { ("a dry run", "real") } else { ("real", "a dry run") };
+        Err(Refusal::refused(
+            format!("run {} is {is}, and this session is {session}", run.id),
+            "end it in a session of its own kind",
+        ))
+    }
+
+    fn nothing_under_way(&self, group: &str) -> Result<(), Refusal> {
+        match self.state.open_run(&Subject::Group(group.to_string())) {
+            Some(run) => Err(Refusal::refused(
+                format!("{} of {group} is under way (run {})", run.kind, run.id),
+                "let it end, or roll back, hold or continue it",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn prepare_cut_over(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
+        self.nothing_under_way(group)?;
+        match self.state.groups.get(group).map(|g| &g.rest) {
+            Some(Stage::Soaking { .. } | Stage::Complete { .. }) => {
+                return Err(Refusal::refused(format!("{group} is on green already"), "nothing to cut over"));
+            }
+            _ => {}
+        }
+        let prepared = self.prepare_group(command, group, RunKind::CutOver, Side::Green, now)?;
+        if let Some((plan, age)) =
+            self.measured(group, Side::Green, now).filter(|(_, age)| *age <= rollback::ESTIMATE_AGE_MS)
+            && let Some(why) = never_acceptable(plan)
+        {
+            return Err(Refusal::holds(
+                format!("measured {} ago: {why}", span(age)),
+                "look at its partitions, mend that, and measure again",
+            ));
+        }
+        Ok(prepared)
+    }
+
+    fn prepare_roll_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
+        self.sight(now).listed(group)?;
+        let Some(kind) = self.roll_back_kind(group)? else { return self.prepare_continue(command, group) };
+        if kind == RunKind::GiveBack {
+            return self.prepare_give_back(command, group, now);
+        }
+        if let WayBack::Closed { why } = self.way_back(group, now) {
+            return Err(Refusal::holds(
+                format!("the way back is closed: {why}"),
+                "replay what blue misses, or stay on green",
+            ));
+        }
+        self.prepare_group(command, group, kind, Side::Blue, now)
+    }
+
+    /// Undoing a cutover before its switch needs no facts of the other side: it must always be possible.
+    fn prepare_give_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
+        let settings = self.sight(now).listed(group)?;
+        let steps = runbook::group_steps(RunKind::GiveBack, settings, Side::Blue);
+        Ok(Prepared {
+            title: format!("Give {group} back to BLUE"),
+            steps: steps.iter().map(runbook::Step::line).collect(),
+            level: Level::Typed(format!("blue {group}")),
+            facts: format!("run={}", self.state.last_run_of(&command.subject()).map_or(0, |r| r.id)),
+            way_back: "cut over again".into(),
+            ..plain(command, String::new())
+        })
+    }
+
+    fn prepare_group(
+        &self,
+        command: &Command,
+        group: &str,
+        kind: RunKind,
+        to: Side,
+        now: At,
+    ) -> Result<Prepared, Refusal> {
+        let sight = self.sight(now);
+        let settings = sight.listed(group)?;
+        let mut facts = group::preflight(&sight, group, kind, to)?;
+        let steps = runbook::group_steps(kind, settings, to);
+        let way_back = self.way_back(group, now);
+        self.add_measured(group, to, now, &mut facts, settings.max_re_read);
+        facts.digest.insert("limit", settings.max_re_read.to_string());
+        facts.digest.insert("stage", self.stage(group).word().into());
+        let run = self.state.open_run(&command.subject()).map_or("none".into(), |r| r.id.to_string());
+        facts.digest.insert("run under way", run);
+        if kind == RunKind::CutOver {
+            let closed = matches!(way_back, WayBack::Closed { .. });
+            facts.digest.insert("way back", if closed { "closed" } else { "not closed" }.into());
+        }
+        if self.session.dry_run {
+            facts.warnings.push("dry run: nothing will be changed".into());
+        }
+        let (title, phrase) = match (kind, to) {
+            (RunKind::ResetOffsets, _) => {
+                (format!("Set the offsets of {group} on {}", upper(to)), format!("offsets {to} {group}"))
+            }
+            (RunKind::RollBack, _) => (format!("Roll {group} back to {}", upper(to)), format!("{to} {group}")),
+            _ => (format!("Cut over {group} to {}", upper(to)), format!("{to} {group}")),
+        };
+        Ok(Prepared {
+            title,
+            no_return_after: runbook::no_return_after(kind, &steps),
+            steps: steps.iter().map(runbook::Step::line).collect(),
+            level: Level::Typed(phrase),
+            max_re_read: Some(settings.max_re_read),
+            way_back: match kind {
+                RunKind::CutOver => rollback::words(&way_back),
+                RunKind::RollBack => "cut over again".into(),
+                _ => "the old offsets are in the journal".into(),
+            },
+            warnings: facts.warnings,
+            by_hand: self.same_by_hand(group, kind, to, now),
+            facts: digest(&facts.digest),
+            ..plain(command, String::new())
+        })
+    }
+
+    /// What the newest measurement says, as a warning or as its absence.
+    fn add_measured(&self, group: &str, to: Side, now: At, facts: &mut Facts, limit: u64) {
+        match self.measured(group, to, now) {
+            None => facts.warnings.push("not measured yet: the exact numbers come after the drain".into()),
+            Some((plan, age)) => {
+                let bad = never_acceptable(plan);
+                let over = plan.totals.re_read.filter(|n| *n > limit);
+                facts.digest.insert("measured", if bad.is_some() || over.is_some() { "bad" } else { "good" }.into());
+                if let Some(why) = bad {
+                    facts.warnings.push(format!("measured {} ago: {why}", span(age)));
+                } else if let Some(n) = over {
+                    facts.warnings.push(format!(
+                        "measured {} ago: {n} re-read, over the limit {limit}: it would be given back",
+                        span(age)
+                    ));
+                }
+            }
+        }
+    }
+
+    pub(super) fn measured(&self, group: &str, to: Side, now: At) -> Option<(&GroupPlan, u64)> {
+        match self.estimates.get(&(group.to_string(), to))? {
+            Observed::Known { value, at, .. } => Some((value, now.since(*at))),
+            Observed::Absent { .. } => None,
+        }
+    }
+
+    fn prepare_estimate(&self, command: &Command, group: &str, to: Side, now: At) -> Result<Prepared, Refusal> {
+        let sight = self.sight(now);
+        sight.identities()?;
+        sight.fresh(to)?;
+        let id = sight.id_on(group, to.other());
+        match sight.fresh_group(group, to.other())? {
+            None => Err(Refusal::refused(format!("group {id} does not exist on {}", to.other()), "check its name")),
+            Some(view) => match kind_refusal(id, to.other(), view) {
+                Some(refusal) => Err(refusal),
+                None => Ok(plain(command, format!("Measure {group} to {}", upper(to)))),
+            },
+        }
+    }
+
+    fn prepare_hold(&self, command: &Command, subject: &Subject, why: &str) -> Result<Prepared, Refusal> {
+        if why.trim().is_empty() {
+            return Err(Refusal::refused("a hold needs a reason", "say why, for the journal"));
+        }
+        let known = match subject {
+            Subject::Group(g) => self.settings.groups.contains_key(g),
+            Subject::Producer(p) => self.settings.producers.contains_key(p),
+            Subject::Migration => true,
+            Subject::Cluster(_) => false,
+        };
+        match (known, self.state.holder(subject)) {
+            (false, _) => Err(Refusal::refused("it is not in the plan", "only what the plan lists can be held")),
+            (true, Some((by, why))) => Err(Refusal::refused(format!("held by {by} already: {why}"), "resume it first")),
+            (true, None) => Ok(plain(command, "Hold".into())),
+        }
+    }
+
+    fn prepare_continue(&self, command: &Command, group: &str) -> Result<Prepared, Refusal> {
+        if let Some(alarm) = self.state.groups.get(group).and_then(|g| g.alarm.as_ref()) {
+            let title = format!("{group}: seen, and mended: {}", alarm.0);
+            return Ok(Prepared { level: Level::Key, ..plain(command, title) });
+        }
+        let run = self.state.open_run(&Subject::Group(group.to_string()));
+        let Some(run) = run.filter(|r| r.needs.is_some()) else {
+            return Err(Refusal::refused(format!("nothing of {group} waits to be continued"), "nothing to do"));
+        };
+        let steps = self.steps_of(run);
+        let from = if run.no_return || !matches!(run.kind, RunKind::CutOver | RunKind::RollBack) {
+            run.step
+        } else {
+            // The drain is proven again before anything that rests on it.
+            run.step.min(2)
+        };
+        Ok(Prepared {
+            steps: steps.iter().skip(from).map(runbook::Step::line).collect(),
+            no_return_after: runbook::no_return_after(run.kind, &steps).and_then(|n| n.checked_sub(from)),
+            level: if matches!(command, Command::RollBack { .. }) {
+                Level::Typed(format!("blue {group}"))
+            } else {
+                Level::Key
+            },
+            max_re_read: run.max_re_read,
+            facts: format!("run={} step={}", run.id, run.step),
+            ..plain(command, format!("Go on with {} of {group} to {}", run.kind, upper(run.to)))
+        })
+    }
+
+    fn prepare_complete(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
+        self.sight(now).listed(group)?;
+        self.nothing_under_way(group)?;
+        if let Some((why, advice)) = self.state.groups.get(group).and_then(|g| g.alarm.clone()) {
+            return Err(Refusal::holds(why, advice));
+        }
+        if !matches!(self.state.groups.get(group).map(|g| &g.rest), Some(Stage::Soaking { .. })) {
+            return Err(Refusal::refused(format!("{group} is not soaking"), "only a soak can be completed"));
+        }
+        match self.soak_gate(group, now) {
+            Gate::Pass => {
+                Ok(Prepared { level: Level::Key, ..plain(command, format!("Declare the soak of {group} complete")) })
+            }
+            Gate::Hold { left_ms, why } => Err(Refusal::holds(format!("{why}, {} left", span(left_ms)), "wait")),
+            Gate::Fail { why } => Err(Refusal::holds(why, "the time counts again from when that is good")),
+            Gate::Unknown { why } => Err(Refusal::unknown(why, "wait for fresh samples")),
+        }
+    }
+
+    fn prepare_route(&self, command: &Command, name: &str, to: FlagState, now: At) -> Result<Prepared, Refusal> {
+        let sight = self.sight(now);
+        if let Some(run) = self.state.open_run(&Subject::Producer(name.to_string())) {
+            // The same command again is how one goes on with it; another is how one turns back.
+            if run.needs.is_some() && run.command == *command {
+                let facts = format!("run={}", run.id);
+                return Ok(Prepared {
+                    level: Level::Key,
+                    facts,
+                    ..plain(command, format!("Go on routing {name} to {to}"))
+                });
+            }
+            if run.needs.is_none() || run.command == *command {
+                return Err(Refusal::refused(
+                    format!("{name} is being routed (run {})", run.id),
+                    "let it end, or hold it",
+                ));
+            }
+        }
+        let (p, from) = producer::may_route(&sight, name, to)?;
+        let steps = runbook::route_steps(p, to);
+        let seen = producer::observed(&sight, name, p);
+        let mut warnings = Vec::new();
+        if let Some(d) = producer::disagreement(&sight, name, p) {
+            warnings.push(d);
+        }
+        if !seen.shared.is_empty() {
+            warnings.push(format!("{} shared with other producers: not attributable", seen.shared.join(", ")));
+        }
+        if to == FlagState::Green {
+            warnings.push(format!("the way back of groups that read {} closes with this", p.topics.join(", ")));
+        }
+        let level = if to == FlagState::Dual { Level::Key } else { Level::Typed(format!("{to} {name}")) };
+        Ok(Prepared {
+            steps: steps.iter().map(runbook::Step::line).collect(),
+            level,
+            way_back: format!("set the flag back to {from}"),
+            warnings,
+            by_hand: if p.flag_words.is_empty() { Vec::new() } else { vec![p.flag_words.clone()] },
+            facts: format!("flag={from}\ntopics={}", p.topics.join(" ")),
+            ..plain(command, format!("Route {name} from {from} to {to}"))
+        })
+    }
+
+    /// The same by hand, without secrets: client properties are the reader's own.
+    fn same_by_hand(&self, group: &str, kind: RunKind, to: Side, now: At) -> Vec<String> {
+        let sight = self.sight(now);
+        let Some(settings) = self.settings.groups.get(group) else { return Vec::new() };
+        let brokers = self.estate.side(to).value().map(|v| {
+            v.brokers.values().take(3).map(|b| format!("{}:{}", b.host, b.port)).collect::<Vec<_>>().join(",")
+        });
+        let bootstrap = brokers.filter(|b| !b.is_empty()).unwrap_or_else(|| to.name().to_uppercase());
+        let id = sight.id_on(group, to);
+        let mut lines = Vec::new();
+        if kind != RunKind::ResetOffsets && !settings.switch_words.is_empty() {
+            lines.push(format!("# stop on {}: {}", to.other(), settings.switch_words));
+        }
+        lines.push(format!(
+            "kafka-consumer-groups --bootstrap-server {bootstrap} --group {id} --reset-offsets --from-file plan.csv --execute"
+        ));
+        match self.measured(group, to, now) {
+            None => lines.push("# plan.csv has lines of topic,partition,offset; measure first to see them here".into()),
+            Some((plan, age)) => {
+                lines.push(format!("# plan.csv, topic,partition,offset, as measured {} ago:", span(age)));
+                let known = plan.partitions.iter().filter_map(|p| Some((&p.tp, p.target.offset?)));
+                lines.extend(known.take(CSV_LINES).map(|(tp, o)| format!("{},{},{o}", tp.topic, tp.partition)));
+                if plan.partitions.len() > CSV_LINES {
+                    lines.push(format!("# and {} more", plan.partitions.len() - CSV_LINES));
+                }
+            }
+        }
+        lines
+    }
+
+    /// Holds what was typed and seen against what would be done now.
+    pub(super) fn confirmed(
+        &self,
+        command: &Command,
+        typed: &str,
+        facts: Option<&str>,
+        now: At,
+    ) -> Result<(), Refusal> {
+        let prepared = self.prepare(command, now)?;
+        if let Level::Typed(phrase) = &prepared.level {
+            if typed.trim() != phrase {
+                return Err(Refusal::refused(
+                    format!("that is not confirmed: type {phrase:?}"),
+                    "type exactly what the dialog asks for",
+                ));
+            }
+            if facts.is_none() {
+                return Err(Refusal::refused("no dialog was confirmed", "look at what it would do first"));
+            }
+        }
+        match facts {
+            Some(f) if f != prepared.facts => Err(Refusal::refused(
+                format!("the facts changed since they were shown: {}", changed(f, &prepared.facts)),
+                "look at the dialog again",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn upper(side: Side) -> String {
+    side.name().to_uppercase()
+}
+
+fn plain(command: &Command, title: String) -> Prepared {
+    Prepared {
+        command: command.clone(),
+        title,
+        steps: Vec::new(),
+        no_return_after: None,
+        level: Level::None,
+        max_re_read: None,
+        way_back: String::new(),
+        warnings: Vec::new(),
+        by_hand: Vec::new(),
+        facts: String::new(),
+    }
+}
+
+/// What no limit makes acceptable: loss, no evidence, no statement.
+fn never_acceptable(plan: &GroupPlan) -> Option<String> {
+    let bad = plan.partitions.iter().find(|p| matches!(p.verdict, Verdict::Guess | Verdict::Unmappable));
+    if let Some(p) = bad {
+        return Some(format!("{} is {}: {}", p.tp, p.verdict, p.why.as_deref().unwrap_or("no evidence")));
+    }
+    match plan.totals.missing {
+        Some(0) => None,
+        Some(n) => Some(format!("{n} records are MISSING on the other side")),
+        None => Some("what is missing can't be told".into()),
+    }
+}
+
+/// Facts as text: a line each, so that what changed can be named.
+fn digest(facts: &std::collections::BTreeMap<&'static str, String>) -> String {
+    facts.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("\n")
+}
+
+fn changed(then: &str, now: &str) -> String {
+    let find = |text: &str, key: &str| {
+        text.lines()
+            .find_map(|l| l.strip_prefix(key)?.strip_prefix('=').map(str::to_string))
+            .unwrap_or_else(|| "not there".into())
+    };
+    let keys = then.lines().chain(now.lines()).filter_map(|l| l.split_once('=').map(|(k, _)| k));
+    let key = keys.into_iter().find(|k| find(then, k) != find(now, k)).unwrap_or("something");
+    format!("{key} was {}, is {}", find(then, key), find(now, key))
+}

@@ -1,0 +1,102 @@
+//! The way back: whether a group could go back to blue now without loss, and at which price. Computed at every tick
+//! from the flags of those who write its topics, what is observed of them, and a measured reverse translation.
+
+use super::estate::{FlagState, Side};
+use super::gate::span;
+use super::group;
+use super::producer;
+use super::sight::Sight;
+use super::stage::WayBack;
+use crate::offsets::verdict::{GroupPlan, Verdict};
+
+/// A measured reverse translation counts for this long, ms: producers go on writing.
+pub const ESTIMATE_AGE_MS: u64 = 300_000;
+
+/// The verdict for a group; `reverse` is a translation to blue with its age in ms, if one was measured.
+#[must_use]
+pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64)>) -> WayBack {
+    let topics = group::topics(sight, group, Side::Blue);
+    if topics.is_empty() {
+        return WayBack::Unknown { why: "its topics are not known yet".into() };
+    }
+    let mut unknown = None;
+    for topic in &topics {
+        match topic_way_back(sight, topic) {
+            WayBack::Exact => {}
+            closed @ WayBack::Closed { .. } => return closed,
+            other => unknown = unknown.or(Some(other)),
+        }
+    }
+    // What was measured says more than what flags promise, in both directions but one: a closed topic stays closed.
+    match (reverse.filter(|(_, age)| *age <= ESTIMATE_AGE_MS), unknown) {
+        (Some((plan, age)), unknown) => measured(plan, age, unknown),
+        (None, Some(unknown)) => unknown,
+        (None, None) => WayBack::Exact,
+    }
+}
+
+fn measured(plan: &GroupPlan, age: u64, unknown: Option<WayBack>) -> WayBack {
+    let bad = |v: Verdict| plan.partitions.iter().find(|p| p.verdict == v);
+    if let Some(p) = bad(Verdict::Unmappable).or_else(|| bad(Verdict::Guess)) {
+        let why = p.why.clone().unwrap_or_else(|| "no evidence".into());
+        return WayBack::Unknown { why: format!("{} can't be mapped to blue: {why}", p.tp) };
+    }
+    match (plan.totals.missing, plan.totals.re_read, unknown) {
+        (Some(n), _, _) if n > 0 => {
+            WayBack::Closed { why: format!("{n} records are missing on blue (measured {} ago)", span(age)) }
+        }
+        (Some(_), Some(0), None) => WayBack::Exact,
+        (Some(_), Some(n), None) => WayBack::Bounded { re_read: n },
+        (_, _, Some(unknown)) => unknown,
+        _ => WayBack::Unknown { why: "the reverse translation could not be counted".into() },
+    }
+}
+
+fn topic_way_back(sight: &Sight<'_>, topic: &str) -> WayBack {
+    let unknown = |why: String| WayBack::Unknown { why };
+    let writers: Vec<_> =
+        sight.settings.producers.iter().filter(|(_, p)| p.topics.iter().any(|t| t == topic)).collect();
+    if writers.is_empty() {
+        return unknown(format!("no producer in the plan writes {topic}"));
+    }
+    let mut dual = false;
+    for (name, p) in &writers {
+        if !p.has_flag {
+            return unknown(format!("producer {name} of {topic} has no flag in the plan"));
+        }
+        let Some(flag) = sight.estate.flags.get(*name).filter(|f| sight.is_fresh(f)).and_then(|f| f.value()) else {
+            return unknown(format!("the flag of producer {name} is not known now"));
+        };
+        match flag {
+            FlagState::Green => {
+                return WayBack::Closed {
+                    why: format!("{name} writes {topic} to green only: blue has nothing to read"),
+                };
+            }
+            FlagState::Dual => dual = true,
+            FlagState::Blue | FlagState::Off => {}
+        }
+    }
+    if !dual {
+        return WayBack::Exact;
+    }
+    match (sight.lag.topic_rate(Side::Blue, topic), sight.lag.topic_rate(Side::Green, topic)) {
+        (Some(b), Some(g)) if producer::moves(b) == producer::moves(g) => WayBack::Exact,
+        (Some(b), Some(_)) => {
+            let (on, off) = if producer::moves(b) { (Side::Blue, Side::Green) } else { (Side::Green, Side::Blue) };
+            unknown(format!("flags say dual, but {topic} moves on {on} and not on {off}"))
+        }
+        _ => unknown(format!("the ends of {topic} were not watched long enough")),
+    }
+}
+
+/// The verdict in words, for dialogs.
+#[must_use]
+pub fn words(way_back: &WayBack) -> String {
+    match way_back {
+        WayBack::Exact => "EXACT".into(),
+        WayBack::Bounded { re_read } => format!("BOUNDED: at most {re_read} re-read"),
+        WayBack::Closed { why } => format!("CLOSED: {why}"),
+        WayBack::Unknown { why } => format!("UNKNOWN: {why}"),
+    }
+}

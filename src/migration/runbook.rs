@@ -1,0 +1,208 @@
+//! Ordered steps of each action, each with its bound and what undoes it. The one description that the confirm dialog
+//! shows, a run's view counts along, and the machine carries out.
+
+use super::command::StepLine;
+use super::estate::{FlagState, Side, SwitchState};
+use super::event::RunKind;
+use super::settings::{GroupSettings, ProducerSettings};
+use super::stage::MovePhase;
+
+/// How long a switch or flag may take to be seen as set after its provider could not say whether it did it, ms.
+pub const VERIFY_MS: u64 = 30_000;
+/// How long a step waits for a fresh look before it changes anything, ms.
+pub const FRESH_MS: u64 = 30_000;
+/// How long reading both logs may take besides waiting for unpaired records, ms.
+pub const TRANSLATE_MS: u64 = 120_000;
+/// How long the ends of a producer's topics are watched for what its flag says, ms.
+pub const WRITING_MS: u64 = 60_000;
+/// Translations tried before a drained group is given back; they only read.
+pub const TRANSLATE_ATTEMPTS: usize = 3;
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepKind {
+    /// The facts once more, from fresh looks.
+    Preflight,
+    /// Wait until nothing of the run that was taken over is under way any more.
+    Settle,
+    /// Stop the group through its switch, and read it back.
+    Stop,
+    /// Wait for the drain proof.
+    Drain {
+        /// Where.
+        side: Side,
+    },
+    /// Translate, hold it against the limit, journal the prediction.
+    Translate {
+        /// The side the offsets are for.
+        to: Side,
+    },
+    /// Commit every partition and read back.
+    Commit {
+        /// Where.
+        side: Side,
+    },
+    /// Put back what was committed there before.
+    Restore {
+        /// Where.
+        side: Side,
+    },
+    /// Start the group through its switch.
+    Start {
+        /// Where.
+        side: Side,
+    },
+    /// Wait for Stable with a member.
+    Stable {
+        /// Where.
+        side: Side,
+    },
+    /// Set the flag and read it back.
+    Flag {
+        /// To.
+        to: FlagState,
+    },
+    /// Watch the ends of the producer's topics for what the flag says.
+    Writing {
+        /// What the flag says.
+        to: FlagState,
+    },
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What it does.
+    pub kind: StepKind,
+    /// In words.
+    pub what: String,
+    /// How long it may take, ms.
+    pub timeout_ms: Option<u64>,
+    /// What undoes it; `None` when nothing was changed.
+    pub undo: Option<String>,
+}
+
+impl Step {
+    fn new(kind: StepKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), timeout_ms: None, undo: None }
+    }
+
+    fn within(mut self, ms: u64) -> Self {
+        self.timeout_ms = Some(ms);
+        self
+    }
+
+    fn undo(mut self, words: impl Into<String>) -> Self {
+        self.undo = Some(words.into());
+        self
+    }
+
+    /// As a line of a confirm dialog.
+    #[must_use]
+    pub fn line(&self) -> StepLine {
+        StepLine { what: self.what.clone(), timeout_ms: self.timeout_ms, undo: self.undo.clone() }
+    }
+
+    /// The stage of 02-architecture that the step belongs to.
+    #[must_use]
+    pub fn phase(&self) -> MovePhase {
+        match self.kind {
+            StepKind::Preflight | StepKind::Settle | StepKind::Flag { .. } | StepKind::Writing { .. } => {
+                MovePhase::Preflight
+            }
+            StepKind::Stop | StepKind::Drain { .. } => MovePhase::Draining,
+            StepKind::Translate { .. } => MovePhase::Planned,
+            StepKind::Commit { .. } | StepKind::Restore { .. } => MovePhase::Committed,
+            StepKind::Start { .. } | StepKind::Stable { .. } => MovePhase::Switched,
+        }
+    }
+}
+
+/// The steps of a group's run that goes to `to`.
+#[must_use]
+pub fn group_steps(kind: RunKind, group: &GroupSettings, to: Side) -> Vec<Step> {
+    match kind {
+        RunKind::GiveBack => give_back(group, to),
+        RunKind::ResetOffsets => reset(group, to),
+        _ => handover(group, to),
+    }
+}
+
+fn words(group: &GroupSettings) -> String {
+    if group.switch_words.is_empty() { String::new() } else { format!(" ({})", group.switch_words) }
+}
+
+fn translate(group: &GroupSettings, to: Side) -> Step {
+    let what = format!("translate every partition to {to}, at most {} re-read, 0 lost", group.max_re_read);
+    Step::new(StepKind::Translate { to }, what).within(group.settle_timeout_ms.saturating_add(TRANSLATE_MS))
+}
+
+fn handover(group: &GroupSettings, to: Side) -> Vec<Step> {
+    let from = to.other();
+    let again = format!("start on {from}");
+    let forth = if to == Side::Green { "roll back" } else { "go on" };
+    vec![
+        Step::new(StepKind::Preflight, "check the facts again"),
+        Step::new(StepKind::Stop, format!("stop on {from}{}", words(group))).undo(&again),
+        Step::new(
+            StepKind::Drain { side: from },
+            format!("wait Empty on {from}, commits still {}", super::gate::span(group.drain_still_ms)),
+        )
+        .within(group.drain_timeout_ms)
+        .undo(&again),
+        translate(group, to).undo(&again),
+        Step::new(StepKind::Commit { side: to }, format!("commit every partition on {to}, read back"))
+            .undo("old offsets"),
+        Step::new(StepKind::Start { side: to }, format!("start on {to}{}", words(group))).undo(forth),
+        Step::new(StepKind::Stable { side: to }, format!("wait Stable on {to}"))
+            .within(group.stable_timeout_ms)
+            .undo(forth),
+    ]
+}
+
+fn give_back(group: &GroupSettings, to: Side) -> Vec<Step> {
+    vec![
+        Step::new(StepKind::Settle, "let the running effect end"),
+        Step::new(StepKind::Restore { side: to.other() }, format!("old offsets on {}", to.other())),
+        Step::new(StepKind::Start { side: to }, format!("start on {to}{}", words(group))),
+        Step::new(StepKind::Stable { side: to }, format!("wait Stable on {to}")).within(group.stable_timeout_ms),
+    ]
+}
+
+fn reset(group: &GroupSettings, to: Side) -> Vec<Step> {
+    vec![
+        Step::new(StepKind::Preflight, "check the facts again"),
+        translate(group, to),
+        Step::new(StepKind::Commit { side: to }, format!("commit every partition on {to}, read back"))
+            .undo("old offsets, by hand"),
+    ]
+}
+
+/// The steps of a producer's route to `to`, coming from `from`.
+#[must_use]
+pub fn route_steps(producer: &ProducerSettings, to: FlagState) -> Vec<Step> {
+    let how = if producer.flag_words.is_empty() { String::new() } else { format!(" ({})", producer.flag_words) };
+    vec![
+        Step::new(StepKind::Preflight, "check the facts again"),
+        Step::new(StepKind::Flag { to }, format!("set the flag to {to}, read back{how}")).undo("set it back"),
+        Step::new(StepKind::Writing { to }, "watch the ends of its topics".to_string()).within(WRITING_MS),
+    ]
+}
+
+/// The switch state that a step sets.
+#[must_use]
+pub fn switch_of(kind: StepKind) -> Option<SwitchState> {
+    match kind {
+        StepKind::Stop => Some(SwitchState::Off),
+        StepKind::Start { side } => Some(SwitchState::only(side)),
+        _ => None,
+    }
+}
+
+/// The point of no silent return lies after this many steps: right before the other side is started.
+#[must_use]
+pub fn no_return_after(kind: RunKind, steps: &[Step]) -> Option<usize> {
+    matches!(kind, RunKind::CutOver | RunKind::RollBack)
+        .then(|| steps.iter().position(|s| matches!(s.kind, StepKind::Start { .. })))
+        .flatten()
+}

@@ -1,0 +1,155 @@
+//! One look at everything a rule may rest on: settings, journal, observations, lag book, time.
+
+use super::command::Refusal;
+use super::estate::{At, ClusterView, Estate, Freshness, GroupKind, GroupSeen, GroupView, Observed, Side, Trouble};
+use super::gate::span;
+use super::lag::LagBook;
+use super::settings::{GroupSettings, Settings};
+use super::state::{State, index};
+
+/// What a rule sees.
+#[derive(Clone, Copy)]
+pub struct Sight<'a> {
+    /// The plan.
+    pub settings: &'a Settings,
+    /// The journal.
+    pub state: &'a State,
+    /// The newest observations.
+    pub estate: &'a Estate,
+    /// The samples so far.
+    pub lag: &'a LagBook,
+    /// The time.
+    pub now: At,
+}
+
+impl<'a> Sight<'a> {
+    /// The plan's entry of a group, or why nothing can be done with it.
+    pub fn listed(&self, group: &str) -> Result<&'a GroupSettings, Refusal> {
+        self.settings.groups.get(group).ok_or_else(|| {
+            Refusal::refused(
+                format!("group {group} is not in the plan"),
+                "add a [[groups]] entry with its name, topics and switch, and start again",
+            )
+        })
+    }
+
+    /// A group's id on a side.
+    #[must_use]
+    pub fn id_on<'b>(&self, group: &'b str, side: Side) -> &'b str
+    where
+        'a: 'b,
+    {
+        match (side, self.settings.groups.get(group)) {
+            (Side::Green, Some(g)) if !g.green_group.is_empty() => &g.green_group,
+            _ => group,
+        }
+    }
+
+    /// The newest look at a group on a side.
+    #[must_use]
+    pub fn seen(&self, group: &str, side: Side) -> Option<GroupSeen<'a>> {
+        self.estate.group(side, self.id_on(group, side))
+    }
+
+    /// A cluster as seen recently enough to decide on.
+    pub fn fresh(&self, side: Side) -> Result<&'a ClusterView, Refusal> {
+        let seen = self.estate.side(side);
+        seen.fresh(self.now, self.settings.stale_after_ms).ok_or_else(|| {
+            let why = match seen {
+                Observed::Absent { why } => format!("{side} was never seen: {why}"),
+                Observed::Known { at, trouble, .. } => {
+                    let trouble = trouble.as_ref().map(|t| format!(": {t}")).unwrap_or_default();
+                    format!("{side} was last seen {} ago{trouble}", span(self.now.since(*at)))
+                }
+            };
+            Refusal::unknown(why, format!("wait until {side} answers again"))
+        })
+    }
+
+    /// A group on a side as seen recently enough, nothing of it missing. `None`: the cluster has no such group.
+    pub fn fresh_group(&self, group: &str, side: Side) -> Result<Option<&'a GroupView>, Refusal> {
+        let id = self.id_on(group, side);
+        let seen = self.seen(group, side).filter(|s| {
+            self.now.since(s.at) <= self.settings.stale_after_ms && s.at.since(self.now) <= self.settings.stale_after_ms
+        });
+        let Some(seen) = seen else {
+            self.fresh(side)?;
+            return Err(Refusal::unknown(
+                format!("group {id} was not seen on {side} recently"),
+                "wait for a fresh look",
+            ));
+        };
+        if let Some(t) = seen.view.and_then(|v| v.trouble.as_ref()) {
+            return Err(Refusal::unknown(format!("group {id} on {side} is only partly known: {t}"), t.advice.clone()));
+        }
+        Ok(seen.view)
+    }
+
+    /// The pinned cluster id of a side: the plan's, or the one seen first.
+    #[must_use]
+    pub fn pin(&self, side: Side) -> Option<&'a str> {
+        let plan = match side {
+            Side::Blue => &self.settings.blue_cluster_id,
+            Side::Green => &self.settings.green_cluster_id,
+        };
+        plan.as_deref().or(self.state.pins[index(side)].as_deref())
+    }
+
+    /// A side is not the cluster it should be: nothing may be done. Judged on whatever was last seen.
+    #[must_use]
+    pub fn identity_trouble(&self, side: Side) -> Option<Trouble> {
+        let id = |side: Side| self.estate.side(side).value().and_then(|v| v.cluster_id.as_deref());
+        let seen = id(side)?;
+        if id(side.other()) == Some(seen) {
+            return Some(Trouble::new(
+                format!("blue and green are one cluster ({seen})"),
+                "correct the bootstrap addresses in the plan; nothing can be done until then",
+            ));
+        }
+        let pin = self.pin(side).filter(|pin| *pin != seen)?;
+        let from = if self.state.pins[index(side)].as_deref() == Some(pin) { "the journal" } else { "the plan" };
+        Some(Trouble::new(
+            format!("{side} is cluster {seen}, but {from} pins {pin}"),
+            format!("correct bootstrap or cluster_id of {side} in the plan; nothing can be done until they agree"),
+        ))
+    }
+
+    /// Both clusters are known to be the right ones, or why not.
+    pub fn identities(&self) -> Result<(), Refusal> {
+        for side in Side::BOTH {
+            if let Some(t) = self.identity_trouble(side) {
+                return Err(Refusal::refused(t.what, t.advice));
+            }
+            if self.estate.side(side).value().is_some_and(|v| v.cluster_id.is_none()) {
+                return Err(Refusal::unknown(format!("{side} did not tell its cluster id"), "wait for a fresh look"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an observation made at `at` may be trusted now.
+    #[must_use]
+    pub fn is_fresh<T>(&self, seen: &Observed<T>) -> bool {
+        seen.freshness(self.now, self.settings.stale_after_ms) == Freshness::Fresh
+    }
+}
+
+/// Why offsets of this kind of group can't be moved, if so.
+#[must_use]
+pub fn kind_refusal(group: &str, side: Side, view: &GroupView) -> Option<Refusal> {
+    let what = match view.kind {
+        GroupKind::Share => "a share group (KIP-932): it has no offsets per member that could be moved",
+        GroupKind::Streams => "a streams group (KIP-1071): its tasks keep state beyond offsets",
+        GroupKind::Other => {
+            return Some(Refusal::refused(
+                format!("{group} on {side} is not a consumer group (protocol type {:?})", view.protocol_type),
+                "move it with the tool that runs it, e.g. Kafka Connect's own offsets API",
+            ));
+        }
+        GroupKind::Classic | GroupKind::Consumer => return None,
+    };
+    Some(Refusal::refused(
+        format!("{group} on {side} is {what}"),
+        "this version moves classic and KIP-848 consumer groups",
+    ))
+}

@@ -1,0 +1,347 @@
+//! State = fold(Entry). Nothing that outlives a restart is kept anywhere else, and nothing here is set but by an event.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::command::{Command, Subject};
+use super::effect::{Effect, Issued, Outcome};
+use super::estate::{At, Side};
+use super::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
+use super::stage::Stage;
+use crate::offsets::verdict::GroupPlan;
+
+/// Remarks kept for screens.
+const REMARKS: usize = 50;
+
+/// What a journal amounts to.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    /// Number of the last run.
+    pub last_run: RunId,
+    /// Cluster ids that were seen first and are pinned, blue first.
+    pub pins: [Option<String>; 2],
+    /// Groups that anything was written about, by id on blue.
+    pub groups: BTreeMap<String, GroupState>,
+    /// Producers that anything was written about.
+    pub producers: BTreeMap<String, ProducerState>,
+    /// Who holds the whole migration, and why.
+    pub held: Option<(String, String)>,
+    /// Runs that are open, and the last one of each subject with those it replaced.
+    pub runs: BTreeMap<RunId, Run>,
+    /// The newest remarks: when, about what, what.
+    pub remarks: VecDeque<(At, Subject, String)>,
+}
+
+/// A group in the journal.
+#[derive(Debug, Clone, Default)]
+pub struct GroupState {
+    /// Where it rests, or rested before the run that is under way.
+    pub rest: Stage,
+    /// The run under way, or the last.
+    pub run: Option<RunId>,
+    /// Who holds it, and why.
+    pub held: Option<(String, String)>,
+    /// Sides on which this journal committed offsets for it, or on which it ran: offsets found there are its own.
+    pub own: BTreeSet<Side>,
+    /// Why it waits for a person although no run is under way, and what can be done.
+    pub alarm: Option<(String, String)>,
+    /// Commits that stood still when the old side was drained: they must stand through the soak.
+    pub drained: Option<DrainProof>,
+    /// The last remark about it.
+    pub remark: Option<(At, String)>,
+}
+
+/// A producer in the journal.
+#[derive(Debug, Clone, Default)]
+pub struct ProducerState {
+    /// The run under way, or the last.
+    pub run: Option<RunId>,
+    /// Who holds it, and why.
+    pub held: Option<(String, String)>,
+}
+
+/// An effect as journalled.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// Effect and key.
+    pub issued: Issued,
+    /// The step it belongs to.
+    pub step: usize,
+    /// When the intent was written.
+    pub at: At,
+    /// How it ended, and when that was written; `None`: nobody knows.
+    pub outcome: Option<(Outcome, At)>,
+}
+
+/// One execution of a runbook.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Number.
+    pub id: RunId,
+    /// What it does.
+    pub kind: RunKind,
+    /// What it is about.
+    pub subject: Subject,
+    /// As given.
+    pub command: Command,
+    /// Who started it.
+    pub actor: String,
+    /// When.
+    pub started: At,
+    /// Changes nothing.
+    pub dry_run: bool,
+    /// The side it goes to.
+    pub to: Side,
+    /// The run it took over from.
+    pub replaces: Option<RunId>,
+    /// The re-read limit that was shown.
+    pub max_re_read: Option<u64>,
+    /// The step under way, from 0.
+    pub step: usize,
+    /// When that step began; `None` before it does.
+    pub begun: Option<At>,
+    /// Effects before this one belong to earlier attempts at the step.
+    pub fresh_from: usize,
+    /// When each step was done; absent when it was not, or has to be done again.
+    pub done: BTreeMap<usize, At>,
+    /// Its effects, oldest first.
+    pub effects: Vec<Done>,
+    /// The drain as proven.
+    pub proof: Option<DrainProof>,
+    /// The prediction after the drain.
+    pub predicted: Option<GroupPlan>,
+    /// The point of no silent return was passed.
+    pub no_return: bool,
+    /// Why it waits for a person, and what can be done.
+    pub needs: Option<(String, String)>,
+    /// How it ended, and when.
+    pub ended: Option<(RunEnd, At)>,
+}
+
+impl Run {
+    /// Whether it is under way.
+    #[must_use]
+    pub fn open(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// The group it moves.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Group(g) => Some(g),
+            _ => None,
+        }
+    }
+
+    /// The newest effect of the step under way, in this attempt at it.
+    #[must_use]
+    pub fn effect(&self) -> Option<&Done> {
+        self.effects.get(self.fresh_from..)?.iter().rev().find(|e| e.step == self.step)
+    }
+
+    /// The key for the next effect of the step under way: run, step, attempt.
+    #[must_use]
+    pub fn next_key(&self) -> String {
+        let attempt = 1 + self.effects.iter().filter(|e| e.step == self.step).count();
+        format!("{}/{}/{attempt}", self.id, self.step)
+    }
+}
+
+impl State {
+    /// The run under way for a subject.
+    #[must_use]
+    pub fn open_run(&self, subject: &Subject) -> Option<&Run> {
+        self.last_run_of(subject).filter(|r| r.open())
+    }
+
+    /// The run under way for a subject, or the last one.
+    #[must_use]
+    pub fn last_run_of(&self, subject: &Subject) -> Option<&Run> {
+        let id = match subject {
+            Subject::Group(g) => self.groups.get(g)?.run?,
+            Subject::Producer(p) => self.producers.get(p)?.run?,
+            _ => return None,
+        };
+        self.runs.get(&id)
+    }
+
+    /// Who holds a subject (itself or the whole migration), and why.
+    #[must_use]
+    pub fn holder(&self, subject: &Subject) -> Option<&(String, String)> {
+        let own = match subject {
+            Subject::Group(g) => self.groups.get(g).and_then(|g| g.held.as_ref()),
+            Subject::Producer(p) => self.producers.get(p).and_then(|p| p.held.as_ref()),
+            _ => None,
+        };
+        own.or(self.held.as_ref())
+    }
+
+    /// The run and those it replaced, newest first.
+    pub fn chain(&self, id: RunId) -> impl Iterator<Item = &Run> {
+        std::iter::successors(self.runs.get(&id), |r| r.replaces.and_then(|id| self.runs.get(&id)))
+    }
+
+    /// Takes an entry in.
+    pub fn apply(&mut self, entry: &Entry) {
+        let at = entry.at;
+        match &entry.event {
+            Event::Opened { .. } | Event::Closed { .. } => {}
+            Event::Pinned { side, cluster_id } => self.pins[index(*side)] = Some(cluster_id.clone()),
+            Event::RunStarted { .. } => self.started(entry),
+            Event::Completed { group } => {
+                let g = self.groups.entry(group.clone()).or_default();
+                (g.rest, g.alarm) = (Stage::Complete { at }, None);
+            }
+            Event::Held { subject, why } => self.set_held(subject, Some((entry.actor.clone(), why.clone()))),
+            Event::Resumed { subject } => self.set_held(subject, None),
+            Event::Noticed { subject, what } => {
+                if self.remarks.len() >= REMARKS {
+                    self.remarks.pop_front();
+                }
+                self.remarks.push_back((at, subject.clone(), what.clone()));
+                if let Subject::Group(g) = subject {
+                    self.groups.entry(g.clone()).or_default().remark = Some((at, what.clone()));
+                }
+            }
+            event => {
+                if let Some(run) = event.run() {
+                    self.on_run(run, event, at);
+                }
+            }
+        }
+    }
+
+    fn set_held(&mut self, subject: &Subject, by: Option<(String, String)>) {
+        match subject {
+            Subject::Group(g) => self.groups.entry(g.clone()).or_default().held = by,
+            Subject::Producer(p) => self.producers.entry(p.clone()).or_default().held = by,
+            Subject::Migration | Subject::Cluster(_) => self.held = by,
+        }
+    }
+
+    fn started(&mut self, entry: &Entry) {
+        let Event::RunStarted { run, kind, subject, command, max_re_read, dry_run, .. } = &entry.event else { return };
+        let replaces = self.open_run(subject).map(|r| r.id);
+        let to = match (kind, command) {
+            (RunKind::ResetOffsets, Command::ResetOffsets { to, .. }) => *to,
+            (RunKind::RollBack, _) => Side::Blue,
+            // Back to where the run came from that it takes over; a give-back of a give-back goes the same way.
+            (RunKind::GiveBack, _) => match replaces.and_then(|id| self.runs.get(&id)) {
+                Some(r) if r.kind == RunKind::GiveBack => r.to,
+                Some(r) => r.to.other(),
+                None => Side::Blue,
+            },
+            _ => Side::Green,
+        };
+        self.last_run = self.last_run.max(*run);
+        self.forget(subject, replaces);
+        let new = Run {
+            id: *run,
+            kind: *kind,
+            subject: subject.clone(),
+            command: command.clone(),
+            actor: entry.actor.clone(),
+            started: entry.at,
+            dry_run: *dry_run,
+            to,
+            replaces,
+            max_re_read: *max_re_read,
+            step: 0,
+            begun: None,
+            fresh_from: 0,
+            done: BTreeMap::new(),
+            effects: Vec::new(),
+            proof: None,
+            predicted: None,
+            no_return: false,
+            needs: None,
+            ended: None,
+        };
+        self.runs.insert(*run, new);
+        match subject {
+            Subject::Group(g) => {
+                let g = self.groups.entry(g.clone()).or_default();
+                (g.run, g.alarm) = (Some(*run), None);
+                if replaces.is_none() {
+                    g.remark = None;
+                }
+            }
+            Subject::Producer(p) => self.producers.entry(p.clone()).or_default().run = Some(*run),
+            _ => {}
+        }
+    }
+
+    /// Drops the subject's runs that nothing refers to any more.
+    fn forget(&mut self, subject: &Subject, replaces: Option<RunId>) {
+        let keep: BTreeSet<RunId> = replaces.map(|id| self.chain(id).map(|r| r.id).collect()).unwrap_or_default();
+        self.runs.retain(|id, r| r.subject != *subject || keep.contains(id));
+    }
+
+    fn on_run(&mut self, id: RunId, event: &Event, at: At) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        match event {
+            Event::StepStarted { step, .. } => {
+                (run.step, run.begun, run.fresh_from) = (*step, Some(at), run.effects.len());
+                run.done.retain(|s, _| s < step);
+            }
+            Event::StepDone { step, .. } => {
+                run.done.insert(*step, at);
+                (run.step, run.begun, run.fresh_from) = (step + 1, None, run.effects.len());
+            }
+            Event::Intent { issued, .. } => {
+                let (step, to, dry) = (run.step, issued.effect.clone(), run.dry_run);
+                run.effects.push(Done { issued: issued.clone(), step, at, outcome: None });
+                if let (Effect::CommitOffsets { side, .. }, false, Subject::Group(g)) = (&to, dry, &run.subject) {
+                    self.groups.entry(g.clone()).or_default().own.insert(*side);
+                }
+            }
+            Event::Result { key, outcome, .. } => {
+                if let Some(e) = run.effects.iter_mut().rev().find(|e| e.issued.key == *key) {
+                    e.outcome = Some((outcome.clone(), at));
+                }
+            }
+            Event::Drained { proof, .. } => run.proof = Some(proof.clone()),
+            Event::Predicted { plan, .. } => run.predicted = Some(plan.clone()),
+            Event::PointOfNoReturn { .. } => run.no_return = true,
+            Event::NeedsOperator { why, advice, .. } => {
+                let needs = Some((why.clone(), advice.clone()));
+                match (run.open(), run.subject.clone()) {
+                    (false, Subject::Group(g)) => self.groups.entry(g).or_default().alarm = needs,
+                    _ => run.needs = needs,
+                }
+            }
+            Event::Continued { .. } => {
+                run.needs = None;
+                if let (false, Subject::Group(g)) = (run.open(), run.subject.clone()) {
+                    let g = self.groups.entry(g).or_default();
+                    // The person has seen it: what stands now is what must stand from here.
+                    (g.alarm, g.drained) = (None, None);
+                }
+            }
+            Event::RunEnded { end, .. } => self.ended(id, end, at),
+            _ => {}
+        }
+    }
+
+    fn ended(&mut self, id: RunId, end: &RunEnd, at: At) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        (run.ended, run.needs) = (Some((end.clone(), at)), None);
+        let (RunEnd::Done, Subject::Group(g), false) = (end, &run.subject, run.dry_run) else { return };
+        let group = self.groups.entry(g.clone()).or_default();
+        group.rest = match (run.kind, run.to) {
+            (RunKind::CutOver, _) | (RunKind::GiveBack, Side::Green) => Stage::Soaking { since: at },
+            (RunKind::RollBack, _) => Stage::RolledBack { at },
+            _ => return,
+        };
+        group.drained = run.proof.clone();
+    }
+}
+
+/// 0 for blue, 1 for green.
+#[must_use]
+pub fn index(side: Side) -> usize {
+    match side {
+        Side::Blue => 0,
+        Side::Green => 1,
+    }
+}

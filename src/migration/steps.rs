@@ -1,0 +1,575 @@
+//! Carrying out a runbook: one step after the other, each until it is proven, failed, or waits for a person.
+
+use std::collections::BTreeMap;
+
+use super::command::{Command, Subject};
+use super::drain::{Look, committed};
+use super::effect::{Answer, Effect, Outcome};
+use super::estate::{At, FlagState, GroupState, GroupView, Observed, Side, TopicPartition};
+use super::event::{Event, RunEnd, RunId, RunKind};
+use super::group;
+use super::machine::{CONTROLLER, Live, Machine};
+use super::producer;
+use super::runbook::{self, FRESH_MS, Step, StepKind, TRANSLATE_ATTEMPTS};
+use super::state::Run;
+use crate::offsets::verdict::{GroupPlan, Verdict};
+
+/// What a step says when asked to go on.
+pub(super) enum Next {
+    /// It is proven.
+    Done,
+    /// Nothing to do but wait; a timeout acts at `until`.
+    Wait(String, Option<At>),
+    /// Look again at once: something was written.
+    Again,
+    /// It can't be done.
+    Fail(String, String),
+}
+
+fn fail(why: impl Into<String>, advice: impl Into<String>) -> Next {
+    Next::Fail(why.into(), advice.into())
+}
+
+impl Machine {
+    /// The runbook of a run. Settings that are gone from the plan leave no steps: the run can't go on.
+    pub(super) fn steps_of(&self, run: &Run) -> Vec<Step> {
+        match (&run.subject, &run.command) {
+            (Subject::Group(g), _) => {
+                self.settings.groups.get(g).map(|g| runbook::group_steps(run.kind, g, run.to)).unwrap_or_default()
+            }
+            (Subject::Producer(p), Command::Route { to, .. }) => {
+                self.settings.producers.get(p).map(|p| runbook::route_steps(p, *to)).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn advance_all(&mut self, now: At) {
+        if self.session.read_only.is_some() {
+            return;
+        }
+        let open: Vec<RunId> = self.state.runs.values().filter(|r| r.open()).map(|r| r.id).collect();
+        for id in open {
+            self.advance(id, now);
+        }
+    }
+
+    fn advance(&mut self, first: RunId, now: At) {
+        let mut id = first;
+        // Each round writes an entry or leaves; the bound is far above the longest runbook and its give-back.
+        for _ in 0..64 {
+            let Some(run) = self.state.runs.get(&id).filter(|r| r.open() && r.needs.is_none()) else { return };
+            if self.replaced(run) || run.dry_run != self.session.dry_run {
+                return;
+            }
+            let steps = self.steps_of(run);
+            if steps.is_empty() {
+                let (why, advice) = ("the plan does not list it any more", "put it back into the plan, then continue");
+                return self.ask_for_help(id, why, advice, now);
+            }
+            let (begun, held) = (run.begun, self.state.holder(&run.subject).cloned());
+            let Some(step) = steps.get(run.step).cloned() else { return self.finish(id, now) };
+            if self.flying.values().any(|r| *r == id) {
+                return self.wait(id, "under way".into(), None);
+            }
+            if let Some((by, why)) = held {
+                self.live.entry(id).or_default().paused = true;
+                return self.wait(id, format!("held by {by}: {why}"), None);
+            }
+            let live = self.live.entry(id).or_insert_with(|| Live { since: now, ..Live::default() });
+            if std::mem::take(&mut live.paused) {
+                live.since = now;
+            }
+            if begun.is_none() {
+                self.begin(id, run_step(&self.state.runs[&id]), now);
+                continue;
+            }
+            match self.perform(id, &step, now) {
+                Next::Again => {}
+                Next::Done => {
+                    let step = run_step(&self.state.runs[&id]);
+                    self.emit(CONTROLLER, Event::StepDone { run: id, step }, now);
+                    self.live.insert(id, Live { since: now, ..Live::default() });
+                }
+                Next::Wait(words, until) => return self.wait(id, words, until),
+                Next::Fail(why, advice) => match self.failed(id, &why, &advice, now) {
+                    Some(heir) => id = heir,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    fn wait(&mut self, id: RunId, words: String, until: Option<At>) {
+        let live = self.live.entry(id).or_default();
+        (live.waiting, live.until) = (words, until);
+    }
+
+    pub(super) fn begin(&mut self, id: RunId, step: usize, now: At) {
+        self.emit(CONTROLLER, Event::StepStarted { run: id, step }, now);
+        self.live.insert(id, Live { since: now, ..Live::default() });
+    }
+
+    fn finish(&mut self, id: RunId, now: At) {
+        self.emit(CONTROLLER, Event::RunEnded { run: id, end: RunEnd::Done }, now);
+        self.live.remove(&id);
+    }
+
+    pub(super) fn ask_for_help(&mut self, id: RunId, why: &str, advice: &str, now: At) {
+        let (why, advice) = (why.to_string(), advice.to_string());
+        self.emit(CONTROLLER, Event::NeedsOperator { run: id, why, advice }, now);
+        self.live.remove(&id);
+    }
+
+    /// After a person said go on: where the run goes on from.
+    pub(super) fn rewind(&mut self, id: RunId, now: At) {
+        let Some(run) = self.state.runs.get(&id).filter(|r| r.open()) else { return };
+        let steps = self.steps_of(run);
+        let unresolved = run.effect().is_some_and(|e| {
+            e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Done { .. } | Outcome::Failed { .. }, _)))
+        });
+        let drain = steps.iter().position(|s| matches!(s.kind, StepKind::Drain { .. }));
+        if unresolved {
+            self.live.insert(id, Live { since: now, continued: true, ..Live::default() });
+        } else if let Some(drain) = drain.filter(|d| run.step > *d && !run.no_return) {
+            // What was proven before the interruption proves nothing now: drain and translate again.
+            self.begin(id, drain, now);
+        } else if run.begun.is_some() {
+            self.begin(id, run.step, now);
+        }
+    }
+
+    /// What a failed step leads to. Returns the run that goes on, if one does at once.
+    fn failed(&mut self, id: RunId, why: &str, advice: &str, now: At) -> Option<RunId> {
+        let run = &self.state.runs[&id];
+        let touched = run
+            .effects
+            .iter()
+            .any(|e| e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Failed { .. }, _))));
+        let moving = matches!(run.kind, RunKind::CutOver | RunKind::RollBack);
+        if run.dry_run || (!touched && run.kind != RunKind::GiveBack) {
+            let words = if run.dry_run { format!("dry run: it would stop here: {why}") } else { why.to_string() };
+            let subject = run.subject.clone();
+            let what = if advice.is_empty() { words.clone() } else { format!("{words}; {advice}") };
+            self.emit(CONTROLLER, Event::Noticed { subject, what }, now);
+            self.emit(CONTROLLER, Event::RunEnded { run: id, end: RunEnd::Failed(words) }, now);
+            self.live.remove(&id);
+            return None;
+        }
+        if moving && !run.no_return {
+            let (subject, home) = (run.subject.clone(), run.to.other());
+            let what = format!(
+                "given back to {home}: {why}{}",
+                if advice.is_empty() { String::new() } else { format!("; {advice}") }
+            );
+            let group = run.group().unwrap_or_default().to_string();
+            self.emit(CONTROLLER, Event::Noticed { subject, what }, now);
+            return Some(self.start(RunKind::GiveBack, &Command::RollBack { group }, CONTROLLER, "", now));
+        }
+        let advice = match (moving, advice.is_empty()) {
+            (true, true) => "continue, or roll back".to_string(),
+            (true, false) => format!("{advice}; then continue, or roll back"),
+            (false, true) => "continue when that is mended".to_string(),
+            (false, false) => format!("{advice}; then continue"),
+        };
+        self.ask_for_help(id, why, &advice, now);
+        None
+    }
+
+    fn perform(&mut self, id: RunId, step: &Step, now: At) -> Next {
+        match step.kind {
+            StepKind::Preflight => self.preflight(id, now),
+            StepKind::Settle => self.settle(id),
+            StepKind::Stop => self.switch(id, step, now),
+            StepKind::Drain { side } => self.drain(id, step, side, now),
+            StepKind::Translate { to } => self.translate(id, step, to, now),
+            StepKind::Commit { side } => self.commit(id, side, now),
+            StepKind::Restore { side } => self.restore(id, side, now),
+            StepKind::Start { side } => match self.ready_to_start(id, side, now) {
+                Next::Done => self.switch(id, step, now),
+                other => other,
+            },
+            StepKind::Stable { side } => self.stable(id, step, side, now),
+            StepKind::Flag { to } => self.flag(id, to, now),
+            StepKind::Writing { to } => self.writing(id, step, to, now),
+        }
+    }
+
+    pub(super) fn since(&self, id: RunId) -> At {
+        self.live.get(&id).map_or(At(i64::MAX), |l| l.since)
+    }
+
+    fn settle(&self, id: RunId) -> Next {
+        match self.state.chain(id).skip(1).any(|r| self.flying.values().any(|f| *f == r.id)) {
+            true => Next::Wait("waiting until the running effect has ended".into(), None),
+            false => Next::Done,
+        }
+    }
+
+    fn preflight(&mut self, id: RunId, now: At) -> Next {
+        if let wait @ Next::Wait(..) = self.settle(id) {
+            return wait;
+        }
+        let run = &self.state.runs[&id];
+        let checked = match (&run.subject, &run.command) {
+            (Subject::Producer(p), Command::Route { to, .. }) => {
+                producer::may_route(&self.sight(now), p, *to).map(|_| ())
+            }
+            (Subject::Group(g), _) => group::preflight(&self.sight(now), g, run.kind, run.to).map(|_| ()),
+            _ => return fail("a run without a subject", ""),
+        };
+        let until = self.since(id).plus(FRESH_MS);
+        match checked {
+            Ok(()) => Next::Done,
+            Err(r) if r.exit_code == 4 && now < until => Next::Wait(r.why, Some(until)),
+            Err(r) => Next::Fail(r.why, r.advice),
+        }
+    }
+
+    /// Sets the switch and holds the answer against what was asked.
+    fn switch(&mut self, id: RunId, step: &Step, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let (Some(group), Some(to)) = (run.group().map(str::to_string), runbook::switch_of(step.kind)) else {
+            return fail("no switch to set", "");
+        };
+        let dry = run.dry_run;
+        match self.effect(id, now, |_, _| Ok(Effect::SetSwitch { group: group.clone(), to })) {
+            Err(next) => next,
+            Ok(Answer::Switch { state }) if state == to || dry => Next::Done,
+            Ok(Answer::Switch { state }) => {
+                fail(format!("the switch reads {state} after it was set to {to}"), "find out who else sets it")
+            }
+            // A person was asked: what follows is believed only as it is observed.
+            Ok(_) => Next::Done,
+        }
+    }
+
+    /// Whether the switch of this run is a person, who can't be read back.
+    fn by_hand(run: &Run) -> bool {
+        let last = run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::SetSwitch { .. }));
+        last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))))
+    }
+
+    fn hand_words(&self, id: RunId, doing: &str, side: Side) -> String {
+        let run = &self.state.runs[&id];
+        let Some(group) = run.group().filter(|_| Self::by_hand(run)) else { return String::new() };
+        let how = self.settings.groups.get(group).map(|g| g.switch_words.as_str()).unwrap_or_default();
+        format!("please {doing} {group} on {side} by hand{}{how}; ", if how.is_empty() { "" } else { ": " })
+    }
+
+    fn drain(&mut self, id: RunId, step: &Step, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        if run.dry_run {
+            return Next::Done;
+        }
+        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        let Some(settings) = self.settings.groups.get(&group) else { return fail("not in the plan", "") };
+        let needed = group::still_needed(&self.sight(now), &group, settings, side);
+        let by_hand = Self::by_hand(run);
+        let nobody = Observed::not_yet();
+        let switch = (!by_hand).then(|| self.estate.switches.get(&group).unwrap_or(&nobody));
+        let there = self.sight(now).id_on(&group, side).to_string();
+        let seen = self.estate.group(side, &there);
+        let gap = self.settings.sample_gap_ms;
+        let live = self.live.entry(id).or_default();
+        if let Some(seen) = seen {
+            live.drain.feed(&Look { at: seen.at, view: seen.view, switch }, live.since, gap);
+        }
+        if let Some(proof) = live.drain.proof(side, needed) {
+            self.emit(CONTROLLER, Event::Drained { run: id, proof }, now);
+            return Next::Done;
+        }
+        let words = live.drain.words(needed);
+        let until = live.since.plus(step.timeout_ms.unwrap_or_default());
+        if now >= until {
+            let limit = super::gate::span(step.timeout_ms.unwrap_or_default());
+            return fail(format!("not drained on {side} within {limit}: {words}"), "stop what still runs there");
+        }
+        Next::Wait(format!("{}{words}", self.hand_words(id, "stop", side)), Some(until))
+    }
+
+    fn translate(&mut self, id: RunId, step: &Step, to: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
+        let attempts = run.effects[run.fresh_from.min(run.effects.len())..].len();
+        let plan = match run.effect().map(|e| e.outcome.clone()) {
+            Some(Some((Outcome::Done { result: Answer::Plan { plan } }, _))) => plan,
+            Some(Some((Outcome::Failed { why } | Outcome::Unknown { why }, _))) if attempts >= TRANSLATE_ATTEMPTS => {
+                return fail(format!("the translation failed {attempts} times: {why}"), why.advice);
+            }
+            Some(Some((Outcome::Done { .. }, _))) => return fail("the translation brought no plan", ""),
+            // It only reads: trying again is safe, unlike anything that changes something.
+            _ => {
+                self.issue(id, Effect::Translate { group, to }, now);
+                return Next::Wait("reading both logs".into(), Some(until));
+            }
+        };
+        match self.acceptable(id, &group, to, &plan, now) {
+            Err((why, advice)) => fail(why, advice),
+            Ok(()) => {
+                self.emit(CONTROLLER, Event::Predicted { run: id, plan }, now);
+                Next::Done
+            }
+        }
+    }
+
+    /// Holds a prediction against the limit: nothing lost, nothing guessed, nothing left out.
+    fn acceptable(&self, id: RunId, group: &str, to: Side, plan: &GroupPlan, now: At) -> Result<(), (String, String)> {
+        let run = &self.state.runs[&id];
+        let sight = self.sight(now);
+        let refuse = |why: String, advice: &str| Err((why, advice.to_string()));
+        let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
+        let topics = group::topics(&sight, group, to.other());
+        let all = self.estate.side(to).value().map(|v| group::partitions(v, &topics)).unwrap_or_default();
+        if let Some(tp) = all.iter().find(|tp| !planned.contains_key(tp)) {
+            return refuse(format!("the translation leaves {tp} out"), "measure again");
+        }
+        for p in &plan.partitions {
+            let why = p.why.as_deref().unwrap_or("no evidence");
+            match (p.verdict, p.target.offset) {
+                (Verdict::Unmappable | Verdict::Guess, _) | (_, None) => {
+                    let what = format!("{} is {} on {to}: {why}", p.tp, p.verdict);
+                    return refuse(what, "look at the group's partitions; only PROVEN and BOUNDED are committed");
+                }
+                (_, Some(o)) if o < p.target.log_start || o > p.target.end => {
+                    return refuse(format!("{}: offset {o} lies outside the log on {to}", p.tp), "measure again");
+                }
+                _ => {}
+            }
+            let stood = run.proof.as_ref().and_then(|proof| proof.committed.iter().find(|(tp, _)| *tp == p.tp));
+            if run.proof.is_some() && stood.map(|(_, o)| *o) != p.source.committed {
+                return refuse(
+                    format!("{} moved on {} after the drain", p.tp, to.other()),
+                    "find who still consumes there",
+                );
+            }
+        }
+        match (plan.totals.missing, plan.totals.re_read, run.max_re_read) {
+            (Some(0), Some(n), Some(limit)) if n <= limit => Ok(()),
+            (Some(0), Some(n), Some(limit)) => refuse(
+                format!("{n} records would be re-read, the limit is {limit}"),
+                "raise max_re_read, or wait for a quieter time",
+            ),
+            (Some(0), _, _) => refuse("how many records would be re-read can't be told".into(), "measure again"),
+            (Some(n), _, _) => refuse(format!("{n} records are MISSING on {to}"), "replay them to that side first"),
+            (None, _, _) => refuse(format!("what is missing on {to} can't be told"), "measure again"),
+        }
+    }
+
+    fn commit(&mut self, id: RunId, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let (Some(group), Some(plan)) = (run.group().map(str::to_string), run.predicted.clone()) else {
+            return fail("no prediction to commit", "");
+        };
+        let dry = run.dry_run;
+        let offsets: Vec<_> = plan.partitions.iter().filter_map(|p| Some((p.tp.clone(), p.target.offset?))).collect();
+        let want = offsets.clone();
+        let answer = self.effect(id, now, |m, since| {
+            let view = m.empty_look(id, &group, side, since, now)?;
+            let own = group::owns(&m.sight(now), &group, side);
+            let has = committed(view);
+            let before: Vec<_> = offsets.iter().map(|(tp, _)| (tp.clone(), has.get(tp).copied())).collect();
+            let ahead = offsets.iter().find(|(tp, o)| !own && has.get(tp).is_some_and(|h| h > o));
+            if let Some((tp, o)) = ahead {
+                let why =
+                    format!("{group} has {} at {tp} on {side}, ahead of {o}, and nobody wrote that from here", has[tp]);
+                return Err(fail(why, "find out who did, or delete those offsets; they are never set back silently"));
+            }
+            let id_there = m.sight(now).id_on(&group, side).to_string();
+            Ok(Effect::CommitOffsets { group: id_there, side, offsets: offsets.clone(), before })
+        });
+        match answer {
+            Err(next) => next,
+            Ok(Answer::Offsets { offsets: read }) => {
+                let read: BTreeMap<_, _> = read.into_iter().collect();
+                match want.iter().find(|(tp, o)| read.get(tp).copied().flatten() != Some(*o)) {
+                    Some((tp, o)) if !dry => {
+                        let was = read.get(tp).copied().flatten().map_or("nothing".into(), |o| o.to_string());
+                        fail(
+                            format!("{tp} reads {was} on {side} after {o} was committed"),
+                            "find who else commits there",
+                        )
+                    }
+                    _ => Next::Done,
+                }
+            }
+            Ok(_) if dry => Next::Done,
+            Ok(_) => fail(format!("the commit on {side} was not read back"), ""),
+        }
+    }
+
+    /// A fresh look at a group in which nobody is, since the step began; or what to do meanwhile.
+    fn empty_look(&self, id: RunId, name: &str, side: Side, since: At, now: At) -> Result<Option<&GroupView>, Next> {
+        let until = since.plus(FRESH_MS);
+        let dry = self.state.runs[&id].dry_run;
+        let seen = self.sight(now).seen(name, side);
+        let looked = seen.filter(|s| (dry || s.at >= since) && s.view.is_none_or(|v| v.trouble.is_none()));
+        match looked.map(|s| s.view) {
+            Some(view) if view.is_none_or(group::is_empty) => Ok(view),
+            Some(view) if now >= until => {
+                let members = view.map_or(0, |v| v.members.len());
+                Err(fail(
+                    format!("{name} has {members} members on {side}: offsets can only be set while it is Empty"),
+                    "stop them",
+                ))
+            }
+            None if now >= until => {
+                Err(fail(format!("{name} was not seen on {side} for {}", super::gate::span(FRESH_MS)), ""))
+            }
+            Some(_) => Err(Next::Wait(format!("waiting until nobody is in {name} on {side}"), Some(until))),
+            None => Err(Next::Wait(format!("waiting for a fresh look at {name} on {side}"), Some(until))),
+        }
+    }
+
+    fn restore(&mut self, id: RunId, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        // The oldest commit that may have happened knows what was there before any of them.
+        let mut before = None;
+        for r in self.state.chain(id).skip(1) {
+            for e in r.effects.iter().rev() {
+                if let (Effect::CommitOffsets { before: b, side: s, .. }, false) =
+                    (&e.issued.effect, matches!(e.outcome, Some((Outcome::Failed { .. }, _))))
+                    && *s == side
+                {
+                    before = Some(b.clone());
+                }
+            }
+            if r.kind != RunKind::GiveBack {
+                break;
+            }
+        }
+        let Some(before) = before else { return Next::Done };
+        let there = self.sight(now).id_on(&group, side).to_string();
+        let want = before.clone();
+        let dry = run.dry_run;
+        let answer = self
+            .effect(id, now, |_, _| Ok(Effect::RestoreOffsets { group: there.clone(), side, offsets: before.clone() }));
+        match answer {
+            Err(next) => next,
+            Ok(Answer::Offsets { offsets }) => {
+                let read: BTreeMap<_, _> = offsets.into_iter().collect();
+                match want.iter().find(|(tp, o)| read.get(tp).copied().flatten() != *o) {
+                    Some((tp, _)) if !dry => {
+                        fail(format!("{tp} is not as before on {side}"), "look at its offsets there")
+                    }
+                    _ => Next::Done,
+                }
+            }
+            Ok(_) if dry => Next::Done,
+            Ok(_) => fail(format!("the old offsets on {side} were not read back"), ""),
+        }
+    }
+
+    /// Right before the other side is started: the drained side still stands, and the journal says so before it happens.
+    fn ready_to_start(&mut self, id: RunId, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        if run.dry_run || run.kind == RunKind::GiveBack || run.effect().is_some() {
+            return Next::Done;
+        }
+        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        let (passed, from) = (run.no_return, side.other());
+        let stood: BTreeMap<_, _> = run.proof.iter().flat_map(|p| p.committed.iter().cloned()).collect();
+        let view = match self.empty_look(id, &group, from, self.since(id), now) {
+            Ok(view) => view,
+            Err(next) => return next,
+        };
+        if let Some((tp, o)) = committed(view).into_iter().find(|(tp, o)| stood.get(tp) != Some(o)) {
+            return fail(
+                format!("{group} committed {o} at {tp} on {from} after the drain"),
+                "find who still consumes there",
+            );
+        }
+        if !passed {
+            self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
+        }
+        Next::Done
+    }
+
+    fn stable(&mut self, id: RunId, step: &Step, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        if run.dry_run {
+            return Next::Done;
+        }
+        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        let since = self.since(id);
+        let until = since.plus(step.timeout_ms.unwrap_or_default());
+        let seen = self.sight(now).seen(&group, side).filter(|s| s.at > since);
+        let view = seen.and_then(|s| s.view);
+        if view.is_some_and(|v| v.state == GroupState::Stable && !v.members.is_empty()) {
+            return Next::Done;
+        }
+        let is = match (seen, view) {
+            (None, _) => "not seen yet".to_string(),
+            (_, None) => "no such group".to_string(),
+            (_, Some(v)) => format!("{}, {} members", v.state, v.members.len()),
+        };
+        if now >= until {
+            let limit = super::gate::span(step.timeout_ms.unwrap_or_default());
+            return fail(
+                format!("not Stable on {side} within {limit}: {is}"),
+                format!("see why {group} does not start on {side}"),
+            );
+        }
+        Next::Wait(format!("{}waiting for Stable: {is}", self.hand_words(id, "start", side)), Some(until))
+    }
+
+    fn flag(&mut self, id: RunId, to: FlagState, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let Subject::Producer(producer) = run.subject.clone() else { return fail("no producer", "") };
+        let dry = run.dry_run;
+        match self.effect(id, now, |_, _| Ok(Effect::SetFlag { producer: producer.clone(), to })) {
+            Err(next) => next,
+            Ok(Answer::Flag { state }) if state == to || dry => Next::Done,
+            Ok(Answer::Flag { state }) => {
+                fail(format!("the flag reads {state} after it was set to {to}"), "find out who else sets it")
+            }
+            Ok(_) => Next::Done,
+        }
+    }
+
+    fn writing(&mut self, id: RunId, step: &Step, to: FlagState, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let Subject::Producer(name) = run.subject.clone() else { return fail("no producer", "") };
+        let Some(p) = self.settings.producers.get(&name) else { return fail("not in the plan", "") };
+        let last = run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::SetFlag { .. }));
+        let by_hand = last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))));
+        let sight = self.sight(now);
+        let attributable = producer::observed(&sight, &name, p).shared.len() < p.topics.len();
+        let newer = Side::BOTH
+            .into_iter()
+            .all(|s| matches!(self.estate.side(s), Observed::Known { at, .. } if *at > self.since(id)));
+        let seen = producer::seen_writing(&sight, &name, p, to).filter(|_| newer);
+        if run.dry_run || seen == Some(true) || (!attributable && !by_hand) {
+            return Next::Done;
+        }
+        let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
+        let words = match seen {
+            Some(_) => {
+                producer::disagreement(&sight, &name, p).unwrap_or_else(|| format!("not yet seen writing as {to}"))
+            }
+            None => "nothing is seen to move yet".to_string(),
+        };
+        let please = if by_hand {
+            format!("please set the flag of {name} to {to} by hand ({}); ", p.flag_words)
+        } else {
+            String::new()
+        };
+        match seen {
+            _ if now < until => Next::Wait(format!("{please}{words}"), Some(until)),
+            None if !by_hand => {
+                let what = format!(
+                    "the flag of {name} is {to}; nothing was seen to be written meanwhile, so nothing proves it yet"
+                );
+                self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name), what }, now);
+                Next::Done
+            }
+            _ => fail(words, format!("see where {name} writes, and whether it reads its flag")),
+        }
+    }
+}
+
+fn run_step(run: &Run) -> usize {
+    run.step
+}

@@ -1,0 +1,387 @@
+//! What screens and reports are made from: where everything stands, in values and words.
+
+use super::command::{Command, Offer, Refusal, Subject};
+use super::effect::Outcome;
+use super::estate::{At, FlagState, Observed, Side, Trouble};
+use super::event::{RunEnd, RunId};
+use super::gate::{Gate, span};
+use super::group;
+use super::lag::LagBook;
+use super::machine::{Machine, Session};
+use super::notice::{Notice, Severity};
+use super::phase::{self, PhaseView};
+use super::producer::{self, ObservedWriting};
+use super::rollback;
+use super::runbook::{self, StepKind};
+use super::settings::Settings;
+use super::stage::{RunView, SideState, Stage, StepState, WayBack};
+use super::state::{Run, State};
+use crate::offsets::verdict::GroupPlan;
+
+/// Notices shown at most.
+const NOTICES: usize = 50;
+
+impl Machine {
+    /// The plan.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the session may do.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The journal, folded.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The newest observations.
+    #[must_use]
+    pub fn estate(&self) -> &super::estate::Estate {
+        &self.estate
+    }
+
+    /// The samples so far.
+    #[must_use]
+    pub fn lag(&self) -> &LagBook {
+        &self.lag
+    }
+
+    /// Effects that the executor has now: a cockpit must not be left while there are any.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.flying.len()
+    }
+
+    /// Runs that are under way and don't wait for a person.
+    #[must_use]
+    pub fn running(&self) -> Vec<RunId> {
+        self.state.runs.values().filter(|r| r.open() && r.needs.is_none() && !self.replaced(r)).map(|r| r.id).collect()
+    }
+
+    /// Where a group stands.
+    #[must_use]
+    pub fn stage(&self, group: &str) -> Stage {
+        match self.state.open_run(&Subject::Group(group.to_string())) {
+            Some(run) => {
+                let steps = self.steps_of(run);
+                let step = steps.get(run.step).or(steps.last());
+                let phase = step.map_or(super::stage::MovePhase::Preflight, runbook::Step::phase);
+                Stage::Moving { run: run.id, kind: run.kind, phase }
+            }
+            None => self.state.groups.get(group).map(|g| g.rest.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// What keeps a group or producer where it is. A person who is needed comes first.
+    #[must_use]
+    pub fn side_state(&self, subject: &Subject, now: At) -> Option<SideState> {
+        let alarm = match subject {
+            Subject::Group(g) => self.state.groups.get(g).and_then(|g| g.alarm.clone()),
+            _ => None,
+        };
+        let needs = self.state.open_run(subject).and_then(|r| r.needs.clone()).or(alarm);
+        if let Some((why, advice)) = needs {
+            return Some(SideState::NeedsOperator { why, advice });
+        }
+        if let Some((by, why)) = self.state.holder(subject).cloned() {
+            return Some(SideState::Held { by, why });
+        }
+        let Subject::Group(g) = subject else { return None };
+        if self.state.open_run(subject).is_some() || !self.settings.groups.contains_key(g) {
+            return None;
+        }
+        match self.state.groups.get(g).map(|g| &g.rest) {
+            Some(Stage::Soaking { .. } | Stage::Complete { .. }) => None,
+            _ => self
+                .prepare_quietly(&Command::CutOver { group: g.clone() }, now)
+                .map(|r| SideState::Blocked { why: r.why }),
+        }
+    }
+
+    fn prepare_quietly(&self, command: &Command, now: At) -> Option<Refusal> {
+        self.prepare(command, now).err()
+    }
+
+    /// The run under way of a group or producer, or the last one.
+    #[must_use]
+    pub fn run_view(&self, subject: &Subject) -> Option<RunView> {
+        let run = self.state.last_run_of(subject)?;
+        let steps = self.steps_of(run);
+        Some(RunView {
+            run: run.id,
+            kind: run.kind,
+            to: run.to,
+            actor: run.actor.clone(),
+            started: run.started,
+            dry_run: run.dry_run,
+            no_return_after: runbook::no_return_after(run.kind, &steps),
+            steps: steps.iter().enumerate().map(|(i, s)| self.step_view(run, i, s)).collect(),
+            predicted_re_read: run.predicted.as_ref().and_then(|p| p.totals.re_read),
+            max_re_read: run.max_re_read,
+            deadline: self.live.get(&run.id).filter(|l| !l.paused && run.open()).and_then(|l| l.until),
+        })
+    }
+
+    fn step_view(&self, run: &Run, i: usize, step: &runbook::Step) -> (String, StepState) {
+        let mut what = step.what.clone();
+        if let Some(at) = run.done.get(&i) {
+            if run.dry_run && matches!(step.kind, StepKind::Drain { .. } | StepKind::Stable { .. }) {
+                what = format!("would {what}");
+            }
+            return (what, StepState::Done { at: *at });
+        }
+        if run.step != i {
+            return (what, StepState::Todo);
+        }
+        let state = match (&run.ended, &run.needs, run.begun) {
+            (Some((RunEnd::Failed(why), _)), ..) => StepState::Stuck { why: why.clone() },
+            (Some((RunEnd::ReplacedBy(by), _)), ..) => StepState::Stuck { why: format!("taken over by run {by}") },
+            (None, Some((why, _)), _) => StepState::Stuck { why: why.clone() },
+            (None, None, Some(since)) => {
+                let waiting = self.live.get(&run.id).map(|l| l.waiting.clone()).unwrap_or_default();
+                StepState::Doing { since, waiting }
+            }
+            _ => StepState::Todo,
+        };
+        (what, state)
+    }
+
+    /// The rollback verdict of a group.
+    #[must_use]
+    pub fn way_back(&self, group: &str, now: At) -> WayBack {
+        rollback::way_back(&self.sight(now), group, self.measured(group, Side::Blue, now))
+    }
+
+    /// The newest translation of a group and where it goes: a measurement, or the prediction of its run.
+    #[must_use]
+    pub fn estimate(&self, group: &str) -> Option<(Side, Observed<GroupPlan>)> {
+        let predicted = self.state.last_run_of(&Subject::Group(group.to_string())).and_then(|r| {
+            let at = r.predicted.as_ref()?.partitions.iter().map(|p| p.at).max().unwrap_or(r.started);
+            Some((r.to, Observed::seen(r.predicted.clone()?, at)))
+        });
+        let to = self.newest_estimate.get(group).copied();
+        let measured = to.and_then(|to| Some((to, self.estimates.get(&(group.to_string(), to))?.clone())));
+        let at = |o: &Option<(Side, Observed<GroupPlan>)>| match o {
+            Some((_, Observed::Known { at, .. })) => Some(*at),
+            _ => None,
+        };
+        if at(&predicted) > at(&measured) || measured.is_none() { predicted } else { measured }
+    }
+
+    /// Whether a measurement of a group is under way.
+    #[must_use]
+    pub fn measuring(&self, group: &str) -> bool {
+        self.measuring.iter().any(|(g, _)| g == group)
+    }
+
+    /// Whether a group is stuck on a side: where it should run, and nowhere else.
+    #[must_use]
+    pub fn stuck(&self, group: &str, side: Side, now: At) -> bool {
+        let moving = self.state.open_run(&Subject::Group(group.to_string())).is_some();
+        let here = group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == side;
+        !moving && here && self.lag.stuck(side, self.sight(now).id_on(group, side))
+    }
+
+    /// The next step of a group in a few words.
+    #[must_use]
+    pub fn next_words(&self, group: &str, now: At) -> String {
+        let subject = Subject::Group(group.to_string());
+        if !self.settings.groups.contains_key(group) {
+            return "not in the plan".into();
+        }
+        match self.side_state(&subject, now) {
+            Some(SideState::NeedsOperator { why, .. }) => return why,
+            Some(SideState::Held { why, .. }) => return format!("held: {why}"),
+            _ => {}
+        }
+        if let Some(run) = self.state.open_run(&subject) {
+            return self.waiting_words(run);
+        }
+        let state = self.state.groups.get(group);
+        let gave_back = state.and_then(|g| g.remark.as_ref()).map(|(_, what)| what.clone());
+        match state.map(|g| g.rest.clone()).unwrap_or_default() {
+            Stage::Complete { .. } => "done".into(),
+            Stage::Soaking { .. } => match self.soak_gate(group, now) {
+                Gate::Pass => "soak passed".into(),
+                Gate::Hold { left_ms, .. } => format!("lag HOLD {}", span(left_ms)),
+                Gate::Fail { why } => format!("lag FAIL {why}"),
+                Gate::Unknown { why } => format!("lag ? {why}"),
+            },
+            _ => match (gave_back, self.prepare_quietly(&Command::CutOver { group: group.into() }, now)) {
+                (Some(words), _) => words,
+                (None, Some(refusal)) => refusal.why,
+                (None, None) => "ready".into(),
+            },
+        }
+    }
+
+    fn waiting_words(&self, run: &Run) -> String {
+        let words = self.live.get(&run.id).map(|l| l.waiting.as_str()).unwrap_or_default();
+        match words {
+            "" | "under way" => self.steps_of(run).get(run.step).map(|s| s.what.clone()).unwrap_or_default(),
+            words => words.into(),
+        }
+    }
+
+    /// What can be asked of a group now, each with why not.
+    #[must_use]
+    pub fn offers(&self, group: &str, now: At) -> Vec<Offer> {
+        let group = group.to_string();
+        let subject = Subject::Group(group.clone());
+        let to = group::rests_on(self.state.groups.get(&group).map(|g| &g.rest)).other();
+        let held = self.state.holder(&subject).is_some();
+        let hold = if held {
+            Command::Resume { subject }
+        } else {
+            // The reason is typed later; the offer only asks whether a hold is possible.
+            Command::Hold { subject, why: "offered".into() }
+        };
+        let commands = [
+            Command::Estimate { group: group.clone(), to },
+            Command::ResetOffsets { group: group.clone(), to },
+            Command::CutOver { group: group.clone() },
+            Command::RollBack { group: group.clone() },
+            Command::Continue { group: group.clone() },
+            Command::Complete { group },
+            hold,
+        ];
+        commands.into_iter().map(|c| self.offer(c, now)).collect()
+    }
+
+    /// What can be asked of a producer now, each with why not.
+    #[must_use]
+    pub fn producer_offers(&self, name: &str, now: At) -> Vec<Offer> {
+        let subject = Subject::Producer(name.to_string());
+        let hold = match self.state.holder(&subject) {
+            Some(_) => Command::Resume { subject },
+            None => Command::Hold { subject, why: "offered".into() },
+        };
+        let routes = [FlagState::Blue, FlagState::Dual, FlagState::Green];
+        let routes = routes.map(|to| Command::Route { producer: name.to_string(), to });
+        routes.into_iter().chain([hold]).map(|c| self.offer(c, now)).collect()
+    }
+
+    fn offer(&self, command: Command, now: At) -> Offer {
+        let refused = self.prepare_quietly(&command, now);
+        Offer { command, refused }
+    }
+
+    /// The next step of a producer in a few words.
+    #[must_use]
+    pub fn producer_next(&self, name: &str, now: At) -> String {
+        let subject = Subject::Producer(name.to_string());
+        match self.side_state(&subject, now) {
+            Some(SideState::NeedsOperator { why, .. }) => return why,
+            Some(SideState::Held { why, .. }) => return format!("held: {why}"),
+            _ => {}
+        }
+        if let Some(run) = self.state.open_run(&subject) {
+            return self.waiting_words(run);
+        }
+        let sight = self.sight(now);
+        let Some(p) = self.settings.producers.get(name) else { return "not in the plan".into() };
+        if !p.transactional_blue.is_empty() || !p.transactional_green.is_empty() {
+            return "EOS: hard cutover".into();
+        }
+        if let Some(d) = producer::disagreement(&sight, name, p) {
+            return d;
+        }
+        match producer::flag(&sight, name) {
+            _ if !p.has_flag => "no flag in the plan".into(),
+            None => "its flag is not known".into(),
+            Some(FlagState::Blue) => "ready for dual".into(),
+            Some(FlagState::Dual) => match producer::may_route(&sight, name, FlagState::Green) {
+                Ok(_) => "ready for green".into(),
+                Err(r) => format!("dual; {}", r.why),
+            },
+            Some(FlagState::Green) => "done".into(),
+            Some(FlagState::Off) => "off".into(),
+        }
+    }
+
+    /// What the ends of a producer's topics show.
+    #[must_use]
+    pub fn observed_writing(&self, name: &str, now: At) -> ObservedWriting {
+        let p = self.settings.producers.get(name);
+        p.map(|p| producer::observed(&self.sight(now), name, p)).unwrap_or_default()
+    }
+
+    /// Flag and observation contradict each other, in words.
+    #[must_use]
+    pub fn disagreement(&self, name: &str, now: At) -> Option<String> {
+        producer::disagreement(&self.sight(now), name, self.settings.producers.get(name)?)
+    }
+
+    /// The phase rail.
+    #[must_use]
+    pub fn phases(&self, now: At) -> Vec<PhaseView> {
+        phase::phases(&self.sight(now))
+    }
+
+    /// A side is not the cluster it should be.
+    #[must_use]
+    pub fn identity_trouble(&self, side: Side, now: At) -> Option<Trouble> {
+        self.sight(now).identity_trouble(side)
+    }
+
+    /// What should be read now, newest last.
+    #[must_use]
+    pub fn notices(&self, now: At) -> Vec<Notice> {
+        let sight = self.sight(now);
+        let mut all: Vec<Notice> = Vec::new();
+        let mut add = |at, severity, subject, trouble| all.push(Notice { at, severity, subject, trouble });
+        for (at, subject, what) in &self.state.remarks {
+            add(*at, Severity::Warn, subject.clone(), Trouble::new(what.clone(), ""));
+        }
+        for (name, p) in &self.settings.producers {
+            if let Some(d) = producer::disagreement(&sight, name, p) {
+                add(
+                    now,
+                    Severity::Warn,
+                    Subject::Producer(name.clone()),
+                    Trouble::new(d, "see where it writes, and whether it reads its flag"),
+                );
+            }
+        }
+        for group in self.settings.groups.keys() {
+            for side in Side::BOTH.into_iter().filter(|s| self.stuck(group, *s, now)) {
+                let what = format!("{group} is stuck on {side}: something to read, and no commit moves");
+                add(now, Severity::Warn, Subject::Group(group.clone()), Trouble::new(what, "see what its members do"));
+            }
+        }
+        for run in self.state.runs.values().filter(|r| r.open() && !self.replaced(r)) {
+            if let Some((why, advice)) = &run.needs {
+                add(now, Severity::Fail, run.subject.clone(), Trouble::new(why.clone(), advice.clone()));
+            }
+            let unknown = run.effects.iter().rev().find_map(|e| match &e.outcome {
+                Some((Outcome::Unknown { why }, at)) => Some((*at, why.clone())),
+                _ => None,
+            });
+            if let Some((at, why)) = unknown {
+                add(at, Severity::Warn, run.subject.clone(), why);
+            }
+        }
+        for (group, state) in &self.state.groups {
+            if let Some((why, advice)) = &state.alarm {
+                add(now, Severity::Fail, Subject::Group(group.clone()), Trouble::new(why.clone(), advice.clone()));
+            }
+        }
+        for side in Side::BOTH {
+            if let Some(t) = sight.identity_trouble(side) {
+                add(now, Severity::Fail, Subject::Cluster(side), t);
+            } else if let (Err(r), false) =
+                (sight.fresh(side), matches!(self.estate.side(side), Observed::Absent { .. }))
+            {
+                add(now, Severity::Warn, Subject::Cluster(side), Trouble::new(r.why, r.advice));
+            }
+        }
+        all.sort_by_key(|n| n.at);
+        all.split_off(all.len().saturating_sub(NOTICES))
+    }
+}
