@@ -4,6 +4,8 @@
 
 /// Observe, decide, journal, act: the only room that joins the others.
 pub mod controller;
+/// SQLite store of facts, hash chain, lease.
+pub mod journal;
 /// Pure: what was observed, what is true, and what may happen next.
 pub mod migration;
 /// Pure: where a group must start on the other cluster, and the proof.

@@ -1,0 +1,69 @@
+//! The journal: every fact of a migration in an SQLite file, chained by hashes, written by one controller at a time.
+//!
+//! - **Durable.** An append is one transaction with `synchronous=FULL`; it returns when the entry is on disk.
+//!   The file is in WAL mode: there, FULL syncs at every commit, while in rollback-journal mode a power loss after the
+//!   commit may still bring the old state back (SQLite: "EXTRA"); and readers never hold the controller up. WAL needs
+//!   shared memory, so the journal must be on a local disk; network filesystems are refused.
+//! - **Chained.** Each entry's SHA-256 covers its content and the hash before it: [`Reader::verify`] names the first
+//!   entry that was changed, removed or inserted. What was cut off at the end shows only against a head noted elsewhere.
+//! - **One writer.** A lease (`flock` on `JOURNAL.lock`) makes a second process read-only, and says who holds it.
+
+mod chain;
+mod lease;
+mod place;
+mod reader;
+mod trouble;
+mod writer;
+
+use std::path::Path;
+
+pub use lease::Holder;
+pub use reader::{Broken, Reader, Verified};
+pub use writer::Journal;
+
+use crate::migration::estate::Trouble;
+use lease::{Attempt, Lease};
+
+/// A journal as it could be opened.
+#[derive(Debug)]
+pub enum Opened {
+    /// The lease is ours.
+    Writer(Journal),
+    /// Someone else holds the lease: reading only.
+    ReadOnly {
+        /// The journal.
+        journal: Reader,
+        /// Who holds it; `None` when they have not signed yet.
+        holder: Option<Holder>,
+    },
+}
+
+impl Opened {
+    /// What can be read either way.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        match self {
+            Opened::Writer(journal) => journal,
+            Opened::ReadOnly { journal, .. } => journal,
+        }
+    }
+}
+
+impl Journal {
+    /// Opens a journal to write, creating it and its directory (0600, 0700) if need be; read-only when another
+    /// controller holds it. Blocks on the disk; never waits for the lease.
+    ///
+    /// # Errors
+    /// The directory or file can't be made or opened, is on a network filesystem, is no journal, is damaged, or comes
+    /// from a newer version.
+    pub fn open(path: &Path, me: &Holder) -> Result<Opened, Trouble> {
+        let path = place::prepare(path)?;
+        match Lease::take(&path, me)? {
+            Attempt::Taken(lease) => Journal::create_or_open(&path, lease).map(Opened::Writer),
+            Attempt::Held(holder) => Ok(Opened::ReadOnly { journal: Reader::open(&path)?, holder }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! SQLite's errors in words that say what to do.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::migration::estate::Trouble;
+
+/// `doing`: "read", "write to", "open".
+pub(super) fn trouble(path: &Path, doing: &str, e: &rusqlite::Error) -> Trouble {
+    let at = path.display();
+    let (what, advice) = match e.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => (
+            format!("can't {doing} the journal {at}: the disk is full"),
+            "free some space there; nothing is done that is not in the journal".to_owned(),
+        ),
+        Some(ErrorCode::NotADatabase) => (
+            format!("{at} is not a journal"),
+            "name another place with the key `journal` under [migration], or move that file away".to_owned(),
+        ),
+        Some(ErrorCode::DatabaseCorrupt) => (
+            format!("the journal {at} is damaged: {e}"),
+            "keep a copy of it, and `cutover journal verify` shows how far it can be read".to_owned(),
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => (
+            format!("can't {doing} the journal {at}: {e}"),
+            "check its permissions and those of its directory".to_owned(),
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            format!("can't {doing} the journal {at}: another program keeps it locked"),
+            "close whatever else has the file open, such as an SQLite shell".to_owned(),
+        ),
+        Some(ErrorCode::SystemIoFailure) => (
+            format!("can't {doing} the journal {at}: the disk fails ({e})"),
+            "look at the system log; keep a copy of the journal".to_owned(),
+        ),
+        _ => (format!("can't {doing} the journal {at}: {e}"), "`cutover journal verify` checks the file".to_owned()),
+    };
+    Trouble::new(what, advice)
+}
