@@ -6,6 +6,8 @@
 pub mod controller;
 /// SQLite store of facts, hash chain, lease.
 pub mod journal;
+/// One cluster over the wire: control plane, data plane, and the properties of both.
+pub mod kafka;
 /// Pure: what was observed, what is true, and what may happen next.
 pub mod migration;
 /// Pure: where a group must start on the other cluster, and the proof.

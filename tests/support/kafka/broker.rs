@@ -11,7 +11,7 @@ use super::jvm::Jvm;
 use super::ports::{self, Port};
 
 /// What a broker says when it serves: KRaft, then ZooKeeper mode.
-pub const STARTED: &[&str] = &["Kafka Server started", "started (kafka.server.KafkaServer)"];
+pub const STARTED: &[&str] = &["Kafka Server started", "[KafkaServer id=1] started"];
 const ZOOKEEPER_STARTED: &[&str] = &["binding to port"];
 
 /// What both modes have in common: small, quick to rebalance, quick to clean.

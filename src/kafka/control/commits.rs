@@ -1,0 +1,323 @@
+//! What is changed on a group from outside: offsets committed and deleted, groups deleted.
+//!
+//! A change that was sent and not answered is never sent again: it comes back as [`Outcome::Unknown`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures_util::future::join_all;
+use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
+use kafka_protocol::messages::{DeleteGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use super::Outcome;
+use super::connection::Connection;
+use super::failure::{Class, Failure, check};
+use super::groups::group_id;
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, KeyType, pause};
+use crate::migration::estate::{GroupKind, GroupState, TopicPartition, Trouble};
+use crate::sanitise::visible;
+
+/// Partitions in one OffsetCommit: the broker writes them as one batch, which must stay below `message.max.bytes`
+/// (1 MB by default) even with the longest names.
+const PARTITIONS_PER_COMMIT: usize = 1_000;
+
+impl Cluster {
+    /// Commits offsets for a group that has no members (Empty, or not known yet): leader epoch -1, as an administrator.
+    /// Looks first, and refuses share, streams and Connect groups and groups with members, before anything is sent; the
+    /// broker itself refuses a group that comes alive in between. Each partition has its outcome.
+    pub async fn commit_offsets(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, i64)],
+    ) -> Result<BTreeMap<TopicPartition, Outcome>, Trouble> {
+        if let Some((tp, offset)) = offsets.iter().find(|(_, o)| *o < 0) {
+            let what = format!("{}: {offset} is not an offset", visible(&tp.to_string()));
+            return Err(Trouble::new(what, "this is a fault of cutover: please report it"));
+        }
+        self.inner.must_be_idle(group).await?;
+        Ok(self.inner.commit(group, offsets).await)
+    }
+
+    /// Deletes committed offsets of a group (OffsetDelete, KIP-496, Kafka 2.4), so that it is as if it had never
+    /// committed them. The group must not be subscribed to the topics.
+    pub async fn delete_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<BTreeMap<TopicPartition, Outcome>, Trouble> {
+        self.inner.must_be_movable(group).await?;
+        Ok(self.inner.delete_offsets(group, partitions).await)
+    }
+
+    /// Deletes groups with all their offsets. One that has members, or does not exist, is `Refused`.
+    pub async fn delete_groups(&self, groups: &[String]) -> BTreeMap<String, Outcome> {
+        self.inner.delete_groups(groups).await
+    }
+}
+
+impl Inner {
+    async fn must_be_movable(&self, id: &str) -> Result<GroupState, Failure> {
+        let group = self.group(id, false).await?;
+        let refuse = |what: &str, advice: &str| {
+            let what = format!("group `{}` on {} {what}", visible(id), self.side());
+            Err(Failure::new(Class::Final, what, advice))
+        };
+        match group.kind {
+            GroupKind::Classic | GroupKind::Consumer => Ok(group.state),
+            GroupKind::Share => {
+                refuse("is a share group", "share groups have no committed offsets that could be moved")
+            }
+            GroupKind::Streams => refuse(
+                "is a streams group (KIP-1071)",
+                "move it with Kafka Streams' own tools; cutover does not touch it",
+            ),
+            GroupKind::Other => refuse(
+                &format!("is used with protocol `{}`, not by consumers", visible(&group.protocol_type)),
+                "groups of Kafka Connect workers and the like are not moved by their offsets",
+            ),
+        }
+    }
+
+    async fn must_be_idle(&self, id: &str) -> Result<(), Failure> {
+        match self.must_be_movable(id).await? {
+            GroupState::Empty | GroupState::Dead => Ok(()),
+            state => Err(Failure::new(
+                Class::Final,
+                format!("group `{}` on {} is {state}, not Empty", visible(id), self.side()),
+                "stop every member first; static members leave only when their session times out",
+            )),
+        }
+    }
+
+    async fn commit(&self, group: &str, offsets: &[(TopicPartition, i64)]) -> BTreeMap<TopicPartition, Outcome> {
+        let wanted: BTreeMap<TopicPartition, i64> = offsets.iter().cloned().collect();
+        self.on_coordinator(group, wanted.keys().cloned().collect(), async |connection, partitions| {
+            let some: Vec<_> = partitions.iter().filter_map(|tp| Some((tp.clone(), *wanted.get(tp)?))).collect();
+            let asked = some.chunks(PARTITIONS_PER_COMMIT).map(|c| commit_some(connection, group, c));
+            join_all(asked).await.into_iter().flatten().collect()
+        })
+        .await
+    }
+
+    async fn delete_offsets(&self, group: &str, partitions: &[TopicPartition]) -> BTreeMap<TopicPartition, Outcome> {
+        self.on_coordinator(group, partitions.to_vec(), async |connection, some| {
+            delete_some(connection, group, some).await
+        })
+        .await
+    }
+
+    /// Sends a change about partitions of a group to its coordinator, and what was turned away again.
+    async fn on_coordinator(
+        &self,
+        group: &str,
+        partitions: Vec<TopicPartition>,
+        mut send: impl AsyncFnMut(&Connection, &[TopicPartition]) -> Vec<(TopicPartition, Result<(), Failure>)>,
+    ) -> BTreeMap<TopicPartition, Outcome> {
+        let ids = [group.to_owned()];
+        let mut pending = partitions;
+        let mut done = BTreeMap::new();
+        // By topic: a request names each topic once.
+        pending.sort_unstable();
+        pending.dedup();
+        for attempt in 0..ATTEMPTS {
+            let missing = || Err(Failure::new(Class::Retry, "no coordinator", ""));
+            let node = self.coordinators(KeyType::Group, &ids).await.remove(group).unwrap_or_else(missing);
+            let connection = match node {
+                Ok(node) => self.node(node).await,
+                Err(failure) => Err(failure),
+            };
+            let answers = match connection {
+                Ok(connection) => send(&connection, &pending).await,
+                Err(failure) => pending.iter().map(|tp| (tp.clone(), Err(failure.clone()))).collect(),
+            };
+            let mut again = Vec::new();
+            for (tp, result) in answers {
+                let retry = match &result {
+                    Err(f) if f.class == Class::Retry => attempt + 1 < ATTEMPTS,
+                    Err(f) if f.class == Class::Unreachable => attempt + 1 < CONNECT_ATTEMPTS,
+                    _ => false,
+                };
+                if retry { again.push(tp) } else { drop(done.insert(tp, Outcome::from(result))) }
+            }
+            if again.is_empty() {
+                break;
+            }
+            pending = again;
+            self.forget(KeyType::Group, group);
+            pause(attempt).await;
+        }
+        done
+    }
+
+    async fn delete_groups(&self, groups: &[String]) -> BTreeMap<String, Outcome> {
+        let mut pending = groups.to_vec();
+        let mut done = BTreeMap::new();
+        for attempt in 0..ATTEMPTS {
+            let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
+            let mut answers: Vec<(String, Result<(), Failure>)> = Vec::new();
+            for (id, found) in self.coordinators(KeyType::Group, &pending).await {
+                match found {
+                    Ok(node) => by_node.entry(node).or_default().push(id),
+                    Err(failure) => answers.push((id, Err(failure))),
+                }
+            }
+            let asked = by_node.into_iter().map(|(node, ids)| async move {
+                match self.node(node).await {
+                    Ok(connection) => delete_groups(&connection, &ids).await,
+                    Err(f) => ids.into_iter().map(|id| (id, Err(f.clone()))).collect(),
+                }
+            });
+            answers.extend(join_all(asked).await.into_iter().flatten());
+            let mut again = Vec::new();
+            for (id, result) in answers {
+                let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
+                self.forget(KeyType::Group, &id);
+                if retry { again.push(id) } else { drop(done.insert(id, Outcome::from(result))) }
+            }
+            if again.is_empty() {
+                break;
+            }
+            pending = again;
+            pause(attempt).await;
+        }
+        done
+    }
+}
+
+async fn commit_some(
+    connection: &Connection,
+    group: &str,
+    offsets: &[(TopicPartition, i64)],
+) -> Vec<(TopicPartition, Result<(), Failure>)> {
+    let sent = async {
+        let version = connection.need::<OffsetCommitRequest>("0.9 or later")?;
+        let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
+        for (tp, offset) in offsets {
+            // The default leader epoch is -1: none. One from the other cluster would mean nothing here.
+            let partition = OffsetCommitRequestPartition::default()
+                .with_partition_index(tp.partition)
+                .with_committed_offset(*offset)
+                .with_committed_leader_epoch(-1)
+                .with_committed_metadata(Some(StrBytes::new()));
+            push(
+                &mut topics,
+                &tp.topic,
+                |t| t.name.as_str(),
+                |t| t.partitions.push(partition),
+                |name| OffsetCommitRequestTopic::default().with_name(name),
+            );
+        }
+        let request = OffsetCommitRequest::default()
+            .with_group_id(group_id(group))
+            .with_generation_id_or_member_epoch(-1)
+            .with_topics(topics);
+        connection.call(version, &request).await
+    };
+    let partitions: Vec<_> = offsets.iter().map(|(tp, _)| tp.clone()).collect();
+    match sent.await {
+        Ok(answer) => {
+            let codes = answer.topics.into_iter().flat_map(|t| {
+                let name = t.name.to_string();
+                t.partitions
+                    .into_iter()
+                    .map(move |p| (TopicPartition::new(name.as_str(), p.partition_index), p.error_code))
+            });
+            settle(connection, &format!("commit of group `{group}` for"), &partitions, codes.collect())
+        }
+        Err(failure) => partitions.into_iter().map(|tp| (tp, Err(failure.clone()))).collect(),
+    }
+}
+
+async fn delete_some(
+    connection: &Connection,
+    group: &str,
+    partitions: &[TopicPartition],
+) -> Vec<(TopicPartition, Result<(), Failure>)> {
+    let sent = async {
+        let version = connection.need::<OffsetDeleteRequest>("2.4 or later")?;
+        let mut topics: Vec<OffsetDeleteRequestTopic> = Vec::new();
+        for tp in partitions {
+            let partition = OffsetDeleteRequestPartition::default().with_partition_index(tp.partition);
+            push(
+                &mut topics,
+                &tp.topic,
+                |t| t.name.as_str(),
+                |t| t.partitions.push(partition),
+                |name| OffsetDeleteRequestTopic::default().with_name(name),
+            );
+        }
+        let request = OffsetDeleteRequest::default().with_group_id(group_id(group)).with_topics(topics);
+        let answer = connection.call(version, &request).await?;
+        check(answer.error_code, format_args!("offsets of group `{group}`"), connection.label())?;
+        Ok::<_, Failure>(answer)
+    };
+    match sent.await {
+        Ok(answer) => {
+            let codes = answer.topics.into_iter().flat_map(|t| {
+                let name = t.name.to_string();
+                t.partitions
+                    .into_iter()
+                    .map(move |p| (TopicPartition::new(name.as_str(), p.partition_index), p.error_code))
+            });
+            settle(connection, &format!("deletion of the offset of group `{group}` for"), partitions, codes.collect())
+        }
+        Err(failure) => partitions.iter().map(|tp| (tp.clone(), Err(failure.clone()))).collect(),
+    }
+}
+
+async fn delete_groups(connection: &Connection, ids: &[String]) -> Vec<(String, Result<(), Failure>)> {
+    let sent = async {
+        let version = connection.need::<DeleteGroupsRequest>("1.1 or later")?;
+        let request = DeleteGroupsRequest::default().with_groups_names(ids.iter().map(|i| group_id(i)).collect());
+        connection.call(version, &request).await
+    };
+    match sent.await {
+        Ok(answer) => {
+            let mut codes: HashMap<String, i16> =
+                answer.results.into_iter().map(|r| (r.group_id.to_string(), r.error_code)).collect();
+            let result = |id: &String| match codes.remove(id) {
+                Some(code) => check(code, format_args!("group `{id}`"), connection.label()),
+                None => Err(unanswered(connection, &format!("group `{id}`"))),
+            };
+            let mut result = result;
+            ids.iter().map(|id| (id.clone(), result(id))).collect()
+        }
+        Err(failure) => ids.iter().map(|id| (id.clone(), Err(failure.clone()))).collect(),
+    }
+}
+
+/// One result for every partition that was sent, whatever came back.
+fn settle(
+    connection: &Connection,
+    subject: &str,
+    sent: &[TopicPartition],
+    codes: HashMap<TopicPartition, i16>,
+) -> Vec<(TopicPartition, Result<(), Failure>)> {
+    let result = |tp: &TopicPartition| match codes.get(tp) {
+        Some(code) => check(*code, format_args!("{subject} {tp}"), connection.label()),
+        None => Err(unanswered(connection, &format!("{subject} {tp}"))),
+    };
+    sent.iter().map(|tp| (tp.clone(), result(tp))).collect()
+}
+
+fn unanswered(connection: &Connection, subject: &str) -> Failure {
+    let what = format!("{}: {} left it out of its answer", visible(subject), connection.label());
+    Failure::new(Class::Lost, what, "look at what is committed before going on")
+}
+
+/// Adds a partition to the last topic if it is the same, else to a new one.
+fn push<T>(
+    topics: &mut Vec<T>,
+    topic: &str,
+    name: impl Fn(&T) -> &str,
+    add: impl FnOnce(&mut T),
+    new: impl FnOnce(TopicName) -> T,
+) {
+    if topics.last().is_none_or(|t| name(t) != topic) {
+        topics.push(new(TopicName(StrBytes::from_string(topic.to_owned()))));
+    }
+    if let Some(last) = topics.last_mut() {
+        add(last);
+    }
+}

@@ -1,0 +1,399 @@
+//! One connection to one broker: framing, pipelining, version negotiation.
+//!
+//! Requests are numbered; a writer task sends them in order and a reader task hands each answer to whoever waits for
+//! its number. At most [`MAX_IN_FLIGHT`] requests are under way, each with a time limit. A connection that breaks, lets
+//! a request time out or sends nonsense is closed for good, and everyone who waits is told why.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, Message, Request, StrBytes};
+use openssl::ssl::SslConnector;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::failure::{Class, Failure, check};
+use super::transport::{Endpoint, Stream, dial, seconds};
+use super::{guard, sasl};
+use crate::kafka::properties::ControlProperties;
+
+/// Requests under way on one connection; more wait for a place.
+const MAX_IN_FLIGHT: usize = 256;
+/// The largest answer that is accepted, bytes. The largest there is (committed offsets of a hundred groups) is far
+/// below; a length above this is not Kafka.
+const MAX_FRAME: usize = 64 << 20;
+/// An answer's memory is taken as its bytes arrive, in pieces of this size, not when its length is announced.
+const READ_PIECE: usize = 256 << 10;
+/// Above this, several small requests are no longer joined into one write, bytes.
+const WRITE_JOIN: usize = 64 << 10;
+
+/// The versions of each request that a broker speaks: API key to (least, greatest).
+pub type ApiTable = HashMap<i16, (i16, i16)>;
+
+/// An open connection. Dropping it closes it.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    frames: mpsc::Sender<Bytes>,
+    places: Arc<Semaphore>,
+    next: AtomicI32,
+    client_id: StrBytes,
+    limit: Duration,
+    versions: ApiTable,
+    endpoint: Endpoint,
+    tasks: [JoinHandle<()>; 2],
+}
+
+/// What the tasks and the callers share.
+struct Shared {
+    /// Waiters by correlation id; `Err` once closed, with the reason.
+    waiting: Mutex<Result<HashMap<i32, Waiter>, Failure>>,
+    /// Answers read so far: tells a broker that hangs up at once from one that was lost.
+    answers: AtomicU64,
+    label: String,
+    secure: bool,
+    authenticated: bool,
+}
+
+struct Waiter {
+    answer: oneshot::Sender<Result<Bytes, Failure>>,
+    /// Kept until the answer is here, even when the caller has gone: the broker is still at work on it.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.shared.close(Class::Lost, "the connection was dropped", "");
+    }
+}
+
+impl Connection {
+    /// Connects, negotiates versions and authenticates; all of it within the setup time limit.
+    pub async fn open(
+        endpoint: &Endpoint,
+        properties: &ControlProperties,
+        connector: Option<&SslConnector>,
+    ) -> Result<Connection, Failure> {
+        let limit = properties.setup_timeout;
+        match timeout(limit, Self::set_up(endpoint, properties, connector)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::new(
+                Class::Unreachable,
+                format!("{}: connecting took longer than {}", endpoint.label, seconds(limit)),
+                "the port accepts connections but does not answer as a Kafka broker in time: check the port and \
+                 `security.protocol`, and the broker's load",
+            )),
+        }
+    }
+
+    async fn set_up(
+        endpoint: &Endpoint,
+        properties: &ControlProperties,
+        connector: Option<&SslConnector>,
+    ) -> Result<Connection, Failure> {
+        let secure = connector.zip(properties.tls.as_ref());
+        let stream = dial(endpoint, secure, properties.setup_timeout).await?;
+        let mut connection = Self::start(stream, endpoint, properties);
+        // Whatever breaks before the connection is ready: nothing of the caller's was sent.
+        let ready = async {
+            connection.versions = connection.negotiate().await?;
+            if let Some(sasl) = &properties.sasl {
+                sasl::authenticate(&connection, sasl).await?;
+            }
+            Ok(())
+        };
+        ready.await.map_err(|f: Failure| match f.class {
+            Class::Lost => Failure { class: Class::Unreachable, ..f },
+            _ => f,
+        })?;
+        Ok(connection)
+    }
+
+    fn start(stream: Box<dyn Stream>, endpoint: &Endpoint, properties: &ControlProperties) -> Connection {
+        let (reader, writer) = tokio::io::split(stream);
+        let (frames, queue) = mpsc::channel(MAX_IN_FLIGHT);
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(Ok(HashMap::new())),
+            answers: AtomicU64::new(0),
+            label: endpoint.label.clone(),
+            secure: properties.protocol.tls(),
+            authenticated: properties.protocol.sasl(),
+        });
+        let tasks = [
+            tokio::spawn(read_frames(reader, Arc::clone(&shared))),
+            tokio::spawn(write_frames(writer, queue, Arc::clone(&shared))),
+        ];
+        Connection {
+            shared,
+            frames,
+            places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            next: AtomicI32::new(0),
+            client_id: StrBytes::from_string(properties.client_id.clone()),
+            limit: properties.request_timeout,
+            versions: ApiTable::new(),
+            endpoint: endpoint.clone(),
+            tasks,
+        }
+    }
+
+    /// Who is at the other end, for messages.
+    pub fn label(&self) -> &str {
+        &self.shared.label
+    }
+
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    pub fn versions(&self) -> &ApiTable {
+        &self.versions
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.shared.waiting.lock().map_or(true, |w| w.is_err())
+    }
+
+    /// The greatest version of a request that both sides speak, request and answer alike.
+    pub fn version<R: Request>(&self) -> Option<i16> {
+        let (least, greatest) = *self.versions.get(&R::KEY)?;
+        let answer = <R::Response as Message>::VERSIONS;
+        let least = least.max(R::VERSIONS.min).max(answer.min);
+        let greatest = greatest.min(R::VERSIONS.max).min(answer.max);
+        (least <= greatest).then_some(greatest)
+    }
+
+    /// As [`Self::version`], or what a person is told when there is none. `since` says which Kafka brought the API.
+    pub fn need<R: Request>(&self, since: &str) -> Result<i16, Failure> {
+        self.version::<R>().ok_or_else(|| {
+            let api = ApiKey::try_from(R::KEY).map_or_else(|()| R::KEY.to_string(), |k| format!("{k:?}"));
+            Failure::new(
+                Class::Final,
+                format!("{} has no request {api} that cutover speaks", self.label()),
+                format!("{api} needs Apache Kafka {since}"),
+            )
+        })
+    }
+
+    /// Sends a request in a given version and waits for its answer.
+    pub async fn call<R: Request>(&self, version: i16, request: &R) -> Result<R::Response, Failure> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX;
+        let frame = self.encode(id, version, request).map_err(|e| {
+            Failure::new(Class::Final, format!("a request can't be encoded: {e}"), "this is a fault of cutover")
+        })?;
+        let mut answer = self.exchange(id, frame).await?;
+        self.decode::<R>(version, &mut answer).ok_or_else(|| {
+            self.shared.close(Class::Lost, "sent an answer that can't be decoded", NOT_KAFKA);
+            let what = format!("{} sent an answer that can't be decoded", self.label());
+            Failure::new(Class::Lost, what, NOT_KAFKA)
+        })
+    }
+
+    fn encode<R: Request>(&self, id: i32, version: i16, request: &R) -> Result<Bytes, String> {
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(id)
+            .with_client_id(Some(self.client_id.clone()));
+        let mut frame = BytesMut::with_capacity(512);
+        frame.put_i32(0);
+        header.encode(&mut frame, R::header_version(version)).map_err(|e| e.to_string())?;
+        request.encode(&mut frame, version).map_err(|e| e.to_string())?;
+        let length = i32::try_from(frame.len() - 4).map_err(|e| e.to_string())?;
+        frame[..4].copy_from_slice(&length.to_be_bytes());
+        Ok(frame.freeze())
+    }
+
+    fn decode<R: Request>(&self, version: i16, answer: &mut Bytes) -> Option<R::Response> {
+        let header_version = R::Response::header_version(version);
+        guard::decode::<ResponseHeader>(answer, header_version, header_version >= 1)?;
+        // Requests have a flexible header (v2) exactly when request and answer bodies are flexible.
+        guard::decode::<R::Response>(answer, version, R::header_version(version) >= 2)
+    }
+
+    async fn exchange(&self, id: i32, frame: Bytes) -> Result<Bytes, Failure> {
+        let place = timeout(self.limit, Arc::clone(&self.places).acquire_owned()).await;
+        let Ok(Ok(place)) = place else {
+            let what =
+                format!("{}: {MAX_IN_FLIGHT} requests were unanswered for {}", self.label(), seconds(self.limit));
+            return Err(Failure::new(Class::Unreachable, what, SLOW));
+        };
+        let (answer, answered) = oneshot::channel();
+        match &mut *self.shared.waiting.lock().map_err(|_| self.shared.gone())? {
+            Ok(waiting) => waiting.insert(id, Waiter { answer, _place: place }),
+            Err(reason) => return Err(Failure { class: Class::Unreachable, ..reason.clone() }),
+        };
+        // Never full: a frame in the queue holds one of as many places. Not awaiting keeps a waiter and its frame together
+        // when the caller is dropped.
+        if self.frames.try_send(frame).is_err() {
+            return Err(self.shared.reason());
+        }
+        match timeout(self.limit, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(self.shared.reason()),
+            Err(_) => {
+                // Answers come in order: whatever waits behind this one is stuck too. Java's client also hangs up here.
+                self.shared.close(Class::Lost, &format!("did not answer within {}", seconds(self.limit)), SLOW);
+                for task in &self.tasks {
+                    task.abort();
+                }
+                Err(self.shared.reason())
+            }
+        }
+    }
+
+    /// Asks which versions the broker speaks: v3, or v0 where that is unknown (before Kafka 2.4).
+    async fn negotiate(&self) -> Result<ApiTable, Failure> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let request = ApiVersionsRequest::default()
+            .with_client_software_name(StrBytes::from_static_str("cutover"))
+            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+        let encoding = |e: String| Failure::new(Class::Final, e, "this is a fault of cutover");
+        let mut answer = self.exchange(id, self.encode(id, 3, &request).map_err(encoding)?).await?;
+        // A broker that does not know v3 answers UNSUPPORTED_VERSION in the form of v0 (KIP-511).
+        let unsupported = answer.len() >= 6 && answer[4..6] == 35i16.to_be_bytes();
+        let response = if unsupported {
+            self.call(0, &ApiVersionsRequest::default()).await?
+        } else {
+            match self.decode::<ApiVersionsRequest>(3, &mut answer) {
+                Some(response) => response,
+                None => {
+                    return Err(Failure::new(Class::Unreachable, format!("{} is not Kafka", self.label()), NOT_KAFKA));
+                }
+            }
+        };
+        let ApiVersionsResponse { error_code, api_keys, .. } = response;
+        check(error_code, "ApiVersions", self.label())?;
+        Ok(api_keys.into_iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect())
+    }
+}
+
+const NOT_KAFKA: &str = "check that the address is a Kafka broker's, and that no proxy changes the traffic";
+const SLOW: &str = "the broker is overloaded or stuck, or the line is cut: look at the broker";
+
+impl Shared {
+    /// Closes for good; the first reason stays.
+    fn close(&self, class: Class, what: &str, advice: &str) {
+        let failure = Failure::new(class, format!("{} {what}", self.label), advice);
+        let Ok(mut waiting) = self.waiting.lock() else { return };
+        if let Ok(waiters) = &mut *waiting {
+            for (_, waiter) in waiters.drain() {
+                let _ = waiter.answer.send(Err(failure.clone())); // the caller may have gone
+            }
+            *waiting = Err(failure);
+        }
+    }
+
+    fn reason(&self) -> Failure {
+        match self.waiting.lock().as_deref() {
+            Ok(Err(reason)) => reason.clone(),
+            _ => self.gone(),
+        }
+    }
+
+    fn gone(&self) -> Failure {
+        Failure::new(Class::Lost, format!("the connection to {} is closed", self.label), "")
+    }
+
+    /// The broker hung up. When it does so at once, the usual cause is a listener of another kind.
+    fn hung_up(&self, why: &str) {
+        let (what, advice) = match (self.answers.load(Ordering::Relaxed), self.secure, self.authenticated) {
+            (0, false, _) => (
+                format!("closed the connection at once{why}"),
+                "if this listener is a TLS one, set `security.protocol` to SSL or SASL_SSL; if not, look at the broker's log",
+            ),
+            (1, _, false) => (
+                format!("closed the connection after the first answer{why}"),
+                "if this listener wants SASL, set `security.protocol` to SASL_SSL or SASL_PLAINTEXT",
+            ),
+            _ => (format!("closed the connection{why}"), "look at the broker: it stopped, or refused the request"),
+        };
+        self.close(Class::Lost, &what, advice);
+    }
+}
+
+async fn write_frames(mut writer: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::Receiver<Bytes>, shared: Arc<Shared>) {
+    let mut joined = BytesMut::new();
+    while let Some(frame) = queue.recv().await {
+        joined.extend_from_slice(&frame);
+        while joined.len() < WRITE_JOIN {
+            let Ok(more) = queue.try_recv() else { break };
+            joined.extend_from_slice(&more);
+        }
+        let written = async {
+            writer.write_all(&joined).await?;
+            writer.flush().await
+        };
+        if let Err(error) = written.await {
+            // The reader sees the same and may know more (a TLS alert): it has the first word when it is quick.
+            tokio::task::yield_now().await;
+            shared.hung_up(&format!(" ({error})"));
+            return;
+        }
+        joined.clear();
+    }
+}
+
+async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>) {
+    loop {
+        match read_frame(&mut reader, &shared).await {
+            Ok(Some(frame)) => {
+                shared.answers.fetch_add(1, Ordering::Relaxed);
+                let id = i32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
+                let waiter = match shared.waiting.lock().as_deref_mut() {
+                    Ok(Ok(waiting)) => waiting.remove(&id),
+                    _ => return,
+                };
+                let Some(waiter) = waiter else {
+                    shared.close(
+                        Class::Lost,
+                        &format!("sent an answer (number {id}) that nobody asked for"),
+                        NOT_KAFKA,
+                    );
+                    return;
+                };
+                let _ = waiter.answer.send(Ok(frame)); // the caller may have gone
+            }
+            Ok(None) => return, // closed, with its reason
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return shared.hung_up(""),
+            Err(error) => return shared.hung_up(&format!(" ({error})")),
+        }
+    }
+}
+
+/// One frame without its length; `None` when the length is impossible and the connection was closed for it.
+async fn read_frame(reader: &mut ReadHalf<Box<dyn Stream>>, shared: &Shared) -> std::io::Result<Option<Bytes>> {
+    let mut head = [0; 4];
+    reader.read_exact(&mut head).await?;
+    let length = usize::try_from(i32::from_be_bytes(head)).unwrap_or(usize::MAX);
+    if !(4..=MAX_FRAME).contains(&length) {
+        let (what, advice) = match head {
+            [0x15 | 0x16, 0x03, ..] => (
+                "answers in TLS".into(),
+                "set `security.protocol` to SSL or SASL_SSL, or use the plaintext listener's port",
+            ),
+            [b'H', b'T', b'T', b'P'] => ("answers in HTTP: this is not a Kafka port".into(), "check the port"),
+            _ => (format!("announced an answer of {} bytes", i32::from_be_bytes(head)), NOT_KAFKA),
+        };
+        shared.close(Class::Lost, &what, advice);
+        return Ok(None);
+    }
+    let mut frame = BytesMut::with_capacity(length.min(READ_PIECE));
+    while frame.len() < length {
+        let missing = length - frame.len();
+        if frame.capacity() == frame.len() {
+            frame.reserve(missing.min(READ_PIECE.max(frame.len())));
+        }
+        if reader.read_buf(&mut (&mut frame).limit(missing)).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(Some(frame.freeze()))
+}

@@ -1,0 +1,167 @@
+//! Why a request failed, and whether asking again can help.
+
+use std::fmt::Display;
+
+use kafka_protocol::ResponseError;
+
+use crate::migration::estate::Trouble;
+
+/// What is known of a request that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// No connection: nothing was sent.
+    Unreachable,
+    /// Sent, but no answer came: whether it took effect is unknown.
+    Lost,
+    /// The broker asks to come back later, to this broker or another; nothing took effect.
+    Retry,
+    /// Asking again can't help.
+    Final,
+}
+
+/// A failed request.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub class: Class,
+    /// Boxed: failures travel in the `Err` of every result.
+    pub trouble: Box<Trouble>,
+}
+
+impl Failure {
+    pub fn new(class: Class, what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { class, trouble: Box::new(Trouble::new(what, advice)) }
+    }
+
+    pub fn of(class: Class, trouble: Trouble) -> Self {
+        Self { class, trouble: Box::new(trouble) }
+    }
+
+    /// Whether another attempt may succeed without a person doing anything. For reads only: a write that is `Lost`
+    /// must be looked at first.
+    pub fn passing(&self) -> bool {
+        self.class != Class::Final
+    }
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        *failure.trouble
+    }
+}
+
+/// Checks a broker's error code. `subject` is what was asked ("offsets of group g"), `broker` who answered.
+pub(super) fn check(code: i16, subject: impl Display, broker: &str) -> Result<(), Failure> {
+    match ResponseError::try_from_code(code) {
+        None => Ok(()),
+        Some(error) => Err(refused(error, None, subject, broker)),
+    }
+}
+
+/// As [`check`], with the broker's own words where it has some.
+pub(super) fn check_message(
+    code: i16,
+    message: Option<&str>,
+    subject: impl Display,
+    broker: &str,
+) -> Result<(), Failure> {
+    match ResponseError::try_from_code(code) {
+        None => Ok(()),
+        Some(error) => Err(refused(error, message, subject, broker)),
+    }
+}
+
+fn refused(error: ResponseError, message: Option<&str>, subject: impl Display, broker: &str) -> Failure {
+    let said = message.filter(|m| !m.is_empty()).map(crate::sanitise::visible);
+    let subject = crate::sanitise::visible(&subject.to_string());
+    let what = match said {
+        Some(said) => format!("{subject}: {broker} answered {} ({said})", protocol_name(error)),
+        None => format!("{subject}: {broker} answered {}", protocol_name(error)),
+    };
+    Failure::new(if retriable(error) { Class::Retry } else { Class::Final }, what, advice(error))
+}
+
+/// Whether asking again (after a fresh look at leaders and coordinators) can help. Kafka's own notion of a retriable
+/// error, without what only a person or another program can change.
+fn retriable(error: ResponseError) -> bool {
+    use ResponseError as E;
+    match error {
+        E::UnstableOffsetCommit | E::UnknownTopicId => false,
+        E::RebalanceInProgress | E::ConcurrentTransactions => true,
+        other => other.is_retriable(),
+    }
+}
+
+/// The error's name as in Kafka's protocol guide: NOT_LEADER_OR_FOLLOWER.
+pub(super) fn protocol_name(error: ResponseError) -> String {
+    if let ResponseError::Unknown(code) = error {
+        return format!("error code {code}");
+    }
+    let mut name = String::new();
+    for c in error.to_string().chars() {
+        if c.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(c.to_ascii_uppercase());
+    }
+    name
+}
+
+fn advice(error: ResponseError) -> &'static str {
+    use ResponseError as E;
+    match error {
+        E::GroupAuthorizationFailed => "grant this client's principal READ and DESCRIBE on the group",
+        E::TopicAuthorizationFailed => "grant this client's principal DESCRIBE (and READ to commit) on the topic",
+        E::ClusterAuthorizationFailed => "grant this client's principal DESCRIBE on the cluster",
+        E::TransactionalIdAuthorizationFailed => "grant this client's principal DESCRIBE on the transactional id",
+        E::UnknownTopicOrPartition | E::UnknownTopicId => {
+            "check that the topic exists; if it was just deleted, nothing more is to be done"
+        }
+        E::GroupIdNotFound => "check the group's name; a group without members and offsets is forgotten by its broker",
+        E::NonEmptyGroup => "stop every member of the group first",
+        E::GroupSubscribedToTopic => "stop the members that are subscribed to the topic first",
+        E::UnknownMemberId | E::IllegalGeneration | E::FencedMemberEpoch | E::StaleMemberEpoch => {
+            "the group has members now: stop them, and try again when it is Empty"
+        }
+        E::LeaderNotAvailable | E::NotLeaderOrFollower | E::FencedLeaderEpoch | E::UnknownLeaderEpoch => {
+            "the partition's leader is moving; if this stays, look at the cluster's brokers"
+        }
+        E::CoordinatorNotAvailable | E::NotCoordinator | E::CoordinatorLoadInProgress => {
+            "the coordinator is moving or loading; if this stays, look at the partitions of __consumer_offsets"
+        }
+        E::UnstableOffsetCommit => "a transaction with offsets of this group is open: wait for it to end",
+        E::InvalidReplicationFactor => "lower the replication factor, or start more brokers",
+        E::TopicAlreadyExists => "use the topic that exists, or choose another name",
+        E::InvalidTopicException => "names may have letters, digits, `.`, `_` and `-`, at most 249",
+        E::OffsetMetadataTooLarge | E::InvalidCommitOffsetSize => "this is a fault of cutover: please report it",
+        E::InvalidRequest | E::UnsupportedVersion => {
+            "the broker did not understand: check that it is Apache Kafka 2.1 or later"
+        }
+        E::UnsupportedForMessageFormat => "the topic's message format is too old to have timestamps",
+        E::ThrottlingQuotaExceeded => "the client's quota is used up: wait, or raise it",
+        E::SaslAuthenticationFailed => "check `sasl.username` and `sasl.password`",
+        E::KafkaStorageError => "look at the broker's disks and log",
+        E::PolicyViolation | E::InvalidConfig => "the cluster's policy or the value itself forbids it",
+        _ => "look at the broker's log",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kafkas() {
+        assert_eq!(protocol_name(ResponseError::NotLeaderOrFollower), "NOT_LEADER_OR_FOLLOWER");
+        assert_eq!(protocol_name(ResponseError::Unknown(999)), "error code 999");
+    }
+
+    #[test]
+    fn a_brokers_words_are_sanitised() {
+        let failure = check_message(30, Some("no\x1b[2J"), "group g\u{202e}", "blue broker 1").unwrap_err();
+        assert!(failure.trouble.what.contains("no␛[2J"), "{failure:?}");
+        assert!(!failure.trouble.what.contains('\u{202e}'));
+        assert_eq!(failure.class, Class::Final);
+        assert!(check(0, "x", "y").is_ok());
+        assert_eq!(check(16, "x", "y").unwrap_err().class, Class::Retry);
+    }
+}

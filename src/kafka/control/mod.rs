@@ -1,0 +1,67 @@
+//! The control plane: what a cluster looks like, and the few things that are changed on it.
+//!
+//! [`Cluster`] is the way in. Below it: `router` (which broker to ask, and what to do when it is the wrong one),
+//! `connection` (pipelining, versions), `transport`, `tls`, `sasl`. `snapshot`, `groups`, `offsets` and `topics`
+//! say what is asked. Nothing here waits without a bound, and every failure is a
+//! [`Trouble`](crate::migration::estate::Trouble).
+
+mod commits;
+mod connection;
+mod failure;
+mod groups;
+mod guard;
+mod offsets;
+mod router;
+mod sasl;
+mod snapshot;
+mod tls;
+mod topics;
+mod transport;
+
+pub use connection::ApiTable;
+pub use groups::StableOffsets;
+pub use offsets::OffsetSpec;
+pub use router::Cluster;
+pub use snapshot::{SnapshotOptions, Which};
+pub use topics::{ConfigValue, NewTopic};
+
+use crate::migration::estate::Trouble;
+
+/// What came of one part of a change.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The broker confirmed it.
+    Done,
+    /// It did not take effect.
+    Refused(Trouble),
+    /// It was sent, but no answer came: it may have taken effect. Observe before deciding anything.
+    Unknown(Trouble),
+}
+
+impl Outcome {
+    /// Whether the broker confirmed it.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self, Outcome::Done)
+    }
+
+    /// Why it is not done.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        match self {
+            Outcome::Done => None,
+            Outcome::Refused(trouble) | Outcome::Unknown(trouble) => Some(trouble),
+        }
+    }
+}
+
+impl From<Result<(), failure::Failure>> for Outcome {
+    fn from(result: Result<(), failure::Failure>) -> Self {
+        match result {
+            Ok(()) => Outcome::Done,
+            Err(f) if f.class == failure::Class::Lost => Outcome::Unknown(f.into()),
+            Err(f) => Outcome::Refused(f.into()),
+        }
+    }
+}

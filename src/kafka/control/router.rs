@@ -1,0 +1,538 @@
+//! Which broker to ask: bootstrap, Metadata, leaders and coordinators, a connection a broker, bounded retries.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt, Shared, join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use openssl::ssl::SslConnector;
+use tokio::time::timeout;
+
+use super::connection::{ApiTable, Connection};
+use super::failure::{Class, Failure, check_message};
+use super::tls;
+use super::transport::Endpoint;
+use crate::kafka::properties::{ClientProperties, ControlProperties};
+use crate::migration::estate::{Side, Trouble};
+use crate::sanitise::visible;
+
+/// How often something is asked in all when brokers answer "come back later". With [`pause`] that is 3.6 s of waiting:
+/// longer than an election (about 3 s), shorter than a person's patience.
+pub(super) const ATTEMPTS: u32 = 8;
+/// The same where no connection could be made: each attempt already has a time limit.
+pub(super) const CONNECT_ATTEMPTS: u32 = 2;
+/// Bootstrap addresses that are tried at the same time.
+const SEEDS_AT_ONCE: usize = 3;
+/// How long one waits for a broker that could not be reached last time. Connecting goes on behind.
+const SUSPECT_WAIT: Duration = Duration::from_secs(1);
+/// Groups in one FindCoordinator request (v4, KIP-699).
+const KEYS_PER_LOOKUP: usize = 500;
+/// Coordinators remembered; beyond this all are forgotten.
+const MAX_COORDINATORS: usize = 100_000;
+
+/// The control plane of one cluster. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Cluster {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    side: Side,
+    seeds: Result<Vec<(String, u16)>, Trouble>,
+    properties: Result<ControlProperties, Trouble>,
+    connector: Mutex<Option<SslConnector>>,
+    pool: Mutex<HashMap<Peer, Slot>>,
+    topology: Mutex<Arc<Topology>>,
+    coordinators: Mutex<HashMap<(KeyType, String), i32>>,
+}
+
+/// Whom a connection leads to: a bootstrap address by position, or a broker by node id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Peer {
+    Seed(usize),
+    Node(i32),
+}
+
+type Opening = Shared<BoxFuture<'static, Result<Arc<Connection>, Failure>>>;
+
+/// A connection, or the attempt to make one, which all who need it share.
+#[derive(Clone)]
+struct Slot {
+    endpoint: Endpoint,
+    opening: Opening,
+    /// The attempt before this one failed.
+    suspect: bool,
+}
+
+/// What is coordinated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum KeyType {
+    Group = 0,
+}
+
+/// Brokers and leaders as the last Metadata answers had them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Topology {
+    pub controller: i32,
+    pub brokers: BTreeMap<i32, (String, u16)>,
+    /// Leaders by topic and partition; -1 is none.
+    pub leaders: HashMap<String, Vec<i32>>,
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster").field("side", &self.inner.side).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// The control plane of the cluster at `bootstrap` ("host:port,host:port"). Does no I/O: mistakes in the
+    /// addresses or properties are the answer to the first request.
+    #[must_use]
+    pub fn new(side: Side, bootstrap: &str, properties: &ClientProperties) -> Cluster {
+        Cluster {
+            inner: Arc::new(Inner {
+                side,
+                seeds: parse_bootstrap(bootstrap),
+                properties: properties.control(),
+                connector: Mutex::default(),
+                pool: Mutex::default(),
+                topology: Mutex::default(),
+                coordinators: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Which of the two clusters this is.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.inner.side
+    }
+
+    /// The cluster's own id, asked now. `None` from brokers that have none (before 0.10.1).
+    pub async fn cluster_id(&self) -> Result<Option<String>, Trouble> {
+        Ok(self.inner.refresh(Some(&[])).await?.cluster_id.as_ref().map(ToString::to_string))
+    }
+
+    /// Which requests each broker speaks, by node id.
+    pub async fn api_versions(&self) -> Result<BTreeMap<i32, Result<ApiTable, Trouble>>, Trouble> {
+        self.inner.refresh(Some(&[])).await?;
+        let ask = |node| async move {
+            (node, self.inner.node(node).await.map(|c| c.versions().clone()).map_err(Trouble::from))
+        };
+        Ok(join_all(self.inner.topology().brokers.keys().map(|n| ask(*n))).await.into_iter().collect())
+    }
+}
+
+/// Locks even when a holder panicked: what these guard is valid at every point.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits between two attempts: 50 ms doubling to 1 s.
+pub(super) async fn pause(attempt: u32) {
+    let wait = Duration::from_millis((50u64 << attempt.min(5)).min(1000));
+    #[allow(clippy::disallowed_methods, reason = "backing off between bounded attempts is part of the I/O")]
+    tokio::time::sleep(wait).await;
+}
+
+impl Inner {
+    pub fn topology(&self) -> Arc<Topology> {
+        Arc::clone(&lock(&self.topology))
+    }
+
+    /// Asks for Metadata of these topics (`None`: all, `[]`: brokers only), remembers it, and returns the answer.
+    pub async fn refresh(&self, topics: Option<&[String]>) -> Result<MetadataResponse, Failure> {
+        let mut attempt = 0;
+        loop {
+            match self.metadata(topics).await {
+                Ok(answer) => {
+                    self.remember(&answer, topics.is_none());
+                    return Ok(answer);
+                }
+                Err(f) if f.class != Class::Final && attempt + 1 < CONNECT_ATTEMPTS => {
+                    pause(attempt).await;
+                    attempt += 1;
+                }
+                Err(f) => return Err(f),
+            }
+        }
+    }
+
+    async fn metadata(&self, topics: Option<&[String]>) -> Result<MetadataResponse, Failure> {
+        let connection = self.any().await?;
+        let version = connection.need::<MetadataRequest>("0.10 or later")?;
+        let named = |name: &String| {
+            let name = TopicName(StrBytes::from_string(name.clone()));
+            MetadataRequestTopic::default().with_name(Some(name))
+        };
+        let request = MetadataRequest::default()
+            .with_topics(topics.map(|t| t.iter().map(named).collect()))
+            // Only from v4 can a broker be told not to create what it is asked about.
+            .with_allow_auto_topic_creation(version < 4);
+        let answer = connection.call(version, &request).await?;
+        check_message(answer.error_code, None, "Metadata", connection.label())?;
+        self.adopt(&connection, &answer);
+        Ok(answer)
+    }
+
+    fn remember(&self, answer: &MetadataResponse, everything: bool) {
+        let mut slot = lock(&self.topology);
+        let mut leaders = if everything { HashMap::new() } else { slot.leaders.clone() };
+        for topic in &answer.topics {
+            let Some(name) = &topic.name else { continue };
+            let count = topic.partitions.iter().map(|p| p.partition_index + 1).max().unwrap_or(0);
+            let mut by_partition = vec![-1; usize::try_from(count).unwrap_or(0).min(topic.partitions.len())];
+            for partition in &topic.partitions {
+                let place = usize::try_from(partition.partition_index).ok().and_then(|i| by_partition.get_mut(i));
+                if let Some(leader) = place {
+                    *leader = partition.leader_id.0;
+                }
+            }
+            if topic.partitions.is_empty() {
+                leaders.remove(name.as_str());
+            } else {
+                leaders.insert(name.to_string(), by_partition);
+            }
+        }
+        let broker = |b: &kafka_protocol::messages::metadata_response::MetadataResponseBroker| {
+            Some((b.node_id.0, (b.host.to_string(), u16::try_from(b.port).ok()?)))
+        };
+        *slot = Arc::new(Topology {
+            controller: answer.controller_id.0,
+            brokers: answer.brokers.iter().filter_map(broker).collect(),
+            leaders,
+        });
+    }
+
+    /// A bootstrap connection that turns out to lead to a broker's advertised address serves as that broker's.
+    fn adopt(&self, connection: &Arc<Connection>, answer: &MetadataResponse) {
+        let endpoint = connection.endpoint();
+        let same = |b: &&kafka_protocol::messages::metadata_response::MetadataResponseBroker| {
+            b.host.as_str() == endpoint.host && b.port == i32::from(endpoint.port)
+        };
+        let Some(broker) = answer.brokers.iter().find(same) else { return };
+        let ready: BoxFuture<'static, _> = std::future::ready(Ok(Arc::clone(connection))).boxed();
+        let slot = Slot { endpoint: endpoint.clone(), opening: ready.shared(), suspect: false };
+        // Polled once, so that `peek` sees the connection.
+        let _ = slot.opening.clone().now_or_never();
+        lock(&self.pool).entry(Peer::Node(broker.node_id.0)).or_insert(slot);
+    }
+
+    /// A connection to any broker: one that is open, else the first bootstrap address (or known broker) that answers.
+    pub async fn any(&self) -> Result<Arc<Connection>, Failure> {
+        let open = lock(&self.pool).values().filter_map(Slot::ready).next();
+        if let Some(connection) = open {
+            return Ok(connection);
+        }
+        let seeds = self.seeds.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
+        let mut peers: Vec<_> = (0..seeds.len()).map(Peer::Seed).collect();
+        let known = self.topology();
+        peers.extend(known.brokers.keys().map(|n| Peer::Node(*n)));
+        let mut failures = Vec::new();
+        for some in peers.chunks(SEEDS_AT_ONCE) {
+            let mut racing: FuturesUnordered<_> = some.iter().map(|p| self.connect(*p)).collect();
+            while let Some(result) = racing.next().await {
+                match result {
+                    Ok(connection) => return Ok(connection),
+                    Err(failure) => failures.push(failure),
+                }
+            }
+        }
+        Err(none_answered(self.side, seeds.len(), failures))
+    }
+
+    /// The connection to a broker.
+    pub async fn node(&self, id: i32) -> Result<Arc<Connection>, Failure> {
+        self.connect(Peer::Node(id)).await
+    }
+
+    async fn connect(&self, peer: Peer) -> Result<Arc<Connection>, Failure> {
+        let slot = self.slot(peer)?;
+        if !slot.suspect {
+            return slot.opening.await;
+        }
+        match timeout(SUSPECT_WAIT, slot.opening).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::new(
+                Class::Unreachable,
+                format!("{} is still unreachable", slot.endpoint.label),
+                "check that the broker runs and can be reached from this machine; cutover goes on trying",
+            )),
+        }
+    }
+
+    /// The slot of a peer, with a new attempt under way if there is no connection to use.
+    fn slot(&self, peer: Peer) -> Result<Slot, Failure> {
+        let endpoint = self.endpoint(peer)?;
+        let mut pool = lock(&self.pool);
+        let before = pool.get(&peer).filter(|s| s.endpoint.host == endpoint.host && s.endpoint.port == endpoint.port);
+        let suspect = match before.map(|slot| (slot, slot.opening.peek())) {
+            Some((slot, None)) => return Ok(slot.clone()),
+            Some((slot, Some(Ok(connection)))) if !connection.is_closed() => return Ok(slot.clone()),
+            Some((_, Some(Err(_)))) => true,
+            _ => false,
+        };
+        let properties = self.properties.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
+        let connector = self.connector(properties)?;
+        let (to, properties) = (endpoint.clone(), properties.clone());
+        // A task of its own: it goes on when those who wait lose patience.
+        let task = tokio::spawn(async move { Connection::open(&to, &properties, connector.as_ref()).await });
+        let label = endpoint.label.clone();
+        let opening = async move {
+            let stopped = |_| Failure::new(Class::Unreachable, format!("{label}: connecting was interrupted"), "");
+            task.await.map_err(stopped)?.map(Arc::new)
+        };
+        let slot = Slot { endpoint, opening: opening.boxed().shared(), suspect };
+        pool.insert(peer, slot.clone());
+        Ok(slot)
+    }
+
+    fn endpoint(&self, peer: Peer) -> Result<Endpoint, Failure> {
+        let side = self.side;
+        match peer {
+            Peer::Seed(index) => {
+                let seeds = self.seeds.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
+                let (host, port) = seeds[index].clone();
+                Ok(Endpoint { label: format!("{side} broker {}", visible(&format!("{host}:{port}"))), host, port })
+            }
+            Peer::Node(id) => match self.topology().brokers.get(&id) {
+                Some((host, port)) => Ok(Endpoint {
+                    label: format!("{side} broker {id} ({})", visible(&format!("{host}:{port}"))),
+                    host: host.clone(),
+                    port: *port,
+                }),
+                None => Err(Failure::new(
+                    Class::Retry,
+                    format!("{side} broker {id} is not in the cluster's metadata"),
+                    "it may be starting or gone: look at the cluster's brokers",
+                )),
+            },
+        }
+    }
+
+    /// CAs and certificates, read once; a failure is not remembered, so that a corrected file is found.
+    fn connector(&self, properties: &ControlProperties) -> Result<Option<SslConnector>, Failure> {
+        let Some(settings) = &properties.tls else { return Ok(None) };
+        let mut connector = lock(&self.connector);
+        if connector.is_none() {
+            let built = tls::connector(settings);
+            let named = |t: Trouble| Failure::new(Class::Final, format!("{}: {}", self.side, t.what), t.advice);
+            *connector = Some(built.map_err(named)?);
+        }
+        Ok(connector.clone())
+    }
+
+    /// The coordinators of these keys. Asks in one request where brokers can (v4, Kafka 3.0), else one by one, pipelined.
+    pub async fn coordinators(&self, kind: KeyType, keys: &[String]) -> HashMap<String, Result<i32, Failure>> {
+        let mut found = HashMap::new();
+        let mut missing: Vec<String> = Vec::new();
+        {
+            let known = lock(&self.coordinators);
+            for key in keys {
+                match known.get(&(kind, key.clone())) {
+                    Some(node) => drop(found.insert(key.clone(), Ok(*node))),
+                    None => missing.push(key.clone()),
+                }
+            }
+        }
+        for attempt in 0..ATTEMPTS {
+            if missing.is_empty() {
+                break;
+            }
+            let answers = join_all(missing.chunks(KEYS_PER_LOOKUP).map(|some| self.look_up(kind, some))).await;
+            missing = Vec::new();
+            for (key, answer) in answers.into_iter().flatten() {
+                let again = match &answer {
+                    Err(f) if f.class == Class::Retry => attempt + 1 < ATTEMPTS,
+                    Err(f) if f.class != Class::Final => attempt + 1 < CONNECT_ATTEMPTS,
+                    _ => false,
+                };
+                if again { missing.push(key) } else { drop(found.insert(key, answer)) }
+            }
+            if !missing.is_empty() {
+                pause(attempt).await;
+            }
+        }
+        let mut known = lock(&self.coordinators);
+        if known.len() + found.len() > MAX_COORDINATORS {
+            known.clear();
+        }
+        known.extend(found.iter().filter_map(|(k, r)| Some(((kind, k.clone()), *r.as_ref().ok()?))));
+        found
+    }
+
+    /// Remembers a coordinator that was learned otherwise (a broker lists the groups it coordinates).
+    pub fn learn(&self, kind: KeyType, key: &str, node: i32) {
+        let mut known = lock(&self.coordinators);
+        if known.len() >= MAX_COORDINATORS {
+            known.clear();
+        }
+        known.insert((kind, key.to_owned()), node);
+    }
+
+    /// The groups that a broker coordinated when last heard of.
+    pub fn coordinated_by(&self, node: i32) -> Vec<String> {
+        let known = lock(&self.coordinators);
+        known
+            .iter()
+            .filter(|((kind, _), n)| *kind == KeyType::Group && **n == node)
+            .map(|((_, k), _)| k.clone())
+            .collect()
+    }
+
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Forgets a coordinator that turned out to be none.
+    pub fn forget(&self, kind: KeyType, key: &str) {
+        lock(&self.coordinators).remove(&(kind, key.to_owned()));
+    }
+
+    async fn look_up(&self, kind: KeyType, keys: &[String]) -> Vec<(String, Result<i32, Failure>)> {
+        let asked = async {
+            let connection = self.any().await?;
+            let version = connection.need::<FindCoordinatorRequest>("0.9 or later")?;
+            let found = if version >= 4 {
+                find_batch(&connection, version, kind, keys).await?
+            } else {
+                let each = keys.iter().map(|k| find_one(&connection, version, kind, k));
+                keys.iter().cloned().zip(join_all(each).await).collect()
+            };
+            Ok::<_, Failure>(found)
+        };
+        let found = match asked.await {
+            Ok(found) => found,
+            Err(failure) => return keys.iter().map(|k| (k.clone(), Err(failure.clone()))).collect(),
+        };
+        let known = self.topology();
+        if found.iter().any(|(_, r)| r.as_ref().is_ok_and(|n| !known.brokers.contains_key(n))) {
+            // A coordinator that joined since: its address comes with the next Metadata. If not, asking it says so.
+            let _ = self.refresh(Some(&[])).await;
+        }
+        found
+    }
+}
+
+impl Slot {
+    fn ready(&self) -> Option<Arc<Connection>> {
+        self.opening.peek()?.as_ref().ok().filter(|c| !c.is_closed()).cloned()
+    }
+}
+
+async fn find_batch(
+    connection: &Connection,
+    version: i16,
+    kind: KeyType,
+    keys: &[String],
+) -> Result<Vec<(String, Result<i32, Failure>)>, Failure> {
+    let request = FindCoordinatorRequest::default()
+        .with_key_type(kind as i8)
+        .with_coordinator_keys(keys.iter().map(|k| StrBytes::from_string(k.clone())).collect());
+    let answer = connection.call(version, &request).await?;
+    let mut by_key: HashMap<String, Result<i32, Failure>> = HashMap::with_capacity(keys.len());
+    for c in answer.coordinators {
+        let checked = check_message(c.error_code, c.error_message.as_deref(), subject(&c.key), connection.label());
+        by_key.insert(c.key.to_string(), checked.map(|()| c.node_id.0));
+    }
+    let missing = |key: &str| {
+        let what = format!("{}: {} left it out of its answer", subject(key), connection.label());
+        Err(Failure::new(Class::Retry, what, ""))
+    };
+    Ok(keys.iter().map(|k| (k.clone(), by_key.remove(k).unwrap_or_else(|| missing(k)))).collect())
+}
+
+async fn find_one(connection: &Connection, version: i16, kind: KeyType, key: &str) -> Result<i32, Failure> {
+    let mut request = FindCoordinatorRequest::default().with_key(StrBytes::from_string(key.to_owned()));
+    if version >= 1 {
+        request.key_type = kind as i8;
+    }
+    let answer = connection.call(version, &request).await?;
+    check_message(answer.error_code, answer.error_message.as_deref(), subject(key), connection.label())?;
+    Ok(answer.node_id.0)
+}
+
+fn subject(key: &str) -> String {
+    format!("coordinator of `{}`", visible(key))
+}
+
+/// One trouble for a cluster of which no address answers.
+fn none_answered(side: Side, seeds: usize, mut failures: Vec<Failure>) -> Failure {
+    // A refusal to authenticate, or TLS settings that can't work, is the same everywhere and is said first.
+    failures.sort_by_key(|f| f.class != Class::Final);
+    let Some(first) = failures.first().cloned() else {
+        return Failure::new(
+            Class::Final,
+            format!("{side} has no bootstrap address"),
+            "set `bootstrap` of the cluster",
+        );
+    };
+    if failures.len() == 1 || first.class == Class::Final {
+        return first;
+    }
+    let mut reasons: Vec<_> = failures.iter().map(|f| f.trouble.what.as_str()).collect();
+    reasons.dedup();
+    let what = format!("none of the {seeds} bootstrap addresses of {side} answers: {}", reasons.join("; "));
+    Failure::new(first.class, what, first.trouble.advice.clone())
+}
+
+/// Addresses as in `bootstrap.servers`: comma-separated `host:port`, IPv6 in brackets, librdkafka's `PROTOCOL://` allowed.
+fn parse_bootstrap(text: &str) -> Result<Vec<(String, u16)>, Trouble> {
+    let parts: Vec<_> = text.split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
+    if parts.is_empty() {
+        return Err(Trouble::new("no bootstrap address is given", "set `bootstrap = \"host:port,host:port\"`"));
+    }
+    parts.into_iter().map(parse_address).collect()
+}
+
+fn parse_address(text: &str) -> Result<(String, u16), Trouble> {
+    let bad = |why: &str| {
+        let advice = "write `host:port`, `[v6-address]:port`, or several of them separated by commas";
+        Trouble::new(format!("bootstrap address `{}`: {why}", visible(text)), advice)
+    };
+    let rest = match text.split_once("://") {
+        Some((scheme, _)) if scheme.to_ascii_lowercase().starts_with("http") => {
+            return Err(bad("that is a web address, and Kafka does not speak HTTP"));
+        }
+        Some((_, rest)) => rest,
+        None => text,
+    };
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(v6) => v6.split_once("]:").ok_or_else(|| bad("`]:port` is missing"))?,
+        None => rest.rsplit_once(':').ok_or_else(|| bad("the port is missing"))?,
+    };
+    let port: u16 = port.parse().ok().filter(|p| *p > 0).ok_or_else(|| bad("the port must be from 1 to 65535"))?;
+    let sound = |c: char| !c.is_control() && !c.is_whitespace() && c != '/';
+    if host.is_empty() || !host.chars().all(sound) {
+        return Err(bad("the host is missing or has characters that no host has"));
+    }
+    if !rest.starts_with('[') && host.contains(':') {
+        return Err(bad("an IPv6 address needs brackets"));
+    }
+    Ok((host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bootstrap_addresses() {
+        let ok = |t: &str| parse_bootstrap(t).unwrap();
+        assert_eq!(ok("a:1, b:2,"), [("a".into(), 1), ("b".into(), 2)]);
+        assert_eq!(ok("[::1]:9092"), [("::1".into(), 9092)]);
+        assert_eq!(ok("SASL_SSL://k.example.com:9093"), [("k.example.com".into(), 9093)]);
+        for bad in
+            ["", " , ", "host", "host:", "host:0", "host:70000", ":9092", "::1:9092", "http://x:80", "a b:1", "[::1"]
+        {
+            assert!(parse_bootstrap(bad).is_err(), "{bad}");
+        }
+        assert!(!parse_bootstrap("x\x1b[2J:0").unwrap_err().what.contains('\x1b'));
+    }
+}

@@ -1,0 +1,70 @@
+//! Proving who we are: SaslHandshake (KIP-43), then SaslAuthenticate (KIP-152). One function a mechanism.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
+use kafka_protocol::protocol::StrBytes;
+
+use super::connection::Connection;
+use super::failure::{Class, Failure, check_message};
+use crate::kafka::properties::Sasl;
+use crate::sanitise::visible;
+
+/// Authenticates a fresh connection. A session that expires later (KIP-368) is closed by the broker, and the next
+/// request opens and authenticates a new one.
+pub(super) async fn authenticate(connection: &Connection, sasl: &Sasl) -> Result<(), Failure> {
+    match sasl {
+        Sasl::Plain { username, password } => {
+            handshake(connection, "PLAIN").await?;
+            let token = plain(username, password)?;
+            exchange(connection, token, &format!("SASL PLAIN as `{}`", visible(username))).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(), Failure> {
+    let version = connection.need::<SaslHandshakeRequest>("1.0 or later")?;
+    let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
+    let answer = connection.call(version, &request).await?;
+    if answer.error_code == ResponseError::UnsupportedSaslMechanism.code() {
+        let offered: Vec<_> = answer.mechanisms.iter().map(|m| visible(m)).collect();
+        return Err(Failure::new(
+            Class::Final,
+            format!("{} does not take SASL {mechanism}; it offers {}", connection.label(), offered.join(", ")),
+            "use a listener with SASL PLAIN: the other mechanisms are not supported yet by this version",
+        ));
+    }
+    if answer.error_code == ResponseError::IllegalSaslState.code() {
+        return Err(Failure::new(
+            Class::Final,
+            format!("{} does not use SASL on this listener", connection.label()),
+            "set `security.protocol` to SSL or PLAINTEXT, or use the port of the SASL listener",
+        ));
+    }
+    check_message(answer.error_code, None, "SASL handshake", connection.label())
+}
+
+async fn exchange(connection: &Connection, token: Bytes, subject: &str) -> Result<Bytes, Failure> {
+    let version = connection.need::<SaslAuthenticateRequest>("1.0 or later")?;
+    let answer = connection.call(version, &SaslAuthenticateRequest::default().with_auth_bytes(token)).await?;
+    check_message(answer.error_code, answer.error_message.as_deref(), subject, connection.label())?;
+    Ok(answer.auth_bytes)
+}
+
+/// RFC 4616: an empty authorization id, the name and the password, separated by NUL.
+fn plain(username: &str, password: &str) -> Result<Bytes, Failure> {
+    if username.contains('\0') || password.contains('\0') {
+        return Err(Failure::new(
+            Class::Final,
+            "`sasl.username` or `sasl.password` has a NUL character in it",
+            "check where the secret comes from",
+        ));
+    }
+    let mut token = BytesMut::with_capacity(username.len() + password.len() + 2);
+    for part in [username, password] {
+        token.put_u8(0);
+        token.put_slice(part.as_bytes());
+    }
+    Ok(token.freeze())
+}

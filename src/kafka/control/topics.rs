@@ -1,0 +1,268 @@
+//! Topics: configuration, creation, deletion.
+
+use std::collections::{BTreeMap, HashMap};
+
+use futures_util::future::join_all;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use super::Outcome;
+use super::connection::Connection;
+use super::failure::{Class, Failure, check_message};
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
+use crate::migration::estate::Trouble;
+use crate::sanitise::visible;
+
+/// DescribeConfigs' and CreateTopics' number for a topic.
+const TOPIC: i8 = 2;
+/// Where an entry comes from when it was set on the topic itself (DYNAMIC_TOPIC_CONFIG).
+const SET_ON_TOPIC: i8 = 1;
+/// Topics in one DescribeConfigs request: about 40 entries come back for each.
+const TOPICS_PER_REQUEST: usize = 200;
+/// How long a broker may take to create or delete topics, ms.
+const CHANGE_TIMEOUT_MS: i32 = 10_000;
+
+/// A topic's configuration entry.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ConfigValue {
+    /// The value in effect; `None` when the broker hides it (a secret).
+    pub value: Option<String>,
+    /// Set on the topic itself, not inherited from the broker.
+    pub overridden: bool,
+}
+
+/// A topic to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Name.
+    pub name: String,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Replication factor, -1 for the cluster's default (Kafka 2.4).
+    pub replication_factor: i16,
+    /// Configuration entries that differ from the cluster's.
+    pub config: BTreeMap<String, String>,
+}
+
+impl NewTopic {
+    /// A topic with the cluster's configuration.
+    pub fn new(name: impl Into<String>, partitions: i32, replication_factor: i16) -> Self {
+        Self { name: name.into(), partitions, replication_factor, config: BTreeMap::new() }
+    }
+
+    /// With a configuration entry.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.insert(name.into(), value.into());
+        self
+    }
+}
+
+impl Cluster {
+    /// Configuration of topics: every entry in effect, by topic and name.
+    pub async fn describe_configs(
+        &self,
+        topics: &[String],
+    ) -> BTreeMap<String, Result<BTreeMap<String, ConfigValue>, Trouble>> {
+        let found = self.inner.configs(topics).await;
+        found.into_iter().map(|(name, r)| (name, r.map_err(Trouble::from))).collect()
+    }
+
+    /// Creates topics and waits (bounded) until their partitions have leaders. `validate_only` changes nothing. One
+    /// that exists already is `Refused`.
+    pub async fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        validate_only: bool,
+    ) -> Result<BTreeMap<String, Outcome>, Trouble> {
+        let names: Vec<String> = topics.iter().map(|t| t.name.clone()).collect();
+        let outcomes = self.inner.change(&names, Change::Create { topics, validate_only }).await?;
+        if !validate_only {
+            let made: Vec<String> = outcomes.iter().filter(|(_, o)| o.is_done()).map(|(n, _)| n.clone()).collect();
+            self.inner.await_leaders(&made).await;
+        }
+        Ok(outcomes)
+    }
+
+    /// Deletes topics. One that does not exist is `Refused`.
+    pub async fn delete_topics(&self, topics: &[String]) -> Result<BTreeMap<String, Outcome>, Trouble> {
+        Ok(self.inner.change(topics, Change::Delete).await?)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    Create { topics: &'a [NewTopic], validate_only: bool },
+    Delete,
+}
+
+impl Inner {
+    pub async fn configs(&self, topics: &[String]) -> HashMap<String, Result<BTreeMap<String, ConfigValue>, Failure>> {
+        if topics.is_empty() {
+            return HashMap::new();
+        }
+        let connection = match self.any().await {
+            Ok(connection) => connection,
+            Err(f) => return topics.iter().map(|t| (t.clone(), Err(f.clone()))).collect(),
+        };
+        let asked = topics.chunks(TOPICS_PER_REQUEST).map(|some| describe(&connection, some));
+        let mut out = HashMap::with_capacity(topics.len());
+        for (some, answer) in topics.chunks(TOPICS_PER_REQUEST).zip(join_all(asked).await) {
+            match answer {
+                Ok(found) => out.extend(found),
+                Err(f) => out.extend(some.iter().map(|t| (t.clone(), Err(f.clone())))),
+            }
+        }
+        out
+    }
+
+    /// Sends a change to the controller; again while the controller moves, never after an answer was lost.
+    async fn change(&self, names: &[String], change: Change<'_>) -> Result<BTreeMap<String, Outcome>, Failure> {
+        let mut done = BTreeMap::new();
+        let mut pending: Vec<&String> = names.iter().collect();
+        for attempt in 0..ATTEMPTS {
+            self.refresh(Some(&[])).await?;
+            let controller = self.topology().controller;
+            // Before KRaft only the controller does it; since then any broker passes it on.
+            let connection = match if controller < 0 { self.any().await } else { self.node(controller).await } {
+                Ok(connection) => connection,
+                Err(f) if f.passing() && attempt + 1 < CONNECT_ATTEMPTS => {
+                    pause(attempt).await;
+                    continue;
+                }
+                Err(f) => return Err(f),
+            };
+            let answers = match change {
+                Change::Create { topics, validate_only } => {
+                    let some: Vec<_> = topics.iter().filter(|t| pending.contains(&&t.name)).collect();
+                    create(&connection, &some, validate_only).await
+                }
+                Change::Delete => delete(&connection, &pending).await,
+            };
+            let mut answers = match answers {
+                Ok(answers) => answers,
+                Err(f) if f.class == Class::Retry && attempt + 1 < ATTEMPTS => {
+                    pause(attempt).await;
+                    continue;
+                }
+                Err(f) => pending.iter().map(|n| ((*n).clone(), Err(f.clone()))).collect(),
+            };
+            let mut again = Vec::new();
+            for name in pending {
+                let missing = || Err(Failure::new(Class::Lost, format!("no word on topic {}", visible(name)), ""));
+                let result = answers.remove(name).unwrap_or_else(missing);
+                let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
+                // Deleting what is not there is an answer, although Kafka counts it among those that may pass.
+                let absent = result.as_ref().is_err_and(|f| f.trouble.what.contains("UNKNOWN_TOPIC"));
+                if retry && !absent { again.push(name) } else { drop(done.insert(name.clone(), Outcome::from(result))) }
+            }
+            pending = again;
+            if pending.is_empty() {
+                break;
+            }
+            pause(attempt).await;
+        }
+        Ok(done)
+    }
+
+    /// Waits until every partition of these topics has a leader; gives up quietly after [`ATTEMPTS`]: whoever asks for
+    /// offsets next waits, or is told.
+    async fn await_leaders(&self, topics: &[String]) {
+        for attempt in 0..ATTEMPTS {
+            if topics.is_empty() {
+                return;
+            }
+            let ready = match self.refresh(Some(topics)).await {
+                Ok(answer) => answer.topics.iter().all(|t| {
+                    t.error_code == 0 && !t.partitions.is_empty() && t.partitions.iter().all(|p| p.leader_id.0 >= 0)
+                }),
+                Err(_) => return,
+            };
+            if ready {
+                return;
+            }
+            pause(attempt).await;
+        }
+    }
+}
+
+type Answers = HashMap<String, Result<(), Failure>>;
+
+async fn create(connection: &Connection, topics: &[&NewTopic], validate_only: bool) -> Result<Answers, Failure> {
+    let version = connection.need::<CreateTopicsRequest>("0.11 or later")?;
+    let entry = |(name, value): (&String, &String)| {
+        CreatableTopicConfig::default()
+            .with_name(StrBytes::from_string(name.clone()))
+            .with_value(Some(StrBytes::from_string(value.clone())))
+    };
+    let topic = |t: &&NewTopic| {
+        CreatableTopic::default()
+            .with_name(topic_name(&t.name))
+            .with_num_partitions(t.partitions)
+            .with_replication_factor(t.replication_factor)
+            .with_configs(t.config.iter().map(entry).collect())
+    };
+    let request = CreateTopicsRequest::default()
+        .with_topics(topics.iter().map(topic).collect())
+        .with_timeout_ms(CHANGE_TIMEOUT_MS)
+        .with_validate_only(validate_only);
+    let answer = connection.call(version, &request).await?;
+    let result = |t: kafka_protocol::messages::create_topics_response::CreatableTopicResult| {
+        let subject = format!("topic {}", t.name.as_str());
+        let checked = check_message(t.error_code, t.error_message.as_deref(), subject, connection.label());
+        (t.name.to_string(), checked)
+    };
+    Ok(answer.topics.into_iter().map(result).collect())
+}
+
+async fn delete(connection: &Connection, names: &[&String]) -> Result<Answers, Failure> {
+    let version = connection.need::<DeleteTopicsRequest>("0.10.1 or later")?;
+    let mut request = DeleteTopicsRequest::default().with_timeout_ms(CHANGE_TIMEOUT_MS);
+    if version >= 6 {
+        let state = |n: &&String| DeleteTopicState::default().with_name(Some(topic_name(n)));
+        request.topics = names.iter().map(state).collect();
+    } else {
+        request.topic_names = names.iter().map(|n| topic_name(n)).collect();
+    }
+    let answer = connection.call(version, &request).await?;
+    let result = |t: kafka_protocol::messages::delete_topics_response::DeletableTopicResult| {
+        let name = t.name.map(|n| n.to_string()).unwrap_or_default();
+        let subject = format!("topic {name}");
+        let checked = check_message(t.error_code, t.error_message.as_deref(), subject, connection.label());
+        (name, checked)
+    };
+    Ok(answer.responses.into_iter().map(result).collect())
+}
+
+async fn describe(
+    connection: &Connection,
+    topics: &[String],
+) -> Result<Vec<(String, Result<BTreeMap<String, ConfigValue>, Failure>)>, Failure> {
+    let version = connection.need::<DescribeConfigsRequest>("1.1 or later")?;
+    let resource = |name: &String| {
+        DescribeConfigsResource::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(StrBytes::from_string(name.clone()))
+            .with_configuration_keys(None)
+    };
+    let request = DescribeConfigsRequest::default().with_resources(topics.iter().map(resource).collect());
+    let answer = connection.call(version, &request).await?;
+    let result = |r: kafka_protocol::messages::describe_configs_response::DescribeConfigsResult| {
+        let subject = format!("configuration of topic {}", r.resource_name.as_str());
+        let checked = check_message(r.error_code, r.error_message.as_deref(), subject, connection.label());
+        let entry = |c: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
+            let value = c.value.filter(|_| !c.is_sensitive).map(|v| v.to_string());
+            (c.name.to_string(), ConfigValue { value, overridden: c.config_source == SET_ON_TOPIC })
+        };
+        let entries = checked.map(|()| r.configs.into_iter().map(entry).collect());
+        (r.resource_name.to_string(), entries)
+    };
+    Ok(answer.results.into_iter().map(result).collect())
+}
+
+fn topic_name(name: &str) -> TopicName {
+    TopicName(StrBytes::from_string(name.to_owned()))
+}

@@ -1,0 +1,109 @@
+//! Reaching a broker: name, TCP, TLS. Every failure says what it was and what to do.
+
+use std::io::{Error, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use openssl::ssl::SslConnector;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::failure::{Class, Failure};
+use super::tls;
+use crate::kafka::properties::Tls;
+
+/// A name may resolve to many addresses; more than this many are not tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// A byte stream to a broker.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Where a broker is, and how to name it in messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Endpoint {
+    pub host: String,
+    pub port: u16,
+    /// "blue broker 1 (host:9092)", clean for display.
+    pub label: String,
+}
+
+/// Opens a stream: every address of the host in turn, then TLS if asked for. `limit` bounds the whole.
+pub(super) async fn dial(
+    endpoint: &Endpoint,
+    secure: Option<(&SslConnector, &Tls)>,
+    limit: Duration,
+) -> Result<Box<dyn Stream>, Failure> {
+    let addresses = resolve(endpoint, limit).await?;
+    let each = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+    let mut last = None;
+    for address in addresses {
+        let tcp = match timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => tcp,
+            Ok(Err(error)) => {
+                last = Some(unreachable(endpoint, address, &error));
+                continue;
+            }
+            Err(_) => {
+                last = Some(silent(endpoint, address, each));
+                continue;
+            }
+        };
+        let _ = tcp.set_nodelay(true); // an optimisation only
+        return match secure {
+            None => Ok(Box::new(tcp)),
+            Some((connector, settings)) => Ok(Box::new(tls::handshake(tcp, connector, settings, endpoint).await?)),
+        };
+    }
+    Err(last.unwrap_or_else(|| unresolved(endpoint, "it has no addresses")))
+}
+
+async fn resolve(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
+    match timeout(limit, lookup_host((endpoint.host.as_str(), endpoint.port))).await {
+        Ok(Ok(found)) => Ok(found.take(MAX_ADDRESSES).collect()),
+        Ok(Err(error)) => Err(unresolved(endpoint, &error.to_string())),
+        Err(_) => Err(unresolved(endpoint, &format!("the name server did not answer within {}", seconds(limit)))),
+    }
+}
+
+fn unresolved(endpoint: &Endpoint, why: &str) -> Failure {
+    Failure::new(
+        Class::Unreachable,
+        format!("{}: the host name does not resolve: {}", endpoint.label, crate::sanitise::visible(why)),
+        "check the spelling and this machine's DNS (`getent hosts NAME`), or add the host to /etc/hosts",
+    )
+}
+
+fn silent(endpoint: &Endpoint, address: SocketAddr, limit: Duration) -> Failure {
+    Failure::new(
+        Class::Unreachable,
+        format!("{}: no answer from {address} within {}", endpoint.label, seconds(limit)),
+        format!("check routes and firewalls from this machine: `nc -zv {} {}`", address.ip(), address.port()),
+    )
+}
+
+fn unreachable(endpoint: &Endpoint, address: SocketAddr, error: &Error) -> Failure {
+    let (what, advice) = match error.kind() {
+        ErrorKind::ConnectionRefused => (
+            format!("{address} refused the connection"),
+            "check the port, and that the broker runs and listens on this address",
+        ),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => {
+            (format!("{address} is unreachable ({error})"), "check routes, VPN and firewalls from this machine")
+        }
+        ErrorKind::PermissionDenied => {
+            (format!("connecting to {address} is not permitted"), "a local firewall forbids it")
+        }
+        _ => (format!("connecting to {address} failed: {error}"), "check the address and the network"),
+    };
+    Failure::new(Class::Unreachable, format!("{}: {what}", endpoint.label), advice)
+}
+
+/// `5 s`, `250 ms`.
+pub(super) fn seconds(limit: Duration) -> String {
+    match limit.as_millis() {
+        ms if ms >= 1000 && ms % 1000 == 0 => format!("{} s", ms / 1000),
+        ms => format!("{ms} ms"),
+    }
+}
