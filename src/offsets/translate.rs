@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::align::{Axioms, align};
+use super::align::{Alignment, Axioms, align};
 use super::identity::IdentityRule;
 use super::verdict::PartitionPlan;
 use super::window::{EndRead, EndSample, LogWindow, Rec};
@@ -48,6 +48,9 @@ pub struct Params {
     pub settle_timeout_ms: u64,
     /// How much further back than strictly needed the windows reach, so that chains of identical records end within.
     pub window_ms: u64,
+    /// Windows reach back this many offsets more, so that an idle partition shows some evidence too, and that a
+    /// record from before the region that matters bears witness that nothing of it has expired.
+    pub evidence: u32,
     /// Whether to wait for young records at all: yes for a plan that is to be executed, no for a live estimate.
     pub settle: bool,
     /// Since when a producer writes to the target alone, from the journal.
@@ -77,6 +80,7 @@ impl Params {
             arrival_skew_ms: 130_000,
             settle_timeout_ms: 10_000,
             window_ms: 60_000,
+            evidence: 64,
             settle: true,
             target_only_since: None,
             deliver_target_only: false,
@@ -155,8 +159,6 @@ pub enum Answer {
     Failed(Trouble),
 }
 
-/// Windows reach back at least this many offsets, so that an idle partition shows some evidence too.
-const EVIDENCE_OFFSETS: i64 = 64;
 /// The first pause of the settle rounds; each next one is twice as long, up to [`MAX_PAUSE_MS`].
 const FIRST_PAUSE_MS: u64 = 100;
 const MAX_PAUSE_MS: u64 = 1_000;
@@ -167,6 +169,8 @@ pub struct Translation {
     params: Params,
     source: Side,
     target: Side,
+    /// A1 as it is applied, ms: `pair_delta_ms`, widened when unique pairs are seen to lie further apart.
+    delta: i64,
     /// The oldest timestamp that anything owed or unsettled may have, minus `pair_delta`. Only ever goes down.
     oldest: Option<i64>,
     asked: Option<Need>,
@@ -176,6 +180,8 @@ pub struct Translation {
     complete_at: Option<At>,
     pause_ms: u64,
     now: At,
+    /// What the last alignment was made with.
+    axioms: Option<Axioms>,
     done: Option<Box<PartitionPlan>>,
 }
 
@@ -201,6 +207,7 @@ impl Translation {
         let source = Side { seen: params.source_seen.clone(), ..Side::default() };
         let target = Side { seen: params.target_seen.clone(), ..Side::default() };
         Translation {
+            delta: ms(params.pair_delta_ms),
             params,
             source,
             target,
@@ -210,6 +217,7 @@ impl Translation {
             complete_at: None,
             pause_ms: FIRST_PAUSE_MS,
             now: At(0),
+            axioms: None,
             done: None,
         }
     }
@@ -258,6 +266,13 @@ impl Translation {
         if let Err(why) = result {
             self.done = Some(Box::new(self.unmappable(why)));
         }
+    }
+
+    /// What the last alignment was made with, and from which offsets on the source and the target were loaded:
+    /// enough to check the answer against the definition.
+    #[must_use]
+    pub fn axioms(&self) -> Option<(&Axioms, i64, i64)> {
+        self.axioms.as_ref().map(|a| (a, self.source.window.from(), self.target.window.from()))
     }
 
     fn side(&mut self, log: Log) -> &mut Side {
@@ -317,10 +332,11 @@ impl Translation {
             }
         }
         // the windows
+        let evidence = i64::from(self.params.evidence);
         for (log, ends, latest) in [(Log::Source, source, committed), (Log::Target, target, target.end)] {
             let settled = self.settled_below(log);
             let side = self.side(log);
-            let wanted = side.lookups[&query].min(latest - EVIDENCE_OFFSETS).min(settled).max(ends.log_start);
+            let wanted = side.lookups[&query].min(latest).min(settled).saturating_sub(evidence).max(ends.log_start);
             let (from, to) = (side.window.from(), side.window.to());
             if wanted < from {
                 let start = side.older.as_ref().map_or(wanted, LogWindow::to);
@@ -373,15 +389,19 @@ impl Translation {
 
     /// Both windows must hold everything with this timestamp or a later one.
     fn complete_from(&mut self, source: EndRead, target: EndRead, committed: i64) -> i64 {
-        let ms = |v: u64| i64::try_from(v).unwrap_or(i64::MAX);
-        let (delta, skew) = (ms(self.params.pair_delta_ms), ms(self.params.arrival_skew_ms));
+        let (delta, skew) = (self.delta, ms(self.params.arrival_skew_ms));
         let young = source.asked.0.min(target.asked.0).saturating_sub(skew);
         let from = self.source.window.index_of(committed);
         let unconsumed = self.source.window.iter().skip(from).map(|r| r.ts).min().unwrap_or(i64::MAX);
         let flip = self.params.target_only_since.map_or(i64::MAX, |at| at.0);
-        let oldest = unconsumed.min(flip).min(young).min(self.oldest.unwrap_or(i64::MAX));
+        // slow arrivals: a young record may be as old as its send was retried
+        let tail = self.target.window.index_of(self.settled_below(Log::Target));
+        let slow = self.target.window.iter().skip(tail).map(|r| r.ts).min().unwrap_or(i64::MAX);
+        let slow = slow.max(young.saturating_sub(skew));
+        let oldest = unconsumed.min(flip).min(young).min(slow).min(self.oldest.unwrap_or(i64::MAX));
         self.oldest = Some(oldest);
-        oldest.saturating_sub(delta).saturating_sub(ms(self.params.window_ms)).saturating_sub(delta)
+        // one delta to the target's copies, one to their twins, one for those to be complete
+        oldest.saturating_sub(delta.saturating_mul(3)).saturating_sub(ms(self.params.window_ms))
     }
 
     /// By the samples of a log's end: below which offset everything had arrived `skew_ms` before the other log's
@@ -401,11 +421,21 @@ impl Translation {
         other.and_then(|o| self.settled(log, o, self.params.arrival_skew_ms)).or(by_time).unwrap_or(i64::MIN)
     }
 
+    /// A1 must leave room: unique pairs that lie more than half of `delta` apart void it, so it is doubled at
+    /// least (which makes this end) and the windows are looked at again. The largest that makes sense is
+    /// `arrival_skew`, which a broker's LogAppendTime can be late by.
+    fn wider(&self, alignment: &Alignment) -> Option<i64> {
+        let most = ms(self.params.arrival_skew_ms).saturating_add(ms(self.params.pair_delta_ms)).saturating_mul(2);
+        let wanted = alignment.pair_distance.saturating_mul(2);
+        (wanted > self.delta && self.delta < most).then(|| wanted.max(self.delta.saturating_mul(2)).min(most))
+    }
+
     fn conclude_or_wait(&mut self, source: EndRead, target: EndRead, committed: i64, complete_from: i64) -> Need {
-        let whole = self.source.window.from() <= source.log_start && self.target.window.from() <= target.log_start;
+        let whole = self.source.window.from() <= source.log_start && self.target.window.from() == 0;
         let axioms = Axioms {
             committed,
-            pair_delta: i64::try_from(self.params.pair_delta_ms).unwrap_or(i64::MAX),
+            pair_delta: self.delta,
+            pair_reach: ms(self.params.pair_delta_ms),
             settled_source: self.settled_below(Log::Source),
             settled_target: self.settled_below(Log::Target),
             complete_from: if whole { i64::MIN } else { complete_from },
@@ -416,6 +446,11 @@ impl Translation {
             deliver_target_only: self.params.deliver_target_only,
         };
         let alignment = align(&self.source.window, &self.target.window, &axioms);
+        self.axioms = Some(axioms);
+        if let Some(wider) = self.wider(&alignment) {
+            self.delta = wider;
+            return self.decide();
+        }
         let since = *self.complete_at.get_or_insert(self.now);
         let waited = self.now.since(since);
         if self.params.settle && !alignment.unsettled.is_none() && waited < self.params.settle_timeout_ms {
@@ -425,6 +460,10 @@ impl Translation {
         }
         Need::Done(Box::new(self.conclude(&alignment, source, target, committed)))
     }
+}
+
+fn ms(v: u64) -> i64 {
+    i64::try_from(v).unwrap_or(i64::MAX)
 }
 
 impl Side {
@@ -440,7 +479,8 @@ impl Side {
         }
         let older = self.older.get_or_insert_with(|| LogWindow::new(from));
         older.append(next, &batch.records, &batch.keys).map_err(|e| e.to_string())?;
-        if let (true, Some(older)) = (next == self.window.from(), self.older.take_if(|o| o.to() == next)) {
+        let whole = older.to() == self.window.from();
+        if let Some(older) = self.older.take_if(|_| whole) {
             let records: Vec<Rec> = older.iter().collect();
             let keys: Vec<u64> = (0..older.len()).filter_map(|i| older.key(i)).collect();
             self.window.prepend(older.from(), &records, &keys).map_err(|e| e.to_string())?;

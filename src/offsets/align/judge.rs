@@ -41,6 +41,8 @@ pub(super) struct Judge<'a> {
     /// How far apart two of several identical records may be and count as twins.
     reach: i64,
     pair_distance: i64,
+    /// Whether target records may have expired that could be twins of records in the source's window.
+    target_expired: bool,
 }
 
 /// One copy: its timestamp, and its index in the window.
@@ -79,12 +81,15 @@ impl<'a> Judge<'a> {
     pub(super) fn new(source: &'a LogWindow, target: &'a LogWindow, axioms: &'a Axioms, index: &'a Index) -> Self {
         let delta = axioms.pair_delta;
         let newest = source.iter().map(|r| r.ts).max();
-        let whole = source.from() <= axioms.source_log_start;
-        let expired = whole && axioms.source_log_start > 0;
+        // A record older than the region that matters is a witness that nothing of that region has expired.
+        let expired =
+            |window: &LogWindow, log_start: i64| log_start > 0 && !window.iter().any(|r| r.ts < axioms.complete_from);
+        let target_expired = expired(target, axioms.target_log_start);
+        let expired = expired(source, axioms.source_log_start);
         // An empty source whose records expired tells nothing; one that never had any has been silent all along.
         let silent_after = match newest {
             Some(ts) => ts.max(axioms.complete_from).saturating_add(delta),
-            None if whole && !expired => i64::MIN,
+            None if axioms.source_log_start == 0 && source.from() == 0 => i64::MIN,
             None => i64::MAX,
         };
         let oldest = source.iter().map(|r| r.ts).min().unwrap_or(i64::MAX);
@@ -98,7 +103,8 @@ impl<'a> Judge<'a> {
             unconsumed: source.index_of(axioms.committed) as u32,
             silent_after,
             known_from,
-            reach: delta,
+            target_expired,
+            reach: axioms.pair_reach,
             pair_distance: 0,
         };
         judge.measure();
@@ -109,24 +115,27 @@ impl<'a> Judge<'a> {
         self.pair_distance
     }
 
-    /// How far apart the records of unique pairs are. `reach` follows from it, so that among identical payloads
-    /// (a heartbeat a second) a young record is not taken for the twin of its neighbour. Too small a reach only
-    /// makes more of them owed.
+    /// How far apart the records of unique pairs are (two copies on a log may be a retry's: the nearest count).
+    /// `reach` follows from it, so that among identical payloads (a heartbeat a second) a young record is not taken
+    /// for the twin of its neighbour. Too small a reach only makes more of them owed.
     fn measure(&mut self) {
         let (mut pairs, mut within) = (0, 0);
         for slot in 0..self.index.slots() {
-            if let ([s], [t]) = (self.index.source(slot), self.index.target(slot)) {
-                let apart = self.source.get(*s as usize).ts.abs_diff(self.target.get(*t as usize).ts);
-                let apart = i64::try_from(apart).unwrap_or(i64::MAX);
-                self.pair_distance = self.pair_distance.max(apart);
-                if apart <= self.axioms.pair_delta {
-                    pairs += 1;
-                    within = within.max(apart);
-                }
+            let (source, target) = (self.index.source(slot), self.index.target(slot));
+            if source.len() > 2 || target.len() > 2 {
+                continue;
+            }
+            let apart = |s: &u32, t: &u32| self.source.get(*s as usize).ts.abs_diff(self.target.get(*t as usize).ts);
+            let nearest = source.iter().flat_map(|s| target.iter().map(move |t| apart(s, t))).min();
+            let Some(apart) = nearest.map(|d| i64::try_from(d).unwrap_or(i64::MAX)) else { continue };
+            self.pair_distance = self.pair_distance.max(apart);
+            if apart <= self.axioms.pair_reach {
+                pairs += 1;
+                within = within.max(apart);
             }
         }
         if pairs >= ENOUGH_PAIRS {
-            self.reach = self.axioms.pair_delta.min(2 * within + REACH_SLACK_MS);
+            self.reach = self.axioms.pair_reach.min(2 * within + REACH_SLACK_MS);
         }
     }
 
@@ -134,8 +143,11 @@ impl<'a> Judge<'a> {
     pub(super) fn bound(&self, slot: usize) -> Bound {
         let none = Bound { at: self.target.len(), limited: false };
         let (source, target) = (self.index.source(slot), self.index.target(slot));
-        if target.is_empty() {
-            return none;
+        match self.plain_pair(source, target) {
+            _ if target.is_empty() => return none,
+            Some((s, _)) if s < self.unconsumed => return none,
+            Some((_, t)) => return Bound { at: t as usize, limited: false },
+            None => {}
         }
         let matched = self.matched(slot);
         let owed = self.owed(source, &matched);
@@ -178,8 +190,7 @@ impl<'a> Judge<'a> {
         };
         let in_play = consumed.iter().filter(|ts| **ts >= count_from).count();
         // Target copies of consumed records may be gone, and with them what they would have cost.
-        let gone = self.axioms.target_compacted
-            || (self.axioms.target_log_start > 0 && self.target.from() <= self.axioms.target_log_start);
+        let gone = self.axioms.target_compacted || self.target_expired;
         let credit = if gone { 0 } else { in_play };
         (from, credit, (open || gone) && !consumed.is_empty())
     }
@@ -187,13 +198,18 @@ impl<'a> Judge<'a> {
     /// Adds what starting at target index `cut` costs this identity.
     pub(super) fn count(&self, slot: usize, cut: usize, tally: &mut Tally) {
         let (source, target) = (self.index.source(slot), self.index.target(slot));
+        if let Some((s, t)) = self.plain_pair(source, target) {
+            tally.compared += 1;
+            tally.re_read += u64::from(s < self.unconsumed && t as usize >= cut);
+            return;
+        }
         let matched = self.matched(slot);
         let owed = self.owed(source, &matched);
         tally.compared += matched.pairs;
 
-        let unsettled = |i: &u32| self.source.get(*i as usize).offset >= self.axioms.settled_source;
-        let young: Vec<u32> = matched.source_left.iter().copied().filter(unsettled).collect();
-        let late_unconsumed = young.iter().filter(|i| **i >= self.unconsumed).count();
+        let unsettled = |i: &&u32| self.source.get(**i as usize).offset >= self.axioms.settled_source;
+        let young: Vec<&u32> = matched.source_left.iter().filter(unsettled).collect();
+        let late_unconsumed = young.iter().filter(|i| ***i >= self.unconsumed).count();
         let late_consumed = young.len() - late_unconsumed;
         let young_target = owed.expected.iter().filter(|c| self.is_young(c)).count();
         tally.unsettled.consumed += late_consumed as u64;
@@ -205,17 +221,25 @@ impl<'a> Judge<'a> {
         let short = owed.count().saturating_sub(serving);
         self.note_missing(source, &matched, short.saturating_sub(late_unconsumed), &mut tally.missing);
 
-        let served = owed.count().min(ahead.len());
-        let processed = ahead.iter().filter(|c| self.has_source(source, c.ts, true)).count();
-        tally.re_read += processed.min(ahead.len() - served) as u64;
+        let consumed = Times::of(self.source, source.iter().filter(|i| **i < self.unconsumed));
+        let any = Times::of(self.source, source.iter());
+        let delta = self.axioms.pair_delta;
+        let spare = ahead.len() - owed.count().min(ahead.len());
+        let processed = ahead.iter().filter(|c| consumed.near(c.ts, delta)).count();
+        tally.re_read += processed.min(spare) as u64;
         // A late twin of a consumed record is read again; a late twin of an unconsumed one may free a copy that
-        // then is; an expected copy may turn out to be a consumed record's.
-        let doubtful = owed.expected.iter().filter(|c| self.is_young(c) && self.has_source(source, c.ts, true)).count();
-        tally.re_read_pending += (late_consumed + late_unconsumed.min(processed) + doubtful) as u64;
+        // then is; an expected copy may turn out to be a consumed record's; and what is older than the windows
+        // reach may have been consumed.
+        let known = |c: &&Copy| {
+            consumed.near(c.ts, delta) || (self.is_young(c) && (!consumed.0.is_empty() || c.ts < self.known_from))
+        };
+        let expected = owed.expected.iter().filter(known).count();
+        let unknown = ahead.iter().filter(|c| c.ts < self.known_from && !any.near(c.ts, delta)).count();
+        let doubtful = late_consumed + late_unconsumed.min(processed) + expected + unknown.min(spare);
+        tally.re_read_pending += doubtful as u64;
 
         let behind = target.iter().filter(|i| (**i as usize) < cut).map(|i| self.target_copy(*i));
-        tally.target_only +=
-            behind.filter(|c| c.ts >= self.known_from && !self.has_source(source, c.ts, false)).count() as u64;
+        tally.target_only += behind.filter(|c| c.ts >= self.known_from && !any.near(c.ts, delta)).count() as u64;
     }
 
     /// Which of the unconsumed copies the `count` missing ones are: those without a twin first. (Among identical
@@ -224,8 +248,10 @@ impl<'a> Judge<'a> {
         if count == 0 {
             return;
         }
+        let mut alone = matched.source_left.clone();
+        alone.sort_unstable();
         let (mut left, mut rest): (Vec<u32>, Vec<u32>) =
-            source.iter().filter(|i| **i >= self.unconsumed).partition(|i| matched.source_left.contains(i));
+            source.iter().filter(|i| **i >= self.unconsumed).partition(|i| alone.binary_search(i).is_ok());
         left.append(&mut rest);
         missing.extend(left.into_iter().take(count));
     }
@@ -243,12 +269,13 @@ impl<'a> Judge<'a> {
         Copy { ts: self.target.get(i as usize).ts, i }
     }
 
-    /// Whether a source copy (`consumed`: one that was consumed) lies within `pair_delta` of `ts`.
-    fn has_source(&self, source: &[u32], ts: i64, consumed: bool) -> bool {
-        source.iter().any(|i| {
-            (!consumed || *i < self.unconsumed)
-                && self.source.get(*i as usize).ts.abs_diff(ts) <= self.axioms.pair_delta.unsigned_abs()
-        })
+    /// The common case, without any counting: an identity that occurs once on each log, within `pair_reach`.
+    /// The two indices.
+    fn plain_pair(&self, source: &[u32], target: &[u32]) -> Option<(u32, u32)> {
+        let ([s], [t]) = (source, target) else { return None };
+        let (a, b) = (self.source.get(*s as usize).ts, self.target.get(*t as usize).ts);
+        let pair = a.abs_diff(b) <= self.axioms.pair_reach.unsigned_abs() && a.min(b) >= self.known_from;
+        pair.then_some((*s, *t))
     }
 
     fn owed(&self, source: &[u32], matched: &Matched) -> Owed {
@@ -275,17 +302,28 @@ impl<'a> Judge<'a> {
     /// Matches the copies on both logs, oldest first: with one reach for all pairs that finds a largest matching,
     /// and leaves the youngest over.
     fn matched(&self, slot: usize) -> Matched {
-        let by_ts = |indices: &[u32], window: &LogWindow| {
-            let mut copies: Vec<Copy> =
-                indices.iter().map(|i| Copy { ts: window.get(*i as usize).ts, i: *i }).collect();
+        let (source, target) = (self.index.source(slot), self.index.target(slot));
+        let single = source.len() <= 1 && target.len() <= 1;
+        let reach = if single { self.axioms.pair_reach } else { self.reach };
+        let by_ts = |indices: &[u32], window: &LogWindow, from: i64| {
+            let copies = indices.iter().map(|i| Copy { ts: window.get(*i as usize).ts, i: *i });
+            let mut copies: Vec<Copy> = copies.filter(|c| c.ts >= from).collect();
             copies.sort_by_key(|c| c.ts);
             copies
         };
-        let source = by_ts(self.index.source(slot), self.source);
-        let target = by_ts(self.index.target(slot), self.target);
-        let single = source.len() <= 1 && target.len() <= 1;
-        let reach = if single { self.axioms.pair_delta } else { self.reach }.unsigned_abs();
+        let target = by_ts(target, self.target, i64::MIN);
+        // A source copy at the windows' bottom may have its twin below, or its twin may have expired: it must not
+        // vouch for a copy that is perhaps still on its way to the source. Otherwise it may count as evidence.
+        let vouches_from = match target.iter().any(|c| self.is_expected(c)) {
+            true if self.target_expired && !single => i64::MAX,
+            true => self.axioms.complete_from.saturating_add(reach),
+            false => i64::MIN,
+        };
         let mut matched = Matched { pairs: 0, source_left: Vec::new(), target_left: Vec::new() };
+        let early = source.iter().filter(|i| self.source.get(**i as usize).ts < vouches_from);
+        matched.source_left.extend(early);
+        let source = by_ts(source, self.source, vouches_from);
+        let reach = reach.unsigned_abs();
         let (mut s, mut t) = (0, 0);
         while s < source.len() && t < target.len() {
             if source[s].ts.abs_diff(target[t].ts) <= reach {
@@ -302,5 +340,22 @@ impl<'a> Judge<'a> {
         matched.source_left.extend(source[s..].iter().map(|c| c.i));
         matched.target_left.extend_from_slice(&target[t..]);
         matched
+    }
+}
+
+/// Timestamps of some copies, sorted.
+struct Times(Vec<i64>);
+
+impl Times {
+    fn of<'i>(window: &LogWindow, indices: impl Iterator<Item = &'i u32>) -> Self {
+        let mut times: Vec<i64> = indices.map(|i| window.get(*i as usize).ts).collect();
+        times.sort_unstable();
+        Times(times)
+    }
+
+    /// Whether one lies within `delta` of `ts`.
+    fn near(&self, ts: i64, delta: i64) -> bool {
+        let first = self.0.partition_point(|t| *t < ts.saturating_sub(delta));
+        self.0.get(first).is_some_and(|t| *t <= ts.saturating_add(delta))
     }
 }

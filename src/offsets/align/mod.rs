@@ -61,6 +61,9 @@ pub struct Axioms {
     pub committed: i64,
     /// A1: the two records of one send carry timestamps at most this far apart, ms.
     pub pair_delta: i64,
+    /// A2: a young record counts as paired only with one at most this far away, ms; `pair_delta` or less. (Where
+    /// `pair_delta` had to be widened, this was not: what looks like a wide pair may be two sends of one payload.)
+    pub pair_reach: i64,
     /// Source records below this offset are settled: their twin is on the target by now, or never will be.
     pub settled_source: i64,
     /// Target records below this offset are settled.

@@ -77,6 +77,8 @@ impl Translation {
                 "younger than arrival_skew and without a twin: {} consumed, {} unconsumed, {} on the target only; wait on, or accept the bound",
                 u.consumed, u.unconsumed, u.target_only
             ))
+        } else if a.re_read_pending > 0 {
+            Some("some records after the offset are older than the windows, and may have been processed".to_owned())
         } else if a.limited {
             Some(
                 "not all consumed copies of identical records could be counted, so a later offset may be safe too"

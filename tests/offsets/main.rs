@@ -1,0 +1,196 @@
+//! The two oracles of offset translation: a brute force straight from the definition must agree with the algorithm,
+//! and with the true pairing in hand no owed record may be skipped. Random cases, from fixed seeds: a failure prints
+//! the seed of its case, and `OFFSETS_SEED=N cargo test --test offsets` runs that one alone.
+
+mod oracle;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cutover::offsets::{LogWindow, PartitionPlan, Rec, Verdict, align};
+use fastrand::Rng;
+use world::{Copy, Knobs, World};
+
+const CASES: u64 = 10_000;
+
+fn seeds() -> Vec<u64> {
+    match std::env::var("OFFSETS_SEED") {
+        Ok(seed) => vec![seed.parse().expect("OFFSETS_SEED is a number")],
+        Err(_) => {
+            let b: u64 = std::env::var("OFFSETS_BASE").map_or(0, |b| b.parse().unwrap());
+            (b..b + CASES).collect()
+        }
+    }
+}
+
+fn world(seed: u64) -> World {
+    let mut rng = Rng::with_seed(seed);
+    let knobs = Knobs::draw(&mut rng);
+    World::draw(&mut rng, knobs)
+}
+
+fn recs(copies: &[Copy], from: i64, to: i64) -> Vec<Rec> {
+    copies.iter().filter(|c| (from..to).contains(&c.offset)).map(Copy::rec).collect()
+}
+
+#[test]
+fn the_algorithm_finds_what_a_brute_force_over_whole_logs_finds() {
+    let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in seeds() {
+        let w = world(seed);
+        let (plan, translation) = w.translate(w.params(seed % 3 == 0));
+        let Some((axioms, from_source, from_target)) = translation.axioms() else {
+            *tally.entry("unmappable").or_default() += 1;
+            assert_eq!(plan.verdict, Verdict::Unmappable, "seed {seed}");
+            continue;
+        };
+        let (source, target) = (recs(&w.source, 0, plan.source.end), recs(&w.target, 0, plan.target.end));
+        let slow = oracle::brute(&source, &target, plan.target.end, axioms, (from_source, from_target));
+        let window = |recs: &[Rec], from: i64, to: i64| {
+            let kept: Vec<Rec> = recs.iter().copied().filter(|r| r.offset >= from).collect();
+            LogWindow::of(from, to, &kept).unwrap()
+        };
+        let fast = align(
+            &window(&source, from_source, plan.source.end),
+            &window(&target, from_target, plan.target.end),
+            axioms,
+        );
+        assert_eq!(plan.target.offset, Some(fast.offset), "seed {seed}: the driver's windows");
+        assert_eq!(fast.offset, slow.offset, "seed {seed}: the largest safe offset");
+        assert_eq!(fast.missing, slow.missing, "seed {seed}: missing");
+        assert_eq!(plan.missing.unwrap() + fast_excused(&plan.missing, fast.missing), fast.missing, "seed {seed}");
+        assert_eq!(fast.target_only, slow.target_only, "seed {seed}: target only");
+        if fast.re_read_pending == 0 {
+            assert_eq!(fast.re_read, slow.re_read, "seed {seed}: re-read");
+        } else {
+            assert!(fast.re_read <= slow.re_read, "seed {seed}: re-read");
+            assert!(slow.re_read <= fast.re_read + fast.re_read_pending, "seed {seed}: re-read");
+        }
+        *tally.entry("compared").or_default() += 1;
+        *tally.entry("with re-reads").or_default() += u64::from(fast.re_read > 0);
+        *tally.entry("with missing").or_default() += u64::from(fast.missing > 0);
+        *tally.entry("limited").or_default() += u64::from(fast.limited);
+        *tally.entry("proven").or_default() += u64::from(plan.verdict == Verdict::Proven);
+        *tally.entry("bounded").or_default() += u64::from(plan.verdict == Verdict::Bounded);
+        *tally.entry("guess").or_default() += u64::from(plan.verdict == Verdict::Guess);
+        *tally.entry("window smaller than the log").or_default() +=
+            u64::from(fast.compared > 0 && source.iter().any(|r| r.offset < from_source));
+    }
+    println!("{tally:?}");
+}
+
+/// Compaction excuses some of the missing, in the driver only: the windows of this test have no keys.
+fn fast_excused(planned: &Option<u64>, missing: u64) -> u64 {
+    missing - planned.unwrap().min(missing)
+}
+
+/// What the true pairing says of a plan.
+struct Truth {
+    /// Owed sends that are on the target, and that no copy at or beyond the offset can stand for.
+    lost: u64,
+    /// Unconsumed sends of a unique payload that never get to the target, and that the plan says nothing about.
+    silent: u64,
+    /// Target records at or beyond the offset whose send was consumed on the source.
+    re_read: u64,
+    /// The same at the best offset that loses nothing.
+    best: u64,
+}
+
+fn truth(w: &World, plan: &PartitionPlan, offset: i64) -> Truth {
+    let (ranges, pending, end) = (&plan.missing_ranges, plan.unsettled.unconsumed > 0, plan.target.end);
+    let consumed: BTreeSet<usize> = w.source.iter().filter(|c| c.offset < w.committed).map(|c| c.send).collect();
+    let owed: BTreeSet<usize> = w.source.iter().filter(|c| c.offset >= w.committed).map(|c| c.send).collect();
+    let on_target: BTreeSet<usize> = w.target.iter().map(|c| c.send).collect();
+    let lost_at = |g: i64| {
+        let mut need: BTreeMap<u64, i64> = BTreeMap::new();
+        let mut counted = BTreeSet::new();
+        for c in w.source.iter().filter(|c| owed.contains(&c.send) && on_target.contains(&c.send)) {
+            if counted.insert(c.send) {
+                *need.entry(c.payload).or_default() += 1;
+            }
+        }
+        for c in w.target.iter().filter(|c| w.flipped.contains(&c.send)) {
+            *need.entry(c.payload).or_default() += 1;
+        }
+        for c in w.target.iter().filter(|c| c.offset >= g) {
+            *need.entry(c.payload).or_default() -= 1;
+        }
+        need.values().filter(|n| **n > 0).sum::<i64>() as u64
+    };
+    // a retry that arrives later still, of a send that is on the target already, can't be foreseen
+    let doubled = |c: &Copy| c.offset >= end && w.target.iter().any(|d| d.send == c.send && d.offset < c.offset);
+    let re_read_at = |g: i64| {
+        let again = |c: &&Copy| c.offset >= g && consumed.contains(&c.send) && !owed.contains(&c.send) && !doubled(c);
+        w.target.iter().filter(again).count() as u64
+    };
+    let mut sends: BTreeMap<u64, BTreeSet<usize>> = BTreeMap::new();
+    for c in w.source.iter().chain(&w.target) {
+        sends.entry(c.payload).or_default().insert(c.send);
+    }
+    let named = |o: i64| pending || ranges.iter().any(|(from, to)| (*from..*to).contains(&o));
+    let silent = w
+        .source
+        .iter()
+        .filter(|c| c.offset >= w.committed && sends[&c.payload].len() == 1 && !on_target.contains(&c.send))
+        .filter(|c| c.arrival <= w.now && !named(c.offset))
+        .count() as u64;
+    let best = w.target.iter().map(|c| c.offset + 1).chain([offset]).filter(|g| lost_at(*g) == 0);
+    Truth { lost: lost_at(offset), silent, re_read: re_read_at(offset), best: best.map(re_read_at).min().unwrap_or(0) }
+}
+
+#[test]
+fn with_the_true_pairing_in_hand_no_owed_record_is_skipped() {
+    let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in seeds() {
+        let w = world(seed);
+        let (plan, _) = w.translate(w.params(seed % 3 == 0));
+        let Some(offset) = plan.target.offset else { continue };
+        let truth = truth(&w, &plan, offset);
+        if plan.verdict != Verdict::Guess {
+            assert_eq!(truth.lost, 0, "seed {seed}: lost, verdict {}", plan.verdict);
+        }
+        if !w.knobs.compaction {
+            assert_eq!(truth.silent, 0, "seed {seed}: missing and not said");
+        }
+        let identical = w.knobs.identical > 0.0 || w.knobs.heartbeat;
+        if !identical && plan.verdict == Verdict::Proven {
+            assert_eq!(plan.re_read, Some(truth.re_read), "seed {seed}: re-reads of a PROVEN plan");
+        }
+        if !identical && plan.verdict == Verdict::Bounded {
+            assert!(plan.re_read >= Some(truth.re_read), "seed {seed}: re-reads of a BOUNDED plan");
+        }
+        *tally.entry("plans").or_default() += 1;
+        *tally.entry("re-read").or_default() += truth.re_read;
+        *tally.entry("re-read at best").or_default() += truth.best;
+        *tally.entry("lost by guesses").or_default() += truth.lost;
+        *tally.entry("re-read, proven").or_default() += if plan.verdict == Verdict::Proven { truth.re_read } else { 0 };
+        *tally.entry("re-read at best, proven").or_default() +=
+            if plan.verdict == Verdict::Proven { truth.best } else { 0 };
+    }
+    println!("{tally:?}");
+}
+
+#[test]
+fn zz_show() {
+    let Ok(_) = std::env::var("OFFSETS_SEED") else { return };
+    for seed in seeds() {
+        let w = world(seed);
+        let (plan, t) = w.translate(w.params(seed % 3 == 0));
+        println!("{:#?}\n{plan:#?}\n{:?}", w.knobs, t.axioms());
+        println!("committed {} now {}", w.committed, w.now - 1_790_000_000_000);
+        for (name, log) in [("source", &w.source), ("target", &w.target)] {
+            println!("{name}");
+            for c in log {
+                println!(
+                    "  {} send {} payload {} ts {} arr {}{}",
+                    c.offset,
+                    c.send,
+                    c.payload,
+                    c.ts - 1_790_000_000_000,
+                    c.arrival - 1_790_000_000_000,
+                    if c.arrival > w.now { " LATER" } else { "" }
+                );
+            }
+        }
+    }
+}
