@@ -1,0 +1,121 @@
+//! Whatever happens to the process, and whenever: the group ends up running on exactly one side, nothing is lost, and
+//! the two sides never run together.
+
+use cutover::migration::machine::Session;
+
+use crate::driver::{Driver, command, settings};
+
+/// What is under way when the process dies.
+#[derive(Clone, Copy, Debug)]
+enum Story {
+    CutOver,
+    RollBack,
+    GiveBack,
+}
+
+fn begin(story: Story) -> Driver {
+    let mut d = Driver::new(settings(), Session::default());
+    d.run(10);
+    match story {
+        Story::CutOver => {}
+        Story::RollBack => {
+            d.ask(&command("cutover"), None).unwrap();
+            d.run(40);
+            assert_eq!(d.stage(), "soaking");
+        }
+        Story::GiveBack => d.world.cost = 1000,
+    }
+    d.world.cost += 3;
+    d
+}
+
+fn asked(story: Story) -> &'static str {
+    if matches!(story, Story::RollBack) { "rollback" } else { "cutover" }
+}
+
+/// Entries that the story writes when nothing goes wrong.
+fn length(story: Story) -> (usize, usize) {
+    let mut d = begin(story);
+    let before = d.journal.len();
+    d.ask(&command(asked(story)), None).unwrap();
+    d.run(60);
+    assert!(!d.open(), "{story:?} ends by itself");
+    (before, d.journal.len())
+}
+
+fn answer(d: &mut Driver, roll_back: bool) {
+    // An operator answers whatever asks for one, a few times.
+    for _ in 0..6 {
+        d.run(70);
+        if !d.open() {
+            return;
+        }
+        let words = if roll_back { ["rollback", "continue"] } else { ["continue", "rollback"] };
+        if words.into_iter().all(|w| d.ask(&command(w), None).is_err()) {
+            d.run(30);
+        }
+    }
+}
+
+fn check(d: &Driver, what: &str) {
+    let tail: Vec<String> = d.journal.iter().map(|e| crate::script::word(&e.event)).collect();
+    let story = tail.join(", ");
+    assert!(!d.open(), "{what}: still open\n{story}");
+    assert_eq!(
+        d.world.runs_on().len(),
+        1,
+        "{what}: runs on {:?}, switch {}\n{story}",
+        d.world.runs_on(),
+        d.world.switch
+    );
+    assert_eq!(d.world.lost, 0, "{what}: lost\n{story}");
+    assert!(!d.world.both_ran, "{what}: both sides ran\n{story}");
+    assert!(d.world.re_read <= 400, "{what}: {} re-read\n{story}", d.world.re_read);
+    let rests = cutover::migration::group::rests_on(d.machine.state().groups.get(crate::world::GROUP).map(|g| &g.rest));
+    assert_eq!(d.world.runs_on(), [rests], "{what}: the journal says {rests}\n{story}");
+}
+
+#[test]
+fn killed_at_every_entry_and_after_every_effect() {
+    for story in [Story::CutOver, Story::RollBack, Story::GiveBack] {
+        let (from, to) = length(story);
+        for n in from + 1..=to {
+            for after_effect in [false, true] {
+                for roll_back in [false, true] {
+                    let mut d = begin(story);
+                    (d.die_at, d.die_after_effect) = (Some(n), after_effect);
+                    let _ = d.ask(&command(asked(story)), None);
+                    d.run(60);
+                    assert!(d.dead, "{story:?} has {to} entries, {n} was not reached");
+                    d.restart();
+                    answer(&mut d, roll_back);
+                    check(&d, &format!("{story:?} killed at entry {n} (effect {after_effect}), roll back {roll_back}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn killed_twice() {
+    for story in [Story::CutOver, Story::RollBack] {
+        let (from, to) = length(story);
+        for first in (from + 1..=to).step_by(3) {
+            for more in (1..40).step_by(2) {
+                let mut d = begin(story);
+                (d.die_at, d.die_after_effect) = (Some(first), first % 2 == 0);
+                let _ = d.ask(&command(asked(story)), None);
+                d.run(60);
+                d.restart();
+                d.die_at = Some(d.journal.len() + more);
+                answer(&mut d, more % 4 == 1);
+                if d.dead {
+                    d.restart();
+                    answer(&mut d, more % 8 < 4);
+                }
+                d.die_at = None;
+                check(&d, &format!("{story:?} killed at {first} and {more} later"));
+            }
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! A tiny world for the machine: one group, one topic of two partitions that is written to both clusters (green's
+//! offsets are 100 lower), a switch, a flag, and the books of what the group processed, lost and read twice.
+
+use std::collections::BTreeMap;
+
+use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
+use cutover::migration::estate::{
+    At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, Observed,
+    PartitionView, Side, SwitchState, TopicPartition, TopicView, Trouble,
+};
+use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+
+pub const GROUP: &str = "audit";
+pub const TOPIC: &str = "orders";
+pub const PRODUCER: &str = "shop";
+/// Blue's offset of a record is this much higher than green's.
+const SHIFT: i64 = 100;
+/// Records a second and partition.
+const WRITES: i64 = 10;
+
+/// How the next effect of a kind goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Fails,
+    UnknownTook,
+    UnknownNot,
+    /// No outcome ever comes, and nothing was done.
+    Silent,
+}
+
+#[derive(Debug, Clone)]
+pub struct World {
+    pub now: At,
+    pub switch: SwitchState,
+    pub manual: bool,
+    pub flag: FlagState,
+    pub flag_manual: bool,
+    /// What the producer really does, when it ignores its flag.
+    pub writes: Option<FlagState>,
+    pub ids: [Option<String>; 2],
+    pub kind: GroupKind,
+    pub static_members: bool,
+    pub partitions: [usize; 2],
+    pub hidden: [bool; 2],
+    pub switch_hidden: bool,
+    /// A consumer that does not start on a side whatever its switch says.
+    pub broken: [bool; 2],
+    /// Members that no switch controls.
+    pub extra: [usize; 2],
+    /// Seconds the consumer takes to leave.
+    pub stop_delay: u64,
+    leaving: Option<(Side, At)>,
+    /// What a translation costs, records per partition.
+    pub cost: i64,
+    pub missing: u64,
+    pub verdict: Verdict,
+    /// A commit is answered with other offsets than asked for.
+    pub misread: bool,
+    pub fates: BTreeMap<&'static str, Fate>,
+    /// Records written to each side, per partition.
+    end: [i64; 2],
+    pub committed: [BTreeMap<i32, i64>; 2],
+    running: [bool; 2],
+    /// Logical position (blue's offsets) up to which everything was processed.
+    processed: [i64; 2],
+    pub lost: u64,
+    pub re_read: u64,
+    pub both_ran: bool,
+    pub effects: Vec<String>,
+}
+
+fn at(side: Side) -> usize {
+    usize::from(side == Side::Green)
+}
+
+fn logical(side: Side, offset: i64) -> i64 {
+    if side == Side::Blue { offset } else { offset + SHIFT }
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            now: At(1_000_000),
+            switch: SwitchState::Blue,
+            manual: false,
+            flag: FlagState::Dual,
+            flag_manual: false,
+            writes: None,
+            ids: [Some("blue-id".into()), Some("green-id".into())],
+            kind: GroupKind::Classic,
+            static_members: false,
+            partitions: [2, 2],
+            hidden: [false; 2],
+            switch_hidden: false,
+            broken: [false; 2],
+            extra: [0; 2],
+            stop_delay: 0,
+            leaving: None,
+            cost: 0,
+            missing: 0,
+            verdict: Verdict::Proven,
+            misread: false,
+            fates: BTreeMap::new(),
+            end: [1000, 1000 - SHIFT],
+            committed: [[(0, 1000), (1, 1000)].into(), BTreeMap::new()],
+            running: [true, false],
+            processed: [1000; 2],
+            lost: 0,
+            re_read: 0,
+            both_ran: false,
+            effects: Vec::new(),
+        }
+    }
+
+    /// One second passes: records are written, who runs reads them and commits.
+    pub fn tick(&mut self) {
+        self.now = self.now.plus(1000);
+        let writing = self.writes.unwrap_or(self.flag);
+        for side in Side::BOTH {
+            let only = if side == Side::Blue { FlagState::Blue } else { FlagState::Green };
+            if writing == FlagState::Dual || writing == only {
+                self.end[at(side)] += WRITES;
+            }
+        }
+        for side in Side::BOTH {
+            let told = self.switch.runs_on(side) && !self.broken[at(side)];
+            match (self.running[at(side)], told) {
+                (true, false) => {
+                    let since = match self.leaving {
+                        Some((s, since)) if s == side => since,
+                        _ => self.now,
+                    };
+                    self.leaving = Some((side, since));
+                    if self.now.since(since) >= self.stop_delay * 1000 {
+                        self.running[at(side)] = false;
+                        self.leaving = None;
+                    }
+                }
+                (false, true) => self.begin(side),
+                _ => {}
+            }
+        }
+        self.both_ran |= self.running[0] && self.running[1];
+        for side in Side::BOTH.into_iter().filter(|s| self.running[at(*s)]) {
+            for p in 0..2 {
+                self.committed[at(side)].insert(p, self.end[at(side)]);
+                let reached = logical(side, self.end[at(side)]);
+                let done = &mut self.processed[usize::try_from(p).unwrap()];
+                *done = (*done).max(reached);
+            }
+        }
+    }
+
+    fn begin(&mut self, side: Side) {
+        self.running[at(side)] = true;
+        for p in 0..2_i32 {
+            let done = self.processed[usize::try_from(p).unwrap()];
+            // Without a commit, auto.offset.reset = latest decides.
+            let from = self.committed[at(side)].get(&p).copied().unwrap_or(self.end[at(side)]);
+            let from = logical(side, from);
+            self.lost += u64::try_from(from - done).unwrap_or(0);
+            self.re_read += u64::try_from(done - from).unwrap_or(0);
+        }
+    }
+
+    /// The sides on which the group's deployment runs.
+    pub fn runs_on(&self) -> Vec<Side> {
+        Side::BOTH.into_iter().filter(|s| self.running[at(*s)]).collect()
+    }
+
+    pub fn estate(&self, last: &Estate) -> Estate {
+        let mut e = last.clone();
+        for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
+            *e.side_mut(side) = Observed::seen(self.cluster(side), self.now);
+        }
+        if self.manual {
+            e.switches.remove(GROUP);
+        } else if !self.switch_hidden {
+            e.switches.insert(GROUP.into(), Observed::seen(self.switch, self.now));
+        }
+        if !self.flag_manual {
+            e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
+        }
+        e
+    }
+
+    fn cluster(&self, side: Side) -> ClusterView {
+        let end = self.end[at(side)];
+        let part = PartitionView {
+            leader: 1,
+            replicas: 1,
+            isr: 1,
+            log_start: Some(0),
+            lso: Some(end),
+            high_watermark: Some(end),
+            trouble: None,
+        };
+        let topic = TopicView { partitions: vec![part; self.partitions[at(side)]], ..Default::default() };
+        let n = usize::from(self.running[at(side)]) + self.extra[at(side)];
+        let member = MemberView {
+            client_id: "audit-1".into(),
+            host: "10.0.0.7".into(),
+            instance_id: self.static_members.then(|| "audit-1".into()),
+            assigned: vec![TopicPartition::new(TOPIC, 0)],
+            ..Default::default()
+        };
+        let offsets: BTreeMap<i32, Committed> =
+            self.committed[at(side)].iter().map(|(p, o)| (*p, Committed { offset: *o, leader_epoch: -1 })).collect();
+        let group = GroupView {
+            kind: self.kind,
+            state: if n > 0 { GroupState::Stable } else { GroupState::Empty },
+            protocol_type: "consumer".into(),
+            coordinator: 1,
+            members: vec![member; n],
+            offsets: if offsets.is_empty() { BTreeMap::new() } else { [(TOPIC.to_string(), offsets)].into() },
+            trouble: None,
+        };
+        let exists = n > 0 || !self.committed[at(side)].is_empty();
+        ClusterView {
+            cluster_id: self.ids[at(side)].clone(),
+            controller: 1,
+            brokers: [(1, BrokerView { host: format!("{side}-1"), port: 9092, rack: None, answered: Some(Ok(())) })]
+                .into(),
+            topics: [(TOPIC.to_string(), topic)].into(),
+            groups: if exists { [(GROUP.to_string(), group)].into() } else { BTreeMap::new() },
+            took_ms: 5,
+        }
+    }
+
+    /// Carries an effect out, as the live executor would. `None`: nobody will ever hear of it.
+    pub fn execute(&mut self, issued: &Issued) -> Option<Outcome> {
+        let (word, kind) = name(&issued.effect);
+        self.effects.push(word);
+        let trouble = || Trouble::new("the line went dead", "look at the network");
+        match self.fates.remove(kind) {
+            Some(Fate::Fails) => return Some(Outcome::Failed { why: trouble() }),
+            Some(Fate::UnknownNot) => return Some(Outcome::Unknown { why: trouble() }),
+            Some(Fate::Silent) => return None,
+            Some(Fate::UnknownTook) => {
+                self.apply(&issued.effect);
+                return Some(Outcome::Unknown { why: trouble() });
+            }
+            None => {}
+        }
+        Some(Outcome::Done { result: self.apply(&issued.effect) })
+    }
+
+    fn apply(&mut self, effect: &Effect) -> Answer {
+        match effect {
+            Effect::SetSwitch { to, .. } if self.manual => {
+                let _ = to;
+                Answer::Nothing
+            }
+            Effect::SetSwitch { to, .. } => {
+                self.switch = *to;
+                Answer::Switch { state: *to }
+            }
+            Effect::SetFlag { .. } if self.flag_manual => Answer::Nothing,
+            Effect::SetFlag { to, .. } => {
+                self.flag = *to;
+                Answer::Flag { state: *to }
+            }
+            Effect::Translate { to, .. } => Answer::Plan { plan: self.plan(*to) },
+            Effect::CommitOffsets { side, offsets, .. } => {
+                assert!(!self.running[at(*side)], "a commit on {side} while the group runs there");
+                for (tp, o) in offsets {
+                    self.committed[at(*side)].insert(tp.partition, *o);
+                }
+                self.read_back(*side)
+            }
+            Effect::RestoreOffsets { side, offsets, .. } => {
+                for (tp, o) in offsets {
+                    match o {
+                        Some(o) => self.committed[at(*side)].insert(tp.partition, *o),
+                        None => self.committed[at(*side)].remove(&tp.partition),
+                    };
+                }
+                self.read_back(*side)
+            }
+        }
+    }
+
+    fn read_back(&self, side: Side) -> Answer {
+        let wrong = i64::from(self.misread);
+        let read = |p: i32| self.committed[at(side)].get(&p).map(|o| o + wrong);
+        Answer::Offsets { offsets: (0..2).map(|p| (TopicPartition::new(TOPIC, p), read(p))).collect() }
+    }
+
+    /// A perfect translation, made dearer or worse as the case asks.
+    pub fn plan(&self, to: Side) -> GroupPlan {
+        let from = to.other();
+        let shift = if to == Side::Green { -SHIFT } else { SHIFT };
+        let partitions: Vec<PartitionPlan> = (0..2)
+            .map(|p| {
+                let committed = self.committed[at(from)].get(&p).copied();
+                let mapped = self.verdict != Verdict::Unmappable;
+                PartitionPlan {
+                    tp: TopicPartition::new(TOPIC, p),
+                    source: SourcePosition { committed, log_start: 0, end: self.end[at(from)] },
+                    target: TargetPosition {
+                        offset: committed.filter(|_| mapped).map(|c| c + shift - self.cost),
+                        log_start: 0,
+                        end: self.end[at(to)],
+                    },
+                    strategy: "align".into(),
+                    verdict: self.verdict,
+                    re_read: mapped.then(|| u64::try_from(self.cost).unwrap()),
+                    missing: mapped.then_some(if p == 0 { self.missing } else { 0 }),
+                    evidence: "content".into(),
+                    why: (!mapped).then(|| "log start".into()),
+                    ..PartitionPlan::unmappable(TopicPartition::new(TOPIC, p), "align", "log start", self.now)
+                }
+            })
+            .collect();
+        GroupPlan::new(partitions)
+    }
+}
+
+/// An effect in a few words, and its kind.
+pub fn name(effect: &Effect) -> (String, &'static str) {
+    match effect {
+        Effect::SetSwitch { to, .. } => (format!("switch {to}"), "switch"),
+        Effect::Translate { to, .. } => (format!("translate {to}"), "translate"),
+        Effect::CommitOffsets { side, .. } => (format!("commit {side}"), "commit"),
+        Effect::RestoreOffsets { side, offsets, .. } => {
+            let deleted = offsets.iter().any(|(_, o)| o.is_none());
+            (format!("{} {side}", if deleted { "delete" } else { "restore" }), "restore")
+        }
+        Effect::SetFlag { to, .. } => (format!("flag {to}"), "flag"),
+    }
+}
