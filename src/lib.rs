@@ -18,3 +18,5 @@ pub mod plan;
 pub mod sanitise;
 /// A Kafka in memory: the demo's clusters, the deterministic simulation, wire-level tests.
 pub mod sim;
+/// The cockpit: screens and keys over the controller's snapshots.
+pub mod tui;

@@ -1,0 +1,454 @@
+//! What the screens know: the newest snapshot, and where the person is in it. Plain values; no I/O, no clock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tui_input::Input;
+
+use super::dialog::Dialog;
+use super::theme::Theme;
+use super::words;
+use crate::controller::snapshot::{Arming, GroupRow, JournalLine, Notice, ProducerRow, Snapshot};
+use crate::migration::command::Subject;
+use crate::migration::estate::{At, FlagState};
+use crate::migration::stage::{RunView, SideState, Stage, StepState};
+
+/// Most requests whose answers are waited for at once; older ones are forgotten.
+const MAX_PENDING: usize = 64;
+
+/// What a screen is told before the first snapshot arrives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Looks.
+    pub theme: Theme,
+    /// Who sits here: user@host; goes into the journal with every command.
+    pub actor: String,
+    /// Started with `--read-only`: no command that changes anything is offered.
+    pub read_only: bool,
+    /// Name of the migration, for the first frame.
+    pub migration: String,
+    /// Bootstrap addresses, blue first, for the first frame.
+    pub connecting: [String; 2],
+    /// Another process is the controller: leaving this screen stops nothing.
+    pub attached: bool,
+}
+
+/// The tables of the cockpit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pane {
+    /// Consumer groups.
+    Groups,
+    /// Producers.
+    Producers,
+    /// The journal.
+    Journal,
+    /// What should be read now.
+    Notices,
+}
+
+impl Pane {
+    /// All, in the order of their number keys.
+    pub const ALL: [Pane; 4] = [Pane::Groups, Pane::Producers, Pane::Journal, Pane::Notices];
+}
+
+/// What fills the screen under the header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Screen {
+    /// Both clusters, and one table.
+    Cockpit,
+    /// One group: its partitions and its run.
+    Group(String),
+    /// One producer: its topics and its run.
+    Producer(String),
+}
+
+/// Which part of a group's screen the keys move in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Focus {
+    /// The partition table.
+    Partitions,
+    /// The steps of the run.
+    Run,
+}
+
+/// What lies over the screen and takes the keys.
+#[derive(Debug, Clone)]
+pub enum Overlay {
+    /// All keys.
+    Help {
+        /// First line shown.
+        scroll: usize,
+    },
+    /// Commands by name.
+    Palette {
+        /// What was typed.
+        input: Input,
+        /// Index of the chosen line.
+        selected: usize,
+    },
+    /// Typing a filter for the table.
+    Filter {
+        /// What was typed.
+        input: Input,
+    },
+    /// Choosing a flag state for a producer.
+    Route {
+        /// Producer.
+        producer: String,
+        /// Index into [`ROUTES`].
+        selected: usize,
+    },
+    /// Typing why something is held.
+    Why {
+        /// What is held.
+        subject: Subject,
+        /// What was typed.
+        input: Input,
+    },
+    /// Confirming a command.
+    Confirm(Box<Dialog>),
+    /// Leaving in the middle of a run.
+    Leave {
+        /// What was typed.
+        input: Input,
+    },
+}
+
+/// The flag states that a producer can be routed to, in the order of the way.
+pub const ROUTES: [FlagState; 4] = [FlagState::Blue, FlagState::Dual, FlagState::Green, FlagState::Off];
+
+/// How loud a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// It was done.
+    Plain,
+    /// Not now.
+    Hold,
+    /// It failed.
+    Fail,
+}
+
+/// A message that stays until the next key, or for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flash {
+    /// Words.
+    pub text: String,
+    /// How loud.
+    pub tone: Tone,
+    /// Shown until then.
+    pub until: At,
+}
+
+/// Everything a view reads.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// As started.
+    pub options: Options,
+    /// The newest snapshot.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// When it arrived, by this screen's clock.
+    pub snapshot_at: At,
+    /// This screen's clock at the last message.
+    pub now: At,
+    /// When the screen was opened.
+    pub started: At,
+    /// Columns and rows.
+    pub size: (u16, u16),
+    /// What is shown.
+    pub screen: Screen,
+    /// Which table of the cockpit.
+    pub pane: Pane,
+    /// The group under the cursor, by id: rows may move under it.
+    pub group: Option<String>,
+    /// The producer under the cursor.
+    pub producer: Option<String>,
+    /// Journal and notices: lines up from the newest.
+    pub back: usize,
+    /// The partition under the cursor.
+    pub partition: usize,
+    /// Which part of a group's screen has the focus.
+    pub focus: Focus,
+    /// Filters by table.
+    pub filters: BTreeMap<Pane, String>,
+    /// What lies over the screen.
+    pub overlay: Option<Overlay>,
+    /// The message line.
+    pub flash: Option<Flash>,
+    /// The controller has stopped sending.
+    pub controller_gone: bool,
+    /// Questions whose answers are waited for, with what to say of them.
+    pub pending: BTreeMap<u64, String>,
+    /// Next question number.
+    pub next_id: u64,
+}
+
+impl Model {
+    /// A screen before anything is known.
+    #[must_use]
+    pub fn new(options: Options, size: (u16, u16), now: At) -> Self {
+        Self {
+            options,
+            snapshot: None,
+            snapshot_at: now,
+            now,
+            started: now,
+            size,
+            screen: Screen::Cockpit,
+            pane: Pane::Groups,
+            group: None,
+            producer: None,
+            back: 0,
+            partition: 0,
+            focus: Focus::Partitions,
+            filters: BTreeMap::new(),
+            overlay: None,
+            flash: None,
+            controller_gone: false,
+            pending: BTreeMap::new(),
+            next_id: 1,
+        }
+    }
+
+    /// The looks.
+    #[must_use]
+    pub fn theme(&self) -> &Theme {
+        &self.options.theme
+    }
+
+    /// The controller's clock now: ages of facts are counted from here, and go on when no snapshot comes.
+    #[must_use]
+    pub fn clock(&self) -> At {
+        self.snapshot.as_ref().map_or(self.now, |s| s.now.plus(self.now.since(self.snapshot_at)))
+    }
+
+    /// Age of the newest snapshot, ms.
+    #[must_use]
+    pub fn snapshot_age(&self) -> u64 {
+        self.now.since(self.snapshot_at)
+    }
+
+    /// An observation older than this is stale, ms.
+    #[must_use]
+    pub fn stale_after(&self) -> u64 {
+        self.snapshot.as_ref().map_or(10_000, |s| s.header.stale_after_ms)
+    }
+
+    /// Whether commands that change anything are refused, by this screen or by its controller.
+    #[must_use]
+    pub fn read_only(&self) -> bool {
+        self.options.read_only
+            || self.snapshot.as_ref().is_some_and(|s| matches!(s.header.arming, Arming::ReadOnly { .. }))
+    }
+
+    /// The filter of a table; empty when there is none.
+    #[must_use]
+    pub fn filter(&self, pane: Pane) -> &str {
+        match &self.overlay {
+            Some(Overlay::Filter { input }) if self.pane == pane => input.value(),
+            _ => self.filters.get(&pane).map_or("", String::as_str),
+        }
+    }
+
+    /// Groups as shown: filtered, and what needs a person first.
+    #[must_use]
+    pub fn groups(&self) -> Vec<&GroupRow> {
+        let Some(s) = &self.snapshot else { return Vec::new() };
+        let filter = Filter::new(self.filter(Pane::Groups));
+        let mut rows: Vec<&GroupRow> = s
+            .groups
+            .iter()
+            .filter(|g| filter.matches(&[&g.group, &g.team, &words::group_state(g).word, &g.next]))
+            .collect();
+        rows.sort_by_key(|g| group_rank(g));
+        rows
+    }
+
+    /// Producers as shown.
+    #[must_use]
+    pub fn producers(&self) -> Vec<&ProducerRow> {
+        let Some(s) = &self.snapshot else { return Vec::new() };
+        let filter = Filter::new(self.filter(Pane::Producers));
+        let mut rows: Vec<&ProducerRow> =
+            s.producers.iter().filter(|p| filter.matches(&[&p.name, &p.team, &p.topics.join(" "), &p.next])).collect();
+        rows.sort_by_key(|p| producer_rank(p));
+        rows
+    }
+
+    /// Journal lines as shown, oldest first.
+    #[must_use]
+    pub fn journal(&self) -> Vec<&JournalLine> {
+        let Some(s) = &self.snapshot else { return Vec::new() };
+        let filter = Filter::new(self.filter(Pane::Journal));
+        s.journal
+            .iter()
+            .filter(|l| filter.matches(&[&l.text, &l.actor, &l.subject.as_ref().map_or(String::new(), words::subject)]))
+            .collect()
+    }
+
+    /// Notices as shown, worst and newest last.
+    #[must_use]
+    pub fn notices(&self) -> Vec<&Notice> {
+        let Some(s) = &self.snapshot else { return Vec::new() };
+        let filter = Filter::new(self.filter(Pane::Notices));
+        s.notices.iter().filter(|n| filter.matches(&[&n.trouble.what, &words::subject(&n.subject)])).collect()
+    }
+
+    /// A group of the snapshot by id.
+    #[must_use]
+    pub fn group_row(&self, id: &str) -> Option<&GroupRow> {
+        self.snapshot.as_ref()?.groups.iter().find(|g| g.group == id)
+    }
+
+    /// A producer of the snapshot by name.
+    #[must_use]
+    pub fn producer_row(&self, name: &str) -> Option<&ProducerRow> {
+        self.snapshot.as_ref()?.producers.iter().find(|p| p.name == name)
+    }
+
+    /// The group that keys act on: the one of the screen, or the one under the cursor.
+    #[must_use]
+    pub fn current_group(&self) -> Option<&GroupRow> {
+        match &self.screen {
+            Screen::Group(id) => self.group_row(id),
+            Screen::Cockpit if self.pane == Pane::Groups => {
+                let rows = self.groups();
+                rows.get(self.group_index(&rows)).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// The producer that keys act on.
+    #[must_use]
+    pub fn current_producer(&self) -> Option<&ProducerRow> {
+        match &self.screen {
+            Screen::Producer(name) => self.producer_row(name),
+            Screen::Cockpit if self.pane == Pane::Producers => {
+                let rows = self.producers();
+                rows.get(self.producer_index(&rows)).copied()
+            }
+            _ => None,
+        }
+    }
+
+    /// What keys act on.
+    #[must_use]
+    pub fn current_subject(&self) -> Option<Subject> {
+        self.current_group()
+            .map(|g| Subject::Group(g.group.clone()))
+            .or_else(|| self.current_producer().map(|p| Subject::Producer(p.name.clone())))
+    }
+
+    /// Index of the cursor in the rows shown; the first row when the chosen one is gone.
+    #[must_use]
+    pub fn group_index(&self, rows: &[&GroupRow]) -> usize {
+        self.group.as_ref().and_then(|id| rows.iter().position(|r| r.group == *id)).unwrap_or(0)
+    }
+
+    /// The same for producers.
+    #[must_use]
+    pub fn producer_index(&self, rows: &[&ProducerRow]) -> usize {
+        self.producer.as_ref().and_then(|n| rows.iter().position(|r| r.name == *n)).unwrap_or(0)
+    }
+
+    /// How many rows wait for a person.
+    #[must_use]
+    pub fn needs_you(&self) -> usize {
+        let Some(s) = &self.snapshot else { return 0 };
+        let waits = |state: &Option<SideState>| matches!(state, Some(SideState::NeedsOperator { .. }));
+        s.groups.iter().filter(|g| waits(&g.side_state)).count()
+            + s.producers.iter().filter(|p| waits(&p.side_state)).count()
+    }
+
+    /// Runs that change something and are under way, with what they are about.
+    #[must_use]
+    pub fn running(&self) -> Vec<(Subject, Option<&RunView>)> {
+        let Some(s) = &self.snapshot else { return Vec::new() };
+        let groups = s
+            .groups
+            .iter()
+            .filter(|g| matches!(g.stage, Stage::Moving { .. }) && g.run.as_ref().is_none_or(|r| !r.dry_run))
+            .map(|g| (Subject::Group(g.group.clone()), g.run.as_ref()));
+        let producers = s
+            .producers
+            .iter()
+            .filter(|p| p.run.as_ref().is_some_and(|r| !r.dry_run && doing(r)))
+            .map(|p| (Subject::Producer(p.name.clone()), p.run.as_ref()));
+        groups.chain(producers).collect()
+    }
+
+    /// Whether leaving now would leave a run without anybody to carry it on.
+    #[must_use]
+    pub fn must_stay(&self) -> bool {
+        !self.options.attached && !self.read_only() && !self.controller_gone && !self.running().is_empty()
+    }
+
+    /// A fresh question number, remembered with what to say of it.
+    pub fn ask_id(&mut self, about: &str) -> u64 {
+        let id = self.next_id;
+        self.next_id += 1;
+        if self.pending.len() >= MAX_PENDING {
+            self.pending.pop_first();
+        }
+        self.pending.insert(id, about.to_owned());
+        id
+    }
+
+    /// Says something in the message line.
+    pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
+        let text = text.into();
+        // Long enough to read: 60 ms a letter, at least 6 s.
+        let ms = (text.len() as u64).saturating_mul(60).max(6_000);
+        self.flash = Some(Flash { text, tone, until: self.now.plus(ms) });
+    }
+}
+
+/// A run whose step is being done right now.
+fn doing(run: &RunView) -> bool {
+    run.steps.iter().any(|s| matches!(s.1, StepState::Doing { .. }))
+}
+
+fn side_rank(state: &Option<SideState>) -> u8 {
+    match state {
+        Some(SideState::NeedsOperator { .. }) => 0,
+        Some(SideState::Blocked { .. }) => 2,
+        Some(SideState::Held { .. }) => 3,
+        None => 4,
+    }
+}
+
+/// What needs a person, then what moves, then what is stopped, then the plan, then the rest.
+fn group_rank(g: &GroupRow) -> u8 {
+    match side_rank(&g.side_state) {
+        0 => 0,
+        _ if matches!(g.stage, Stage::Moving { .. }) => 1,
+        4 if !g.listed => 6,
+        4 if g.blue.stuck || g.green.stuck => 2,
+        r => r,
+    }
+}
+
+fn producer_rank(p: &ProducerRow) -> u8 {
+    match side_rank(&p.side_state) {
+        0 => 0,
+        _ if p.run.as_ref().is_some_and(doing) => 1,
+        4 if p.disagreement.is_some() => 2,
+        r => r,
+    }
+}
+
+/// Words that must all be found, case aside.
+struct Filter(Vec<String>);
+
+impl Filter {
+    fn new(text: &str) -> Self {
+        Self(text.split_whitespace().map(str::to_lowercase).collect())
+    }
+
+    fn matches(&self, fields: &[&str]) -> bool {
+        self.0.is_empty() || {
+            let hay = fields.join(" ").to_lowercase();
+            self.0.iter().all(|w| hay.contains(w))
+        }
+    }
+}

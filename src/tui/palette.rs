@@ -1,0 +1,223 @@
+//! The command palette: every action by its name, fuzzily, and after a name the groups or producers it can act on.
+
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+
+use super::actions::{self, ACTIONS, Action, Ready, Scope};
+use super::model::{Model, Pane, Screen, Tone};
+use super::update::Cmd;
+use crate::migration::command::Subject;
+
+/// Most lines offered.
+const MAX_ENTRIES: usize = 200;
+
+/// A line of the palette.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What tab makes of the input.
+    pub completion: String,
+    /// What it does.
+    pub doc: String,
+    /// Its key, for next time.
+    pub key: &'static str,
+    /// Whether it would work, and why not.
+    pub ready: Ready,
+    action: Option<&'static Action>,
+    subject: Option<Subject>,
+}
+
+/// What an action of the palette takes after its name.
+enum Takes {
+    Nothing,
+    Group,
+    Producer,
+}
+
+fn takes(a: &Action) -> Takes {
+    if a.scopes.contains(&Scope::Group) && a.scopes.contains(&Scope::Groups) {
+        Takes::Group
+    } else if a.scopes.contains(&Scope::Producer) && a.scopes.contains(&Scope::Producers) {
+        Takes::Producer
+    } else {
+        Takes::Nothing
+    }
+}
+
+/// Whether an action belongs into the palette: those of overlays and plain movement do not.
+fn listed(a: &Action) -> bool {
+    let overlay = |s: &Scope| {
+        matches!(
+            s,
+            Scope::Confirm | Scope::Route | Scope::Why | Scope::Palette | Scope::Filter | Scope::Help | Scope::Leave
+        )
+    };
+    !a.scopes.is_empty() && !a.scopes.iter().any(overlay) && a.id != "palette"
+}
+
+/// Whether an action can be reached from where the person is.
+fn here(m: &Model, a: &Action) -> bool {
+    let mut under = m.clone();
+    under.overlay = None;
+    let scopes = actions::scopes(&under);
+    a.scopes.iter().any(|s| scopes.contains(s))
+}
+
+/// The lines for what was typed, best first.
+#[must_use]
+pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
+    let (word, rest) = typed.split_once(' ').map_or((typed, None), |(w, r)| (w, Some(r)));
+    if let Some(rest) = rest
+        && let Some(action) = ACTIONS.iter().find(|a| a.id == word && listed(a))
+    {
+        match takes(action) {
+            Takes::Group => return on_groups(m, action, rest),
+            Takes::Producer => return on_producers(m, action, rest),
+            Takes::Nothing => {}
+        }
+    }
+    let mut rows: Vec<Entry> = ACTIONS
+        .iter()
+        .filter(|a| listed(a))
+        .map(|a| Entry {
+            completion: if matches!(takes(a), Takes::Nothing) { a.id.to_owned() } else { format!("{} ", a.id) },
+            doc: a.doc.to_owned(),
+            key: actions::key_label(a),
+            ready: if here(m, a) { (a.ready)(m) } else { elsewhere(a) },
+            action: Some(a),
+            subject: None,
+        })
+        .collect();
+    if typed.trim().is_empty() {
+        rows.sort_by_key(|e| e.ready != Ready::Now);
+        return rows;
+    }
+    if let Some(s) = &m.snapshot {
+        let go = |subject: Subject, name: &str, kind: &str| Entry {
+            completion: format!("{kind} {name}"),
+            doc: format!("Opens {kind} {name}."),
+            key: "",
+            ready: Ready::Now,
+            action: None,
+            subject: Some(subject),
+        };
+        rows.extend(s.groups.iter().map(|g| go(Subject::Group(g.group.clone()), &g.group, "group")));
+        rows.extend(s.producers.iter().map(|p| go(Subject::Producer(p.name.clone()), &p.name, "producer")));
+    }
+    ranked(rows, typed)
+}
+
+fn elsewhere(a: &Action) -> Ready {
+    match takes(a) {
+        Takes::Group => Ready::NotNow("Put the cursor on a group first, or type its name after this.".into()),
+        Takes::Producer => Ready::NotNow("Put the cursor on a producer first, or type its name after this.".into()),
+        Takes::Nothing => Ready::NotNow("It does not work on this screen.".into()),
+    }
+}
+
+fn on_groups(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
+    let names = m.snapshot.iter().flat_map(|s| s.groups.iter().map(|g| g.group.as_str()));
+    on(m, action, rest, names, Subject::Group)
+}
+
+fn on_producers(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
+    let names = m.snapshot.iter().flat_map(|s| s.producers.iter().map(|p| p.name.as_str()));
+    on(m, action, rest, names, Subject::Producer)
+}
+
+fn on<'a>(
+    m: &Model,
+    action: &'static Action,
+    rest: &str,
+    names: impl Iterator<Item = &'a str>,
+    subject: fn(String) -> Subject,
+) -> Vec<Entry> {
+    let rows = names
+        .map(|name| Entry {
+            completion: format!("{} {name}", action.id),
+            doc: action.doc.to_owned(),
+            key: actions::key_label(action),
+            ready: Ready::Now,
+            action: Some(action),
+            subject: Some(subject(name.to_owned())),
+        })
+        .collect::<Vec<_>>();
+    let mut rows = if rest.trim().is_empty() { rows } else { ranked(rows, &format!("{} {rest}", action.id)) };
+    rows.truncate(MAX_ENTRIES);
+    // Only what is shown is asked whether it would work: a thousand groups stay quick.
+    for row in rows.iter_mut().take(20) {
+        if let Some(s) = &row.subject {
+            row.ready = (action.ready)(&standing_on(m, s));
+        }
+    }
+    rows
+}
+
+fn standing_on(m: &Model, subject: &Subject) -> Model {
+    let mut there = m.clone();
+    there.overlay = None;
+    stand_on(&mut there, subject);
+    there
+}
+
+/// Puts the cursor on a subject, so that actions act on it.
+fn stand_on(m: &mut Model, subject: &Subject) {
+    m.screen = Screen::Cockpit;
+    match subject {
+        Subject::Group(g) => {
+            m.pane = Pane::Groups;
+            m.filters.remove(&Pane::Groups);
+            m.group = Some(g.clone());
+        }
+        Subject::Producer(p) => {
+            m.pane = Pane::Producers;
+            m.filters.remove(&Pane::Producers);
+            m.producer = Some(p.clone());
+        }
+        Subject::Migration | Subject::Cluster(_) => {}
+    }
+}
+
+fn ranked(rows: Vec<Entry>, typed: &str) -> Vec<Entry> {
+    let mut matcher = Matcher::new(Config::DEFAULT);
+    let pattern = Pattern::parse(typed.trim(), CaseMatching::Ignore, Normalization::Smart);
+    let mut buf = Vec::new();
+    let mut scored: Vec<(u32, Entry)> = rows
+        .into_iter()
+        .filter_map(|e| {
+            // A hit in the name counts double: `jou` means the journal, not a sentence that mentions one.
+            let name = pattern.score(Utf32Str::new(&e.completion, &mut buf), &mut matcher).map(|s| s * 2);
+            let doc = pattern.score(Utf32Str::new(&e.doc, &mut buf), &mut matcher);
+            name.max(doc).map(|s| (s, e))
+        })
+        .collect();
+    scored.sort_by_key(|(s, e)| (std::cmp::Reverse(*s), e.ready != Ready::Now));
+    scored.into_iter().map(|(_, e)| e).take(MAX_ENTRIES).collect()
+}
+
+/// Does what the chosen line says.
+pub fn run(m: &mut Model, typed: &str, selected: usize) -> Vec<Cmd> {
+    let mut rows = entries(m, typed);
+    if selected >= rows.len() {
+        m.say(Tone::Hold, format!("There is no command `{}`; ? shows them all.", typed.trim()));
+        return Vec::new();
+    }
+    let entry = rows.swap_remove(selected);
+    match (entry.action, entry.subject) {
+        (None, Some(subject)) => {
+            actions::open(m, &subject);
+            Vec::new()
+        }
+        (Some(action), subject) => {
+            if let Some(subject) = subject {
+                if m.current_subject().as_ref() != Some(&subject) {
+                    stand_on(m, &subject);
+                }
+            } else if let (false, Ready::NotNow(why)) = (here(m, action), &entry.ready) {
+                m.say(Tone::Hold, why.clone());
+                return Vec::new();
+            }
+            super::update::perform(m, action)
+        }
+        (None, None) => Vec::new(),
+    }
+}

@@ -1,0 +1,136 @@
+//! Plain mode: a line a change, for screen readers, logs and pipes. No colours, no cursor movement, nothing to press.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::terminal::ExitReason;
+use super::{text, words};
+use crate::controller::snapshot::{Arming, SideView, Snapshot};
+use crate::migration::estate::{Freshness, Observed};
+
+/// Writes a line for each change until the controller stops or a signal comes.
+///
+/// # Errors
+/// The output can't be written to (a closed pipe).
+pub async fn run(mut rx: watch::Receiver<Arc<Snapshot>>, out: &mut (dyn Write + Send)) -> io::Result<ExitReason> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut before: Option<Arc<Snapshot>> = None;
+    rx.mark_changed();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(ExitReason::Signal("SIGTERM")),
+            _ = interrupt.recv() => return Ok(ExitReason::Signal("SIGINT")),
+            _ = hangup.recv() => return Ok(ExitReason::Signal("SIGHUP")),
+            changed = rx.changed() => {
+                if changed.is_err() {
+                    return Ok(ExitReason::Left);
+                }
+                let next = Arc::clone(&rx.borrow_and_update());
+                if next.seq == 0 {
+                    continue;
+                }
+                for line in changes(before.as_deref(), &next) {
+                    writeln!(out, "{line}")?;
+                }
+                out.flush()?;
+                before = Some(next);
+            }
+        }
+    }
+}
+
+/// What is to be said of a snapshot after the one before it.
+#[must_use]
+pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
+    let mut out = Vec::new();
+    if before.is_none_or(|b| b.header.arming != next.header.arming) {
+        let arming = match &next.header.arming {
+            Arming::Armed => "armed: commands are carried out".to_owned(),
+            Arming::DryRun => "dry run: nothing is changed".to_owned(),
+            Arming::ReadOnly { why } => format!("read-only: {why}"),
+        };
+        out.push(format!("{}: {arming}", next.header.migration));
+    }
+    for (was, now) in [(before.map(|b| &b.blue), &next.blue), (before.map(|b| &b.green), &next.green)] {
+        let (was, now_words) = (was.map(|w| side(w, before.unwrap_or(next))), side(now, next));
+        if was.as_ref() != Some(&now_words) {
+            out.push(now_words);
+        }
+    }
+    for p in &next.phases {
+        let was = before.and_then(|b| b.phases.iter().find(|x| x.number == p.number));
+        if was != Some(p) {
+            let of =
+                if p.total == 0 { "nothing planned".to_owned() } else { format!("{} of {} proven", p.done, p.total) };
+            out.push(format!("phase {} {}: {of}", p.number, p.name));
+        }
+    }
+    out.extend(rows(before, next));
+    for n in &next.notices {
+        if before.is_none_or(|b| !b.notices.contains(n)) {
+            let what = words::sentence(&n.trouble.what, &n.trouble.advice);
+            out.push(format!("notice: {}: {what}", words::subject(&n.subject)));
+        }
+    }
+    let said = before.and_then(|b| b.journal.last()).map_or(0, |l| l.seq);
+    for l in next.journal.iter().filter(|l| before.is_some() && l.seq > said) {
+        let about = l.subject.as_ref().map_or(String::new(), |s| format!("{}: ", words::subject(s)));
+        out.push(format!("journal {}: {about}{} ({})", l.seq, l.text, l.actor));
+    }
+    let stamp = text::clock(next.now.0);
+    out.into_iter().map(|l| format!("{stamp} {l}")).collect()
+}
+
+fn side(v: &SideView, s: &Snapshot) -> String {
+    let name = format!("{} {}", v.side.name(), v.name);
+    if let Some(t) = &v.identity_trouble {
+        return format!("{name}: {}", words::sentence(&t.what, &t.advice));
+    }
+    match &v.link {
+        Observed::Absent { why } | Observed::Known { trouble: Some(why), .. } => {
+            format!("{name}: {}", words::sentence(&why.what, &why.advice))
+        }
+        link if link.freshness(s.now, s.header.stale_after_ms) == Freshness::Stale => format!("{name}: stale"),
+        Observed::Known { .. } => format!("{name}: {} of {} brokers answer", v.brokers.0, v.brokers.1),
+    }
+}
+
+/// Groups and producers whose state in words changed.
+fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
+    let mut out = Vec::new();
+    for g in &next.groups {
+        let say = |g: &crate::controller::snapshot::GroupRow| {
+            let why = words::why(&g.side_state).map_or(String::new(), |w| format!(", {}", w.1));
+            format!(
+                "group {}: {}{why}, way back {}",
+                g.group,
+                words::group_state(g).word,
+                words::way_back(&g.way_back).1
+            )
+        };
+        let was = before.and_then(|b| b.groups.iter().find(|x| x.group == g.group)).map(say);
+        let now = say(g);
+        if was.as_ref() != Some(&now) {
+            let lag = |l: Option<u64>| l.map_or("unknown".to_owned(), |l| l.to_string());
+            out.push(format!("{now}, lag blue {} green {}", lag(g.blue.lag), lag(g.green.lag)));
+        }
+    }
+    for p in &next.producers {
+        let say = |p: &crate::controller::snapshot::ProducerRow| {
+            let flag = p.flag.as_ref().and_then(|f| f.value()).map_or("unknown".to_owned(), ToString::to_string);
+            let odd = p.disagreement.as_ref().map_or(String::new(), |d| format!(", {d}"));
+            format!("producer {}: flag {flag}{odd}", p.name)
+        };
+        let was = before.and_then(|b| b.producers.iter().find(|x| x.name == p.name)).map(say);
+        let now = say(p);
+        if was.as_ref() != Some(&now) {
+            out.push(now);
+        }
+    }
+    out
+}

@@ -1,0 +1,360 @@
+//! The edge: a real terminal. Opens it, draws the first frame before anything else happens, reads keys, and puts the
+//! terminal back however this ends (leaving, a signal, a panic, a lost line).
+
+use std::io::{self, BufWriter, Stdout, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, EventStream};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
+};
+use crossterm::{cursor, execute, queue};
+use futures_util::{FutureExt, Stream, StreamExt};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::model::{Model, Options, Overlay};
+use super::update::{Cmd, Msg, update};
+use super::view;
+use crate::controller::snapshot::{Ask, Reply, Snapshot};
+use crate::migration::estate::At;
+
+/// Snapshots and ages are drawn at most this often; keys at once.
+const FRAME: Duration = Duration::from_millis(250);
+/// Keys taken in before a frame is drawn: a held key must not lag behind.
+const MAX_KEYS_A_FRAME: usize = 64;
+
+/// Why the screens were left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitReason {
+    /// The person left.
+    Left,
+    /// A signal asked for it: its name.
+    Signal(&'static str),
+    /// The terminal went away.
+    TerminalLost,
+}
+
+/// This program's clock: the screens have none of their own.
+pub type Clock = fn() -> At;
+
+/// Whether the terminal is in our modes now. One process has one terminal.
+static OPEN: AtomicBool = AtomicBool::new(false);
+
+type Out = BufWriter<Stdout>;
+
+/// An open terminal with the cockpit on it.
+#[derive(Debug)]
+pub struct Screen {
+    terminal: Terminal<CrosstermBackend<Out>>,
+    model: Model,
+    clock: Clock,
+}
+
+/// Opens the terminal and draws the cockpit's first frame, then runs until it is left. See [`Screen::open`] and
+/// [`Screen::run`] to do other things between the two.
+///
+/// # Errors
+/// The terminal can't be opened or drawn on.
+pub async fn run(
+    rx: watch::Receiver<Arc<Snapshot>>,
+    replies: mpsc::Receiver<Reply>,
+    asks: mpsc::Sender<Ask>,
+    options: Options,
+    clock: Clock,
+) -> io::Result<ExitReason> {
+    Screen::open(options, clock)?.run(rx, replies, asks).await
+}
+
+impl Screen {
+    /// Takes the terminal over and draws the first frame: a whole cockpit that says what it connects to.
+    ///
+    /// # Errors
+    /// Standard output is no terminal, or it can't be written to.
+    pub fn open(options: Options, clock: Clock) -> io::Result<Self> {
+        // crossterm would obey NO_COLOR by dropping every style, bold and reverse too; the theme has obeyed it already.
+        crossterm::style::force_color_output(true);
+        hook_panics();
+        enter()?;
+        let open = || -> io::Result<Self> {
+            let mut terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
+            let size = terminal.size()?;
+            terminal.clear()?;
+            let model = Model::new(options, (size.width, size.height), clock());
+            let mut screen = Self { terminal, model, clock };
+            screen.draw()?;
+            Ok(screen)
+        };
+        open().inspect_err(|_| restore())
+    }
+
+    /// Runs until it is left. A snapshot with `seq` 0 counts as none yet.
+    ///
+    /// # Errors
+    /// Signals can't be listened to. A terminal that goes away is [`ExitReason::TerminalLost`], no error.
+    pub async fn run(
+        mut self,
+        rx: watch::Receiver<Arc<Snapshot>>,
+        replies: mpsc::Receiver<Reply>,
+        asks: mpsc::Sender<Ask>,
+    ) -> io::Result<ExitReason> {
+        let signals = Signals::listen()?;
+        let reason = self.turn(rx, replies, asks, signals).await;
+        restore();
+        Ok(reason)
+    }
+
+    async fn turn(
+        &mut self,
+        mut rx: watch::Receiver<Arc<Snapshot>>,
+        mut replies: mpsc::Receiver<Reply>,
+        asks: mpsc::Sender<Ask>,
+        mut signals: Signals,
+    ) -> ExitReason {
+        let mut events = EventStream::new();
+        let mut tick = tokio::time::interval(FRAME);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        rx.mark_changed();
+        let (mut controller, mut answers) = (true, true);
+        let mut stale = false;
+        loop {
+            let mut at_once = false;
+            tokio::select! {
+                biased;
+                name = signals.next() => match name {
+                    Some(name) => return ExitReason::Signal(name),
+                    None => {
+                        // Continued after a stop: the shell has had the terminal meanwhile.
+                        if enter().is_err() || self.terminal.clear().is_err() {
+                            return ExitReason::TerminalLost;
+                        }
+                        at_once = true;
+                    }
+                },
+                event = events.next() => {
+                    if let Some(reason) = self.keys(event, &mut events, &asks) {
+                        return reason;
+                    }
+                    at_once = true;
+                }
+                reply = replies.recv(), if answers => match reply {
+                    Some(reply) => {
+                        let msg = Msg::Reply(reply, (self.clock)());
+                        if self.take(msg, &asks) {
+                            return ExitReason::Left;
+                        }
+                        at_once = true;
+                    }
+                    None => answers = false,
+                },
+                changed = rx.changed(), if controller => {
+                    let first = self.model.snapshot.is_none();
+                    let msg = if changed.is_ok() {
+                        let snapshot = Arc::clone(&rx.borrow_and_update());
+                        (snapshot.seq > 0).then(|| Msg::Snapshot(snapshot, (self.clock)()))
+                    } else {
+                        controller = false;
+                        Some(Msg::ControllerGone)
+                    };
+                    if let Some(msg) = msg {
+                        self.take(msg, &asks);
+                        stale = true;
+                        at_once = first;
+                    }
+                }
+                _ = tick.tick() => {
+                    let before = self.model.now.0 / 1000;
+                    let msg = Msg::Tick((self.clock)());
+                    if self.take(msg, &asks) {
+                        return ExitReason::Left;
+                    }
+                    // Ages are in seconds; a dialog counts down.
+                    let aged = before != self.model.now.0 / 1000;
+                    at_once = stale || aged || matches!(self.model.overlay, Some(Overlay::Confirm(_)));
+                }
+            }
+            if at_once {
+                stale = false;
+                if self.draw().is_err() {
+                    return ExitReason::TerminalLost;
+                }
+            }
+        }
+    }
+
+    /// Takes one event and those that are there already.
+    fn keys(
+        &mut self,
+        first: Option<io::Result<Event>>,
+        events: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
+        asks: &mpsc::Sender<Ask>,
+    ) -> Option<ExitReason> {
+        let mut next = Some(first);
+        for _ in 0..MAX_KEYS_A_FRAME {
+            let Some(event) = next else { break };
+            let Some(Ok(event)) = event else { return Some(ExitReason::TerminalLost) };
+            let now = (self.clock)();
+            let msg = match event {
+                Event::Key(key) => Some(Msg::Key(key, now)),
+                Event::Paste(text) => Some(Msg::Paste(text, now)),
+                Event::Resize(columns, rows) => Some(Msg::Resize(columns, rows)),
+                Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+            };
+            if let Some(msg) = msg
+                && self.take(msg, asks)
+            {
+                return Some(ExitReason::Left);
+            }
+            next = events.next().now_or_never();
+        }
+        None
+    }
+
+    /// One message in, its commands out. True: leave.
+    fn take(&mut self, msg: Msg, asks: &mpsc::Sender<Ask>) -> bool {
+        let mut leave = false;
+        for cmd in update(&mut self.model, msg) {
+            match cmd {
+                Cmd::Ask(ask) => match asks.try_send(ask) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(ask)) => drop(update(&mut self.model, Msg::Unsent(ask))),
+                    Err(TrySendError::Closed(_)) => drop(update(&mut self.model, Msg::ControllerGone)),
+                },
+                Cmd::Copy(text) => {
+                    // A terminal that can't be written to is noticed at the next frame.
+                    let _ = self.copy(&text);
+                }
+                Cmd::Redraw => {
+                    let _ = self.terminal.clear();
+                }
+                Cmd::Quit => leave = true,
+            }
+        }
+        leave
+    }
+
+    /// Draws what changed, as one update of the terminal.
+    fn draw(&mut self) -> io::Result<()> {
+        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        let model = &self.model;
+        self.terminal.draw(|frame| view::view(model, frame))?;
+        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        self.terminal.backend_mut().flush()
+    }
+
+    /// Asks the terminal to put text on the clipboard (OSC 52): works over SSH, where the terminal allows it.
+    fn copy(&mut self, text: &str) -> io::Result<()> {
+        let out = self.terminal.backend_mut();
+        write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))?;
+        Write::flush(out)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Our modes: raw, another screen, no cursor, pastes marked as such.
+fn enter() -> io::Result<()> {
+    enable_raw_mode()?;
+    OPEN.store(true, Ordering::SeqCst);
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).inspect_err(|_| restore())
+}
+
+/// Puts the terminal back, once; a terminal that is gone can't be put back and needs no error.
+pub fn restore() {
+    if OPEN.swap(false, Ordering::SeqCst) {
+        let _ = execute!(
+            io::stdout(),
+            EndSynchronizedUpdate,
+            DisableBracketedPaste,
+            LeaveAlternateScreen,
+            cursor::Show,
+            crossterm::style::ResetColor
+        );
+        let _ = disable_raw_mode();
+    }
+}
+
+/// A panic's message must be read on the person's own screen, not on the one that goes away. Hooked once.
+fn hook_panics() {
+    static HOOKED: AtomicBool = AtomicBool::new(false);
+    if HOOKED.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        restore();
+        before(info);
+    }));
+}
+
+/// What may end the screens from outside.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+    go_on: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        let go_on = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            go_on: signal(go_on)?,
+        })
+    }
+
+    /// The name of the signal that asks to leave; `None`: the process was continued.
+    async fn next(&mut self) -> Option<&'static str> {
+        tokio::select! {
+            _ = self.hangup.recv() => Some("SIGHUP"),
+            _ = self.terminate.recv() => Some("SIGTERM"),
+            _ = self.interrupt.recv() => Some("SIGINT"),
+            _ = self.go_on.recv() => None,
+        }
+    }
+}
+
+/// Base64 (RFC 4648), for OSC 52.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
+        let word = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for i in 0..4 {
+            if i <= chunk.len() {
+                out.push(char::from(LETTERS[(word >> (18 - 6 * i) & 63) as usize]));
+            } else {
+                out.push('=');
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base64;
+
+    #[test]
+    fn base64_of_the_rfc() {
+        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+        for (plain, coded) in cases {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Strings on a grid of cells: cut by display width, numbers and durations that a tired person can read.
+
+use ratatui::style::Style;
+use ratatui::text::Span;
+use unicode_width::UnicodeWidthStr;
+
+/// Most code points of one grapheme that are drawn: a name made of combining marks must not flood a cell.
+const MAX_GRAPHEME_CHARS: usize = 6;
+
+/// Display width in cells.
+#[must_use]
+pub fn width(s: &str) -> usize {
+    graphemes(s).iter().map(|g| g.1).sum()
+}
+
+/// Graphemes with the number of cells each takes; those that take none are left out.
+fn graphemes(s: &str) -> Vec<(String, usize)> {
+    Span::raw(s)
+        .styled_graphemes(Style::default())
+        .map(|g| g.symbol.chars().take(MAX_GRAPHEME_CHARS).collect::<String>())
+        .map(|g| {
+            let w = g.width();
+            (g, w)
+        })
+        .filter(|g| g.1 > 0)
+        .collect()
+}
+
+/// At most `cells` wide, with `ellipsis` in place of what was cut from the end.
+#[must_use]
+pub fn cut(s: &str, cells: usize, ellipsis: &str) -> String {
+    if s.is_ascii() && s.len() <= cells && !s.bytes().any(|b| b < 0x20 || b == 0x7f) {
+        return s.to_owned();
+    }
+    let parts = graphemes(s);
+    if parts.iter().map(|p| p.1).sum::<usize>() <= cells {
+        return parts.into_iter().map(|p| p.0).collect();
+    }
+    let mark = ellipsis.width();
+    if cells < mark {
+        return String::new();
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for (g, w) in parts {
+        if used + w > cells - mark {
+            break;
+        }
+        used += w;
+        out.push_str(&g);
+    }
+    out.push_str(ellipsis);
+    out
+}
+
+/// At most `cells` wide, cut in the middle: names of one estate share their beginnings and differ at their ends.
+#[must_use]
+pub fn cut_middle(s: &str, cells: usize, ellipsis: &str) -> String {
+    let parts = graphemes(s);
+    if parts.iter().map(|p| p.1).sum::<usize>() <= cells {
+        return parts.into_iter().map(|p| p.0).collect();
+    }
+    let mark = ellipsis.width();
+    if cells < mark + 4 {
+        return cut(s, cells, ellipsis);
+    }
+    let room = cells - mark;
+    let tail_room = room * 2 / 5;
+    let mut tail = Vec::new();
+    let mut used = 0;
+    for (g, w) in parts.iter().rev() {
+        if used + w > tail_room {
+            break;
+        }
+        used += w;
+        tail.push(g.as_str());
+    }
+    tail.reverse();
+    let mut head = String::new();
+    let mut head_used = 0;
+    for (g, w) in &parts {
+        if head_used + w > room - used {
+            break;
+        }
+        head_used += w;
+        head.push_str(g);
+    }
+    format!("{head}{ellipsis}{}", tail.concat())
+}
+
+/// `s` broken into lines of at most `cells`, at spaces where there are any; at most `max` lines, the last one cut.
+#[must_use]
+pub fn wrap(s: &str, cells: usize, max: usize, ellipsis: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    if cells == 0 || max == 0 {
+        return lines;
+    }
+    let mut line = String::new();
+    for word in s.split_whitespace() {
+        let mut word = word.to_owned();
+        loop {
+            let gap = usize::from(!line.is_empty());
+            if width(&line) + gap + width(&word) <= cells {
+                if gap == 1 {
+                    line.push(' ');
+                }
+                line.push_str(&word);
+                break;
+            }
+            if line.is_empty() {
+                let head = cut(&word, cells, "");
+                if head.is_empty() {
+                    break;
+                }
+                let taken = graphemes(&head).len();
+                word = graphemes(&word).into_iter().skip(taken).map(|p| p.0).collect();
+                lines.push(head);
+            } else {
+                lines.push(std::mem::take(&mut line));
+            }
+            if lines.len() > max {
+                break;
+            }
+        }
+        if lines.len() > max {
+            break;
+        }
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    if lines.len() > max {
+        let rest = lines.split_off(max - 1).join(" ");
+        lines.push(cut(&rest, cells, ellipsis));
+    }
+    lines
+}
+
+/// A count in at most five cells: `0`, `9999`, `12.3k`, `184k`, `1.25M`.
+#[must_use]
+pub fn count(n: u64) -> String {
+    #[allow(clippy::cast_precision_loss)]
+    let f = n as f64;
+    match n {
+        0..=9_999 => n.to_string(),
+        _ => scaled(f),
+    }
+}
+
+/// A rate in records a second, in at most five cells before the `/s`: `0/s`, `0.4/s`, `5.21k/s`.
+#[must_use]
+pub fn rate(r: f64) -> String {
+    if !r.is_finite() || r < 0.0 {
+        return "?/s".into();
+    }
+    if r < 0.05 {
+        "0/s".into()
+    } else if r < 9.95 {
+        format!("{r:.1}/s")
+    } else if r < 999.5 {
+        format!("{r:.0}/s")
+    } else {
+        format!("{}/s", scaled(r))
+    }
+}
+
+fn scaled(f: f64) -> String {
+    let (v, unit) = if f < 999_500.0 {
+        (f / 1e3, "k")
+    } else if f < 999_500_000.0 {
+        (f / 1e6, "M")
+    } else if f < 999.5e9 {
+        (f / 1e9, "G")
+    } else if f < 999.5e12 {
+        (f / 1e12, "T")
+    } else {
+        (f / 1e15, "P")
+    };
+    if v < 9.995 {
+        format!("{v:.2}{unit}")
+    } else if v < 99.95 {
+        format!("{v:.1}{unit}")
+    } else {
+        format!("{v:.0}{unit}")
+    }
+}
+
+/// An offset with its digits in threes: `1 204 113`; offsets are compared by eye, so they are never rounded.
+#[must_use]
+pub fn offset(o: i64) -> String {
+    let digits = o.unsigned_abs().to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(c);
+    }
+    if o < 0 { format!("-{out}") } else { out }
+}
+
+/// A duration in at most six cells: `0.4s`, `38s`, `4m12s`, `3h12m`, `31h04m`, `9d02h`.
+#[must_use]
+pub fn duration(ms: u64) -> String {
+    let s = ms / 1000;
+    match s {
+        0..=9 if ms % 1000 >= 100 => format!("{}.{}s", s, ms % 1000 / 100),
+        0..=119 => format!("{s}s"),
+        120..=7199 => format!("{}m{:02}s", s / 60, s % 60),
+        7200..=359_999 => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
+        _ => format!("{}d{:02}h", s / 86_400, s % 86_400 / 3600),
+    }
+}
+
+/// An age in whole units: nobody needs tenths of a second of an age.
+#[must_use]
+pub fn age(ms: u64) -> String {
+    duration(ms / 1000 * 1000)
+}
+
+/// Time of day in UTC, `14:02:11`.
+#[must_use]
+pub fn clock(at_ms: i64) -> String {
+    let s = at_ms.div_euclid(1000).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stay_short_and_honest() {
+        let cases =
+            [(0, "0"), (9_999, "9999"), (10_000, "10.0k"), (12_345, "12.3k"), (184_000, "184k"), (999_499, "999k")];
+        for (n, s) in cases {
+            assert_eq!(count(n), s);
+        }
+        assert_eq!(count(999_500), "1.00M");
+        assert!(count(u64::MAX).len() <= 6, "{}", count(u64::MAX));
+        assert_eq!(rate(0.0), "0/s");
+        assert_eq!(rate(5_214.0), "5.21k/s");
+        assert_eq!(rate(999.6), "1.00k/s");
+        assert_eq!(rate(f64::NAN), "?/s");
+        assert_eq!(offset(1_204_113), "1 204 113");
+        assert_eq!(offset(-1), "-1");
+        assert_eq!(offset(0), "0");
+    }
+
+    #[test]
+    fn durations_read_at_a_glance() {
+        let cases =
+            [(400, "0.4s"), (38_000, "38s"), (252_000, "4m12s"), (11_520_000, "3h12m"), (111_840_000, "31h04m")];
+        for (ms, s) in cases {
+            assert_eq!(duration(ms), s);
+        }
+        assert_eq!(age(1_900), "1s");
+        assert_eq!(clock(50_531_204), "14:02:11");
+        assert_eq!(clock(-1), "23:59:59");
+    }
+
+    #[test]
+    fn names_are_cut_by_cells_not_bytes() {
+        assert_eq!(cut("loan-audit", 10, "…"), "loan-audit");
+        assert_eq!(cut("loan-audit", 6, "…"), "loan-…");
+        assert_eq!(cut("日本語の名前", 6, "…"), "日本…");
+        assert_eq!(width(&cut("日本語の名前", 6, "…")), 5);
+        assert_eq!(cut("abc", 0, "…"), "");
+        let zalgo = format!("a{}b", "\u{301}".repeat(400));
+        assert!(cut(&zalgo, 2, "…").chars().count() <= 2 * MAX_GRAPHEME_CHARS);
+        assert_eq!(cut_middle("payments-eu-west-1-ledger-audit", 16, "…"), "payments-…-audit");
+        assert!(width(&cut_middle("日本語の名前日本語の名前", 9, "…")) <= 9);
+    }
+
+    #[test]
+    fn wrapping_is_bounded() {
+        assert_eq!(wrap("one two three", 7, 3, "…"), ["one two", "three"]);
+        assert_eq!(wrap("one two three four", 7, 2, "…"), ["one two", "three …"]);
+        assert_eq!(wrap(&"x".repeat(50), 10, 2, "…").len(), 2);
+        assert!(wrap("日", 1, 3, "…").is_empty());
+    }
+}

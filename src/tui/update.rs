@@ -1,0 +1,286 @@
+//! One message in, the model changed, what is to be done outside out. Pure: time comes with the message.
+
+use std::sync::Arc;
+
+use crossterm::event::{Event, KeyEvent, KeyEventKind};
+use tui_input::Input;
+use tui_input::backend::crossterm::EventHandler;
+
+use super::actions::{self, Action, Ready};
+use super::dialog::Phase;
+use super::model::{Focus, Model, Overlay, Tone};
+use super::words;
+use crate::controller::snapshot::{Ask, Reply, Snapshot};
+use crate::migration::command::{Command, Level, Refusal};
+use crate::migration::estate::At;
+
+/// How long the controller may take to answer before the dialog says so, ms.
+pub const ANSWER_MS: u64 = 10_000;
+/// Most letters of a typed line.
+const MAX_TYPED: usize = 300;
+
+/// What happens to a screen.
+#[derive(Debug, Clone)]
+pub enum Msg {
+    /// A key.
+    Key(KeyEvent, At),
+    /// Bracketed paste.
+    Paste(String, At),
+    /// The terminal's size: columns, rows.
+    Resize(u16, u16),
+    /// A newer snapshot.
+    Snapshot(Arc<Snapshot>, At),
+    /// An answer of the controller.
+    Reply(Reply, At),
+    /// Time passes.
+    Tick(At),
+    /// A question could not be sent: the controller does not keep up.
+    Unsent(Ask),
+    /// The controller has gone; what is shown ages.
+    ControllerGone,
+}
+
+/// What is to be done outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cmd {
+    /// Send this to the controller.
+    Ask(Ask),
+    /// Put this on the person's clipboard.
+    Copy(String),
+    /// Draw everything again.
+    Redraw,
+    /// Leave.
+    Quit,
+}
+
+/// Takes one message in.
+pub fn update(m: &mut Model, msg: Msg) -> Vec<Cmd> {
+    match msg {
+        Msg::Key(key, at) => {
+            m.now = m.now.max(at);
+            on_key(m, key)
+        }
+        Msg::Paste(text, at) => {
+            m.now = m.now.max(at);
+            on_paste(m, &text);
+            Vec::new()
+        }
+        Msg::Resize(columns, rows) => {
+            m.size = (columns, rows);
+            Vec::new()
+        }
+        Msg::Snapshot(snapshot, at) => {
+            m.now = m.now.max(at);
+            on_snapshot(m, snapshot);
+            Vec::new()
+        }
+        Msg::Reply(reply, at) => {
+            m.now = m.now.max(at);
+            on_reply(m, reply)
+        }
+        Msg::Tick(at) => {
+            m.now = m.now.max(at);
+            on_tick(m)
+        }
+        Msg::Unsent(ask) => {
+            on_unsent(m, &ask);
+            Vec::new()
+        }
+        Msg::ControllerGone => {
+            m.controller_gone = true;
+            Vec::new()
+        }
+    }
+}
+
+/// Does an action, or says why not.
+pub fn perform(m: &mut Model, action: &Action) -> Vec<Cmd> {
+    match (action.ready)(m) {
+        Ready::Now => (action.run)(m),
+        Ready::NotNow(why) => {
+            m.say(Tone::Hold, why);
+            Vec::new()
+        }
+        Ready::No => {
+            m.say(Tone::Hold, format!("{}: there is nothing here that it could act on.", action.id));
+            Vec::new()
+        }
+    }
+}
+
+fn on_key(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
+    if key.kind == KeyEventKind::Release {
+        return Vec::new();
+    }
+    m.flash = None;
+    if let Some(Overlay::Confirm(d)) = &mut m.overlay {
+        d.last_key = m.now;
+        let leaving = actions::find(m, key).is_some_and(|a| matches!(a.id, "close" | "leave-anyway"));
+        if let Some(Overlay::Confirm(d)) = &mut m.overlay
+            && !leaving
+            && d.typed_ahead(m.now)
+        {
+            d.remark = Some("typed ahead: dropped".to_owned());
+            return Vec::new();
+        }
+    }
+    if let Some(action) = actions::find(m, key) {
+        return perform(m, action);
+    }
+    type_key(m, key);
+    Vec::new()
+}
+
+/// The line that is being typed, if one is.
+fn typing(m: &mut Model) -> Option<&mut Input> {
+    match m.overlay.as_mut()? {
+        Overlay::Palette { input, selected } => {
+            *selected = 0;
+            Some(input)
+        }
+        Overlay::Filter { input } | Overlay::Why { input, .. } | Overlay::Leave { input } => Some(input),
+        Overlay::Confirm(d) => {
+            d.remark = None;
+            let typed = matches!(d.prepared.as_ref().map(|p| &p.level), Some(Level::Typed(_)));
+            (d.phase == Phase::Shown && typed).then_some(&mut d.input)
+        }
+        Overlay::Help { .. } | Overlay::Route { .. } => None,
+    }
+}
+
+fn type_key(m: &mut Model, key: KeyEvent) {
+    let Some(input) = typing(m) else { return };
+    let before = input.clone();
+    input.handle_event(&Event::Key(key));
+    if input.value().chars().count() > MAX_TYPED {
+        *input = before;
+    }
+}
+
+fn on_paste(m: &mut Model, text: &str) {
+    if let Some(Overlay::Confirm(d)) = &mut m.overlay {
+        d.last_key = m.now;
+        d.remark = Some("pasted: dropped; type it".to_owned());
+        return;
+    }
+    // The first line only: a pasted line break must never say yes.
+    let line: String = text.lines().next().unwrap_or("").chars().filter(|c| !c.is_control()).collect();
+    if let Some(input) = typing(m) {
+        let room = MAX_TYPED.saturating_sub(input.value().chars().count());
+        let line: String = line.chars().take(room).collect();
+        *input = Input::new(format!("{}{line}", input.value()));
+    }
+}
+
+fn on_snapshot(m: &mut Model, snapshot: Arc<Snapshot>) {
+    if m.snapshot.as_ref().is_some_and(|s| s.seq > snapshot.seq && s.header.pid == snapshot.header.pid) {
+        return;
+    }
+    m.snapshot = Some(snapshot);
+    m.snapshot_at = m.now;
+    m.controller_gone = false;
+}
+
+fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
+    match reply {
+        Reply::Prepared { id, result } => {
+            m.pending.remove(&id);
+            let now = m.now;
+            let Some(Overlay::Confirm(d)) = &mut m.overlay else { return Vec::new() };
+            if d.question != id || d.phase != Phase::Asking {
+                return Vec::new();
+            }
+            d.answered(result, now);
+            let bare = matches!(d.prepared.as_ref().map(|p| &p.level), Some(Level::None));
+            if bare && d.phase == Phase::Shown { confirm_at_once(m) } else { Vec::new() }
+        }
+        Reply::Executed { id, result } => on_executed(m, id, result),
+    }
+}
+
+/// A command that needs no confirmation is sent as soon as it is known to need none.
+fn confirm_at_once(m: &mut Model) -> Vec<Cmd> {
+    let id = m.ask_id("run");
+    let Some(Overlay::Confirm(d)) = &mut m.overlay else { return Vec::new() };
+    d.confirm(&m.options.actor, id, m.now).map(Cmd::Ask).into_iter().collect()
+}
+
+fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> Vec<Cmd> {
+    let about = m.pending.remove(&id).unwrap_or_default();
+    let now = m.now;
+    if let Some(Overlay::Confirm(d)) = &mut m.overlay
+        && d.question == id
+        && d.phase == Phase::Sent
+    {
+        return match result {
+            Ok(run) => {
+                let subject = d.command.subject();
+                let cmds = actions::close_overlay(m);
+                actions::open(m, &subject);
+                m.focus = if run.is_some() { Focus::Run } else { m.focus };
+                m.say(
+                    Tone::Plain,
+                    run.map_or_else(|| "done".to_owned(), |r| format!("run {r} started; its steps are below")),
+                );
+                cmds
+            }
+            Err(refusal) => {
+                d.phase = Phase::Refused(refusal);
+                d.since = now;
+                d.last_key = now;
+                Vec::new()
+            }
+        };
+    }
+    match result {
+        Ok(_) if about.is_empty() || about == "measuring" => {}
+        Ok(_) => m.say(Tone::Plain, format!("{about}: done")),
+        Err(r) => m.say(Tone::Hold, words::sentence(&r.why, &r.advice)),
+    }
+    Vec::new()
+}
+
+fn on_tick(m: &mut Model) -> Vec<Cmd> {
+    if m.flash.as_ref().is_some_and(|f| m.now > f.until) {
+        m.flash = None;
+    }
+    let now = m.now;
+    let Some(Overlay::Confirm(d)) = &mut m.overlay else { return Vec::new() };
+    if matches!(d.phase, Phase::Asking | Phase::Sent) && now.since(d.since) > ANSWER_MS {
+        let sent = d.phase == Phase::Sent;
+        d.phase = Phase::Refused(Refusal::unknown(
+            "the controller has not answered for 10 s",
+            if sent {
+                "It may have been taken: look at the group and the journal before you ask again."
+            } else {
+                "Nothing was sent yet. Enter asks again."
+            },
+        ));
+        return Vec::new();
+    }
+    if d.expired(now) {
+        let cmds = actions::close_overlay(m);
+        m.say(Tone::Hold, "The dialog closed after 30 s without a key; nothing was done.");
+        return cmds;
+    }
+    Vec::new()
+}
+
+fn on_unsent(m: &mut Model, ask: &Ask) {
+    let refusal = Refusal::unknown("the controller does not keep up: nothing was sent", "Enter asks again.");
+    match (ask, &mut m.overlay) {
+        (Ask::Prepare { id, .. }, Some(Overlay::Confirm(d))) if d.question == *id => d.phase = Phase::Refused(refusal),
+        (Ask::Execute { id, .. }, Some(Overlay::Confirm(d))) if d.question == *id => d.phase = Phase::Refused(refusal),
+        (Ask::Execute { command, .. }, _) => {
+            let what = match command {
+                Command::Estimate { .. } => "the measurement",
+                Command::Hold { .. } => "the hold",
+                Command::Resume { .. } => "the resume",
+                _ => "the command",
+            };
+            m.say(Tone::Fail, format!("The controller does not keep up: {what} was not sent. Try again."));
+        }
+        // A lost watch only makes the estimate older; its age is shown.
+        (Ask::Prepare { .. } | Ask::Watch { .. }, _) => {}
+    }
+}

@@ -1,0 +1,162 @@
+//! The two clusters side by side: reachable, healthy, how fast, how far behind.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::header::side_title;
+use super::line::{Row, frame};
+use crate::controller::snapshot::{SideView, Snapshot};
+use crate::migration::estate::{Observed, Side};
+use crate::tui::model::Model;
+use crate::tui::theme::{Glyph, Role, side_role};
+use crate::tui::{spark, text, words};
+
+/// Rows that a panel takes of a body of this height: more room, taller charts.
+pub fn height(body: u16) -> u16 {
+    match body {
+        0..=15 => 4,
+        16..=25 => 5,
+        26..=39 => 8,
+        _ => 10,
+    }
+}
+
+/// Draws both panels on one scale.
+pub fn draw(m: &Model, areas: [Rect; 2], buf: &mut Buffer) {
+    let Some(s) = &m.snapshot else {
+        for (side, area) in Side::BOTH.into_iter().zip(areas) {
+            waiting(m, side, area, buf);
+        }
+        return;
+    };
+    let max = spark::shared_max(&[&s.blue.trend, &s.green.trend], usize::from(areas[0].width));
+    for (view, area) in [&s.blue, &s.green].into_iter().zip(areas) {
+        panel(m, s, view, max, area, buf);
+    }
+}
+
+/// The first frame: nothing is known, and it says what is being done.
+fn waiting(m: &Model, side: Side, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let host = &m.options.connecting[usize::from(side == Side::Green)];
+    let title = side_title(m, side, "", usize::from(area.width) - 4);
+    let inside = frame(theme, area, Role::Frame, title, buf);
+    let cells = usize::from(inside.width).saturating_sub(16);
+    Row::new(theme)
+        .gap(1)
+        .put(Role::Hold, "connecting to ")
+        .put(Role::Text, text::cut_middle(host, cells, theme.glyph(Glyph::Ellipsis)))
+        .draw(inside, 0, buf);
+    Row::new(theme).gap(1).put(Role::Dim, "lag ").dots(cells.min(24)).draw(inside, 1, buf);
+}
+
+fn panel(m: &Model, s: &Snapshot, v: &SideView, max: u64, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let title = side_title(m, v.side, &v.name, usize::from(area.width) - 4);
+    let inside = frame(theme, area, side_frame(v), title, buf);
+    let width = usize::from(inside.width);
+    let chart_rows = usize::from(inside.height.saturating_sub(if inside.height >= 6 { 3 } else { 2 }));
+    health(m, v, width).draw(inside, 0, buf);
+    chart(m, v, max, inside, 1, chart_rows.max(1), buf);
+    let y = u16::try_from(1 + chart_rows.max(1)).unwrap_or(2);
+    if let Some((role, words)) = trouble(v) {
+        let rows = usize::from(inside.height.saturating_sub(y)).max(1);
+        let lines = text::wrap(&words, width.saturating_sub(2), rows, theme.glyph(Glyph::Ellipsis));
+        for (y, line) in (y..).zip(lines) {
+            Row::new(theme).gap(1).put(role, line).draw(inside, y, buf);
+        }
+        age(m, v, inside, 0, buf);
+        return;
+    }
+    foot(m, s, v, max, width).draw(inside, y, buf);
+    if inside.height >= 6 {
+        identity(m, v, width).draw(inside, y + 1, buf);
+    }
+}
+
+/// Identity colours the title only: the frame stays plain unless something is wrong.
+fn side_frame(v: &SideView) -> Role {
+    if v.identity_trouble.is_some() || matches!(v.link, Observed::Absent { .. }) { Role::Fail } else { Role::Frame }
+}
+
+/// What stands in the way of seeing this cluster, the worst first.
+fn trouble(v: &SideView) -> Option<(Role, String)> {
+    let t = |t: &crate::migration::estate::Trouble| words::sentence(&t.what, &t.advice);
+    if let Some(id) = &v.identity_trouble {
+        return Some((Role::Fail, t(id)));
+    }
+    match &v.link {
+        Observed::Absent { why } => Some((Role::Fail, t(why))),
+        Observed::Known { trouble: Some(why), .. } => Some((Role::Fail, t(why))),
+        Observed::Known { trouble: None, .. } => v.broker_troubles.first().map(|b| (Role::Hold, t(b))),
+    }
+}
+
+fn health<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let (up, all) = v.brokers;
+    let brokers = if up < all || all == 0 { Role::Fail } else { Role::Ok };
+    let urp = if v.under_replicated > 0 { Role::Hold } else { Role::Ok };
+    let row = Row::new(theme).gap(1).put(Role::Dim, "brokers ").put(brokers, format!("{up}/{all}"));
+    let row = if v.leaderless > 0 {
+        row.gap(2).put(Role::Fail, format!("leaderless {}", v.leaderless))
+    } else {
+        row.gap(2).put(Role::Dim, "urp ").put(urp, v.under_replicated.to_string())
+    };
+    let rate = |r: Option<f64>| r.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::rate);
+    let mut end = Row::new(theme).put(Role::Dim, "in ").put(Role::Text, rate(v.in_rate));
+    if width >= 48 {
+        end = end.gap(2).put(Role::Dim, "out ").put(Role::Text, rate(v.out_rate));
+    }
+    row.ending(end, width - 1)
+}
+
+/// The lag of all groups as a number and over time.
+fn chart(m: &Model, v: &SideView, max: u64, inside: Rect, y: u16, rows: usize, buf: &mut Buffer) {
+    let theme = m.theme();
+    let width = usize::from(inside.width);
+    let cells = width.saturating_sub(13);
+    let lag = v.lag.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::count);
+    for i in 0..rows {
+        let from_foot = rows - 1 - i;
+        let row = Row::new(theme).gap(1);
+        let row =
+            if i == rows / 2 { row.put(Role::Dim, "lag ").right(Role::Strong, &lag, 6).gap(1) } else { row.gap(11) };
+        let (rows, from_foot) = (rows as u64, from_foot as u64);
+        row.spark_row(side_role(v.side), &v.trend, cells, max, rows, from_foot).draw(
+            inside,
+            y + u16::try_from(i).unwrap_or(0),
+            buf,
+        );
+    }
+}
+
+fn foot<'t>(m: &'t Model, s: &Snapshot, v: &SideView, max: u64, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let oldest = v.oldest_ms.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::duration);
+    let row = Row::new(theme).gap(1).put(Role::Dim, "oldest ").put(Role::Text, oldest);
+    let scale = format!("0{}{}", theme.glyph(Glyph::Range), text::count(max));
+    let mut end = Row::new(theme).put(Role::Dim, scale).gap(2);
+    if let Observed::Known { at, .. } = &v.link {
+        let (role, age) = words::aged(m.clock(), *at, s.header.stale_after_ms);
+        end = end.put(role, age);
+    }
+    row.ending(end, width - 1)
+}
+
+/// In trouble the age moves to the frame's upper edge: how old is what is still shown?
+fn age(m: &Model, v: &SideView, inside: Rect, y: u16, buf: &mut Buffer) {
+    let Observed::Known { at, .. } = &v.link else { return };
+    let (role, age) = words::aged(m.clock(), *at, m.stale_after());
+    let row = Row::new(m.theme()).gap(1).put(role, age).gap(1);
+    let width = u16::try_from(row.width()).unwrap_or(0).min(inside.width);
+    row.draw(Rect { x: inside.right() - width, y: inside.y - 1, width, height: 1 }, y, buf);
+}
+
+fn identity<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let id = v.cluster_id.as_deref().unwrap_or("unknown");
+    let row = Row::new(theme).gap(1).put(Role::Dim, format!("{} topics  id ", v.topics));
+    let left = width.saturating_sub(row.width() + 1);
+    row.put(Role::Dim, text::cut_middle(id, left, theme.glyph(Glyph::Ellipsis)))
+}

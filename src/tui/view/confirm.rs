@@ -1,0 +1,258 @@
+//! The confirm dialog: what will it cost, and how do I undo it?
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::footer::hints;
+use super::group::totals;
+use super::line::{Row, centred, frame, wipe};
+use super::run::no_return;
+use crate::controller::snapshot::GroupRow;
+use crate::migration::command::{Command, Level, Prepared, Refusal};
+use crate::migration::estate::{Observed, Side};
+use crate::tui::dialog::{Dialog, Phase, estimate_for};
+use crate::tui::model::Model;
+use crate::tui::theme::{Glyph, Role};
+use crate::tui::{actions, text, words};
+
+/// Draws the dialog over the body.
+pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let width = over.width.min(100);
+    let cells = usize::from(width) - 4;
+    let top = upper(m, d, cells);
+    let bottom = lower(m, d, cells);
+    let height = u16::try_from(top.len() + bottom.len() + 2).unwrap_or(u16::MAX);
+    let area = centred(over, width, height);
+    wipe(theme, area, buf);
+    let title = d.prepared.as_ref().map_or_else(|| words_of(&d.command), |p| p.title.clone());
+    let title = text::cut_middle(&title, cells - 2, theme.glyph(Glyph::Ellipsis));
+    let inside = frame(theme, area, Role::FrameFocus, Row::new(theme).gap(1).put(Role::Strong, title).gap(1), buf);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    // What must be read before typing keeps its place; the steps scroll.
+    let room = usize::from(inside.height).saturating_sub(bottom.len());
+    let skip = d.scroll.min(top.len().saturating_sub(room));
+    let hidden = top.len().saturating_sub(skip + room);
+    for (y, row) in (0u16..).zip(top.into_iter().skip(skip).take(room)) {
+        row.draw(inside, y, buf);
+    }
+    if hidden > 0 || skip > 0 {
+        let row = Row::new(theme).gap(1).put(Role::Hold, format!("{hidden} more lines: up and down scroll")).gap(1);
+        let cells = u16::try_from(row.width()).unwrap_or(0).min(area.width);
+        row.draw(Rect { x: area.right().saturating_sub(cells + 1), y: area.y, width: cells, height: 1 }, 0, buf);
+    }
+    let y = u16::try_from(room).unwrap_or(0);
+    for (y, row) in (y..).zip(bottom) {
+        row.draw(inside, y, buf);
+    }
+}
+
+/// A title before the controller has given one.
+fn words_of(c: &Command) -> String {
+    let subject = words::subject(&c.subject());
+    match c {
+        Command::CutOver { .. } => format!("Cut over {subject} to GREEN"),
+        Command::RollBack { .. } => format!("Roll back {subject} to BLUE"),
+        Command::ResetOffsets { to, .. } => format!("Set the offsets of {subject} on {}", to.name().to_uppercase()),
+        Command::Route { to, .. } => format!("Route {subject} to {to}"),
+        Command::Continue { .. } => format!("Go on with {subject}"),
+        Command::Complete { .. } => format!("Declare the soak of {subject} done"),
+        _ => subject,
+    }
+}
+
+/// Steps, warnings, and the same by hand.
+fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let Some(p) = &d.prepared else {
+        let words = match d.phase {
+            Phase::Asking => "asking the controller what this would do",
+            _ => "",
+        };
+        return if words.is_empty() {
+            Vec::new()
+        } else {
+            vec![Row::new(theme).put(Role::Hold, words).glyph(Role::Hold, Glyph::Ellipsis)]
+        };
+    };
+    let mut rows = Vec::new();
+    for (i, step) in p.steps.iter().enumerate() {
+        if p.no_return_after == Some(i) {
+            rows.push(no_return(m, cells));
+        }
+        rows.push(step_row(m, i + 1, step, cells));
+    }
+    for warning in &p.warnings {
+        for (i, line) in text::wrap(warning, cells - 2, 3, theme.glyph(Glyph::Ellipsis)).into_iter().enumerate() {
+            let mark = if i == 0 { theme.glyph(Glyph::Alert) } else { " " };
+            rows.push(Row::new(theme).put(Role::Hold, mark).gap(1).put(Role::Hold, line));
+        }
+    }
+    if let Some(first) = p.by_hand.first() {
+        let more = if p.by_hand.len() > 1 {
+            format!("and {} more; y copies", p.by_hand.len() - 1)
+        } else {
+            "y copies".to_owned()
+        };
+        let row = Row::new(theme).put(Role::Dim, "by hand: ");
+        let left = cells.saturating_sub(row.width() + text::width(&more) + 2);
+        rows.push(row.left(Role::Dim, first, left).gap(2).put(Role::Dim, more));
+    }
+    rows
+}
+
+fn step_row<'t>(m: &'t Model, number: usize, s: &crate::migration::command::StepLine, cells: usize) -> Row<'t> {
+    let theme = m.theme();
+    let undo = s.undo.as_ref().map_or(String::new(), |u| format!("undo: {u}"));
+    let timeout = s.timeout_ms.map_or(String::new(), |ms| format!("max {}", text::duration(ms)));
+    let undo_cells = (cells * 30 / 100).min(30);
+    let what = cells.saturating_sub(undo_cells + 9 + 4 + 2);
+    Row::new(theme)
+        .put(Role::Dim, format!("{number:>2} "))
+        .left(Role::Text, &s.what, what)
+        .gap(1)
+        .left(Role::Dim, timeout, 9)
+        .gap(1)
+        .left(Role::Dim, undo, undo_cells)
+}
+
+/// Cost, limit, way back, and the line to type: always in sight.
+fn lower<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let mut rows = Vec::new();
+    if let Some(p) = &d.prepared {
+        rows.push(Row::new(theme).put(Role::Frame, theme.glyph(Glyph::Rule).repeat(cells)));
+        rows.extend(cost(m, d, p, cells));
+        if !p.way_back.is_empty() {
+            let lines = text::wrap(&p.way_back, cells.saturating_sub(10), 2, theme.glyph(Glyph::Ellipsis));
+            for (i, line) in lines.into_iter().enumerate() {
+                rows.push(
+                    Row::new(theme).left(Role::Dim, if i == 0 { "way back" } else { "" }, 10).put(Role::Text, line),
+                );
+            }
+        }
+    }
+    rows.extend(match &d.phase {
+        Phase::Asking => Vec::new(),
+        Phase::Shown => ask(m, d, cells),
+        Phase::Sent => vec![
+            Row::new(theme)
+                .put(Role::Strong, "sent; the controller checks the facts once more")
+                .glyph(Role::Strong, Glyph::Ellipsis),
+        ],
+        Phase::Refused(r) => refused(m, r, cells),
+    });
+    let keys = hints(m, &actions::footer(m), cells);
+    rows.push(match d.left_ms(m.now).filter(|left| *left <= 10_000) {
+        Some(left) => {
+            keys.ending(Row::new(theme).put(Role::Hold, format!("closes in {}s", left.div_ceil(1000))), cells)
+        }
+        None => keys,
+    });
+    rows
+}
+
+/// `Estimate 8s old: 0 lost, 37 re-read; limit 500`, or why there is none.
+fn cost<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let limit = p.max_re_read.map(|l| {
+        Row::new(theme).put(Role::Dim, "limit ").put(Role::Text, format!("0 lost, {} re-read", text::count(l)))
+    });
+    let Some((group, to)) = estimate_for(&d.command) else {
+        return limit.into_iter().collect();
+    };
+    let row = Row::new(theme).left(Role::Dim, "estimate", 10);
+    let row = match m.group_row(group).map(|g| (g, estimate_of(g, to))) {
+        Some((g, Some(Observed::Known { value, at, .. }))) => {
+            let row = totals(row, value);
+            let age = format!("  {} old", text::age(m.clock().since(*at)));
+            let row = row.put(Role::Dim, age);
+            if g.measuring { row.put(Role::Hold, ", measuring").glyph(Role::Hold, Glyph::Ellipsis) } else { row }
+        }
+        Some((g, _)) if g.measuring => row.put(Role::Hold, "measuring").glyph(Role::Hold, Glyph::Ellipsis),
+        Some((_, Some(Observed::Absent { why }))) => row.put(Role::Hold, words::sentence(&why.what, &why.advice)),
+        _ => row.put(Role::Hold, "not measured yet"),
+    };
+    let mut rows = vec![row];
+    let worst = m.group_row(group).and_then(|g| worst(g, to));
+    if let Some(limit) = limit {
+        let row = Row::new(theme).left(Role::Dim, "", 10).then(limit);
+        rows.push(match worst {
+            Some((name, n)) => {
+                let left = cells.saturating_sub(row.width() + 20);
+                let name = text::cut_middle(&name, left, theme.glyph(Glyph::Ellipsis));
+                row.put(Role::Dim, ";  worst ").put(Role::Text, format!("{name} {n}"))
+            }
+            None => row,
+        });
+    }
+    rows
+}
+
+fn estimate_of(g: &GroupRow, to: Side) -> Option<&Observed<crate::offsets::verdict::GroupPlan>> {
+    g.estimate.as_ref().filter(|_| g.estimate_to == Some(to))
+}
+
+/// The partition that costs most.
+fn worst(g: &GroupRow, to: Side) -> Option<(String, u64)> {
+    let plan = estimate_of(g, to)?.value()?;
+    let p = plan.partitions.iter().max_by_key(|p| p.re_read)?;
+    p.re_read.filter(|n| *n > 0).map(|n| (p.tp.to_string(), n))
+}
+
+/// What must be typed, what was typed, and what was wrong with it.
+fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let Some(p) = &d.prepared else { return Vec::new() };
+    let mut rows = Vec::new();
+    let row = match &p.level {
+        Level::None => Row::new(theme),
+        Level::Key => Row::new(theme)
+            .put(Role::Dim, "press ")
+            .put(Role::Key, "enter")
+            .put(Role::Dim, " to go on, ")
+            .put(Role::Key, "esc")
+            .put(Role::Dim, " to leave"),
+        Level::Typed(phrase) => {
+            rows.push(
+                Row::new(theme)
+                    .put(Role::Dim, "type ")
+                    .put(Role::Key, text::cut_middle(phrase, cells.saturating_sub(36), theme.glyph(Glyph::Ellipsis)))
+                    .put(Role::Dim, " and enter to go on, esc to leave"),
+            );
+            let matches = d.input.value().trim() == phrase;
+            let role = if matches { Role::Input } else { Role::Strong };
+            let typed = tail(d.input.value(), cells.saturating_sub(4));
+            let row = Row::new(theme).put(Role::Key, "> ").put(role, typed).glyph(role, Glyph::Caret);
+            if matches { row.gap(1).glyph(Role::Strong, Glyph::Check) } else { row }
+        }
+    };
+    rows.push(match &d.remark {
+        Some(remark) => row.gap(2).put(Role::Hold, remark),
+        None => row,
+    });
+    rows
+}
+
+/// The end of what was typed, where the cursor is.
+fn tail(s: &str, cells: usize) -> String {
+    let skip = s.chars().count().saturating_sub(cells);
+    s.chars().skip(skip).collect()
+}
+
+fn refused<'t>(m: &'t Model, r: &Refusal, cells: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let ellipsis = theme.glyph(Glyph::Ellipsis);
+    let word = match r.exit_code {
+        3 => "a gate holds: ",
+        4 => "unknown: ",
+        _ => "refused: ",
+    };
+    let mut rows: Vec<Row<'t>> = text::wrap(&format!("{word}{}", r.why), cells, 3, ellipsis)
+        .into_iter()
+        .map(|l| Row::new(theme).put(Role::Fail, l))
+        .collect();
+    rows.extend(text::wrap(&r.advice, cells, 3, ellipsis).into_iter().map(|l| Row::new(theme).put(Role::Text, l)));
+    rows.push(Row::new(theme).put(Role::Dim, "enter asks again with the facts of now"));
+    rows
+}

@@ -1,0 +1,102 @@
+//! The last line: the keys that work now. And the lines above it: what was just said, or why the row under the cursor
+//! is where it is.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::line::{Row, wipe};
+use crate::tui::actions::{self, Action};
+use crate::tui::model::{Model, Overlay, Screen, Tone};
+use crate::tui::text;
+use crate::tui::theme::{Glyph, Role};
+use crate::tui::words;
+
+/// Most lines of a message.
+const MAX_MESSAGE: usize = 3;
+
+/// Draws the footer.
+pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    if let Some(Overlay::Filter { input }) = &m.overlay {
+        Row::new(theme)
+            .gap(1)
+            .put(Role::Key, "/ ")
+            .put(Role::Input, input.value())
+            .glyph(Role::Input, Glyph::Caret)
+            .ending(hints(m, &actions::footer(m), usize::from(area.width) / 2), usize::from(area.width) - 1)
+            .draw(area, 0, buf);
+        return;
+    }
+    Row::new(theme).gap(1).then(hints(m, &actions::footer(m), usize::from(area.width) - 2)).draw(area, 0, buf);
+}
+
+/// Keys with their words, as many as there is room for. The last one (help or leaving) always has its place.
+pub fn hints<'t>(m: &'t Model, rows: &[&'static Action], width: usize) -> Row<'t> {
+    let hint = |a: &Action| Row::new(m.theme()).put(Role::Key, actions::key_label(a)).gap(1).put(Role::KeyWord, a.word);
+    // What is always there goes to the right end; the rest is cut where there is no room.
+    let (always, first): (Vec<&Action>, Vec<&Action>) = rows.iter().copied().partition(|a| a.footer >= 70);
+    let mut end = Row::new(m.theme());
+    for a in always {
+        end = if end.width() == 0 { hint(a) } else { end.gap(2).then(hint(a)) };
+    }
+    let room = width.saturating_sub(end.width() + 2);
+    let mut row = Row::new(m.theme());
+    for a in first {
+        let next = hint(a);
+        let gap = if row.width() == 0 { 0 } else { 2 };
+        if row.width() + gap + next.width() > room {
+            break;
+        }
+        row = row.gap(gap).then(next);
+    }
+    if row.width() == 0 { end } else { row.gap(2).then(end) }
+}
+
+/// Draws the message at the foot of the body; returns what is left of the body.
+pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
+    let Some((role, words)) = what_to_say(m) else {
+        return Rect { height: body.height.saturating_sub(1), ..body };
+    };
+    let theme = m.theme();
+    let lines = text::wrap(&words, usize::from(body.width) - 2, MAX_MESSAGE, theme.glyph(Glyph::Ellipsis));
+    let rows = u16::try_from(lines.len()).unwrap_or(1).min(body.height);
+    let area = Rect { y: body.bottom() - rows, height: rows, ..body };
+    wipe(theme, area, buf);
+    for (y, line) in (0..).zip(lines) {
+        Row::new(theme).gap(1).put(role, line).draw(area, y, buf);
+    }
+    Rect { height: body.height - rows, ..body }
+}
+
+/// What was just said; else what is known of the row under the cursor.
+fn what_to_say(m: &Model) -> Option<(Role, String)> {
+    if let Some(flash) = &m.flash {
+        let role = match flash.tone {
+            Tone::Plain => Role::Strong,
+            Tone::Hold => Role::Hold,
+            Tone::Fail => Role::Fail,
+        };
+        return Some((role, flash.text.clone()));
+    }
+    if m.screen != Screen::Cockpit {
+        return None;
+    }
+    let named = |name: &str, (role, why): (Role, String)| (role, format!("{name} {why}"));
+    if let Some(g) = m.current_group() {
+        let stuck = |side: &str| {
+            (Role::Hold, format!("is stuck on {side}: there is something to read and commits do not move."))
+        };
+        return words::why(&g.side_state)
+            .or_else(|| g.blue.stuck.then(|| stuck("blue")))
+            .or_else(|| g.green.stuck.then(|| stuck("green")))
+            .or_else(|| {
+                let t = g.blue.trouble.as_ref().or(g.green.trouble.as_ref())?;
+                Some((Role::Hold, words::sentence(&t.what, &t.advice)))
+            })
+            .map(|w| named(&g.group, w));
+    }
+    let p = m.current_producer()?;
+    words::why(&p.side_state)
+        .or_else(|| p.disagreement.as_ref().map(|d| (Role::Hold, d.clone())))
+        .map(|w| named(&p.name, w))
+}

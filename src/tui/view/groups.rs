@@ -1,0 +1,177 @@
+//! The table of groups: where each stands, how far behind on both sides, what comes next.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::line::{Row, window};
+use crate::controller::snapshot::{GroupRow, GroupSide};
+use crate::migration::estate::Side;
+use crate::tui::model::Model;
+use crate::tui::theme::{Glyph, Role, side_role};
+use crate::tui::{spark, text, words};
+
+/// Widths of the columns at a screen width; 0: not shown.
+pub(super) struct Columns {
+    name: usize,
+    team: usize,
+    state: usize,
+    spark: usize,
+    members: usize,
+    time_lag: usize,
+    way_back: usize,
+    switch: usize,
+}
+
+impl Columns {
+    /// More room shows longer trends first, then names, then more facts.
+    pub(super) fn at(width: usize) -> Self {
+        let base = Self { name: 15, team: 6, state: 11, spark: 6, members: 0, time_lag: 0, way_back: 0, switch: 0 };
+        match width {
+            0..=69 => Self { name: 13, team: 0, spark: 4, ..base },
+            70..=99 => base,
+            100..=117 => Self { name: 20, spark: 10, ..base },
+            118..=149 => Self { name: 22, spark: 14, way_back: 12, ..base },
+            150..=179 => Self { name: 28, team: 10, spark: 18, way_back: 12, members: 4, ..base },
+            _ => Self { name: 34, team: 12, spark: 22, way_back: 13, members: 5, time_lag: 7, switch: 7, ..base },
+        }
+    }
+}
+
+/// Draws the table.
+pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let columns = Columns::at(usize::from(area.width));
+    head(m, &columns).draw(area, 0, buf);
+    let rows = m.groups();
+    let at = m.group_index(&rows);
+    let height = usize::from(area.height.saturating_sub(1));
+    if rows.is_empty() {
+        Row::new(theme).gap(3).put(Role::Dim, nothing(m)).draw(area, 1, buf);
+        return;
+    }
+    let range = window(rows.len(), at, height);
+    let (above, below) = (range.start, rows.len() - range.end);
+    for (y, i) in (1u16..).zip(range) {
+        let line = row(m, rows[i], &columns, i == at, usize::from(area.width));
+        if i == at { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
+    }
+    more(m, above, below, area, buf);
+}
+
+/// Why the table is empty.
+fn nothing(m: &Model) -> &'static str {
+    match &m.snapshot {
+        None => "Nothing observed yet.",
+        Some(s) if s.groups.is_empty() => "No consumer groups on either cluster.",
+        Some(_) => "No group matches the filter; esc takes it away.",
+    }
+}
+
+/// How many rows lie above and below what is shown.
+pub(super) fn more(m: &Model, above: usize, below: usize, area: Rect, buf: &mut Buffer) {
+    if above == 0 && below == 0 {
+        return;
+    }
+    let mut row = Row::new(m.theme());
+    if above > 0 {
+        row = row.glyph(Role::Dim, Glyph::Up).put(Role::Dim, format!("{above} "));
+    }
+    if below > 0 {
+        row = row.glyph(Role::Dim, Glyph::Down).put(Role::Dim, below.to_string());
+    }
+    let width = u16::try_from(row.width()).unwrap_or(0).min(area.width);
+    row.draw(Rect { x: area.right() - width - 1, y: area.y, width, height: 1 }, 0, buf);
+}
+
+fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {
+    let theme = m.theme();
+    let mut row = Row::new(theme).gap(3).left(Role::Dim, "group", c.name).gap(1);
+    if c.team > 0 {
+        row = row.left(Role::Dim, "team", c.team).gap(1);
+    }
+    row = row.left(Role::Dim, "state", c.state);
+    for side in Side::BOTH {
+        if c.members > 0 {
+            row = row.gap(1).right(Role::Dim, "mem", c.members);
+        }
+        row = row.gap(1).right(side_role(side), format!("{} lag", theme.shape(side)), 6).gap(1).left(
+            Role::Dim,
+            "trend",
+            c.spark,
+        );
+        if c.time_lag > 0 {
+            row = row.gap(1).right(Role::Dim, "behind", c.time_lag);
+        }
+    }
+    if c.switch > 0 {
+        row = row.gap(2).left(Role::Dim, "switch", c.switch);
+    }
+    if c.way_back > 0 {
+        row = row.gap(2).left(Role::Dim, "way back", c.way_back);
+    }
+    row.gap(2).put(Role::Dim, "next")
+}
+
+fn row<'t>(m: &'t Model, g: &GroupRow, c: &Columns, cursor: bool, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let state = words::group_state(g);
+    let plain = if g.listed { Role::Text } else { Role::Dim };
+    let row = Row::new(theme);
+    let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
+    let row = state.mark.map_or_else(|| Row::new(theme).gap(1), |g| Row::new(theme).glyph(state.role, g)).after(row);
+    let mut row = row.gap(1).name(if cursor { Role::Strong } else { plain }, &g.group, c.name).gap(1);
+    if c.team > 0 {
+        row = row.left(Role::Dim, &g.team, c.team).gap(1);
+    }
+    row = row.left(state.role, &state.word, c.state);
+    let max = spark::shared_max(&[&g.blue.trend, &g.green.trend], c.spark);
+    for (side, view) in [(Side::Blue, &g.blue), (Side::Green, &g.green)] {
+        row = half(m, row, side, view, c, max);
+    }
+    if c.switch > 0 {
+        let switch = g.switch.as_ref().map_or_else(
+            || theme.glyph(Glyph::Dash).to_owned(),
+            |s| s.value().map_or_else(|| "unknown".to_owned(), ToString::to_string),
+        );
+        row = row.gap(2).left(plain, switch, c.switch);
+    }
+    if c.way_back > 0 {
+        let (role, words) = if g.listed { words::way_back(&g.way_back) } else { (Role::Dim, String::new()) };
+        row = row.gap(2).left(role, words, c.way_back);
+    }
+    let left = width.saturating_sub(row.width() + 3);
+    let next = if words::why(&g.side_state).is_some() { state.role } else { plain };
+    row.gap(2).left(next, &g.next, left)
+}
+
+impl<'t> Row<'t> {
+    /// This line after another.
+    fn after(self, before: Row<'t>) -> Row<'t> {
+        before.then(self)
+    }
+}
+
+/// Lag and trend of one side. Nothing to measure is a dotted line, never a zero.
+fn half<'t>(m: &'t Model, row: Row<'t>, side: Side, v: &GroupSide, c: &Columns, max: u64) -> Row<'t> {
+    let stale = v.at.is_some_and(|at| m.clock().since(at) > m.stale_after());
+    let mut row = row;
+    if c.members > 0 {
+        let members = if v.state.is_some() { v.members.len().to_string() } else { String::new() };
+        row = row.gap(1).right(Role::Dim, members, c.members);
+    }
+    row = row.gap(1);
+    row = match v.lag {
+        None => row.gap(6),
+        Some(_) if stale => row.right(Role::Fail, "STALE", 6),
+        Some(lag) => row.right(if v.stuck { Role::Hold } else { Role::Text }, text::count(lag), 6),
+    };
+    row = row.gap(1);
+    row = match v.lag {
+        None => row.dots(c.spark),
+        Some(_) => row.spark(side_role(side), &v.trend, c.spark, max),
+    };
+    if c.time_lag > 0 {
+        row = row.gap(1).right(Role::Dim, v.time_lag_ms.map_or_else(String::new, text::duration), c.time_lag);
+    }
+    row
+}

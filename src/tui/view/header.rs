@@ -1,0 +1,210 @@
+//! The two lines on top: which migration, how far, may it act; and under them what forbids acting at all.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::line::Row;
+use crate::controller::snapshot::{Arming, PhaseView, Snapshot};
+use crate::migration::estate::Side;
+use crate::migration::stage::{Stage, WayBack};
+use crate::tui::model::Model;
+use crate::tui::theme::{Glyph, Role};
+use crate::tui::{text, words};
+
+/// Rows without banners.
+pub const ROWS: u16 = 2;
+
+/// Lines across the screen that forbid or limit acting, worst first; at most three.
+pub fn banners(m: &Model) -> Vec<(Role, String)> {
+    let mut out = Vec::new();
+    if m.controller_gone {
+        out.push((Role::BannerFail, "The controller has stopped: what is shown is old, and nothing can be done from here. Leave with q and start again.".into()));
+    }
+    if let Some(s) = &m.snapshot {
+        for side in [&s.blue, &s.green] {
+            if let Some(t) = &side.identity_trouble {
+                out.push((Role::BannerFail, words::sentence(&t.what, &t.advice)));
+            }
+        }
+        if let Arming::ReadOnly { why } = &s.header.arming {
+            out.push((Role::BannerHold, words::sentence(&format!("Read-only: {why}"), "")));
+        }
+    }
+    out.truncate(3);
+    out
+}
+
+/// Draws the header.
+pub fn draw(m: &Model, banners: &[(Role, String)], area: Rect, buf: &mut Buffer) {
+    let width = usize::from(area.width);
+    rail(m, width).draw(area, 0, buf);
+    status(m, width).draw(area, 1, buf);
+    for (y, (role, words)) in (ROWS..).zip(banners) {
+        Row::new(m.theme())
+            .put(*role, " ")
+            .left(*role, words, width - 2)
+            .put(*role, " ")
+            .draw_filled(area, y, *role, buf);
+    }
+}
+
+impl Row<'_> {
+    /// Draws the line on a ground of its role's looks.
+    fn draw_filled(self, area: Rect, y: u16, role: Role, buf: &mut Buffer) {
+        let style = self.style(role);
+        if y < area.height {
+            buf.set_style(Rect { y: area.y + y, height: 1, ..area }, style);
+        }
+        self.draw(area, y, buf);
+    }
+}
+
+fn arming<'t>(m: &'t Model) -> Row<'t> {
+    let row = Row::new(m.theme());
+    match m.snapshot.as_ref().map(|s| &s.header.arming) {
+        _ if m.options.read_only => row.put(Role::ReadOnly, " READ-ONLY "),
+        None => row.put(Role::Dim, "connecting"),
+        Some(Arming::Armed) => row.put(Role::Armed, " ARMED "),
+        Some(Arming::DryRun) => row.put(Role::DryRun, " DRY-RUN "),
+        Some(Arming::ReadOnly { .. }) => row.put(Role::ReadOnly, " READ-ONLY "),
+    }
+}
+
+/// How much of a phase's name there is room for.
+#[derive(Clone, Copy)]
+enum Names {
+    Whole,
+    Short,
+    None,
+}
+
+/// The first line: name, phase rail, arming. Names give way before numbers do.
+fn rail<'t>(m: &'t Model, width: usize) -> Row<'t> {
+    let name = m.snapshot.as_ref().map_or(m.options.migration.as_str(), |s| s.header.migration.as_str());
+    let arming = arming(m);
+    let room = width.saturating_sub(arming.width() + 2);
+    let tries = [
+        (Names::Whole, 3, 24),
+        (Names::Whole, 2, 12),
+        (Names::Short, 2, 14),
+        (Names::None, 2, 12),
+        (Names::None, 1, 6),
+    ];
+    let mut best = Row::new(m.theme());
+    for (names, joint, name_cells) in tries {
+        let cells = text::width(name).min(name_cells);
+        let row = Row::new(m.theme()).gap(1).name(Role::Strong, name, cells).gap(2).then(phases(m, names, joint));
+        best = row;
+        if best.width() <= room {
+            break;
+        }
+    }
+    best.ending(arming, width - 1)
+}
+
+fn phases<'t>(m: &'t Model, names: Names, joint: usize) -> Row<'t> {
+    let theme = m.theme();
+    let mut row = Row::new(theme);
+    let Some(s) = &m.snapshot else { return row };
+    let now = s.phases.iter().position(|p| p.total > 0 && p.done < p.total);
+    for (i, p) in s.phases.iter().enumerate() {
+        if i > 0 {
+            row = row.put(Role::Frame, theme.glyph(Glyph::Rule).repeat(joint));
+        }
+        row = row.then(phase(m, p, names, now == Some(i)));
+    }
+    row
+}
+
+fn phase<'t>(m: &'t Model, p: &PhaseView, names: Names, now: bool) -> Row<'t> {
+    let role = if now { Role::PhaseNow } else { Role::Dim };
+    let row = Row::new(m.theme()).put(role, p.number.to_string()).gap(1);
+    let row = match names {
+        Names::Whole => row.put(role, &p.name).gap(1),
+        Names::Short => row.left(role, &p.name, 4).gap(1),
+        Names::None => row,
+    };
+    match (p.done, p.total) {
+        (_, 0) => row.glyph(Role::Dim, Glyph::Dash),
+        (done, total) if done >= total => row.glyph(Role::Ok, Glyph::Check),
+        (done, total) => row.put(if now { Role::PhaseNow } else { Role::Text }, format!("{done}/{total}")),
+    }
+}
+
+/// The second line: is there a way back, does anything move, does anything need a person, how old is all this.
+fn status<'t>(m: &'t Model, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let Some(s) = &m.snapshot else {
+        let [blue, green] = &m.options.connecting;
+        return Row::new(theme)
+            .gap(1)
+            .put(Role::Dim, "connecting to ")
+            .put(Role::Text, text::cut_middle(blue, width / 3, theme.glyph(Glyph::Ellipsis)))
+            .put(Role::Dim, " and ")
+            .put(Role::Text, text::cut_middle(green, width / 3, theme.glyph(Glyph::Ellipsis)))
+            .put(Role::Dim, theme.glyph(Glyph::Ellipsis));
+    };
+    let sep = |row: Row<'t>| row.gap(1).glyph(Role::Frame, Glyph::Bar).gap(1);
+    let mut row = way_back_counts(Row::new(theme).gap(1), s);
+    let moving = s.groups.iter().filter(|g| matches!(g.stage, Stage::Moving { .. })).count();
+    if moving > 0 {
+        row = sep(row).put(Role::Strong, format!("{moving} moving"));
+    }
+    let soaking = s.groups.iter().filter(|g| matches!(g.stage, Stage::Soaking { .. })).count();
+    if soaking > 0 && width >= 100 {
+        row = sep(row).put(Role::Text, format!("{soaking} soaking"));
+    }
+    if width >= 110 {
+        row = progress(sep(row), s, theme.glyph(Glyph::Full), theme.glyph(Glyph::Rest));
+    }
+    let mut end = Row::new(theme);
+    if width >= 120 {
+        end = end.left(Role::Dim, &s.header.controller, text::width(&s.header.controller).min(30)).gap(2);
+    }
+    let (role, age) = match m.snapshot_age() {
+        ms if ms > m.stale_after() => (Role::Fail, format!("ctl STALE {}", text::age(ms))),
+        ms if ms > m.stale_after() / 2 => (Role::Hold, format!("ctl {}", text::age(ms))),
+        ms => (Role::Dim, format!("ctl {}", text::age(ms))),
+    };
+    row.ending(end.put(role, age), width - 1)
+}
+
+/// How many groups could go back, by verdict: of those that the plan lists.
+fn way_back_counts<'t>(row: Row<'t>, s: &Snapshot) -> Row<'t> {
+    let mut counts = [0usize; 4];
+    for g in s.groups.iter().filter(|g| g.listed) {
+        counts[match g.way_back {
+            WayBack::Exact => 0,
+            WayBack::Bounded { .. } => 1,
+            WayBack::Closed { .. } => 2,
+            WayBack::Unknown { .. } => 3,
+        }] += 1;
+    }
+    let [exact, bounded, closed, unknown] = counts;
+    let row = row.put(Role::Dim, "way back ").put(Role::Text, format!("EXACT {exact}  BOUNDED {bounded}  "));
+    let row = row.put(if closed > 0 { Role::Fail } else { Role::Text }, format!("CLOSED {closed}"));
+    if unknown > 0 { row.gap(2).put(Role::Unknown, format!("UNKNOWN {unknown}")) } else { row }
+}
+
+/// Proven steps of all steps, as a bar.
+fn progress<'t>(row: Row<'t>, s: &Snapshot, full: &str, rest: &str) -> Row<'t> {
+    let (done, total) = s.phases.iter().fold((0u64, 0u64), |(d, t), p| (d + u64::from(p.done), t + u64::from(p.total)));
+    if total == 0 {
+        return row.put(Role::Dim, "no steps planned");
+    }
+    let cells = 16;
+    let filled = usize::try_from(done.min(total) * cells / total).unwrap_or(0);
+    let left = usize::try_from(cells).unwrap_or(0) - filled;
+    row.put(Role::Text, full.repeat(filled))
+        .put(Role::Frame, rest.repeat(left))
+        .put(Role::Text, format!(" {done}/{total} steps proven"))
+}
+
+/// What a side is called: its mark, `BLUE`, and its name.
+pub fn side_title<'t>(m: &'t Model, side: Side, name: &str, cells: usize) -> Row<'t> {
+    let row = Row::new(m.theme()).gap(1).mark(side).gap(2);
+    let row = row.put(crate::tui::theme::side_role(side), side.name().to_uppercase()).gap(1);
+    let left = cells.saturating_sub(row.width() + 1);
+    let name = text::cut_middle(name, left, m.theme().glyph(Glyph::Ellipsis));
+    row.put(Role::Text, name).gap(1)
+}

@@ -1,0 +1,87 @@
+//! Help: every key, made from the registry; those that work where one came from are bright.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use strum::VariantArray;
+
+use super::line::{Row, centred, frame, wipe};
+use crate::tui::actions::{self, ACTIONS, Ready, Scope};
+use crate::tui::model::Model;
+use crate::tui::text;
+use crate::tui::theme::{Glyph, Role};
+
+/// Draws the help.
+pub fn draw(m: &Model, scroll: usize, over: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let area = centred(over, over.width.min(100), over.height);
+    wipe(theme, area, buf);
+    let title = Row::new(theme).gap(1).put(Role::Strong, "Keys").gap(1);
+    let inside = frame(theme, area, Role::FrameFocus, title, buf);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    let rows = rows(m, usize::from(inside.width));
+    let height = usize::from(inside.height);
+    let skip = scroll.min(rows.len().saturating_sub(height));
+    let below = rows.len().saturating_sub(skip + height);
+    for (y, row) in (0u16..).zip(rows.into_iter().skip(skip).take(height)) {
+        row.draw(inside, y, buf);
+    }
+    let mut end = Row::new(theme).gap(1);
+    if below > 0 {
+        end = end.glyph(Role::Dim, Glyph::Down).put(Role::Dim, format!(" {below} more lines  "));
+    }
+    let end = end.put(Role::Key, "esc").put(Role::KeyWord, " closes ");
+    let cells = u16::try_from(end.width()).unwrap_or(0).min(area.width);
+    end.draw(Rect { x: area.right().saturating_sub(cells + 1), y: area.bottom() - 1, width: cells, height: 1 }, 0, buf);
+}
+
+fn rows<'t>(m: &'t Model, width: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let mut under = m.clone();
+    under.overlay = None;
+    let here = actions::scopes(&under);
+    let mut rows = legend(m);
+    // Where one stands first, then the rest.
+    let order = here.iter().chain(Scope::VARIANTS.iter().filter(|s| !here.contains(s)));
+    for scope in order {
+        let of_scope: Vec<_> = ACTIONS.iter().filter(|a| a.scopes.contains(scope)).collect();
+        if of_scope.is_empty() {
+            continue;
+        }
+        if !rows.is_empty() {
+            rows.push(Row::new(theme));
+        }
+        rows.push(Row::new(theme).put(Role::TabOn, scope.title()));
+        for a in of_scope {
+            let now = here.contains(scope) && (a.ready)(&under) == Ready::Now;
+            let (key, doc) = if now { (Role::Key, Role::Text) } else { (Role::Dim, Role::Dim) };
+            let lines = text::wrap(a.doc, width.saturating_sub(30), 3, theme.glyph(Glyph::Ellipsis));
+            for (i, line) in lines.into_iter().enumerate() {
+                let row = Row::new(theme).gap(1);
+                let row = if i == 0 {
+                    row.left(key, actions::keys_label(a), 13).left(Role::Dim, a.id, 15)
+                } else {
+                    row.gap(28)
+                };
+                rows.push(row.put(doc, line));
+            }
+        }
+    }
+    rows
+}
+
+/// What the marks and shapes mean.
+fn legend<'t>(m: &'t Model) -> Vec<Row<'t>> {
+    let marks = [
+        (Glyph::Alert, "needs you"),
+        (Glyph::Moving, "moving"),
+        (Glyph::Soaking, "soaking"),
+        (Glyph::Held, "held"),
+        (Glyph::Blocked, "blocked"),
+        (Glyph::Check, "complete"),
+    ];
+    let mut row = Row::new(m.theme()).gap(1);
+    for (glyph, word) in marks {
+        row = row.glyph(Role::Strong, glyph).put(Role::Dim, format!(" {word}  "));
+    }
+    vec![row.dots(3).put(Role::Dim, " nothing to measure")]
+}

@@ -1,0 +1,129 @@
+//! The journal, newest at the foot, and the notices with what to do about each.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::line::{Row, window};
+use crate::controller::snapshot::{JournalLine, Severity};
+use crate::tui::model::Model;
+use crate::tui::theme::{Glyph, Role};
+use crate::tui::{text, words};
+
+/// Draws the journal.
+pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let lines = m.journal();
+    Row::new(theme)
+        .gap(1)
+        .right(Role::Dim, "no", 6)
+        .gap(1)
+        .left(Role::Dim, "UTC", 9)
+        .left(Role::Dim, "who", who(area))
+        .gap(1)
+        .left(Role::Dim, "about", about(area))
+        .gap(1)
+        .put(Role::Dim, "what")
+        .draw(area, 0, buf);
+    if lines.is_empty() {
+        Row::new(theme).gap(2).put(Role::Dim, "Nothing is journalled yet.").draw(area, 1, buf);
+        return;
+    }
+    let height = usize::from(area.height.saturating_sub(1));
+    let at = lines.len() - 1 - m.back.min(lines.len() - 1);
+    let range = window(lines.len(), at, height);
+    for (y, i) in (1u16..).zip(range) {
+        let row = entry(m, lines[i], area);
+        if i == at && m.back > 0 { row.draw_cursor(area, y, buf) } else { row.draw(area, y, buf) }
+    }
+}
+
+/// Draws the newest lines under another table.
+pub fn tail(m: &Model, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let rule = theme.glyph(Glyph::Rule);
+    let end = usize::from(area.width).saturating_sub(11);
+    Row::new(theme)
+        .put(Role::Frame, rule)
+        .gap(1)
+        .put(Role::Dim, "journal")
+        .gap(1)
+        .put(Role::Frame, rule.repeat(end))
+        .draw(area, 0, buf);
+    let Some(s) = &m.snapshot else { return };
+    let rows = usize::from(area.height - 1);
+    let newest = &s.journal[s.journal.len().saturating_sub(rows)..];
+    for (y, line) in (1u16..).zip(newest) {
+        entry(m, line, area).draw(area, y, buf);
+    }
+}
+
+fn who(area: Rect) -> usize {
+    if area.width >= 110 { 22 } else { 12 }
+}
+
+fn about(area: Rect) -> usize {
+    if area.width >= 110 { 22 } else { 14 }
+}
+
+fn entry<'t>(m: &'t Model, l: &JournalLine, area: Rect) -> Row<'t> {
+    let row = Row::new(m.theme())
+        .gap(1)
+        .right(Role::Dim, l.seq.to_string(), 6)
+        .gap(1)
+        .left(Role::Dim, text::clock(l.at.0), 9)
+        .name(Role::Dim, &l.actor, who(area))
+        .gap(1)
+        .name(Role::Text, l.subject.as_ref().map_or(String::new(), words::subject), about(area))
+        .gap(1);
+    let left = usize::from(area.width).saturating_sub(row.width() + 1);
+    row.left(Role::Text, &l.text, left)
+}
+
+/// Draws the notices: a line each, and the advice of the one under the cursor beneath it.
+pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let rows = m.notices();
+    if rows.is_empty() {
+        Row::new(theme).gap(2).put(Role::Dim, "Nothing needs to be read.").draw(area, 1, buf);
+        return;
+    }
+    let at = rows.len() - 1 - m.back.min(rows.len() - 1);
+    let width = usize::from(area.width);
+    let advice = text::wrap(&rows[at].trouble.advice, width.saturating_sub(24), 3, theme.glyph(Glyph::Ellipsis));
+    let what = text::wrap(&rows[at].trouble.what, width.saturating_sub(42), 3, theme.glyph(Glyph::Ellipsis));
+    let height = usize::from(area.height).saturating_sub(advice.len() + what.len());
+    let range = window(rows.len(), at, height.max(1));
+    let mut y = 0;
+    for i in range {
+        let n = rows[i];
+        let (role, word) = match n.severity {
+            Severity::Info => (Role::Text, "info"),
+            Severity::Warn => (Role::Hold, "warn"),
+            Severity::Fail => (Role::Fail, "FAIL"),
+        };
+        let row = Row::new(theme);
+        let row = if i == at { row.glyph(Role::Strong, Glyph::Cursor).gap(1) } else { row.gap(2) };
+        let row = row
+            .left(role, word, 5)
+            .right(Role::Dim, text::age(m.clock().since(n.at)), 7)
+            .gap(2)
+            .name(Role::Strong, words::subject(&n.subject), 22)
+            .gap(2);
+        let column = row.width();
+        if i != at {
+            row.left(Role::Text, &n.trouble.what, width.saturating_sub(column + 1)).draw(area, y, buf);
+            y += 1;
+            continue;
+        }
+        let mut first = Some(row);
+        for line in &what {
+            let row = first.take().unwrap_or_else(|| Row::new(theme).gap(column));
+            row.put(Role::Strong, line).draw(area, y, buf);
+            y += 1;
+        }
+        for line in &advice {
+            Row::new(theme).gap(column).put(Role::Hold, line).draw(area, y, buf);
+            y += 1;
+        }
+    }
+}

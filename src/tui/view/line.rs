@@ -1,0 +1,214 @@
+//! A line under construction: pieces in roles, cut and padded by display width.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use crate::migration::estate::Side;
+use crate::tui::theme::{Glyph, Role, Theme, side_role};
+use crate::tui::{spark, text};
+
+/// A line under construction.
+pub struct Row<'t> {
+    theme: &'t Theme,
+    spans: Vec<Span<'static>>,
+    width: usize,
+}
+
+impl<'t> Row<'t> {
+    /// An empty line.
+    pub fn new(theme: &'t Theme) -> Self {
+        Self { theme, spans: Vec::new(), width: 0 }
+    }
+
+    /// The looks of a role.
+    pub fn style(&self, role: Role) -> Style {
+        self.theme.style(role)
+    }
+
+    /// Cells used so far.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Appends text as it is.
+    pub fn put(mut self, role: Role, s: impl AsRef<str>) -> Self {
+        let s = text::cut(s.as_ref(), usize::from(u16::MAX), "");
+        self.width += text::width(&s);
+        self.spans.push(Span::styled(s, self.theme.style(role)));
+        self
+    }
+
+    /// Appends a glyph.
+    pub fn glyph(self, role: Role, g: Glyph) -> Self {
+        let s = self.theme.glyph(g);
+        self.put(role, s)
+    }
+
+    /// Appends the shape and letter of a side in its identity.
+    pub fn mark(self, side: Side) -> Self {
+        let s = self.theme.mark(side);
+        self.put(side_role(side), s)
+    }
+
+    /// Appends the short shape of a side.
+    pub fn shape(self, side: Side) -> Self {
+        let s = self.theme.shape(side);
+        self.put(side_role(side), s)
+    }
+
+    /// Appends spaces.
+    pub fn gap(mut self, cells: usize) -> Self {
+        if cells > 0 {
+            self.width += cells;
+            self.spans.push(Span::raw(" ".repeat(cells)));
+        }
+        self
+    }
+
+    /// Appends spaces up to a column.
+    pub fn to(self, column: usize) -> Self {
+        let gap = column.saturating_sub(self.width);
+        self.gap(gap)
+    }
+
+    /// Appends text in exactly `cells`, cut at its end.
+    pub fn left(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
+        let end = self.width + cells;
+        let s = text::cut(s.as_ref(), cells, self.theme.glyph(Glyph::Ellipsis));
+        self.put(role, s).to(end)
+    }
+
+    /// Appends a name in exactly `cells`, cut in its middle.
+    pub fn name(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
+        let end = self.width + cells;
+        let s = text::cut_middle(s.as_ref(), cells, self.theme.glyph(Glyph::Ellipsis));
+        self.put(role, s).to(end)
+    }
+
+    /// Appends text in exactly `cells`, to the right.
+    pub fn right(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
+        let s = text::cut(s.as_ref(), cells, self.theme.glyph(Glyph::Ellipsis));
+        let gap = cells.saturating_sub(text::width(&s));
+        self.gap(gap).put(role, s)
+    }
+
+    /// Appends one row of a sparkline; a trend without any sample is a dotted line: nothing to measure.
+    pub fn spark(self, role: Role, trend: &[Option<u64>], cells: usize, max: u64) -> Self {
+        self.spark_row(role, trend, cells, max, 1, 0)
+    }
+
+    /// Appends one row (`row` counted from the foot) of a sparkline `rows` high.
+    pub fn spark_row(mut self, role: Role, trend: &[Option<u64>], cells: usize, max: u64, rows: u64, row: u64) -> Self {
+        let newest = &trend[trend.len().saturating_sub(cells)..];
+        if newest.iter().all(Option::is_none) {
+            return if row == 0 { self.dots(cells) } else { self.gap(cells) };
+        }
+        let mut bars = String::new();
+        for column in spark::columns(trend, cells, rows, max) {
+            match spark::cell(column, row) {
+                Some(level) => bars.push_str(self.theme.glyph(Glyph::spark(level))),
+                None => bars.push(' '),
+            }
+        }
+        self.width += cells;
+        self.spans.push(Span::styled(bars, self.theme.style(role)));
+        self
+    }
+
+    /// Appends `cells` of "nothing to measure".
+    pub fn dots(self, cells: usize) -> Self {
+        let s = self.theme.glyph(Glyph::Nothing).repeat(cells);
+        self.put(Role::Dim, s)
+    }
+
+    /// Appends another line at a column counted from the right end of `total` cells, if there is room for it.
+    pub fn ending(self, end: Row<'t>, total: usize) -> Self {
+        if self.width + 1 + end.width > total {
+            return self;
+        }
+        let start = total - end.width;
+        let mut row = self.to(start);
+        row.width += end.width;
+        row.spans.extend(end.spans);
+        row
+    }
+
+    /// Appends another line.
+    pub fn then(mut self, other: Row<'t>) -> Self {
+        self.width += other.width;
+        self.spans.extend(other.spans);
+        self
+    }
+
+    /// The finished line.
+    pub fn line(self) -> Line<'static> {
+        Line::from(self.spans)
+    }
+
+    /// Draws the line on row `y` of an area.
+    pub fn draw(self, area: Rect, y: u16, buf: &mut Buffer) {
+        if y < area.height {
+            buf.set_line(area.x, area.y + y, &Line::from(self.spans), area.width);
+        }
+    }
+
+    /// Draws the line with the looks of the cursor over it.
+    pub fn draw_cursor(self, area: Rect, y: u16, buf: &mut Buffer) {
+        let style = self.theme.style(Role::CursorRow);
+        self.draw(area, y, buf);
+        if y < area.height {
+            buf.set_style(Rect { y: area.y + y, height: 1, ..area }, style);
+        }
+    }
+}
+
+/// A frame with a title in its upper edge; returns what is inside.
+pub fn frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Buffer) -> Rect {
+    if area.width < 4 || area.height < 2 {
+        return Rect { width: 0, height: 0, ..area };
+    }
+    let style = theme.style(role);
+    let horizontal = theme.glyph(Glyph::FrameH).repeat(usize::from(area.width - 2));
+    let edge = |l: Glyph, r: Glyph| format!("{}{horizontal}{}", theme.glyph(l), theme.glyph(r));
+    let (right, bottom) = (area.right() - 1, area.bottom() - 1);
+    buf.set_string(area.x, area.y, edge(Glyph::FrameTl, Glyph::FrameTr), style);
+    buf.set_string(area.x, bottom, edge(Glyph::FrameBl, Glyph::FrameBr), style);
+    for y in area.y + 1..bottom {
+        buf.set_string(area.x, y, theme.glyph(Glyph::FrameV), style);
+        buf.set_string(right, y, theme.glyph(Glyph::FrameV), style);
+    }
+    let title = title.line();
+    buf.set_line(area.x + 1, area.y, &title, area.width - 2);
+    Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
+}
+
+/// Wipes an area: what lies over the screen must not let it shine through.
+pub fn wipe(theme: &Theme, area: Rect, buf: &mut Buffer) {
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            if let Some(cell) = buf.cell_mut((x, y)) {
+                cell.reset();
+                cell.set_style(base(theme));
+            }
+        }
+    }
+}
+
+/// The ground on which everything is drawn.
+pub fn base(theme: &Theme) -> Style {
+    theme.style(Role::Text)
+}
+
+/// The part of `len` rows that is shown in `height` lines with the cursor at `at`: the cursor keeps to the middle.
+pub fn window(len: usize, at: usize, height: usize) -> std::ops::Range<usize> {
+    let start = at.saturating_sub(height / 2).min(len.saturating_sub(height));
+    start..(start + height).min(len)
+}
+
+/// An area of at most this size in the middle of another.
+pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+}

@@ -1,0 +1,53 @@
+//! The command palette.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use tui_input::Input;
+
+use super::line::{Row, frame, window, wipe};
+use crate::tui::actions::Ready;
+use crate::tui::model::Model;
+use crate::tui::theme::{Glyph, Role};
+use crate::tui::{palette, text};
+
+/// Most lines shown.
+const LINES: u16 = 12;
+
+/// Draws the palette at the foot of the body, over it.
+pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let entries = palette::entries(m, input.value());
+    let lines = u16::try_from(entries.len()).unwrap_or(LINES).clamp(1, LINES.min(over.height.saturating_sub(4)));
+    let area = Rect { y: over.bottom() - lines - 3, height: lines + 3, ..over };
+    wipe(theme, area, buf);
+    let title = Row::new(theme).gap(1).put(Role::Strong, "Commands").gap(1);
+    let inside = frame(theme, area, Role::FrameFocus, title, buf);
+    Row::new(theme)
+        .gap(1)
+        .put(Role::Key, ": ")
+        .put(Role::Input, input.value())
+        .glyph(Role::Input, Glyph::Caret)
+        .draw(inside, 0, buf);
+    let list = Rect { y: inside.y + 1, height: inside.height.saturating_sub(1), ..inside };
+    if entries.is_empty() {
+        Row::new(theme).gap(3).put(Role::Hold, "no such command, group or producer").draw(list, 0, buf);
+        return;
+    }
+    let width = usize::from(inside.width);
+    let at = selected.min(entries.len() - 1);
+    for (y, i) in (0u16..).zip(window(entries.len(), at, usize::from(list.height))) {
+        let e = &entries[i];
+        let (name, doc, words) = match &e.ready {
+            Ready::Now => (Role::Strong, Role::Text, e.doc.clone()),
+            Ready::NotNow(why) => (Role::Dim, Role::Hold, why.clone()),
+            Ready::No => (Role::Dim, Role::Dim, e.doc.clone()),
+        };
+        let row = Row::new(theme);
+        let row = if i == at { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
+        let cells = (width / 3).clamp(16, 40);
+        let row = row.gap(1).name(name, e.completion.trim_end(), cells).gap(1).left(Role::Key, e.key, 9).gap(1);
+        let left = width.saturating_sub(row.width() + 1);
+        let row = row.put(doc, text::cut(&words, left, theme.glyph(Glyph::Ellipsis)));
+        if i == at { row.draw_cursor(list, y, buf) } else { row.draw(list, y, buf) }
+    }
+}

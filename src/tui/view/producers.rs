@@ -1,0 +1,133 @@
+//! The table of producers: the flag as configured, and the writing as observed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::groups::more;
+use super::line::{Row, window};
+use crate::controller::snapshot::ProducerRow;
+use crate::migration::estate::{Observed, Side};
+use crate::tui::model::Model;
+use crate::tui::theme::{Glyph, Role, side_role};
+use crate::tui::{text, words};
+
+struct Columns {
+    name: usize,
+    team: usize,
+    topics: usize,
+    kind: usize,
+}
+
+impl Columns {
+    fn at(width: usize) -> Self {
+        match width {
+            0..=69 => Self { name: 15, team: 0, topics: 0, kind: 0 },
+            70..=99 => Self { name: 17, team: 6, topics: 0, kind: 4 },
+            100..=139 => Self { name: 22, team: 8, topics: 20, kind: 8 },
+            _ => Self { name: 32, team: 12, topics: 40, kind: 8 },
+        }
+    }
+}
+
+/// Draws the table.
+pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let columns = Columns::at(usize::from(area.width));
+    head(m, &columns).draw(area, 0, buf);
+    let rows = m.producers();
+    let at = m.producer_index(&rows);
+    if rows.is_empty() {
+        let words = match &m.snapshot {
+            None => "Nothing observed yet.",
+            Some(s) if s.producers.is_empty() => {
+                "The plan lists no producers: [[producers]] in cutover.toml adds them."
+            }
+            Some(_) => "No producer matches the filter; esc takes it away.",
+        };
+        Row::new(theme).gap(3).put(Role::Dim, words).draw(area, 1, buf);
+        return;
+    }
+    let range = window(rows.len(), at, usize::from(area.height.saturating_sub(1)));
+    let (above, below) = (range.start, rows.len() - range.end);
+    for (y, i) in (1u16..).zip(range) {
+        let line = row(m, rows[i], &columns, i == at, usize::from(area.width));
+        if i == at { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
+    }
+    more(m, above, below, area, buf);
+}
+
+fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {
+    let theme = m.theme();
+    let mut row = Row::new(theme).gap(3).left(Role::Dim, "producer", c.name).gap(1);
+    if c.team > 0 {
+        row = row.left(Role::Dim, "team", c.team).gap(1);
+    }
+    if c.kind > 0 {
+        row = row.left(Role::Dim, "kind", c.kind).gap(1);
+    }
+    row = row.left(Role::Dim, "flag", 6).right(Role::Dim, "age", 4).gap(1);
+    for side in Side::BOTH {
+        row = row.gap(1).right(side_role(side), format!("{} writes", theme.shape(side)), 9);
+    }
+    row = row.gap(2);
+    if c.topics > 0 {
+        row = row.left(Role::Dim, "topics", c.topics).gap(2);
+    }
+    row.put(Role::Dim, "next")
+}
+
+fn row<'t>(m: &'t Model, p: &ProducerRow, c: &Columns, cursor: bool, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let state = words::producer_state(p);
+    let row = Row::new(theme);
+    let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
+    let row = match state.mark {
+        Some(mark) => row.glyph(state.role, mark),
+        None => row.gap(1),
+    };
+    let mut row = row.gap(1).name(if cursor { Role::Strong } else { Role::Text }, &p.name, c.name).gap(1);
+    if c.team > 0 {
+        row = row.left(Role::Dim, &p.team, c.team).gap(1);
+    }
+    if c.kind > 0 {
+        row = row.left(Role::Text, kind(p, c.kind), c.kind).gap(1);
+    }
+    row = flag(m, row, p).gap(1);
+    for rate in [p.observed.blue_rate, p.observed.green_rate] {
+        row = match rate {
+            Some(r) => row.gap(1).right(Role::Text, text::rate(r), 9),
+            None => row.gap(1).right(Role::Dim, theme.glyph(Glyph::Nothing).repeat(6), 9),
+        };
+    }
+    row = row.gap(2);
+    if c.topics > 0 {
+        row = row.name(Role::Dim, p.topics.join(" "), c.topics).gap(2);
+    }
+    let left = width.saturating_sub(row.width() + 1);
+    let next = if state.word.is_empty() { p.next.clone() } else { format!("{}  {}", state.word, p.next) };
+    row.left(state.role, next, left)
+}
+
+/// What kind of producer it is, in the words there is room for.
+fn kind(p: &ProducerRow, cells: usize) -> &'static str {
+    match (p.transactional, p.critical) {
+        (true, _) => "EOS",
+        (false, true) if cells >= 8 => "critical",
+        (false, true) => "crit",
+        (false, false) => "",
+    }
+}
+
+/// The flag as configured, with its age.
+fn flag<'t>(m: &'t Model, row: Row<'t>, p: &ProducerRow) -> Row<'t> {
+    match &p.flag {
+        None => row.left(Role::Dim, "none", 6).gap(4),
+        Some(Observed::Absent { .. }) => row.left(Role::Unknown, "????", 6).gap(4),
+        Some(Observed::Known { value, at, .. }) => {
+            let stale = m.clock().since(*at) > m.stale_after();
+            let (role, _) = words::aged(m.clock(), *at, m.stale_after());
+            let age = if stale { "OLD".to_owned() } else { text::age(m.clock().since(*at)) };
+            row.left(words::flag_role(*value), value.to_string(), 6).right(role, age, 4)
+        }
+    }
+}

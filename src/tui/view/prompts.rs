@@ -1,0 +1,129 @@
+//! Small questions: which flag state, why is it held, really leave?
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use tui_input::Input;
+
+use super::footer::hints;
+use super::line::{Row, centred, frame, wipe};
+use crate::migration::command::{Command, Subject};
+use crate::migration::estate::FlagState;
+use crate::tui::model::{Model, ROUTES};
+use crate::tui::theme::{Glyph, Role};
+use crate::tui::{actions, text, words};
+
+/// A frame in the middle with these lines in it.
+fn boxed(m: &Model, title: &str, rows: Vec<(Row<'_>, bool)>, over: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let height = u16::try_from(rows.len() + 2).unwrap_or(u16::MAX);
+    let area = centred(over, over.width.min(84), height);
+    wipe(theme, area, buf);
+    let cells = usize::from(area.width) - 6;
+    let title =
+        Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(title, cells, theme.glyph(Glyph::Ellipsis))).gap(1);
+    let inside = frame(theme, area, Role::FrameFocus, title, buf);
+    let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+    for (y, (row, cursor)) in (0u16..).zip(rows) {
+        if cursor { row.draw_cursor(inside, y, buf) } else { row.draw(inside, y, buf) }
+    }
+}
+
+fn cells(over: Rect) -> usize {
+    usize::from(over.width.min(84)) - 4
+}
+
+/// Which state should the flag have?
+pub fn route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let cells = cells(over);
+    let Some(p) = m.producer_row(producer) else { return };
+    let now = p.flag.as_ref().and_then(|f| f.value());
+    let mut rows = Vec::new();
+    for (i, state) in ROUTES.into_iter().enumerate() {
+        let offer = p.offers.iter().find(|o| matches!(&o.command, Command::Route { to, .. } if *to == state));
+        let (role, words) = match offer.map(|o| &o.refused) {
+            _ if now == Some(&state) => (Role::Dim, "it is there now".to_owned()),
+            None => (Role::Dim, "not on its way".to_owned()),
+            Some(None) => (Role::Text, meaning(state).to_owned()),
+            Some(Some(r)) => (Role::Hold, words::sentence(&r.why, &r.advice)),
+        };
+        let cursor = i == selected;
+        let row = Row::new(theme);
+        let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
+        let row = row.gap(1).left(words::flag_role(state), state.to_string(), 7);
+        let left = cells.saturating_sub(row.width());
+        rows.push((row.left(role, words, left), cursor));
+    }
+    rows.push((Row::new(theme), false));
+    rows.push((hints(m, &actions::footer(m), cells), false));
+    boxed(m, &format!("Route {producer}"), rows, over, buf);
+}
+
+fn meaning(state: FlagState) -> &'static str {
+    match state {
+        FlagState::Blue => "writes to blue only",
+        FlagState::Dual => "sends each record to blue and to green",
+        FlagState::Green => "writes to green only",
+        FlagState::Off => "writes nothing",
+    }
+}
+
+fn typed<'t>(m: &'t Model, input: &Input, cells: usize) -> Row<'t> {
+    let skip = input.value().chars().count().saturating_sub(cells.saturating_sub(4));
+    let words: String = input.value().chars().skip(skip).collect();
+    Row::new(m.theme()).put(Role::Key, "> ").put(Role::Input, words).glyph(Role::Input, Glyph::Caret)
+}
+
+/// Why should it be held?
+pub fn why(m: &Model, subject: &Subject, input: &Input, over: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let cells = cells(over);
+    let rows = vec![
+        (
+            Row::new(theme)
+                .put(Role::Text, "Nothing starts while it is held; a running action stops before its next effect."),
+            false,
+        ),
+        (Row::new(theme).put(Role::Dim, "Why? It goes into the journal, for the next person."), false),
+        (typed(m, input, cells), false),
+        (hints(m, &actions::footer(m), cells), false),
+    ];
+    boxed(m, &format!("Hold {}", words::subject(subject)), rows, over, buf);
+}
+
+/// Leaving in the middle of a run that nobody else carries on.
+pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let cells = cells(over);
+    let mut rows = Vec::new();
+    for (subject, run) in m.running().into_iter().take(3) {
+        let at = run.and_then(|r| {
+            let i = r.steps.iter().position(|s| !matches!(s.1, crate::migration::stage::StepState::Done { .. }))?;
+            Some(format!("step {} of {}: {}", i + 1, r.steps.len(), r.steps[i].0))
+        });
+        let row = Row::new(theme).put(Role::Strong, words::subject(&subject)).gap(2);
+        let left = cells.saturating_sub(row.width());
+        rows.push((row.left(Role::Text, at.unwrap_or_default(), left), false));
+    }
+    for (role, s) in [
+        (
+            Role::Hold,
+            "Nobody else carries this on: it would stop before its next effect, and wait there for the next start.",
+        ),
+        (
+            Role::Text,
+            "Instead: wait for its end; b on the group takes it back; h holds it where it is. To keep it running without a terminal, start cutover inside tmux or screen.",
+        ),
+        (
+            Role::Dim,
+            "Type leave and enter to leave all the same, or press ctrl-c once more. The journal knows where it stood.",
+        ),
+    ] {
+        for line in text::wrap(s, cells, 3, theme.glyph(Glyph::Ellipsis)) {
+            rows.push((Row::new(theme).put(role, line), false));
+        }
+    }
+    rows.push((typed(m, input, cells), false));
+    rows.push((hints(m, &actions::footer(m), cells), false));
+    boxed(m, "A run is under way", rows, over, buf);
+}

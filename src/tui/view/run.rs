@@ -1,0 +1,138 @@
+//! A run: its steps as they happen, what was promised, what was seen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::line::Row;
+use crate::controller::snapshot::Witnessed;
+use crate::migration::stage::{RunView, StepState};
+use crate::tui::model::Model;
+use crate::tui::theme::{Glyph, Role};
+use crate::tui::{text, words};
+
+/// Rows that a run takes when there is room for all of it.
+pub fn height(run: &RunView, witnessed: Option<&Witnessed>) -> u16 {
+    let line = u16::from(run.no_return_after.is_some());
+    u16::try_from(run.steps.len()).unwrap_or(u16::MAX / 2) + line + 2 + u16::from(witnessed.is_some())
+}
+
+/// Whether its steps are all done.
+pub fn done(run: &RunView) -> bool {
+    run.steps.iter().all(|s| matches!(s.1, StepState::Done { .. }))
+}
+
+/// Draws a run.
+pub fn draw(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, area: Rect, buf: &mut Buffer) {
+    head(m, run, usize::from(area.width)).draw(area, 0, buf);
+    let foot = 1 + u16::from(witnessed.is_some());
+    let room = usize::from(area.height.saturating_sub(1 + foot));
+    let mut lines = Vec::new();
+    for (i, (what, state)) in run.steps.iter().enumerate() {
+        if run.no_return_after == Some(i) {
+            lines.push(no_return(m, usize::from(area.width)));
+        }
+        lines.push(step(m, i + 1, what, state, usize::from(area.width)));
+    }
+    // Where it stands is what one wants to see: with little room the steps done long ago give way.
+    let at = run.steps.iter().position(|s| !matches!(s.1, StepState::Done { .. })).unwrap_or(run.steps.len());
+    let skip = super::line::window(lines.len(), at, room).start;
+    for (y, line) in (1u16..).zip(lines.into_iter().skip(skip).take(room)) {
+        line.draw(area, y, buf);
+    }
+    let y = area.height.saturating_sub(foot);
+    promise(m, run).draw(area, y, buf);
+    if let Some(w) = witnessed {
+        witness(m, run, w).draw(area, y + 1, buf);
+    }
+}
+
+fn head<'t>(m: &'t Model, run: &RunView, width: usize) -> Row<'t> {
+    let now = m.clock();
+    let mut row = Row::new(m.theme())
+        .gap(1)
+        .put(Role::Strong, format!("{} ", run.kind))
+        .put(Role::Dim, "to ")
+        .mark(run.to)
+        .put(Role::Dim, format!("  run {}  {}", run.run, run.actor));
+    if run.dry_run {
+        row = row.gap(2).put(Role::DryRun, " DRY-RUN ");
+    }
+    let mut end = Row::new(m.theme());
+    if let Some(deadline) = run.deadline.filter(|_| !done(run)) {
+        let left = deadline.since(now);
+        let role = if left < 10_000 { Role::Hold } else { Role::Dim };
+        end = end.put(role, format!("timeout in {}", text::duration(left / 1000 * 1000)));
+    } else {
+        end = end.put(Role::Dim, format!("started {} ago", text::age(now.since(run.started))));
+    }
+    row.ending(end, width - 1)
+}
+
+/// The line after which nothing is undone silently.
+pub fn no_return<'t>(m: &'t Model, width: usize) -> Row<'t> {
+    let rule = m.theme().glyph(Glyph::Rule);
+    let words = " point of no silent return ";
+    let side = width.saturating_sub(words.len() + 2) / 2;
+    Row::new(m.theme())
+        .gap(1)
+        .put(Role::NoReturn, rule.repeat(side))
+        .put(Role::NoReturn, words)
+        .put(Role::NoReturn, rule.repeat(width.saturating_sub(side + words.len() + 2)))
+}
+
+fn step<'t>(m: &'t Model, number: usize, what: &str, state: &StepState, width: usize) -> Row<'t> {
+    let row = Row::new(m.theme()).gap(1);
+    let (mark, role, end) = match state {
+        StepState::Todo => (Glyph::Todo, Role::Dim, (Role::Dim, String::new())),
+        StepState::Done { at } => (Glyph::Check, Role::Text, (Role::Dim, text::clock(at.0))),
+        StepState::Doing { since, waiting } => {
+            let spent = text::age(m.clock().since(*since));
+            let words = if waiting.is_empty() { spent } else { format!("{waiting}  {spent}") };
+            (Glyph::Cursor, Role::Strong, (Role::Hold, words))
+        }
+        StepState::Stuck { why } => (Glyph::Alert, Role::Fail, (Role::Fail, why.clone())),
+    };
+    let row = row.glyph(role, mark).gap(1).put(role, format!("{number} "));
+    let ellipsis = m.theme().glyph(Glyph::Ellipsis);
+    let room = width.saturating_sub(row.width() + 1);
+    // What is waited for matters more than how the step is called.
+    let end_words = text::cut(&end.1, room.saturating_sub(16), ellipsis);
+    let left = room.saturating_sub(text::width(&end_words) + 2);
+    let row = row.put(role, text::cut(what, left, ellipsis));
+    row.ending(Row::new(m.theme()).put(end.0, end_words), width - 1)
+}
+
+/// Prediction against limit.
+fn promise<'t>(m: &'t Model, run: &RunView) -> Row<'t> {
+    let row = Row::new(m.theme()).gap(1);
+    let limit = run.max_re_read.map_or(String::new(), |l| format!(", limit {}", text::count(l)));
+    match run.predicted_re_read {
+        None if run.max_re_read.is_none() => row,
+        None => row.put(Role::Dim, format!("predicted re-read: known after the drain{limit}")),
+        Some(n) => {
+            let role = if run.max_re_read.is_some_and(|l| n > l) { Role::Fail } else { Role::Strong };
+            row.put(Role::Dim, "promised after the drain: ")
+                .put(Role::Strong, "0 lost, ")
+                .put(role, format!("{n} re-read"))
+                .put(Role::Dim, limit)
+        }
+    }
+}
+
+/// What consumers that keep count saw.
+fn witness<'t>(m: &'t Model, run: &RunView, w: &Witnessed) -> Row<'t> {
+    let lost = if w.lost > 0 { Role::Fail } else { Role::Strong };
+    let kept = run.predicted_re_read;
+    let re_read = if kept.is_some_and(|p| w.re_read > p) { Role::Fail } else { Role::Strong };
+    let mut row = Row::new(m.theme())
+        .gap(1)
+        .put(Role::Dim, "witnessed: ")
+        .put(lost, format!("{} lost", w.lost))
+        .put(Role::Dim, ", ")
+        .put(re_read, format!("{} re-read", w.re_read));
+    if let Some(p) = kept {
+        row = row.put(Role::Dim, format!("; promised {p}"));
+    }
+    let (role, age) = words::aged(m.clock(), w.at, m.stale_after());
+    row.put(Role::Dim, format!("; {} processed  ", text::count(w.processed))).put(role, age)
+}

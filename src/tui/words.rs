@@ -1,0 +1,181 @@
+//! States in words, with the role each is shown in. One place, so that every region says the same thing.
+
+use super::text;
+use super::theme::{Glyph, Role};
+use crate::controller::snapshot::{GroupRow, ProducerRow};
+use crate::migration::command::Subject;
+use crate::migration::estate::{At, FlagState, GroupKind, GroupState};
+use crate::migration::event::RunKind;
+use crate::migration::stage::{MovePhase, SideState, Stage, WayBack};
+use crate::offsets::verdict::Verdict;
+
+/// A state as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    /// In words.
+    pub word: String,
+    /// How it looks.
+    pub role: Role,
+    /// The mark before the row, if it deserves one.
+    pub mark: Option<Glyph>,
+}
+
+impl Word {
+    fn new(word: impl Into<String>, role: Role, mark: Option<Glyph>) -> Self {
+        Self { word: word.into(), role, mark }
+    }
+}
+
+/// A subject in words.
+#[must_use]
+pub fn subject(s: &Subject) -> String {
+    match s {
+        Subject::Migration => "migration".into(),
+        Subject::Cluster(side) => side.name().into(),
+        Subject::Group(g) => g.clone(),
+        Subject::Producer(p) => p.clone(),
+    }
+}
+
+/// A group's state.
+#[must_use]
+pub fn group_state(g: &GroupRow) -> Word {
+    match &g.side_state {
+        Some(SideState::NeedsOperator { .. }) => return Word::new("needs you", Role::Fail, Some(Glyph::Alert)),
+        Some(SideState::Blocked { .. }) => return Word::new("blocked", Role::Hold, Some(Glyph::Blocked)),
+        Some(SideState::Held { .. }) => return Word::new("held", Role::Hold, Some(Glyph::Held)),
+        None => {}
+    }
+    if matches!(g.kind, GroupKind::Share | GroupKind::Streams | GroupKind::Other) {
+        return Word::new(format!("{} group", g.kind), Role::Dim, None);
+    }
+    match &g.stage {
+        Stage::OnBlue if !g.listed => Word::new("not in plan", Role::Dim, None),
+        Stage::OnBlue => Word::new("on blue", Role::Text, None),
+        Stage::Moving { kind, phase, .. } => Word::new(moving(*kind, *phase), Role::Strong, Some(Glyph::Moving)),
+        Stage::Soaking { .. } => Word::new("soaking", Role::Text, Some(Glyph::Soaking)),
+        Stage::Complete { .. } => Word::new("complete", Role::Ok, Some(Glyph::Check)),
+        Stage::RolledBack { .. } => Word::new("rolled back", Role::Hold, None),
+    }
+}
+
+/// What a run does now, in at most eleven cells: the way back says so.
+fn moving(kind: RunKind, phase: MovePhase) -> &'static str {
+    let back = matches!(kind, RunKind::RollBack | RunKind::GiveBack);
+    match (kind, phase, back) {
+        (RunKind::ResetOffsets, _, _) => "resetting",
+        (RunKind::Route, _, _) => "routing",
+        (_, MovePhase::Preflight, _) => "preflight",
+        (_, MovePhase::Draining, false) => "draining",
+        (_, MovePhase::Draining, true) => "back: drain",
+        (_, MovePhase::Planned, false) => "planned",
+        (_, MovePhase::Planned, true) => "back: plan",
+        (_, MovePhase::Committed, false) => "committed",
+        (_, MovePhase::Committed, true) => "back: set",
+        (_, MovePhase::Switched, false) => "switched",
+        (_, MovePhase::Switched, true) => "back: start",
+    }
+}
+
+/// A producer's state: what its flag says, and what keeps it.
+#[must_use]
+pub fn producer_state(p: &ProducerRow) -> Word {
+    match &p.side_state {
+        Some(SideState::NeedsOperator { .. }) => Word::new("needs you", Role::Fail, Some(Glyph::Alert)),
+        Some(SideState::Blocked { .. }) => Word::new("blocked", Role::Hold, Some(Glyph::Blocked)),
+        Some(SideState::Held { .. }) => Word::new("held", Role::Hold, Some(Glyph::Held)),
+        None if p.disagreement.is_some() => Word::new("disagrees", Role::Hold, Some(Glyph::Alert)),
+        None => Word::new("", Role::Text, None),
+    }
+}
+
+/// Why a row is where it is: the sentence under the table.
+#[must_use]
+pub fn why(state: &Option<SideState>) -> Option<(Role, String)> {
+    Some(match state.as_ref()? {
+        SideState::Held { by, why } => (Role::Hold, format!("held by {by}: {why}")),
+        SideState::Blocked { why } => (Role::Hold, format!("blocked: {why}")),
+        SideState::NeedsOperator { why, advice } => (Role::Fail, sentence(why, advice)),
+    })
+}
+
+/// What happened and what to do about it, in one line.
+#[must_use]
+pub fn sentence(what: &str, advice: &str) -> String {
+    let what = what.trim_end_matches('.');
+    if advice.is_empty() { format!("{what}.") } else { format!("{what}. {}", advice.trim()) }
+}
+
+/// The way back in a word, and how it looks.
+#[must_use]
+pub fn way_back(w: &WayBack) -> (Role, String) {
+    match w {
+        WayBack::Exact => (Role::Ok, "EXACT".into()),
+        WayBack::Bounded { re_read } => (Role::Ok, format!("BOUNDED {}", text::count(*re_read))),
+        WayBack::Closed { .. } => (Role::Fail, "CLOSED".into()),
+        WayBack::Unknown { .. } => (Role::Unknown, "UNKNOWN".into()),
+    }
+}
+
+/// Why the way back is closed or unknown.
+#[must_use]
+pub fn way_back_why(w: &WayBack) -> Option<&str> {
+    match w {
+        WayBack::Closed { why } | WayBack::Unknown { why } => Some(why),
+        WayBack::Exact | WayBack::Bounded { .. } => None,
+    }
+}
+
+/// A group's state on a side in Kafka's words.
+#[must_use]
+pub fn kafka_state(s: Option<GroupState>) -> (Role, String) {
+    match s {
+        None => (Role::Unknown, "unseen".into()),
+        Some(GroupState::Stable) => (Role::Ok, "Stable".into()),
+        Some(GroupState::Rebalancing) => (Role::Hold, "Rebalancing".into()),
+        Some(GroupState::Empty) => (Role::Dim, "Empty".into()),
+        Some(GroupState::Dead) => (Role::Dim, "no such group".into()),
+        Some(GroupState::Unknown) => (Role::Unknown, "Unknown".into()),
+    }
+}
+
+/// How a verdict looks.
+#[must_use]
+pub fn verdict_role(v: Verdict) -> Role {
+    match v {
+        Verdict::Proven => Role::Ok,
+        Verdict::Bounded => Role::Text,
+        Verdict::Guess => Role::Hold,
+        Verdict::Unmappable => Role::Fail,
+    }
+}
+
+/// A flag state in the identity of where it writes.
+#[must_use]
+pub fn flag_role(f: FlagState) -> Role {
+    match f {
+        FlagState::Blue => Role::Blue,
+        FlagState::Green => Role::Green,
+        FlagState::Dual => Role::Strong,
+        FlagState::Off => Role::Hold,
+    }
+}
+
+/// An age, and how it looks: plain, amber from half of what is stale, then `STALE`.
+#[must_use]
+pub fn aged(now: At, at: At, stale_after_ms: u64) -> (Role, String) {
+    let ms = now.since(at);
+    if ms > stale_after_ms || at.since(now) > stale_after_ms {
+        (Role::Fail, format!("STALE {}", text::age(ms)))
+    } else if ms > stale_after_ms / 2 {
+        (Role::Hold, text::age(ms))
+    } else {
+        (Role::Dim, text::age(ms))
+    }
+}
+
+/// `1 member`, `3 members`.
+#[must_use]
+pub fn plural(n: usize, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}

@@ -1,0 +1,281 @@
+//! The screens worth a picture, each as a person would come to it.
+
+use crokey::KeyCombination;
+use crossterm::event::KeyEvent;
+use cutover::controller::snapshot::{Arming, Ask, Reply, Snapshot};
+use cutover::migration::command::Refusal;
+use cutover::migration::estate::{At, Observed, Trouble};
+use cutover::tui::model::Model;
+use cutover::tui::theme::Glyphs;
+use cutover::tui::update::{Cmd, Msg, update};
+
+use crate::fixture::{self, NOW};
+
+/// Presses keys one after the other, 400 ms apart; a word of several letters that names no key is typed.
+pub fn press(m: &mut Model, keys: &[&str]) -> Vec<Cmd> {
+    let mut cmds = Vec::new();
+    for key in keys {
+        let at = m.now.plus(400);
+        match crokey::parse(key) {
+            Ok(k) => cmds.extend(update(m, Msg::Key(event(k.normalized()), at))),
+            Err(_) => {
+                for c in key.chars() {
+                    cmds.extend(update(
+                        m,
+                        Msg::Key(
+                            KeyEvent::new(crossterm::event::KeyCode::Char(c), crossterm::event::KeyModifiers::NONE),
+                            at,
+                        ),
+                    ));
+                }
+            }
+        }
+    }
+    cmds
+}
+
+fn event(k: KeyCombination) -> KeyEvent {
+    k.into()
+}
+
+/// The number of the question that the controller is to answer.
+pub fn question(cmds: &[Cmd]) -> u64 {
+    cmds.iter()
+        .rev()
+        .find_map(|c| match c {
+            Cmd::Ask(Ask::Prepare { id, .. }) => Some(*id),
+            Cmd::Ask(Ask::Execute { id, facts: Some(_), .. }) => Some(*id),
+            _ => None,
+        })
+        .expect("a question was asked")
+}
+
+/// Opens the confirm dialog of `loan-audit` and answers it.
+pub fn confirming(m: &mut Model) {
+    m.group = Some("loan-audit".into());
+    let cmds = press(m, &["c"]);
+    let id = question(&cmds);
+    let at = m.now.plus(30);
+    update(m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(fixture::prepared())) }, at));
+    let at = m.now.plus(500);
+    update(m, Msg::Tick(at));
+}
+
+/// The estate with `loan-audit` free to go.
+pub fn free() -> Snapshot {
+    let mut s = fixture::estate();
+    let at = s.groups.iter().position(|g| g.group == "loan-audit").expect("in the fixture");
+    s.groups[at] = fixture::measured(false);
+    s
+}
+
+fn with(mut f: impl FnMut(&mut Snapshot)) -> Snapshot {
+    let mut s = fixture::estate();
+    f(&mut s);
+    s
+}
+
+fn on(s: Snapshot, size: (u16, u16), f: impl FnOnce(&mut Model)) -> Model {
+    let mut m = fixture::model(s, size);
+    f(&mut m);
+    m
+}
+
+/// Names that try to break a screen.
+pub fn hostile() -> Snapshot {
+    let names = [
+        "日本語の消費者グループの名前がとても長い",
+        "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}combining",
+        "👩‍👩‍👧‍👦-family-of-consumers-with-a-zero-width-joiner",
+        "a-very-long-name-that-goes-on-and-on-and-differs-only-at-its-end-00000000000000000000000000000000001",
+        "ر-right-to-left-עברית",
+        "\u{7}bell\u{1b}[31mred",
+        "",
+    ];
+    with(|s| {
+        s.groups = names.iter().zip(1..).map(|(n, i)| fixture::group(n, n, i * 1_000_000_007, i)).collect();
+        s.header.migration = names[0].repeat(3);
+        s.blue.name = names[3].into();
+        s.green.name = names[2].into();
+        s.blue.lag = Some(u64::MAX);
+        s.blue.trend = vec![Some(u64::MAX), Some(0), None, Some(u64::MAX / 2)];
+    })
+}
+
+/// All scenes: a name, and the model.
+pub fn all() -> Vec<(&'static str, Model)> {
+    let small = (80, 24);
+    let mut out: Vec<(&'static str, Model)> = Vec::new();
+    for (name, size) in [
+        ("cockpit_80x24", small),
+        ("cockpit_60x16", (60, 16)),
+        ("cockpit_120x40", (120, 40)),
+        ("cockpit_200x60", (200, 60)),
+        ("too_small", (59, 16)),
+    ] {
+        out.push((name, fixture::model(fixture::estate(), size)));
+    }
+    let first = |size| Model::new(fixture::options("dark", Glyphs::Utf8), size, NOW);
+    out.push(("first_frame", first(small)));
+    out.push(("cockpit_ascii_mono", fixture::model_in(fixture::estate(), small, "mono", Glyphs::Ascii)));
+    out.push(("cockpit_light", fixture::model_in(fixture::estate(), small, "light", Glyphs::Utf8)));
+    out.push(("cockpit_high_contrast", fixture::model_in(fixture::estate(), small, "high-contrast", Glyphs::Utf8)));
+    out.push(("hostile_80x24", fixture::model(hostile(), small)));
+    out.push(("hostile_200x60", fixture::model(hostile(), (200, 60))));
+    out.push(("producers_80x24", on(fixture::estate(), small, |m| drop(press(m, &["2"])))));
+    out.push(("producers_120x40", on(fixture::estate(), (120, 40), |m| drop(press(m, &["2", "down"])))));
+    out.push(("journal_80x24", on(fixture::estate(), small, |m| drop(press(m, &["3"])))));
+    out.push(("notices_80x24", on(fixture::estate(), small, |m| drop(press(m, &["4"])))));
+    out.push(("filtered", on(fixture::estate(), small, |m| drop(press(m, &["/", "loan"])))));
+    out.push(("help", on(fixture::estate(), small, |m| drop(press(m, &["?"])))));
+    out.push(("palette", on(fixture::estate(), small, |m| drop(press(m, &[":", "cut"])))));
+    out.push(("palette_argument", on(free(), small, |m| drop(press(m, &[":", "cut-over loan", "down"])))));
+    let open = |group: &'static str| {
+        move |m: &mut Model| {
+            m.group = Some(group.into());
+            press(m, &["enter"]);
+        }
+    };
+    out.push((
+        "group_80x24",
+        on(fixture::estate(), small, |m| {
+            open("loan-audit")(m);
+            press(m, &["end"]);
+        }),
+    ));
+    out.push((
+        "group_cut_80x24",
+        on(fixture::estate(), small, |m| {
+            open("loan-audit")(m);
+            press(m, &["j", "j", "j"]);
+        }),
+    ));
+    out.push(("group_120x40", on(fixture::estate(), (120, 40), open("loan-audit"))));
+    out.push(("group_moving_80x24", on(fixture::estate(), small, open("doc-index"))));
+    out.push(("group_moving_120x40", on(fixture::estate(), (120, 40), open("doc-index"))));
+    out.push((
+        "group_witnessed_80x24",
+        on(fixture::estate(), small, |m| {
+            open("loan-ledger")(m);
+            press(m, &["tab"]);
+        }),
+    ));
+    out.push(("group_needs_you", on(fixture::estate(), small, open("cust-360"))));
+    out.push(("producer_80x24", on(fixture::estate(), small, |m| drop(press(m, &["2", "enter"])))));
+    out.push((
+        "route",
+        on(fixture::estate(), small, |m| {
+            m.producer = Some("loan-api".into());
+            press(m, &["2", "r"]);
+        }),
+    ));
+    out.push((
+        "hold",
+        on(fixture::estate(), small, |m| {
+            m.group = Some("risk-score".into());
+            press(m, &["h", "waiting for the risk team"]);
+        }),
+    ));
+    out.push(("leave", on(fixture::estate(), small, |m| drop(press(m, &["q"])))));
+    out.push((
+        "confirm_asking",
+        on(free(), small, |m| {
+            m.group = Some("loan-audit".into());
+            press(m, &["c"]);
+        }),
+    ));
+    out.push((
+        "confirm_80x24",
+        on(free(), small, |m| {
+            confirming(m);
+            press(m, &["green loan-"]);
+        }),
+    ));
+    out.push((
+        "confirm_120x40",
+        on(free(), (120, 40), |m| {
+            confirming(m);
+            press(m, &["green loan-audit"]);
+        }),
+    ));
+    out.push(("confirm_ascii_mono", {
+        let mut m = fixture::model_in(free(), small, "mono", Glyphs::Ascii);
+        confirming(&mut m);
+        m
+    }));
+    out.push((
+        "confirm_refused",
+        on(free(), small, |m| {
+            confirming(m);
+            let cmds = press(m, &["green loan-audit", "enter"]);
+            let id = question(&cmds);
+            let refusal = Refusal::holds(
+                "the facts changed: a member joined loan-audit on blue since the dialog was shown",
+                "Look at the steps again; enter asks anew.",
+            );
+            let at = m.now.plus(50);
+            update(m, Msg::Reply(Reply::Executed { id, result: Err(refusal) }, at));
+        }),
+    ));
+    out.push((
+        "refused_key",
+        on(fixture::estate(), small, |m| {
+            m.group = Some("doc-index".into());
+            press(m, &["c"]);
+        }),
+    ));
+    out.push((
+        "blue_unreachable",
+        fixture::model(
+            with(|s| {
+                s.blue.link = Observed::Known {
+                    value: 40,
+                    at: At(NOW.0 - 47_000),
+                    trouble: Some(Trouble::new(
+                        "blue-1.legacy:9092 refuses connections",
+                        "Look whether the broker runs and whether this host may reach port 9092.",
+                    )),
+                };
+                s.blue.brokers = (0, 3);
+                for g in &mut s.groups {
+                    g.blue.at = Some(At(NOW.0 - 47_000));
+                }
+            }),
+            small,
+        ),
+    ));
+    out.push((
+        "same_cluster_read_only",
+        fixture::model(
+            with(|s| {
+                s.green.identity_trouble = Some(Trouble::new(
+                    "green-1.psc.example:9092 is cluster m4Xw0dXyQpGx1kTzV9cB2g, which is blue",
+                    "Correct [clusters.green] bootstrap in cutover.toml; nothing is done until then.",
+                ));
+                s.header.arming = Arming::ReadOnly { why: "the journal is held by raj@bastion, pid 4711".into() };
+            }),
+            small,
+        ),
+    ));
+    out.push(("stale_controller", {
+        let mut m = fixture::model(fixture::estate(), small);
+        update(&mut m, Msg::Tick(NOW.plus(34_000)));
+        m
+    }));
+    out.push((
+        "dry_run_empty",
+        fixture::model(
+            with(|s| {
+                s.header.arming = Arming::DryRun;
+                s.groups.clear();
+                s.producers.clear();
+                s.notices.clear();
+                s.journal.clear();
+                s.blue.trend.clear();
+                s.blue.lag = None;
+            }),
+            small,
+        ),
+    ));
+    out
+}
