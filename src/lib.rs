@@ -4,6 +4,8 @@
 
 /// Observe, decide, journal, act: the only room that joins the others.
 pub mod controller;
+/// Switches of consumer groups and flags of producers: read, set, read back.
+pub mod flags;
 /// SQLite store of facts, hash chain, lease.
 pub mod journal;
 /// One cluster over the wire: control plane, data plane, and the properties of both.

@@ -36,6 +36,8 @@ pub enum ProviderPlan {
         states: BTreeMap<String, String>,
         /// Bound of one command, ms.
         timeout_ms: u64,
+        /// Where the commands run: the plan's directory.
+        dir: PathBuf,
     },
     /// A person.
     Manual {
@@ -353,6 +355,7 @@ mod tests {
             key: Some("{state}".to_owned()),
             states: [("blue".to_owned(), "legacy".to_owned())].into(),
             timeout_ms: 1,
+            dir: PathBuf::new(),
         };
         let filled =
             p.fill(&argv(&["{state}/{value}/{key}/{group}", "{.x}{{state}}"]), &names(Of::Group), Some("blue"));

@@ -29,7 +29,7 @@ pub(super) fn provider(mut t: TableReader<'_>, of: Of, base: &Path) -> Option<Pr
             let states = states(&mut t, of);
             path.zip(key).map(|(path, key)| ProviderPlan::File { path: base.join(path), key, states })
         }
-        Kind::Command => command(&mut t, of),
+        Kind::Command => command(&mut t, of, base),
         Kind::Manual => {
             let ask = t.get("ask");
             let text = ask.as_ref().and_then(Field::string);
@@ -43,7 +43,7 @@ pub(super) fn provider(mut t: TableReader<'_>, of: Of, base: &Path) -> Option<Pr
     provider
 }
 
-fn command(t: &mut TableReader<'_>, of: Of) -> Option<ProviderPlan> {
+fn command(t: &mut TableReader<'_>, of: Of, base: &Path) -> Option<ProviderPlan> {
     let get = match t.get("get") {
         Some(field) => argv(&field, of, false),
         None => {
@@ -79,7 +79,7 @@ fn command(t: &mut TableReader<'_>, of: Of) -> Option<ProviderPlan> {
     {
         field.error("\"timeout\" must be from 100ms to 10m", None);
     }
-    Some(ProviderPlan::Command { get: get?, set: set?, key, states, timeout_ms })
+    Some(ProviderPlan::Command { get: get?, set: set?, key, states, timeout_ms, dir: base.to_owned() })
 }
 
 fn set_each(field: &Field<'_>, of: Of) -> Option<SetCommand> {

@@ -1,0 +1,339 @@
+//! flagd-format flag files: `{"flags": {"KEY": {"state": "ENABLED", "variants": {...}, "defaultVariant": "..."}}}`.
+//! The state is the default variant's name. Everything else in the file, comments included, is kept byte for byte.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use jsonc_parser::ast::{Object, Value};
+use jsonc_parser::common::Ranged as _;
+use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::Mutex;
+
+use crate::migration::estate::{At, Trouble};
+use crate::sanitise::visible;
+
+/// Largest flag file, bytes.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+/// How often a set starts again because someone else wrote the file meanwhile.
+const ATTEMPTS: usize = 5;
+/// How long a set waits for its turn in this process.
+const TURN: Duration = Duration::from_secs(10);
+
+/// One writer at a time in this process; others are kept out by a lock on the directory.
+static WRITING: Mutex<()> = Mutex::const_new(());
+
+const STRICT_BUT_COMMENTS: ParseOptions = ParseOptions {
+    allow_comments: true,
+    allow_loose_object_property_names: false,
+    allow_trailing_commas: true,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
+/// A flag as its file has it.
+pub(super) struct Seen {
+    pub(super) variant: String,
+    pub(super) changed: Option<At>,
+    pub(super) detail: String,
+}
+
+/// Where a flag's default variant stands in the text.
+struct Flag {
+    variant: String,
+    variants: Vec<String>,
+    literal: Range<usize>,
+    targeting: bool,
+}
+
+/// Reads a flag.
+pub(super) async fn read(path: PathBuf, key: String) -> Result<Seen, Trouble> {
+    blocking(move || {
+        let (text, meta) = load(&path)?;
+        let flag = find(&text, &path, &key)?;
+        let changed = meta.modified().ok().and_then(|m| m.duration_since(UNIX_EPOCH).ok());
+        let changed = changed.and_then(|d| i64::try_from(d.as_millis()).ok()).map(At);
+        let mut detail = format!("{key} in {}", path.display());
+        if flag.targeting {
+            detail.push_str("; its targeting rules may give some applications another variant");
+        }
+        Ok(Seen { variant: flag.variant, changed, detail: visible(&detail) })
+    })
+    .await?
+}
+
+/// Sets a flag's default variant by replacing the file. The outer error means that nothing was changed; the inner
+/// one that the file was replaced and may not survive a power loss.
+pub(super) async fn set(path: PathBuf, key: String, variant: String) -> Result<Result<(), Trouble>, Trouble> {
+    let Ok(turn) = tokio::time::timeout(TURN, WRITING.lock()).await else {
+        let what = format!("{}: other flags are being written for over {} s", path.display(), TURN.as_secs());
+        return Err(Trouble::new(what, "check the disk there, then try again"));
+    };
+    let done = blocking(move || replace(&path, &key, &variant, || ())).await?;
+    drop(turn);
+    done
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Trouble::new(format!("reading a flag file failed: {e}"), ""))
+}
+
+fn trouble(path: &Path, doing: &str, e: &std::io::Error) -> Trouble {
+    let advice = match e.kind() {
+        std::io::ErrorKind::NotFound => "check `path` in the plan: it is relative to the plan file",
+        std::io::ErrorKind::PermissionDenied => "give this user access to the file and its directory",
+        std::io::ErrorKind::ReadOnlyFilesystem => "this file can't be changed here: use the provider `command`",
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "free some space there",
+        _ => "check the file and its disk",
+    };
+    Trouble::new(format!("can't {doing} the flag file {}: {e}", path.display()), advice)
+}
+
+fn load(path: &Path) -> Result<(String, std::fs::Metadata), Trouble> {
+    let failed = |e: std::io::Error| trouble(path, "read", &e);
+    let meta = std::fs::metadata(path).map_err(failed)?;
+    if !meta.is_file() {
+        return Err(Trouble::new(format!("{} is not a file", path.display()), "check `path` in the plan"));
+    }
+    let file = File::open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE {
+        let what = format!("the flag file {} is larger than {} MiB", path.display(), MAX_FILE >> 20);
+        return Err(Trouble::new(what, "check `path` in the plan"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Trouble::new(format!("the flag file {} is not UTF-8 text", path.display()), "check `path` in the plan")
+    })?;
+    Ok((text, meta))
+}
+
+/// The value of a property that must be there once: readers differ in which of two they take.
+fn property<'a, 'b>(object: &'b Object<'a>, name: &str) -> Result<Option<&'b Value<'a>>, String> {
+    let mut found = object.properties.iter().filter(|p| p.name.as_str() == name);
+    match (found.next(), found.next()) {
+        (first, None) => Ok(first.map(|p| &p.value)),
+        (_, Some(_)) => Err(format!("{name:?} is there twice")),
+    }
+}
+
+fn find(text: &str, path: &Path, key: &str) -> Result<Flag, Trouble> {
+    let at = path.display();
+    let shown = visible(key);
+    let wrong = |what: String, advice: String| Trouble::new(visible(&what), visible(&advice));
+    let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let parsed = parse_to_ast(&text[bom..], &CollectOptions::default(), &STRICT_BUT_COMMENTS)
+        .map_err(|e| wrong(format!("the flag file {at} is not JSON: {e}"), "repair it; nothing was changed".into()))?;
+    let twice = |why: String| wrong(format!("the flag file {at}: {why}"), "keep one of them".to_owned());
+    let Some(Value::Object(root)) = &parsed.value else {
+        return Err(wrong(format!("the flag file {at} holds no object"), "write { \"flags\": { ... } }".into()));
+    };
+    let write = format!(
+        "write \"{shown}\": {{ \"state\": \"ENABLED\", \"variants\": {{ \"blue\": \"blue\", \"green\": \"green\", \"off\": \"off\" }}, \
+         \"defaultVariant\": \"blue\" }} under \"flags\" (and \"dual\" or \"both\" where it is used)"
+    );
+    let Some(Value::Object(flags)) = property(root, "flags").map_err(twice)? else {
+        return Err(wrong(format!("the flag file {at} has no \"flags\" object"), write));
+    };
+    let Some(value) = property(flags, key).map_err(twice)? else {
+        return Err(wrong(format!("the flag file {at} has no flag \"{shown}\""), write));
+    };
+    let Value::Object(flag) = value else {
+        return Err(wrong(format!("flag \"{shown}\" in {at} is not an object"), write));
+    };
+    match property(flag, "state").map_err(twice)? {
+        Some(Value::StringLit(s)) if s.value == "ENABLED" => {}
+        Some(Value::StringLit(s)) if s.value == "DISABLED" => {
+            return Err(wrong(
+                format!(
+                    "flag \"{shown}\" in {at} is DISABLED: applications use their built-in default, whatever it says"
+                ),
+                "set its \"state\" to \"ENABLED\", after checking that its \"defaultVariant\" is where things run now"
+                    .into(),
+            ));
+        }
+        _ => {
+            let advice = "write \"state\": \"ENABLED\"".to_owned();
+            return Err(wrong(format!("flag \"{shown}\" in {at} has no \"state\" that flagd knows"), advice));
+        }
+    }
+    let Some(Value::Object(variants)) = property(flag, "variants").map_err(twice)? else {
+        return Err(wrong(format!("flag \"{shown}\" in {at} has no \"variants\""), write));
+    };
+    let variants: Vec<String> = variants.properties.iter().map(|p| p.name.as_str().to_owned()).collect();
+    let Some(Value::StringLit(literal)) = property(flag, "defaultVariant").map_err(twice)? else {
+        return Err(wrong(
+            format!("flag \"{shown}\" in {at} has no \"defaultVariant\" text"),
+            format!("write \"defaultVariant\": one of {}", variants.join(", ")),
+        ));
+    };
+    let variant = literal.value.to_string();
+    if !variants.contains(&variant) {
+        return Err(wrong(
+            format!("flag \"{shown}\" in {at}: its \"defaultVariant\" {variant:?} is none of its variants"),
+            format!("set it to one of {}", variants.join(", ")),
+        ));
+    }
+    let targeting = match property(flag, "targeting").map_err(twice)? {
+        None | Some(Value::NullKeyword(_)) => false,
+        Some(Value::Object(rules)) => !rules.properties.is_empty(),
+        Some(_) => true,
+    };
+    let range = literal.range();
+    Ok(Flag { variant, variants, literal: range.start + bom..range.end + bom, targeting })
+}
+
+/// `before` runs between the writing of the new file and the last look at the old one: where a test can interfere.
+fn replace(path: &Path, key: &str, variant: &str, mut before: impl FnMut()) -> Result<Result<(), Trouble>, Trouble> {
+    // a link stays a link: the file it points to is replaced
+    let path = &path.canonicalize().map_err(|e| trouble(path, "read", &e))?;
+    let failed = |e: std::io::Error| trouble(path, "write", &e);
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let directory = File::open(dir).map_err(failed)?;
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        // a filesystem without locks: the comparison before the replacement has to do
+        Ok(()) | Err(rustix::io::Errno::NOLCK | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::BADF) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            return Err(Trouble::new(
+                format!("another program is changing flag files in {} right now", dir.display()),
+                "try again",
+            ));
+        }
+        Err(e) => return Err(failed(e.into())),
+    }
+    for _ in 0..ATTEMPTS {
+        let (text, meta) = load(path)?;
+        let flag = find(&text, path, key)?;
+        if flag.variant == variant {
+            return Ok(Ok(()));
+        }
+        if !flag.variants.iter().any(|v| v == variant) {
+            return Err(Trouble::new(
+                visible(&format!("flag \"{key}\" in {} has no variant {variant:?}", path.display())),
+                visible(&format!(
+                    "add {variant:?} to its \"variants\" ({} are there), or map it with `states` in the plan",
+                    flag.variants.join(", ")
+                )),
+            ));
+        }
+        // the file must be ours to write even though the directory would let it be replaced
+        drop(OpenOptions::new().write(true).open(path).map_err(failed)?);
+        let literal = serde_json::to_string(variant).map_err(|e| failed(e.into()))?;
+        let new = format!("{}{literal}{}", &text[..flag.literal.start], &text[flag.literal.end..]);
+        let temporary = Temporary::write(path, new.as_bytes(), &meta)?;
+        before();
+        let (now, _) = load(path)?;
+        if now != text {
+            continue;
+        }
+        std::fs::rename(&temporary.0, path).map_err(failed)?;
+        temporary.keep();
+        return Ok(directory.sync_all().map_err(|e| {
+            let what = format!("{} was replaced, and its directory can't be synced: {e}", path.display());
+            Trouble::new(what, "check the disk there")
+        }));
+    }
+    Err(Trouble::new(
+        format!("{} is changed by something else again and again", path.display()),
+        "find out what writes it, then try again",
+    ))
+}
+
+/// A new file beside the old one, removed unless it is kept.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn write(path: &Path, bytes: &[u8], like: &std::fs::Metadata) -> Result<Self, Trouble> {
+        let failed = |e: std::io::Error| trouble(path, "write", &e);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = path.with_file_name(format!(".{name}.cutover-{}", std::process::id()));
+        // one writer at a time: what has this name was left by a process that was killed
+        let _ = std::fs::remove_file(&temporary);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(failed)?;
+        let temporary = Self(temporary);
+        let mine = file.metadata().map_err(failed)?;
+        if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
+            std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid())).map_err(|e| {
+                Trouble::new(
+                    format!(
+                        "can't replace {}: it belongs to another user or group, and would lose that: {e}",
+                        path.display()
+                    ),
+                    "run as its owner, or use the provider `command`",
+                )
+            })?;
+        }
+        let mode = std::fs::Permissions::from_mode(like.permissions().mode() & 0o7777);
+        file.set_permissions(mode).map_err(failed)?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+        Ok(temporary)
+    }
+
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        r#"{"flags": {"k": {"state": "ENABLED", "variants": {"blue": 1, "green": 2}, "defaultVariant": "blue"}}}"#;
+
+    #[test]
+    fn what_someone_else_writes_meanwhile_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("flags.json");
+        std::fs::write(&path, TEXT).unwrap();
+        let mut times = 0;
+        let interfere = || {
+            times += 1;
+            if times < 3 {
+                std::fs::write(&path, format!("// edit {times}\n{TEXT}")).unwrap();
+            }
+        };
+        replace(&path, "k", "green", interfere).unwrap().unwrap();
+        let now = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(now, format!("// edit 2\n{}", TEXT.replace(": \"blue\"", ": \"green\"")));
+        std::fs::write(&path, TEXT).unwrap();
+        let mut n = 0;
+        let always = || {
+            n += 1;
+            std::fs::write(&path, format!("// edit {n}\n{TEXT}")).unwrap();
+        };
+        let e = replace(&path, "k", "green", always).unwrap_err();
+        assert!(e.what.contains("again and again"), "{}", e.what);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_lock_on_the_directory_keeps_us_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("flags.json");
+        std::fs::write(&path, TEXT).unwrap();
+        let other = File::open(dir.path()).unwrap();
+        flock(&other, FlockOperation::LockExclusive).unwrap();
+        let e = replace(&path, "k", "green", || ()).unwrap_err();
+        assert!(e.what.starts_with("another program is changing flag files"), "{}", e.what);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), TEXT);
+        drop(other);
+        replace(&path, "k", "green", || ()).unwrap().unwrap();
+    }
+}

@@ -1,0 +1,222 @@
+//! Switches (where a consumer group runs) and flags (where a producer writes), one abstraction over their providers:
+//! `file`, `command` and `manual`.
+//!
+//! A provider never claims: a set is read back, and what is not known to have happened is [`SetResult::Unknown`].
+
+mod command;
+mod file;
+
+use std::str::FromStr;
+
+use crate::migration::estate::{At, FlagState, SwitchState, Trouble};
+use crate::plan::{Names, Plan, ProviderPlan};
+use crate::sanitise::visible;
+
+/// What a provider says the state is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// It says so itself.
+    Known {
+        /// The state in our words: `blue`, `green`, `both` or `off` of a switch; `blue`, `dual`, `green` or `off` of a flag.
+        state: String,
+        /// When it was last changed, where the provider knows.
+        at: Option<At>,
+        /// Where that stands and what to keep in mind, in a few words.
+        detail: String,
+    },
+    /// Nobody can ask it (manual): what counts is what is observed.
+    CannotRead {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Reading {
+    /// The state's word, if it can be read.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        match self {
+            Reading::Known { state, .. } => Some(state),
+            Reading::CannotRead { .. } => None,
+        }
+    }
+
+    /// As a switch's state.
+    #[must_use]
+    pub fn switch(&self) -> Option<SwitchState> {
+        SwitchState::from_str(self.state()?).ok()
+    }
+
+    /// As a flag's state.
+    #[must_use]
+    pub fn flag(&self) -> Option<FlagState> {
+        FlagState::from_str(self.state()?).ok()
+    }
+}
+
+/// How a set ended. An `Err` beside it means that nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetResult {
+    /// Set and read back.
+    Done(Reading),
+    /// A person was asked: whether they did it has to be observed.
+    Asked {
+        /// What they were asked to do.
+        instruction: String,
+    },
+    /// It may or may not have happened: observe, then decide.
+    Unknown(Trouble),
+}
+
+/// The switch of one group, or the flag of one producer.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    plan: ProviderPlan,
+    names: Names,
+}
+
+impl Provider {
+    /// A provider as the plan names it, for one group or producer.
+    #[must_use]
+    pub fn from_plan(plan: &ProviderPlan, names: Names) -> Self {
+        Self { plan: plan.clone(), names }
+    }
+
+    /// The switch of a group; `None` when the plan gives it none.
+    #[must_use]
+    pub fn group(plan: &Plan, name: &str) -> Option<Self> {
+        Some(Self::from_plan(plan.group(name)?.switch.as_ref()?, Names::group(plan, name)))
+    }
+
+    /// The flag of a producer; `None` when the plan gives it none.
+    #[must_use]
+    pub fn producer(plan: &Plan, name: &str) -> Option<Self> {
+        Some(Self::from_plan(plan.producer(name)?.flag.as_ref()?, Names::producer(plan, name)))
+    }
+
+    /// Whether a person is the provider: then nothing can be read, only observed.
+    #[must_use]
+    pub fn is_manual(&self) -> bool {
+        matches!(self.plan, ProviderPlan::Manual { .. })
+    }
+
+    /// What setting a state does, in words for a dialog: made visible, what looks like a secret hidden.
+    #[must_use]
+    pub fn words(&self, state: &str) -> String {
+        self.plan.words(&self.names, state)
+    }
+
+    /// Reads the state. Bounded: a file by its size, a command by its timeout.
+    ///
+    /// # Errors
+    /// It can't be read, or says something that is none of our states: where, and what to do.
+    pub async fn get(&self) -> Result<Reading, Trouble> {
+        match &self.plan {
+            ProviderPlan::File { path, key, .. } => {
+                let seen = file::read(path.clone(), key.clone()).await?;
+                let state = self.ours(&seen.variant, &format!("flag {key} in {}", path.display()))?;
+                Ok(Reading::Known { state, at: seen.changed, detail: seen.detail })
+            }
+            ProviderPlan::Command { get, timeout_ms, dir, .. } => {
+                let run = command::Run { argv: self.plan.fill(get, &self.names, None), dir, timeout_ms: *timeout_ms };
+                let word = run.word().await?;
+                let state = self.ours(&word, &run.shown())?;
+                Ok(Reading::Known { state, at: None, detail: format!("by {}", run.shown()) })
+            }
+            ProviderPlan::Manual { .. } => Ok(Reading::CannotRead {
+                why: format!("{} is switched by hand: what counts is what is observed", visible(&self.names.name)),
+            }),
+        }
+    }
+
+    /// Sets the state and reads it back.
+    ///
+    /// # Errors
+    /// Nothing was changed, and why.
+    pub async fn set(&self, state: &str) -> Result<SetResult, Trouble> {
+        if !self.names.of.states().contains(&state) {
+            let known = self.names.of.states().join(", ");
+            return Err(Trouble::new(format!("{:?} is no state (known: {known})", visible(state)), ""));
+        }
+        match &self.plan {
+            ProviderPlan::File { path, key, .. } => {
+                let variant = self.plan.outside(state).to_owned();
+                match file::set(path.clone(), key.clone(), variant).await? {
+                    Ok(()) => Ok(self.read_back(state, None).await),
+                    Err(unknown) => Ok(SetResult::Unknown(unknown)),
+                }
+            }
+            ProviderPlan::Command { set, timeout_ms, dir, .. } => {
+                let Some(argv) = set.argv(state) else {
+                    return Err(Trouble::new(
+                        format!("the plan has no command that sets {} to {state}", visible(&self.names.name)),
+                        format!("add {state} = [\"PROGRAM\", ...] to its `set`"),
+                    ));
+                };
+                let argv = self.plan.fill(argv, &self.names, Some(state));
+                let run = command::Run { argv, dir, timeout_ms: *timeout_ms };
+                match run.output().await {
+                    Ok(_) => Ok(self.read_back(state, None).await),
+                    Err(failed) if !failed.started => Err(failed.why),
+                    Err(failed) => Ok(self.read_back(state, Some(failed.why)).await),
+                }
+            }
+            ProviderPlan::Manual { .. } => Ok(SetResult::Asked { instruction: self.words(state) }),
+        }
+    }
+
+    /// What is true after an attempt. Only reading the wanted state makes it done: another state may be on its way to
+    /// change still, above all after a command that failed half-way.
+    async fn read_back(&self, wanted: &str, failed: Option<Trouble>) -> SetResult {
+        let reading = self.get().await;
+        let said = match (&reading, failed) {
+            (Ok(seen), None) if seen.state() == Some(wanted) => return SetResult::Done(seen.clone()),
+            (Ok(seen), Some(why)) if seen.state() == Some(wanted) => {
+                let Reading::Known { state, at, detail } = seen.clone() else { return SetResult::Done(seen.clone()) };
+                return SetResult::Done(Reading::Known {
+                    state,
+                    at,
+                    detail: format!("{detail}; although {}", why.what),
+                });
+            }
+            (Ok(seen), None) => {
+                let is = seen.state().unwrap_or("nothing");
+                Trouble::new(
+                    format!("{} was set to {wanted} without an error, and reads {is}", visible(&self.names.name)),
+                    "it may need a moment: look again before doing anything else",
+                )
+            }
+            (Ok(seen), Some(why)) => {
+                let is = seen.state().unwrap_or("nothing");
+                Trouble::new(format!("{}; it reads {is}", why.what), why.advice)
+            }
+            (Err(read), None) => Trouble::new(
+                format!("{} was set to {wanted} and can't be read back: {}", visible(&self.names.name), read.what),
+                read.advice.clone(),
+            ),
+            (Err(read), Some(why)) => {
+                Trouble::new(format!("{}; and it can't be read back: {}", why.what, read.what), why.advice)
+            }
+        };
+        SetResult::Unknown(said)
+    }
+
+    /// Our state for what the provider says.
+    fn ours(&self, word: &str, place: &str) -> Result<String, Trouble> {
+        let known = self.names.of.states();
+        if let Some(state) = self.plan.inside(word)
+            && known.contains(&state)
+        {
+            return Ok(state.to_owned());
+        }
+        let expected: Vec<&str> = known.iter().map(|s| self.plan.outside(s)).collect();
+        let shown: String = visible(word).chars().take(80).collect();
+        Err(Trouble::new(
+            format!("{} says {shown:?}, which is none of {}", visible(place), visible(&expected.join(", "))),
+            "set it to one of them, or say what its words mean: states = { blue = \"...\", green = \"...\", off = \"...\" }",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;
