@@ -3,5 +3,20 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../conformance/mod.rs"]
+mod conformance;
+
 mod control;
 mod kit;
+
+/// Holds the transcript that the simulated Kafka is tested against to the real one.
+#[test]
+fn kafka_answers_as_the_transcript_says() {
+    let broker = &support::kafka::pair().blue;
+    let found = conformance::transcript(&broker.bootstrap, &support::unique("conformance"));
+    if std::env::var_os("CONFORMANCE_RECORD").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/transcript.txt");
+        std::fs::write(path, &found).unwrap();
+    }
+    conformance::compare(&found);
+}

@@ -1,4 +1,17 @@
 //! The simulated Kafka: unmodified clients against it.
 
+#[path = "../conformance/mod.rs"]
+mod conformance;
+
 mod clients;
 mod estate;
+
+/// What real Kafka 4.3.1 answered (recorded by `tests/kafka`), answer by answer.
+#[test]
+fn it_answers_as_kafka_does() {
+    use cutover::migration::estate::Side;
+    use cutover::sim::{SimCluster, SimConfig};
+
+    let cluster = SimCluster::start(SimConfig { brokers: 1, ..SimConfig::new(Side::Blue) }).unwrap();
+    conformance::compare(&conformance::transcript(&cluster.bootstrap(), "sim"));
+}

@@ -174,7 +174,7 @@ impl Log {
                 entry.txn_first.get_or_insert(base);
             }
             if batch.base_sequence >= 0 {
-                entry.recent.push_back((batch.base_sequence, last_sequence(&batch), base, stamp));
+                entry.recent.push_back((batch.base_sequence, last_sequence(&batch), base, batch.max_timestamp));
                 if entry.recent.len() > REMEMBERED {
                     entry.recent.pop_front();
                 }

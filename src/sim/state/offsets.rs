@@ -58,12 +58,9 @@ impl State {
     /// Checks who commits, once a request. A commit by an admin makes the group when it isn't there.
     ///
     /// # Errors
-    /// INVALID_GROUP_ID, UNKNOWN_MEMBER_ID (an admin on an active group), ILLEGAL_GENERATION,
+    /// UNKNOWN_MEMBER_ID (an admin on an active group), ILLEGAL_GENERATION,
     /// REBALANCE_IN_PROGRESS, FENCED_INSTANCE_ID.
     pub fn check_commit(&mut self, now: i64, ask: &CommitAsk, transactional: bool) -> Result<(), ResponseError> {
-        if ask.group.is_empty() {
-            return Err(ResponseError::InvalidGroupId);
-        }
         let Some(group) = self.groups.get_mut(&ask.group) else {
             if ask.generation >= 0 {
                 return Err(ResponseError::IllegalGeneration);

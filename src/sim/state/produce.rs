@@ -25,7 +25,7 @@ pub struct ProduceAsk<'a> {
 /// What ListOffsets asks of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lookup {
-    /// -2 (and -4, -6): the log start.
+    /// -2 (and -4): the log start.
     Earliest,
     /// -1: the high watermark, or the last stable offset for read_committed.
     Latest,
@@ -38,15 +38,19 @@ pub enum Lookup {
 }
 
 impl Lookup {
-    /// Reads the timestamp field of a ListOffsets request.
-    #[must_use]
-    pub fn from_timestamp(timestamp: i64) -> Self {
+    /// Reads the timestamp field of a ListOffsets request of this version.
+    ///
+    /// # Errors
+    /// UNSUPPORTED_VERSION for a special value that this version doesn't know.
+    pub fn from_timestamp(timestamp: i64, version: i16) -> Result<Self, ResponseError> {
         match timestamp {
-            -1 => Self::Latest,
-            -2 | -4 => Self::Earliest,
-            -3 => Self::MaxTimestamp,
-            -5 => Self::LatestTiered,
-            t => Self::At(t),
+            -1 => Ok(Self::Latest),
+            -2 => Ok(Self::Earliest),
+            -3 if version >= 7 => Ok(Self::MaxTimestamp),
+            -4 if version >= 8 => Ok(Self::Earliest),
+            -5 if version >= 9 => Ok(Self::LatestTiered),
+            t if t >= 0 => Ok(Self::At(t)),
+            _ => Err(ResponseError::UnsupportedVersion),
         }
     }
 }

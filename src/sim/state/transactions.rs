@@ -34,7 +34,7 @@ pub struct Transaction {
     pub timeout: i64,
     /// State.
     pub state: TxnState,
-    /// When the open transaction began, -1 when none is open.
+    /// When the open or last transaction began, -1 before the first.
     pub started: i64,
     /// Partitions of the open transaction.
     pub partitions: BTreeSet<(String, i32)>,
@@ -161,11 +161,8 @@ impl State {
     /// AddOffsetsToTxn: a group's offsets become part of the transaction.
     ///
     /// # Errors
-    /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, INVALID_GROUP_ID.
+    /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED.
     pub fn add_group(&mut self, now: i64, id: &str, producer: (i64, i16), group: &str) -> Result<(), ResponseError> {
-        if group.is_empty() {
-            return Err(ResponseError::InvalidGroupId);
-        }
         let txn = self.txn(id, producer)?;
         txn.open(now);
         txn.groups.insert(group.to_owned());
@@ -230,7 +227,6 @@ impl State {
         let (producer_id, epoch) = (txn.producer_id, txn.epoch);
         let partitions = std::mem::take(&mut txn.partitions);
         let groups = std::mem::take(&mut txn.groups);
-        txn.started = -1;
         txn.state = if kind == Marker::Commit { TxnState::CompleteCommit } else { TxnState::CompleteAbort };
         for (topic, partition) in partitions {
             // a topic deleted meanwhile needs no marker

@@ -42,13 +42,31 @@ pub(super) fn produce(context: &Context<'_>, request: ProduceRequest, _version: 
                 result.error_code = code(&outcome);
                 result.base_offset = outcome.as_ref().map_or(-1, |a| a.base);
                 result.log_append_time_ms = outcome.as_ref().map_or(-1, |a| a.log_append_time);
-                result.log_start_offset = outcome.as_ref().map_or(-1, |a| a.log_start);
+                result.log_start_offset = match &outcome {
+                    Ok(a) => a.log_start,
+                    Err(error) if by_the_log(s, &ask, *error) => log_start(s, &ask),
+                    Err(_) => -1,
+                };
                 results.partition_responses.push(result);
             }
             response.responses.push(results);
         }
     });
     response
+}
+
+fn log_start(state: &State, ask: &ProduceAsk<'_>) -> i64 {
+    state.log(ask.topic, ask.partition).map_or(-1, |l| l.start())
+}
+
+/// What the log itself refuses, as against what is refused before it comes there: Kafka tells the log's start then.
+fn by_the_log(state: &State, ask: &ProduceAsk<'_>, error: ResponseError) -> bool {
+    match error {
+        ResponseError::InvalidTimestamp | ResponseError::OutOfOrderSequenceNumber => true,
+        ResponseError::InvalidProducerEpoch => ask.transactional_id.is_none(),
+        ResponseError::InvalidRecord => state.topics().get(ask.topic).is_some_and(|t| t.rules().compacted),
+        _ => false,
+    }
 }
 
 fn check_acks(state: &State, ask: &ProduceAsk<'_>, acks: i16) -> Result<(), ResponseError> {
@@ -156,7 +174,7 @@ fn read(state: &State, broker: i32, request: &FetchRequest) -> FetchResponse {
     response
 }
 
-pub(super) fn list_offsets(context: &Context<'_>, request: ListOffsetsRequest, _version: i16) -> ListOffsetsResponse {
+pub(super) fn list_offsets(context: &Context<'_>, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
     let isolation = isolation(request.isolation_level);
     let mut response = ListOffsetsResponse::default();
     context.shared.with(|s, _| {
@@ -166,7 +184,7 @@ pub(super) fn list_offsets(context: &Context<'_>, request: ListOffsetsRequest, _
                 let found = s
                     .check_leader(context.broker, &topic.name, p.partition_index, p.current_leader_epoch)
                     .and_then(|()| {
-                        let lookup = Lookup::from_timestamp(p.timestamp);
+                        let lookup = Lookup::from_timestamp(p.timestamp, version)?;
                         s.list_offset(&topic.name, p.partition_index, lookup, isolation)
                     });
                 let mut result = ListOffsetsPartitionResponse::default().with_partition_index(p.partition_index);

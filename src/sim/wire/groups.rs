@@ -164,10 +164,10 @@ fn described(state: &State, id: &str, version: i16) -> DescribedGroup {
             .with_member_id(text(id))
             .with_group_instance_id(member.instance.as_ref().map(|i| text(i)))
             .with_client_id(text(&member.client_id))
-            .with_client_host(text(&member.host));
+            .with_client_host(text(&member.host))
+            .with_member_assignment(member.assignment.clone());
         if stable {
             described.member_metadata = group.metadata(member);
-            described.member_assignment = member.assignment.clone();
         }
         result.members.push(described);
     }

@@ -188,7 +188,7 @@ pub(super) fn list(context: &Context<'_>, request: ListTransactionsRequest, _ver
                 && (states.is_empty() || states.iter().any(|f| f.as_str() == state))
                 && (request.producer_id_filters.is_empty()
                     || request.producer_id_filters.iter().any(|p| p.0 == txn.producer_id))
-                && (request.duration_filter < 0 || txn.started >= 0 && now - txn.started > request.duration_filter);
+                && (request.duration_filter < 0 || now - txn.started > request.duration_filter);
             if wanted {
                 let listed = Listed::default()
                     .with_transactional_id(text(id).into())
