@@ -1,6 +1,7 @@
 //! The two oracles of offset translation: a brute force straight from the definition must agree with the algorithm,
 //! and with the true pairing in hand no owed record may be skipped. Random cases, from fixed seeds: a failure prints
-//! the seed of its case, and `OFFSETS_SEED=N cargo test --test offsets` runs that one alone.
+//! the seed of its case; `OFFSETS_SEED=N cargo test --test offsets -- --nocapture` runs that one alone and prints it,
+//! `OFFSETS_BASE=N` runs the 10,000 cases from N on.
 
 mod oracle;
 mod world;
@@ -14,11 +15,12 @@ use world::{Copy, Knobs, World};
 const CASES: u64 = 10_000;
 
 fn seeds() -> Vec<u64> {
-    match std::env::var("OFFSETS_SEED") {
-        Ok(seed) => vec![seed.parse().expect("OFFSETS_SEED is a number")],
-        Err(_) => {
-            let b: u64 = std::env::var("OFFSETS_BASE").map_or(0, |b| b.parse().unwrap());
-            (b..b + CASES).collect()
+    let number = |name| std::env::var(name).ok().map(|n| n.parse::<u64>().expect("a seed is a number"));
+    match number("OFFSETS_SEED") {
+        Some(seed) => vec![seed],
+        None => {
+            let base = number("OFFSETS_BASE").unwrap_or(0);
+            (base..base + CASES).collect()
         }
     }
 }
@@ -143,7 +145,10 @@ fn with_the_true_pairing_in_hand_no_owed_record_is_skipped() {
     let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in seeds() {
         let w = world(seed);
-        let (plan, _) = w.translate(w.params(seed % 3 == 0));
+        let (plan, translation) = w.translate(w.params(seed % 3 == 0));
+        if std::env::var_os("OFFSETS_SEED").is_some() {
+            println!("{w}\n{plan:#?}\n{:#?}", translation.axioms());
+        }
         let Some(offset) = plan.target.offset else { continue };
         let truth = truth(&w, &plan, offset);
         if plan.verdict != Verdict::Guess {
@@ -152,7 +157,7 @@ fn with_the_true_pairing_in_hand_no_owed_record_is_skipped() {
         if !w.knobs.compaction {
             assert_eq!(truth.silent, 0, "seed {seed}: missing and not said");
         }
-        let identical = w.knobs.identical > 0.0 || w.knobs.heartbeat;
+        let identical = w.knobs.identical > 0.0 || w.knobs.heartbeat || !w.keeps_a1();
         if !identical && plan.verdict == Verdict::Proven {
             assert_eq!(plan.re_read, Some(truth.re_read), "seed {seed}: re-reads of a PROVEN plan");
         }
@@ -168,29 +173,4 @@ fn with_the_true_pairing_in_hand_no_owed_record_is_skipped() {
             if plan.verdict == Verdict::Proven { truth.best } else { 0 };
     }
     println!("{tally:?}");
-}
-
-#[test]
-fn zz_show() {
-    let Ok(_) = std::env::var("OFFSETS_SEED") else { return };
-    for seed in seeds() {
-        let w = world(seed);
-        let (plan, t) = w.translate(w.params(seed % 3 == 0));
-        println!("{:#?}\n{plan:#?}\n{:?}", w.knobs, t.axioms());
-        println!("committed {} now {}", w.committed, w.now - 1_790_000_000_000);
-        for (name, log) in [("source", &w.source), ("target", &w.target)] {
-            println!("{name}");
-            for c in log {
-                println!(
-                    "  {} send {} payload {} ts {} arr {}{}",
-                    c.offset,
-                    c.send,
-                    c.payload,
-                    c.ts - 1_790_000_000_000,
-                    c.arrival - 1_790_000_000_000,
-                    if c.arrival > w.now { " LATER" } else { "" }
-                );
-            }
-        }
-    }
 }

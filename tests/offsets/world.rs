@@ -106,6 +106,21 @@ pub struct World {
     pub now: i64,
 }
 
+impl std::fmt::Display for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const T0: i64 = 1_790_000_000_000;
+        writeln!(f, "{:#?}\ncommitted {}, begun at {}", self.knobs, self.committed, self.now - T0)?;
+        for log in [Log::Source, Log::Target] {
+            writeln!(f, "{log}: offset, send, payload, timestamp, arrival")?;
+            for c in self.log(log) {
+                let late = if c.arrival > self.now { " late" } else { "" };
+                writeln!(f, "  {} {} {} {} {}{late}", c.offset, c.send, c.payload, c.ts - T0, c.arrival - T0)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl World {
     pub fn draw(rng: &mut Rng, knobs: Knobs) -> World {
         let k = &knobs;
@@ -210,6 +225,13 @@ impl World {
             let kept = |c: &Copy| last[&c.payload] == c.offset || (k.honest && late.contains(&c.payload));
             self.target.retain(|c| kept(c) || c.arrival > self.now || rng.bool());
         }
+    }
+
+    /// Whether the two timestamps of every send are within `pair_delta` (LogAppendTime may be late by more).
+    pub fn keeps_a1(&self) -> bool {
+        let near =
+            |s: &Copy| self.target.iter().filter(|t| t.send == s.send).all(|t| (t.ts - s.ts).abs() <= self.knobs.delta);
+        self.source.iter().all(near)
     }
 
     pub fn log(&self, log: Log) -> &[Copy] {

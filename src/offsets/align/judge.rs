@@ -125,9 +125,8 @@ impl<'a> Judge<'a> {
             if source.len() > 2 || target.len() > 2 {
                 continue;
             }
-            let apart = |s: &u32, t: &u32| self.source.get(*s as usize).ts.abs_diff(self.target.get(*t as usize).ts);
-            let nearest = source.iter().flat_map(|s| target.iter().map(move |t| apart(s, t))).min();
-            let Some(apart) = nearest.map(|d| i64::try_from(d).unwrap_or(i64::MAX)) else { continue };
+            let nearest = source.iter().flat_map(|s| target.iter().map(|t| self.apart(*s, *t))).min();
+            let Some(apart) = nearest else { continue };
             self.pair_distance = self.pair_distance.max(apart);
             if apart <= self.axioms.pair_reach {
                 pairs += 1;
@@ -137,6 +136,12 @@ impl<'a> Judge<'a> {
         if pairs >= ENOUGH_PAIRS {
             self.reach = self.axioms.pair_reach.min(2 * within + REACH_SLACK_MS);
         }
+    }
+
+    /// The distance of two records' timestamps, ms.
+    fn apart(&self, source: u32, target: u32) -> i64 {
+        let apart = self.source.get(source as usize).ts.abs_diff(self.target.get(target as usize).ts);
+        i64::try_from(apart).unwrap_or(i64::MAX)
     }
 
     /// The bound this identity sets: see the definition in the parent module.
@@ -205,7 +210,9 @@ impl<'a> Judge<'a> {
         }
         let matched = self.matched(slot);
         let owed = self.owed(source, &matched);
-        tally.compared += matched.pairs;
+        // a pair wider than the reach vouches for nothing, but it is evidence that the logs carry the same records
+        let wide = matches!((source, target), ([s], [t]) if self.apart(*s, *t) <= self.axioms.pair_delta);
+        tally.compared += matched.pairs.max(u64::from(wide));
 
         let unsettled = |i: &&u32| self.source.get(**i as usize).offset >= self.axioms.settled_source;
         let young: Vec<&u32> = matched.source_left.iter().filter(unsettled).collect();
@@ -273,8 +280,8 @@ impl<'a> Judge<'a> {
     /// The two indices.
     fn plain_pair(&self, source: &[u32], target: &[u32]) -> Option<(u32, u32)> {
         let ([s], [t]) = (source, target) else { return None };
-        let (a, b) = (self.source.get(*s as usize).ts, self.target.get(*t as usize).ts);
-        let pair = a.abs_diff(b) <= self.axioms.pair_reach.unsigned_abs() && a.min(b) >= self.known_from;
+        let oldest = self.source.get(*s as usize).ts.min(self.target.get(*t as usize).ts);
+        let pair = self.apart(*s, *t) <= self.axioms.pair_reach && oldest >= self.known_from;
         pair.then_some((*s, *t))
     }
 

@@ -1,1 +1,282 @@
+//! The driver, against two logs in memory whose records arrive at given moments.
 
+use super::*;
+use crate::offsets::identity::Identity;
+use crate::offsets::verdict::Verdict;
+
+const T0: i64 = 1_790_000_000_000;
+
+/// (offset, timestamp, payload, arrival); times after `T0`.
+type Row = (i64, i64, u128, i64);
+
+#[derive(Default)]
+struct Fake {
+    source: Vec<Row>,
+    target: Vec<Row>,
+    starts: (i64, i64),
+    /// Open transactions: how far the high watermark is beyond the end.
+    open: i64,
+    now: i64,
+    asked: Vec<Need>,
+}
+
+impl Fake {
+    /// Both logs hold payloads `0..n`, one every second, at the same offsets.
+    fn twin(n: i64) -> Fake {
+        let log: Vec<Row> = (0..n).map(|i| (i, i * 1000, i as u128, i * 1000)).collect();
+        Fake { source: log.clone(), target: log, now: n * 1000 + 500_000, ..Fake::default() }
+    }
+
+    fn rows(&self, log: Log) -> &[Row] {
+        if log == Log::Source { &self.source } else { &self.target }
+    }
+
+    fn ends(&mut self, log: Log) -> EndRead {
+        let asked = At(T0 + self.now);
+        self.now += 1;
+        let log_start = if log == Log::Source { self.starts.0 } else { self.starts.1 };
+        let arrived = self.rows(log).iter().filter(|r| r.3 <= self.now);
+        let end = arrived.map(|r| r.0 + 1).max().unwrap_or(log_start);
+        EndRead { log_start, end, high_watermark: end + self.open, asked, answered: At(T0 + self.now) }
+    }
+
+    fn answer(&mut self, need: &Need) -> Answer {
+        match need {
+            Need::Ends => {
+                let target = self.ends(Log::Target);
+                Answer::Ends { target, source: self.ends(Log::Source) }
+            }
+            Need::OffsetForTime { log, ts } => {
+                let now = self.now;
+                Answer::Offset(self.rows(*log).iter().find(|r| r.3 <= now && r.1 + T0 >= *ts).map(|r| r.0))
+            }
+            Need::Read { log, from, to, .. } => {
+                let next = (*to).min(from + 7);
+                let rec = |r: &Row| Rec { offset: r.0, ts: T0 + r.1, id: Identity(r.2) };
+                let records = self.rows(*log).iter().filter(|r| (*from..next).contains(&r.0)).map(rec).collect();
+                Answer::Records(Batch { next, records, keys: vec![] })
+            }
+            Need::Wait { ms } => {
+                self.now += *ms as i64;
+                Answer::Waited
+            }
+            Need::Done(_) => unreachable!(),
+        }
+    }
+
+    fn run(&mut self, params: Params) -> PartitionPlan {
+        let mut translation = Translation::new(params);
+        for _ in 0..1_000 {
+            let need = translation.next();
+            assert_eq!(translation.next(), need, "asking twice changes nothing");
+            self.asked.push(need.clone());
+            if let Need::Done(plan) = need {
+                return *plan;
+            }
+            let answer = self.answer(&need);
+            translation.supply(answer, At(T0 + self.now));
+        }
+        panic!("it does not end");
+    }
+}
+
+fn at(committed: i64) -> Params {
+    Params::new(TopicPartition::new("t", 3), Some(committed))
+}
+
+#[test]
+fn a_plain_translation() {
+    let mut fake = Fake::twin(40);
+    let plan = fake.run(at(30));
+    assert_eq!(
+        (plan.verdict, plan.target.offset, plan.re_read, plan.missing),
+        (Verdict::Proven, Some(30), Some(0), Some(0))
+    );
+    assert_eq!((plan.evidence.as_str(), plan.why.clone()), ("content, 40 records compared", None));
+    assert_eq!((plan.source.committed, plan.source.end, plan.target.end), (Some(30), 40, 40));
+    assert_eq!(plan.cut.source.iter().map(|r| r.offset).collect::<Vec<_>>(), [28, 29, 30, 31]);
+    assert_eq!(plan.cut.source, plan.cut.target);
+    assert_eq!(fake.asked[0], Need::Ends);
+    assert_eq!(fake.asked[1], Need::Read { log: Log::Source, from: 30, to: 40, keys: false });
+}
+
+#[test]
+fn a_caught_up_group_reads_its_windows_only() {
+    let mut fake = Fake::twin(10_000);
+    let plan = fake.run(at(10_000));
+    assert_eq!((plan.verdict, plan.target.offset), (Verdict::Proven, Some(10_000)));
+    assert!(plan.read.0 <= 64 && plan.read.1 <= 64, "{:?}", plan.read);
+    fake = Fake::twin(10_000);
+    let plan = fake.run(at(9_000));
+    assert_eq!((plan.verdict, plan.target.offset), (Verdict::Proven, Some(9_000)));
+    assert!(plan.read.0 < 1_000 + 64 + 80 && plan.read.1 < 1_000 + 64 + 80, "{:?}", plan.read);
+}
+
+#[test]
+fn positions_that_say_nothing() {
+    let why = |fake: &mut Fake, params: Params| {
+        let plan = fake.run(params);
+        assert_eq!((plan.verdict, plan.target.offset), (Verdict::Unmappable, None));
+        assert_eq!((plan.re_read, plan.missing), (None, None));
+        assert!(plan.blocks());
+        plan.why.unwrap()
+    };
+    let never = || Params::new(TopicPartition::new("t", 0), None);
+    assert!(why(&mut Fake::twin(5), never()).contains("auto.offset.reset"));
+    assert!(why(&mut Fake::twin(5), at(6)).contains("truncated"));
+    let mut open = Fake { open: 3, ..Fake::twin(5) };
+    assert!(why(&mut open, at(6)).contains("transaction is open"));
+    let mut expired = Fake { starts: (4, 0), ..Fake::twin(9) };
+    expired.source.drain(..4);
+    assert!(why(&mut expired, at(2)).contains("2 offsets expired"));
+    let small = Params { max_records: 20, ..at(2) };
+    assert!(why(&mut Fake::twin(40), small).contains("more than the limit of 20"));
+}
+
+#[test]
+fn empty_partitions_get_a_position_too() {
+    let plan = Fake::default().run(Params::new(TopicPartition::new("t", 0), None));
+    assert_eq!((plan.verdict, plan.target.offset, plan.evidence.as_str()), (Verdict::Proven, Some(0), "empty"));
+    // expired on both sides
+    let plan = Fake { starts: (70, 50), ..Fake::default() }.run(at(70));
+    assert_eq!((plan.verdict, plan.target.offset), (Verdict::Proven, Some(50)));
+    // nothing was ever on the source: what the target has is all new
+    let mut fake = Fake { source: vec![], ..Fake::twin(5) };
+    let plan = fake.run(at(0));
+    assert_eq!((plan.verdict, plan.target.offset, plan.re_read), (Verdict::Proven, Some(0), Some(0)));
+}
+
+#[test]
+fn without_one_record_on_both_logs_it_is_a_guess() {
+    let mut fake = Fake::twin(30);
+    fake.target.iter_mut().for_each(|r| r.2 += 1_000);
+    let plan = fake.run(at(30));
+    assert_eq!(plan.verdict, Verdict::Guess);
+    assert!(plan.why.unwrap().contains("dual-written"));
+    let mut fake = Fake { source: vec![], starts: (30, 0), ..Fake::twin(30) };
+    assert_eq!(fake.run(at(30)).verdict, Verdict::Guess, "all expired on the source, the target holds something");
+}
+
+#[test]
+fn identity_key_is_never_proof() {
+    let plan = Fake::twin(40).run(Params { rule: IdentityRule::Key, ..at(30) });
+    assert_eq!(plan.verdict, Verdict::Bounded);
+    assert!(plan.why.unwrap().contains("key"));
+}
+
+#[test]
+fn pairs_that_lie_far_apart_are_never_proof() {
+    let mut fake = Fake::twin(400);
+    fake.target.iter_mut().for_each(|r| r.1 += 4_000);
+    let plan = fake.run(at(300));
+    assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Bounded, Some(300), Some(0)));
+    assert!(plan.why.unwrap().contains("4000 ms apart"));
+    // beyond pair_delta: looked at again with a wider one
+    let mut fake = Fake::twin(400);
+    fake.target.iter_mut().for_each(|r| r.1 += 20_000);
+    let plan = fake.run(at(300));
+    assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Bounded, Some(300), Some(0)));
+    assert!(plan.why.unwrap().contains("20000 ms apart"));
+}
+
+/// The last record is on one log only, and its twin comes `late` ms after the translation begins.
+fn tail(late: i64, log: Log) -> Fake {
+    let mut fake = Fake::twin(40);
+    fake.now = 40_000;
+    let rows = if log == Log::Source { &mut fake.source } else { &mut fake.target };
+    rows.last_mut().unwrap().3 = fake.now + late;
+    fake
+}
+
+#[test]
+fn young_records_are_waited_for() {
+    for log in [Log::Source, Log::Target] {
+        let plan = tail(700, log).run(at(39));
+        assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Proven, Some(39), Some(0)), "{log}");
+        assert!(plan.at.0 - T0 >= 40_700 && plan.at.0 - T0 < 42_000, "{:?}", plan.at);
+    }
+}
+
+#[test]
+fn waiting_ends_and_what_is_left_is_said() {
+    let plan = tail(60_000, Log::Source).run(at(39));
+    assert_eq!((plan.verdict, plan.target.offset), (Verdict::Bounded, Some(39)));
+    assert_eq!(plan.unsettled.target_only, 1);
+    assert!(plan.at.0 - T0 >= 50_000 && plan.at.0 - T0 < 51_000, "{:?}", plan.at);
+    let plan = tail(60_000, Log::Target).run(at(39));
+    assert_eq!((plan.verdict, plan.missing, plan.unsettled.unconsumed), (Verdict::Bounded, Some(0), 1));
+    let plan = tail(60_000, Log::Target).run(at(40));
+    assert_eq!((plan.verdict, plan.re_read, plan.unsettled.consumed), (Verdict::Bounded, Some(1), 1));
+    assert!(plan.why.unwrap().contains("1 consumed"));
+    // an estimate does not wait
+    let mut fake = tail(60_000, Log::Source);
+    let plan = fake.run(Params { settle: false, ..at(39) });
+    assert_eq!((plan.verdict, plan.target.offset), (Verdict::Bounded, Some(39)));
+    assert!(!fake.asked.iter().any(|n| matches!(n, Need::Wait { .. })));
+}
+
+#[test]
+fn samples_of_the_end_settle_what_timestamps_can_not() {
+    // event time: an old timestamp on a record that arrived just now, on the target only
+    let mut fake = tail(60_000, Log::Source);
+    fake.target.last_mut().unwrap().1 = -3_000_000;
+    let samples = |end| vec![EndSample { at: At(T0 - 100_000), end }];
+    let seen = Params { settle: false, source_seen: samples(39), target_seen: samples(39), ..at(39) };
+    let plan = fake.run(seen);
+    assert_eq!((plan.target.offset, plan.unsettled.target_only), (Some(39), 1));
+    // and with a sample that shows it arrived long ago: settled, a failed source send
+    let mut fake = tail(60_000, Log::Source);
+    let seen = Params { source_seen: samples(39), target_seen: samples(40), target_only_since: None, ..at(39) };
+    let plan = fake.run(seen);
+    assert_eq!(plan.unsettled.target_only, 0);
+}
+
+#[test]
+fn what_goes_wrong_ends_without_an_offset() {
+    let broken = |answer: fn(&Need) -> Option<Answer>| {
+        let mut fake = Fake::twin(40);
+        let mut translation = Translation::new(at(30));
+        loop {
+            let need = translation.next();
+            if let Need::Done(plan) = need {
+                assert_eq!((plan.verdict, plan.target.offset), (Verdict::Unmappable, None));
+                return plan.why.unwrap();
+            }
+            let answer = answer(&need).unwrap_or_else(|| fake.answer(&need));
+            translation.supply(answer, At(T0));
+        }
+    };
+    let failed =
+        broken(|n| matches!(n, Need::Read { .. }).then(|| Answer::Failed(Trouble::new("broker 2 is gone", ""))));
+    assert_eq!(failed, "broker 2 is gone");
+    assert!(broken(|_| Some(Answer::Waited)).contains("does not belong"));
+    let empty = |n: &Need| {
+        matches!(n, Need::Read { .. }).then(|| Answer::Records(Batch { next: 0, records: vec![], keys: vec![] }))
+    };
+    assert!(broken(empty).contains("nothing was read"));
+    let disorder = |n: &Need| {
+        let Need::Read { to, .. } = n else { return None };
+        let rec = Rec { offset: 3, ts: 0, id: Identity(0) };
+        Some(Answer::Records(Batch { next: *to, records: vec![rec], keys: vec![] }))
+    };
+    assert!(broken(disorder).contains("out of order"));
+}
+
+#[test]
+fn a_log_that_shrinks_while_it_is_read_is_refused() {
+    let mut fake = tail(60_000, Log::Source);
+    let mut translation = Translation::new(at(39));
+    loop {
+        let need = translation.next();
+        if let Need::Done(plan) = need {
+            assert_eq!(plan.verdict, Verdict::Unmappable);
+            assert!(plan.why.unwrap().contains("cut back from 40 to 20"));
+            return;
+        }
+        if matches!(need, Need::Wait { .. }) {
+            fake.target.truncate(20);
+        }
+        let answer = fake.answer(&need);
+        translation.supply(answer, At(T0 + fake.now));
+    }
+}
