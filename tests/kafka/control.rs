@@ -1,12 +1,17 @@
 //! The control plane on real Kafka: 4.3.1, and 2.8.2 in ZooKeeper mode.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::slice;
 use std::time::Duration;
 
+use bytes::{BufMut, BytesMut};
 use cutover::kafka::control::{Cluster, NewTopic, OffsetSpec, Outcome, SnapshotOptions, StableOffsets, Which};
 use cutover::kafka::properties::ClientProperties;
 use cutover::migration::estate::{GroupKind, GroupState, Side, TopicPartition};
+use kafka_protocol::messages::{GroupId, RequestHeader, ShareGroupHeartbeatRequest, TopicName};
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseRecord, Producer};
 
@@ -217,5 +222,51 @@ fn offsets_in_an_open_transaction_are_pending() {
             assert!(asked < 10_000, "still pending");
         };
         assert_eq!(offsets[&topic][&0].offset, 1);
+    });
+}
+
+/// Joins a share group by hand (KIP-932): no client here speaks it.
+fn join_share_group(broker: &Broker, group: &str, topic: &str) {
+    let member = "AAAAAAAAAAAAAAAAAAAAAQ".to_owned();
+    let request = ShareGroupHeartbeatRequest::default()
+        .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+        .with_member_id(StrBytes::from_string(member))
+        .with_subscribed_topic_names(Some(vec![TopicName(StrBytes::from_string(topic.to_owned()))]));
+    let header = RequestHeader::default().with_request_api_key(76).with_request_api_version(1).with_correlation_id(1);
+    let mut frame = BytesMut::new();
+    frame.put_i32(0);
+    header.encode(&mut frame, 2).unwrap();
+    request.encode(&mut frame, 1).unwrap();
+    let length = i32::try_from(frame.len() - 4).unwrap();
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    let mut stream = TcpStream::connect(&broker.bootstrap).unwrap();
+    stream.write_all(&frame).unwrap();
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).unwrap();
+    let mut body = vec![0; usize::try_from(i32::from_be_bytes(head)).unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    // Correlation id, tags, throttle time, then the error code.
+    assert_eq!(body[9..11], [0, 0], "{body:?}");
+}
+
+#[test]
+fn a_share_group_is_seen_and_refused() {
+    let broker = &pair().blue;
+    let (topic, group) = (unique("share"), unique("share-group"));
+    let tp = TopicPartition::new(&topic, 0);
+    on(broker, async |cluster| {
+        assert!(cluster.create_topics(&[NewTopic::new(&topic, 1, 1)], false).await.unwrap()[&topic].is_done());
+        // Also makes sure that the group's coordinator serves.
+        assert_eq!(cluster.group(&group).await.unwrap().state, GroupState::Dead);
+    });
+    join_share_group(broker, &group, &topic);
+    on(broker, async |cluster| {
+        let view = cluster.group(&group).await.unwrap();
+        assert_eq!((view.kind, view.trouble), (GroupKind::Share, None));
+        let all = cluster.snapshot(&SnapshotOptions::default()).await.unwrap();
+        assert_eq!((all.groups[&group].kind, &all.groups[&group].trouble), (GroupKind::Share, &None));
+        let refused = cluster.commit_offsets(&group, &[(tp.clone(), 0)]).await.unwrap_err();
+        assert!(refused.what.contains(&group) && refused.what.contains("is a share group"), "{refused:?}");
+        assert!(cluster.delete_offsets(&group, &[tp]).await.is_err());
     });
 }

@@ -7,6 +7,8 @@ mod support;
 mod conformance;
 
 mod control;
+mod control_faults;
+mod control_secure;
 mod kit;
 
 /// Holds the transcript that the simulated Kafka is tested against to the real one.

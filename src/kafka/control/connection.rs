@@ -108,6 +108,7 @@ impl Connection {
             if let Some(sasl) = &properties.sasl {
                 sasl::authenticate(&connection, sasl).await?;
             }
+            connection.limit = properties.request_timeout;
             Ok(())
         };
         ready.await.map_err(|f: Failure| match f.class {
@@ -137,7 +138,8 @@ impl Connection {
             places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
             next: AtomicI32::new(0),
             client_id: StrBytes::from_string(properties.client_id.clone()),
-            limit: properties.request_timeout,
+            // Until it is ready, the limit of the whole setup is the only one.
+            limit: properties.setup_timeout * 2,
             versions: ApiTable::new(),
             endpoint: endpoint.clone(),
             tasks,
@@ -309,6 +311,12 @@ impl Shared {
                 format!("closed the connection at once{why}"),
                 "if this listener is a TLS one, set `security.protocol` to SSL or SASL_SSL; if not, look at the broker's log",
             ),
+            // TLS 1.3 refuses a client's certificate only after the handshake.
+            (0, true, _) => (
+                format!("closed the connection right after the TLS handshake{why}"),
+                "if this listener wants a client certificate, set `ssl.certificate.location` and `ssl.key.location` to one \
+                 that it trusts; if not, look at the broker's log",
+            ),
             (1, _, false) => (
                 format!("closed the connection after the first answer{why}"),
                 "if this listener wants SASL, set `security.protocol` to SASL_SSL or SASL_PLAINTEXT",
@@ -319,7 +327,24 @@ impl Shared {
     }
 }
 
+/// ` (reason)`, of an OpenSSL error only what the other side said.
+fn because(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let alert = text.split(':').find(|part| part.contains("alert") && !part.contains("alert number"));
+    format!(" ({})", crate::sanitise::visible(alert.unwrap_or(&text)))
+}
+
+/// Closes when a task ends in a way of its own: with the runtime, or by a panic.
+struct Tied(Arc<Shared>);
+
+impl Drop for Tied {
+    fn drop(&mut self) {
+        self.0.close(Class::Lost, "was let go of", "try again");
+    }
+}
+
 async fn write_frames(mut writer: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::Receiver<Bytes>, shared: Arc<Shared>) {
+    let _tied = Tied(Arc::clone(&shared));
     let mut joined = BytesMut::new();
     while let Some(frame) = queue.recv().await {
         joined.extend_from_slice(&frame);
@@ -334,7 +359,7 @@ async fn write_frames(mut writer: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::R
         if let Err(error) = written.await {
             // The reader sees the same and may know more (a TLS alert): it has the first word when it is quick.
             tokio::task::yield_now().await;
-            shared.hung_up(&format!(" ({error})"));
+            shared.hung_up(&because(&error));
             return;
         }
         joined.clear();
@@ -342,6 +367,7 @@ async fn write_frames(mut writer: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::R
 }
 
 async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>) {
+    let _tied = Tied(Arc::clone(&shared));
     loop {
         match read_frame(&mut reader, &shared).await {
             Ok(Some(frame)) => {
@@ -363,7 +389,7 @@ async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>)
             }
             Ok(None) => return, // closed, with its reason
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return shared.hung_up(""),
-            Err(error) => return shared.hung_up(&format!(" ({error})")),
+            Err(error) => return shared.hung_up(&because(&error)),
         }
     }
 }

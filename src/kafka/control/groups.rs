@@ -40,6 +40,9 @@ pub enum StableOffsets {
     Unasked(BTreeMap<String, BTreeMap<i32, Committed>>, Trouble),
 }
 
+/// Something about each of several groups, unless the whole failed.
+pub(super) type Answers<T> = Result<HashMap<String, Result<T, Failure>>, Failure>;
+
 /// A group as its coordinator lists it.
 pub(super) struct Listed {
     pub id: String,
@@ -114,11 +117,11 @@ impl Inner {
     async fn group_on(&self, node: i32, ids: &[String; 1], offsets: bool) -> Result<GroupView, Failure> {
         let connection = self.node(node).await?;
         let id = &ids[0];
-        // The list is the only place that tells share and streams groups apart (v5, KIP-848).
+        // The list alone tells share and streams groups apart (v5, KIP-848). Only those are asked for: as a rule, none.
         let typed = connection.version::<ListGroupsRequest>().is_some_and(|v| v >= 5);
         let consumer = connection.version::<ConsumerGroupDescribeRequest>().is_some();
         let (listed, classic, modern, fetched) = tokio::join!(
-            maybe(typed, list_groups(&connection)),
+            maybe(typed, list_groups(&connection, &["share", "streams"])),
             describe_classic(&connection, ids),
             maybe(consumer, describe_consumer(&connection, ids)),
             maybe(offsets, fetch_offsets(&connection, ids, false)),
@@ -127,7 +130,7 @@ impl Inner {
             Some(list) => list?.into_iter().find(|l| l.id == *id),
             None => None,
         };
-        let only = |answer: Option<Result<HashMap<String, Result<Described, Failure>>, Failure>>| {
+        let only = |answer: Option<Answers<Described>>| {
             answer.map(|a| a.and_then(|mut all| all.remove(id).unwrap_or_else(|| Err(unanswered(id)))))
         };
         let mut view = GroupView { coordinator: node, ..GroupView::default() };
@@ -137,8 +140,7 @@ impl Inner {
         }
         let described = match (view.kind, only(Some(classic)), only(modern)) {
             (GroupKind::Share | GroupKind::Streams, _, _) => None,
-            (GroupKind::Consumer, _, Some(modern)) => Some((GroupKind::Consumer, modern)),
-            // A KIP-848 group on a broker that lists no kinds: the classic answer is "Dead" or "not found".
+            // A KIP-848 group: the classic answer is "Dead" or "not found".
             (_, classic, Some(Ok(modern))) if absent(classic.as_ref()) => Some((GroupKind::Consumer, Ok(modern))),
             (kind, classic, _) => classic.map(|c| (kind, c)),
         };
@@ -292,10 +294,11 @@ async fn maybe<T>(wanted: bool, asked: impl Future<Output = T>) -> Option<T> {
     if wanted { Some(asked.await) } else { None }
 }
 
-/// Every group that a broker coordinates.
-pub(super) async fn list_groups(connection: &Connection) -> Result<Vec<Listed>, Failure> {
+/// Every group that a broker coordinates; with `types` (v5) only those.
+pub(super) async fn list_groups(connection: &Connection, types: &[&'static str]) -> Result<Vec<Listed>, Failure> {
     let version = connection.need::<ListGroupsRequest>("0.9 or later")?;
-    let answer = connection.call(version, &ListGroupsRequest::default()).await?;
+    let types = types.iter().map(|t| StrBytes::from_static_str(t)).collect();
+    let answer = connection.call(version, &ListGroupsRequest::default().with_types_filter(types)).await?;
     check(answer.error_code, "list of groups", connection.label())?;
     let listed = |g: kafka_protocol::messages::list_groups_response::ListedGroup| Listed {
         kind: kind(&g.group_type, &g.protocol_type),
@@ -333,11 +336,7 @@ fn state(name: &str) -> GroupState {
 
 /// Committed offsets of groups that this broker coordinates: batched (v8, KIP-709, Kafka 3.0), or else one request a
 /// group, pipelined. Every group is in the answer unless the whole failed.
-pub(super) async fn fetch_offsets(
-    connection: &Connection,
-    ids: &[String],
-    stable: bool,
-) -> Result<HashMap<String, Result<Fetched, Failure>>, Failure> {
+pub(super) async fn fetch_offsets(connection: &Connection, ids: &[String], stable: bool) -> Answers<Fetched> {
     let version = connection.need::<OffsetFetchRequest>("0.10.2 or later")?;
     let mut found = HashMap::with_capacity(ids.len());
     if version >= 8 {
@@ -470,10 +469,7 @@ impl Fetched {
 }
 
 /// Classic groups by DescribeGroups. Every group is in the answer unless the whole failed.
-pub(super) async fn describe_classic(
-    connection: &Connection,
-    ids: &[String],
-) -> Result<HashMap<String, Result<Described, Failure>>, Failure> {
+pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) -> Answers<Described> {
     let version = connection.need::<DescribeGroupsRequest>("0.9 or later")?;
     let asked = ids.chunks(GROUPS_PER_REQUEST).map(|some| async move {
         let request = DescribeGroupsRequest::default().with_groups(some.iter().map(|i| group_id(i)).collect());
@@ -542,10 +538,7 @@ fn assignment(mut bytes: Bytes) -> Option<Vec<TopicPartition>> {
 }
 
 /// KIP-848 groups by ConsumerGroupDescribe. Every group is in the answer unless the whole failed.
-pub(super) async fn describe_consumer(
-    connection: &Connection,
-    ids: &[String],
-) -> Result<HashMap<String, Result<Described, Failure>>, Failure> {
+pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -> Answers<Described> {
     let version = connection.need::<ConsumerGroupDescribeRequest>("3.7 or later")?;
     let asked = ids.chunks(GROUPS_PER_REQUEST).map(|some| async move {
         let request =

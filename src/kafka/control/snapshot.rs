@@ -70,6 +70,9 @@ impl Default for SnapshotOptions {
     }
 }
 
+/// What was found of logs: which offset, and of each partition.
+type Logs = Vec<(OffsetSpec, Vec<(TopicPartition, Result<Found, Failure>)>)>;
+
 /// What one broker said of the groups it coordinates.
 struct Coordinated {
     node: i32,
@@ -196,7 +199,7 @@ impl Inner {
     }
 
     /// The three offsets of every partition that has a leader.
-    async fn logs(&self, view: &ClusterView) -> Vec<(OffsetSpec, Vec<(TopicPartition, Result<Found, Failure>)>)> {
+    async fn logs(&self, view: &ClusterView) -> Logs {
         let mut by_leader: BTreeMap<i32, Vec<TopicPartition>> = BTreeMap::new();
         for (name, topic) in &view.topics {
             for (index, partition) in topic.partitions.iter().enumerate().filter(|(_, p)| p.leader >= 0) {
@@ -236,11 +239,7 @@ impl Inner {
         found
     }
 
-    fn place_logs(
-        &self,
-        view: &mut ClusterView,
-        logs: Vec<(OffsetSpec, Vec<(TopicPartition, Result<Found, Failure>)>)>,
-    ) {
+    fn place_logs(&self, view: &mut ClusterView, logs: Logs) {
         for (spec, answers) in logs {
             for (tp, answer) in answers {
                 let topic = view.topics.get_mut(&tp.topic);
@@ -285,7 +284,7 @@ impl Inner {
         let connection = self.node(node).await?;
         let mut attempt = 0;
         let listed = loop {
-            match list_groups(&connection).await {
+            match list_groups(&connection, &[]).await {
                 Err(f) if f.class == Class::Retry && attempt + 1 < SNAPSHOT_ATTEMPTS => {
                     pause(attempt).await;
                     attempt += 1;

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 pub use admin::{consumer, create_topic, delete_records, end_offsets, producer};
 pub use broker::Broker;
-pub use ports::take as take_port;
+pub use ports::{Port as HeldPort, take as take_port};
 
 /// The newest Kafka whose broker and tools are on Maven Central.
 pub const NEW: &str = "4.3.1";

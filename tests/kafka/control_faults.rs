@@ -1,0 +1,226 @@
+//! What the control plane says when the other end is not a healthy Kafka broker: fake ports, and real brokers that die.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use cutover::kafka::control::{Cluster, NewTopic, OffsetSpec, Outcome, SnapshotOptions, Which};
+use cutover::kafka::properties::ClientProperties;
+use cutover::migration::estate::{Side, TopicPartition, Trouble};
+
+use crate::support::kafka::{pair, take_port, throwaway};
+use crate::support::unique;
+
+const IMPATIENT: &[(&str, &str)] = &[("socket.connection.setup.timeout.ms", "700"), ("socket.timeout.ms", "700")];
+
+fn cluster(bootstrap: &str, properties: &[(&str, &str)]) -> Cluster {
+    let entries: BTreeMap<String, String> = properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+    Cluster::new(Side::Blue, bootstrap, &ClientProperties::new(entries))
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await.expect("a bound on everything") })
+}
+
+fn trouble(bootstrap: &str, properties: &[(&str, &str)]) -> Trouble {
+    let trouble = run(cluster(bootstrap, properties).cluster_id()).unwrap_err();
+    assert!(!trouble.advice.is_empty(), "{trouble:?}");
+    trouble
+}
+
+/// A port where `serve` has every connection to itself.
+fn fake(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let serve = &serve;
+        std::thread::scope(|scope| {
+            for stream in listener.incoming().flatten() {
+                scope.spawn(move || serve(stream));
+            }
+        });
+    });
+    address
+}
+
+/// Reads one request; its correlation id.
+fn request(stream: &mut TcpStream) -> Option<i32> {
+    let mut head = [0; 4];
+    stream.read_exact(&mut head).ok()?;
+    let mut body = vec![0; usize::try_from(i32::from_be_bytes(head)).ok()?];
+    stream.read_exact(&mut body).ok()?;
+    Some(i32::from_be_bytes(body[4..8].try_into().ok()?))
+}
+
+fn answer(stream: &mut TcpStream, id: i32, body: &[u8]) {
+    let length = i32::try_from(body.len() + 4).unwrap();
+    let _ = stream.write_all(&[&length.to_be_bytes()[..], &id.to_be_bytes(), body].concat());
+}
+
+/// ApiVersions v3: Metadata v0..=v13 and ListGroups v0..=v0.
+fn api_versions(stream: &mut TcpStream, id: i32) {
+    answer(stream, id, &[0, 0, 3, 0, 3, 0, 0, 0, 13, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+fn hold(mut stream: TcpStream) {
+    let mut nothing = [0; 256];
+    while stream.read(&mut nothing).is_ok_and(|n| n > 0) {}
+}
+
+#[test]
+fn nobody_listens() {
+    let port = take_port();
+    let t = trouble(&format!("127.0.0.1:{}", port.number), &[]);
+    assert!(t.what.contains("refused the connection") && t.what.contains("blue broker 127.0.0.1:"), "{t:?}");
+}
+
+#[test]
+fn a_name_that_does_not_resolve() {
+    let t = trouble("no-such-host.invalid:9092", &[]);
+    assert!(t.what.contains("no-such-host.invalid") && t.what.contains("does not resolve"), "{t:?}");
+}
+
+#[test]
+fn every_address_is_named_when_none_answers() {
+    let (a, b) = (take_port(), take_port());
+    let t = trouble(&format!("127.0.0.1:{},127.0.0.1:{}", a.number, b.number), &[]);
+    assert!(t.what.starts_with("none of the 2 bootstrap addresses of blue answers"), "{t:?}");
+    assert!(t.what.contains(&a.number.to_string()) && t.what.contains(&b.number.to_string()), "{t:?}");
+}
+
+#[test]
+fn one_good_address_is_enough() {
+    let (dead, silent) = (take_port(), fake(hold));
+    let good = &pair().blue;
+    let c = cluster(&format!("127.0.0.1:{},{silent},{}", dead.number, good.bootstrap), IMPATIENT);
+    assert_eq!(run(c.cluster_id()).unwrap().as_ref(), Some(&good.cluster_id));
+}
+
+#[test]
+fn a_port_that_says_nothing() {
+    let t = trouble(&fake(hold), IMPATIENT);
+    assert!(t.what.contains("connecting took longer than 700 ms"), "{t:?}");
+}
+
+#[test]
+fn a_port_that_hangs_up() {
+    let t = trouble(&fake(|mut s| assert!(request(&mut s).is_some())), &[]);
+    assert!(t.what.contains("closed the connection at once") && t.advice.contains("SSL"), "{t:?}");
+    // As a listener that wants SASL does: it answers ApiVersions and nothing more.
+    let t = trouble(
+        &fake(|mut s| {
+            let id = request(&mut s).unwrap_or_default();
+            api_versions(&mut s, id);
+            request(&mut s);
+        }),
+        &[],
+    );
+    assert!(t.what.contains("after the first answer") && t.advice.contains("SASL"), "{t:?}");
+}
+
+#[test]
+fn another_protocol() {
+    let http = fake(|mut s| {
+        request(&mut s);
+        let _ = s.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        hold(s);
+    });
+    let t = trouble(&http, &[]);
+    assert!(t.what.contains("answers in HTTP"), "{t:?}");
+    let alert = fake(|mut s| {
+        request(&mut s);
+        let _ = s.write_all(&[0x15, 3, 3, 0, 2, 2, 70]);
+        hold(s);
+    });
+    let t = trouble(&alert, &[]);
+    assert!(t.what.contains("answers in TLS") && t.advice.contains("SASL_SSL"), "{t:?}");
+}
+
+/// Frames that no broker sends: each ends the connection with a message, none the process.
+#[test]
+fn malformed_frames() {
+    let after_versions = |bytes: &'static [u8]| {
+        fake(move |mut s| {
+            let id = request(&mut s).unwrap_or_default();
+            api_versions(&mut s, id);
+            let id = request(&mut s).unwrap_or_default();
+            let filled: Vec<u8> = if bytes.first() == Some(&0xee) {
+                [&8i32.to_be_bytes()[..], &(id + 7).to_be_bytes(), &[0; 4]].concat()
+            } else if bytes.first() == Some(&0xdd) {
+                [&(i32::try_from(bytes.len()).unwrap() + 3).to_be_bytes()[..], &id.to_be_bytes(), &bytes[1..]].concat()
+            } else {
+                bytes.to_vec()
+            };
+            let _ = s.write_all(&filled);
+            hold(s);
+        })
+    };
+    let cases: &[(&'static [u8], &str)] = &[
+        (&[0x7f, 0xff, 0xff, 0xff, 0], "announced an answer of 2147483647 bytes"),
+        (&[0xff, 0xff, 0xff, 0xff, 0], "announced an answer of -1 bytes"),
+        (&[0, 0, 0, 2, 0, 0], "announced an answer of 2 bytes"),
+        (&[0xee], "that nobody asked for"),
+        // Metadata v13 with 2^32-2 brokers: tagged header, throttle time, length.
+        (&[0xdd, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2, 3], "can't be decoded"),
+        (&[0xdd], "can't be decoded"),
+    ];
+    for (bytes, expected) in cases {
+        let t = trouble(&after_versions(bytes), IMPATIENT);
+        assert!(t.what.contains(expected), "{bytes:?}: {t:?}");
+    }
+    // An announced answer that never comes in full.
+    let t = trouble(&after_versions(&[0, 0x10, 0, 0, 1, 2, 3]), IMPATIENT);
+    assert!(t.what.contains("did not answer within 700 ms"), "{t:?}");
+}
+
+#[test]
+fn mistakes_in_addresses_and_properties_are_the_first_answer() {
+    assert!(trouble("", &[]).what.contains("no bootstrap address"));
+    assert!(trouble("blue-1", &[]).what.contains("the port is missing"));
+    let t = trouble("127.0.0.1:1", &[("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-512")]);
+    assert!(t.what.contains("SCRAM-SHA-512") && t.advice.contains("PLAIN works"), "{t:?}");
+    let t = trouble("127.0.0.1:1", &[("security.protocol", "SSL"), ("ssl.ca.location", "/no/such/ca.pem")]);
+    assert!(t.what.contains("blue: `ssl.ca.location`: /no/such/ca.pem can't be read"), "{t:?}");
+}
+
+/// A broker that stops answering, dies, and comes back: said each time, and nothing needs a restart of ours.
+#[test]
+fn a_broker_that_freezes_dies_and_returns() {
+    let broker = throwaway("mortal", &[]);
+    let c = cluster(&broker.bootstrap, IMPATIENT);
+    let (topic, group) = (unique("mortal"), unique("mortal-group"));
+    let options = SnapshotOptions { groups: Which::only([&group]), ..SnapshotOptions::default() };
+    let tp = TopicPartition::new(&topic, 0);
+    run(async {
+        assert!(c.create_topics(&[NewTopic::new(&topic, 1, 1)], false).await.unwrap()[&topic].is_done());
+        assert!(c.commit_offsets(&group, &[(tp.clone(), 0)]).await.unwrap()[&tp].is_done());
+        assert!(c.snapshot(&options).await.unwrap().groups[&group].trouble.is_none());
+    });
+
+    broker.freeze();
+    run(async {
+        let t = c.snapshot(&options).await.unwrap_err();
+        assert!(t.what.contains("did not answer within 700 ms") || t.what.contains("longer than 700 ms"), "{t:?}");
+        let offsets = c.list_offsets(&[(tp.clone(), OffsetSpec::Latest)]).await;
+        assert!(offsets[&tp].is_err(), "{offsets:?}");
+        assert!(c.group(&group).await.is_err());
+    });
+    broker.thaw();
+    run(async { assert!(c.snapshot(&options).await.unwrap().groups[&group].trouble.is_none()) });
+
+    broker.kill();
+    let t = run(c.snapshot(&options)).unwrap_err();
+    assert!(t.what.contains("refused the connection"), "{t:?}");
+    let refused = run(c.commit_offsets(&group, &[(tp.clone(), 1)])).unwrap_err();
+    assert!(refused.what.contains("refused the connection"), "{refused:?}");
+
+    broker.restart();
+    run(async {
+        let view = c.snapshot(&options).await.unwrap();
+        assert_eq!(view.groups[&group].committed(&topic, 0), Some(0));
+        assert_eq!(c.commit_offsets(&group, &[(tp.clone(), 1)]).await.unwrap()[&tp], Outcome::Done);
+    });
+}
