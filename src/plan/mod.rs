@@ -6,6 +6,7 @@
 
 mod clusters;
 pub mod duration;
+pub mod generate;
 mod load;
 mod model;
 pub mod problem;

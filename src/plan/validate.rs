@@ -190,14 +190,20 @@ fn producers(plan: &Plan, report: &Report) {
                 Some("leave out dual".to_owned()),
             );
         }
-        if producer.flag.is_none() && !producer.name.is_empty() && !report.has(&format!("{path}.flag")) {
-            report.warning(
-                &format!("{path}.name"),
-                format!("{:?} has no flag: it is shown, and can't be routed", producer.name),
-                Some("add flag = { provider = \"manual\" } at least".to_owned()),
-            );
-        }
     }
+    let bare = plan
+        .producers
+        .iter()
+        .enumerate()
+        .filter(|(i, p)| p.flag.is_none() && !p.name.is_empty() && !report.has(&format!("producers[{i}].flag")));
+    let bare: Vec<(usize, &str)> = bare.map(|(i, p)| (i, p.name.as_str())).collect();
+    without(
+        report,
+        "producers",
+        &bare,
+        "flag",
+        ["it is shown, and can't be routed", "they are shown, and can't be routed"],
+    );
 }
 
 /// Whether the plan itself spells out a dual state for a flag.
@@ -236,13 +242,6 @@ fn groups(plan: &Plan, report: &Report) {
                 );
             }
         }
-        if group.switch.is_none() && !report.has(&format!("{path}.switch")) {
-            report.warning(
-                &format!("{path}.name"),
-                format!("{:?} has no switch: it is shown and can be planned for, not moved", group.name),
-                Some("add switch = { provider = \"manual\" } at least".to_owned()),
-            );
-        }
         if group.limits.mode == Mode::Overlap {
             let path =
                 if report.has(&format!("{path}.mode")) { format!("{path}.mode") } else { format!("{path}.name") };
@@ -250,6 +249,29 @@ fn groups(plan: &Plan, report: &Report) {
             report.warning(&path, message, Some("only for idempotent processing; \"handover\" otherwise".to_owned()));
         }
     }
+    let bare = plan
+        .groups
+        .iter()
+        .enumerate()
+        .filter(|(i, g)| g.switch.is_none() && !g.name.is_empty() && !report.has(&format!("groups[{i}].switch")));
+    let bare: Vec<(usize, &str)> = bare.map(|(i, g)| (i, g.name.as_str())).collect();
+    let so = ["it is shown and can be planned for, not moved", "they are shown and can be planned for, not moved"];
+    without(report, "groups", &bare, "switch", so);
+}
+
+/// One warning for everything that has no switch or flag: a plan from `init` has none at first.
+fn without(report: &Report, section: &str, bare: &[(usize, &str)], key: &str, so: [&str; 2]) {
+    let Some((first, name)) = bare.first() else { return };
+    let message = match bare.len() {
+        1 => format!("{name:?} has no {key}: {}", so[0]),
+        n => {
+            let names: Vec<String> = bare.iter().take(3).map(|(_, name)| format!("{name:?}")).collect();
+            let more = if n > 3 { ", ..." } else { "" };
+            format!("{n} {section} have no {key} ({}{more}): {}", names.join(", "), so[1])
+        }
+    };
+    let hint = format!("add {key} = {{ provider = \"manual\" }} at least");
+    report.warning(&format!("{section}[{first}].name"), message, Some(hint));
 }
 
 fn windows(plan: &Plan, report: &Report) {

@@ -1,0 +1,493 @@
+//! `cutover init`: a commented plan from what was found on both clusters. Deterministic, and it loads again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::model::ClusterPlan;
+use super::secrets::{ClientValue, Secret};
+use crate::migration::estate::{ClusterView, GroupKind, GroupView, Side, TopicView};
+use crate::sanitise::{is_clean, visible};
+
+/// Members of a group that are named in a comment; the rest is counted.
+const MEMBERS_SHOWN: usize = 8;
+/// Longest name the loader takes, bytes.
+const LONGEST_NAME: usize = 1024;
+
+/// One cluster as `init` found it.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a> {
+    /// How it was reached: written into the plan, inline secrets excepted.
+    pub plan: &'a ClusterPlan,
+    /// What was seen.
+    pub view: &'a ClusterView,
+}
+
+/// A commented `cutover.toml` for two clusters. The same views give the same text; [`super::Plan::parse`] takes it.
+#[must_use]
+pub fn generate(name: &str, blue: Found<'_>, green: Found<'_>) -> String {
+    let mut out = Writer(String::with_capacity(16 * 1024));
+    head(&mut out, name, blue.view, green.view);
+    cluster(&mut out, Side::Blue, blue);
+    cluster(&mut out, Side::Green, green);
+    out.raw(DEFAULTS);
+    topics(&mut out, blue.view, green.view);
+    out.raw(PRODUCERS);
+    groups(&mut out, blue.view, green.view);
+    out.raw(WINDOWS);
+    out.0
+}
+
+const DEFAULTS: &str = r#"
+# What applies to every group; each key can be set again in a [[groups]]. These are the values without it.
+# [defaults]
+# criteria = { lag_below = 100, lag_for = "4h", error_rate_below = 0.0001, error_rate_for = "48h", p99_within = 0.10, dlq_growth = 0 }
+# max_re_read = 500          # most records a cutover or rollback may read twice
+# drain_still = "15s"        # commits stand still this long before a drain is proven
+# drain_timeout = "2m"
+# stable_timeout = "2m"
+# settle_timeout = "10s"
+# keep_blue = "48h"
+
+# [[triggers]]
+# name = "green-lag"
+# when = "lag > 10000"
+# for = "15m"
+# mode = "sustained"         # sustained: every sample; any: one sample is enough
+# arm = "shadow"             # shadow: say what it would do; armed: do it
+"#;
+
+const PRODUCERS: &str = r#"
+# Producers. Kafka can't name the writers of a topic: catalogue them, one [[producers]] each.
+#
+# [[producers]]
+# name = "loan-api"
+# team = "loans"
+# topics = ["loan-events"]
+# critical = true            # must pass through dual
+# flag = { provider = "file", path = "flags.json", key = "loan-api-cluster" }   # its states: blue, dual, green, off
+#
+# Exactly-once: new transactional ids on green, a hard cutover, never dual.
+# [[producers]]
+# name = "ledger"
+# topics = ["ledger"]
+# transactional_ids = { blue = ["ledger-1"], green = ["ledger-psc-1"] }
+"#;
+
+const WINDOWS: &str = r#"
+# [[windows]]
+# name = "sunday-night"
+# days = ["Sun"]
+# from = "02:00"
+# to = "04:00"
+# zone = "America/New_York"
+"#;
+
+const SWITCHES: &str = r#"
+# Groups. One without a switch is shown and can be planned for, not moved. A switch is one of
+#   switch = { provider = "manual" }
+#   switch = { provider = "file", path = "flags.json", key = "loan-audit-cluster" }
+#   switch = { provider = "command", get = ["./switch", "get", "{group}"], set = ["./switch", "set", "{group}", "{state}"] }
+# Its states: blue, green, both, off.
+"#;
+
+struct Writer(String);
+
+impl Writer {
+    fn raw(&mut self, text: &str) {
+        self.0.push_str(text);
+    }
+
+    fn line(&mut self, text: &str) {
+        self.0.push_str(text);
+        self.0.push('\n');
+    }
+
+    /// A comment: whatever the text holds, it stays on its line.
+    fn note(&mut self, text: &str) {
+        let _ = writeln!(self.0, "# {}", visible(text));
+    }
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+    let items: Vec<String> = items.into_iter().map(quoted).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// Whether the loader would take it as a name.
+fn usable(name: &str) -> bool {
+    !name.trim().is_empty() && name.len() <= LONGEST_NAME && is_clean(name)
+}
+
+fn head(out: &mut Writer, name: &str, blue: &ClusterView, green: &ClusterView) {
+    out.line("# A plan for cutover, written by `cutover init` from what it found.");
+    out.line("# What is not listed here is shown too, and can't be acted on. `cutover plan check` checks this file.");
+    for (side, view) in [("blue", blue), ("green", green)] {
+        let (topics, groups) = (count(view.topics.len(), "topic"), count(view.groups.len(), "group"));
+        out.note(&format!("found on {side}: {}, {topics}, {groups}", count(view.brokers.len(), "broker")));
+    }
+    out.line("\n[migration]");
+    out.line(&format!("name = {}", quoted(if usable(name) { name } else { "migration" })));
+    out.line("# approvers = [\"anna\", \"ben\"]");
+    out.line("# journal = \".cutover/NAME.journal\"     # on a local disk; everyone who uses this plan shares it");
+}
+
+fn cluster(out: &mut Writer, side: Side, found: Found<'_>) {
+    let plan = found.plan;
+    out.line(&format!("\n[clusters.{side}]"));
+    if let Some(name) = plan.name.as_deref().filter(|n| usable(n)) {
+        out.line(&format!("name = {}", quoted(name)));
+    }
+    out.line(&format!("bootstrap = {}", quoted(&plan.bootstrap.join(","))));
+    match found.view.cluster_id.as_deref().or(plan.cluster_id.as_deref()) {
+        Some(id) if usable(id) => {
+            out.line(&format!("cluster_id = {}     # pinned: another cluster at this address is refused", quoted(id)));
+        }
+        _ => out.line("# cluster_id = \"...\"     # the cluster told none"),
+    }
+    if let Some(registry) = &plan.registry {
+        out.line(&format!("registry = {{ url = {} }}", quoted(&registry.url)));
+    } else {
+        out.line("# registry = { url = \"https://...\" }");
+    }
+    if plan.client.is_empty() {
+        out.line(&format!("# [clusters.{side}.client]     # client properties under librdkafka's names"));
+        out.line("# \"security.protocol\" = \"SASL_SSL\"");
+        out.line("# \"sasl.mechanisms\" = \"PLAIN\"");
+        out.line("# \"sasl.username\" = \"cutover\"");
+        out.line(&format!("# \"sasl.password\" = {{ env = \"{}_PASSWORD\" }}", side.name().to_uppercase()));
+        return;
+    }
+    out.line(&format!("\n[clusters.{side}.client]"));
+    for (key, value) in &plan.client {
+        let written = match value {
+            ClientValue::Plain(text) => quoted(text),
+            ClientValue::Secret(Secret::Env(name)) => format!("{{ env = {} }}", quoted(name)),
+            ClientValue::Secret(Secret::File(path)) => format!("{{ file = {} }}", quoted(&path.to_string_lossy())),
+            // a secret that was typed is not written down
+            ClientValue::Secret(Secret::Inline(_)) => {
+                let variable = key.replace(['.', '-'], "_").to_uppercase();
+                format!("{{ env = \"{}_{variable}\" }}", side.name().to_uppercase())
+            }
+        };
+        out.line(&format!("{} = {written}", quoted(key)));
+    }
+}
+
+/// Topics that belong to a machinery, with what to do instead of moving them as such.
+fn machinery(name: &str) -> Option<&'static str> {
+    match name {
+        "_schemas" => Some("the schema registry's own: replicate the registry instead"),
+        _ if name.starts_with("_confluent") => Some("Confluent's own"),
+        _ if name.starts_with("mm2-") && name.ends_with(".internal") => Some("MirrorMaker 2's own"),
+        _ if name.ends_with(".checkpoints.internal") || name == "heartbeats" => Some("MirrorMaker 2's own"),
+        _ => None,
+    }
+}
+
+fn topics(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
+    out.line("\n# Topics of blue. An exact name beats a pattern, the first pattern wins; `auto` takes the strongest evidence there is.");
+    if blue.topics.is_empty() {
+        out.line("# (none found)");
+    }
+    let mut left_out = Vec::new();
+    for (name, topic) in &blue.topics {
+        if !usable(name) {
+            left_out.push(format!("{name:?} (its name can't be written in a plan)"));
+            continue;
+        }
+        if let Some(why) = machinery(name) {
+            left_out.push(format!("{name} ({why})"));
+            continue;
+        }
+        out.line("\n[[topics]]");
+        out.line(&format!("name = {}", quoted(name)));
+        out.note(&compared(topic, green.topics.get(name)));
+        if ["-changelog", "-repartition"].iter().any(|end| name.ends_with(end)) {
+            out.line("# looks like a Kafka Streams internal topic: the application makes its own on green");
+        }
+        let open: Vec<String> = topic
+            .partitions
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| matches!((p.lso, p.high_watermark), (Some(lso), Some(hw)) if lso < hw))
+            .map(|(i, _)| i.to_string())
+            .take(MEMBERS_SHOWN)
+            .collect();
+        if !open.is_empty() {
+            out.note(&format!(
+                "a transaction was open on partition {}: a transactional producer writes here, which can't be dual-written",
+                open.join(", ")
+            ));
+        }
+    }
+    leave_out(out, &left_out);
+    let only_green: Vec<&str> =
+        green.topics.keys().filter(|t| !blue.topics.contains_key(*t)).map(String::as_str).collect();
+    if !only_green.is_empty() {
+        out.line("");
+        let shown: Vec<&str> = only_green.iter().take(20).copied().collect();
+        let more = only_green.len() - shown.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        out.note(&format!("on green only: {}{more}", shown.join(", ")));
+    }
+}
+
+fn leave_out(out: &mut Writer, what: &[String]) {
+    if !what.is_empty() {
+        out.line("");
+    }
+    for one in what {
+        out.note(&format!("left out: {one}"));
+    }
+}
+
+fn compared(blue: &TopicView, green: Option<&TopicView>) -> String {
+    let n = blue.partitions.len();
+    match green.map(|g| g.partitions.len()) {
+        None => format!("{}; MISSING on green", count(n, "partition")),
+        Some(g) if g == n => format!("{} on both", count(n, "partition")),
+        Some(g) => format!("PARTITIONS DIFFER: {n} on blue, {g} on green"),
+    }
+}
+
+fn groups(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
+    out.raw(SWITCHES);
+    if blue.groups.is_empty() {
+        out.line("# (none found)");
+    }
+    let mut left_out = Vec::new();
+    for (name, group) in &blue.groups {
+        let shown: String = name.chars().take(200).collect();
+        let refused = match group.kind {
+            GroupKind::Classic | GroupKind::Consumer => None,
+            GroupKind::Share => Some("a share group: it has no offsets to move"),
+            GroupKind::Streams => Some("a streams group (KIP-1071): not supported"),
+            GroupKind::Other => {
+                Some("of another protocol, such as Kafka Connect's workers: its offsets are not a consumer's")
+            }
+        };
+        if let Some(why) = refused {
+            left_out.push(format!("{shown} ({why})"));
+        } else if usable(name) {
+            one_group(out, name, group, green);
+        } else {
+            left_out.push(format!("{shown:?} (its name can't be written in a plan)"));
+        }
+    }
+    leave_out(out, &left_out);
+}
+
+fn one_group(out: &mut Writer, name: &str, group: &GroupView, green: &ClusterView) {
+    out.line("\n[[groups]]");
+    out.line(&format!("name = {}", quoted(name)));
+    out.note(&format!("{} on blue, {}", group.state, count(group.members.len(), "member")));
+    // one line a host and client id, however many threads
+    let mut members: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for member in &group.members {
+        *members.entry((&member.client_id, &member.host)).or_default() += 1;
+    }
+    for ((client, host), n) in members.iter().take(MEMBERS_SHOWN) {
+        let times = if *n > 1 { format!(" ({n} members)") } else { String::new() };
+        out.note(&format!("  client id {client} at {}{times}", host.trim_start_matches('/')));
+    }
+    if members.len() > MEMBERS_SHOWN {
+        out.note(&format!("  and {} more", members.len() - MEMBERS_SHOWN));
+    }
+    if group.members.iter().any(|m| m.instance_id.is_some()) {
+        out.line("# static members: they do not leave when they stop, so a drain waits for the session timeout");
+    }
+    if let Some(trouble) = &group.trouble {
+        out.note(&format!("could not be read as a whole: {}", trouble.what));
+    }
+    let assigned = group.members.iter().flat_map(|m| &m.assigned).map(|tp| tp.topic.as_str());
+    let topics: BTreeSet<&str> = group.offsets.keys().map(String::as_str).chain(assigned).collect();
+    let missing: Vec<&str> = topics.iter().filter(|t| !green.topics.contains_key(**t)).copied().collect();
+    if !missing.is_empty() {
+        out.note(&format!("MISSING on green: {}", missing.join(", ")));
+    }
+    if green.groups.get(name).is_some_and(|g| !g.offsets.is_empty()) {
+        out.line("# has committed offsets on green already");
+    }
+    out.line("# team = \"\"");
+    out.line(&format!("topics = {}", list(topics.into_iter().filter(|t| usable(t)))));
+    out.line("# mode = \"handover\"");
+    out.line("# switch = { provider = \"manual\" }");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::super::{Plan, Severity};
+    use super::*;
+    use crate::migration::estate::{
+        BrokerView, Committed, GroupState, MemberView, PartitionView, TopicPartition, Trouble,
+    };
+
+    fn view(topics: &[(&str, usize)], groups: &[(&str, GroupView)]) -> ClusterView {
+        let partition = |i: usize| PartitionView {
+            lso: Some(if i == 5 { 3 } else { 10 }),
+            high_watermark: Some(10),
+            ..PartitionView::default()
+        };
+        ClusterView {
+            cluster_id: Some("qDm3vN3pTbCq5wqUuKZ6nQ".into()),
+            brokers: [(1, BrokerView { host: "b".into(), port: 9092, rack: None, answered: None })].into(),
+            topics: topics
+                .iter()
+                .map(|(t, n)| {
+                    ((*t).into(), TopicView { partitions: (0..*n).map(partition).collect(), ..Default::default() })
+                })
+                .collect(),
+            groups: groups.iter().map(|(g, v)| ((*g).into(), v.clone())).collect(),
+            ..ClusterView::default()
+        }
+    }
+
+    fn member(client: &str, host: &str, instance: Option<&str>) -> MemberView {
+        MemberView {
+            client_id: client.into(),
+            host: host.into(),
+            instance_id: instance.map(Into::into),
+            assigned: vec![TopicPartition::new("loan-notes", 0)],
+            ..MemberView::default()
+        }
+    }
+
+    fn estate() -> (ClusterView, ClusterView) {
+        let offsets = [("loan-events".to_owned(), [(0, Committed { offset: 5, leader_epoch: -1 })].into())];
+        let audit = GroupView {
+            state: GroupState::Stable,
+            members: vec![
+                member("audit-1", "/10.0.0.1", None),
+                member("audit-1", "/10.0.0.1", None),
+                member("evil\n[[groups]]\u{1b}[2J", "/10.0.0.2", Some("static-1")),
+            ],
+            offsets: offsets.into(),
+            ..GroupView::default()
+        };
+        let kind = |kind| GroupView { kind, ..GroupView::default() };
+        let broken = GroupView { trouble: Some(Trouble::new("coordinator of b:1 not reachable", "")), ..audit.clone() };
+        let blue = view(
+            &[("loan-events", 6), ("loan-notes", 3), ("audit-raw", 1), ("_schemas", 1), ("app-x-changelog", 1)],
+            &[
+                ("loan-audit", audit.clone()),
+                ("half", broken),
+                ("share", kind(GroupKind::Share)),
+                ("connect-x", kind(GroupKind::Other)),
+                ("", kind(GroupKind::Classic)),
+                ("bad\u{202e}name", kind(GroupKind::Classic)),
+                ("a \"quoted\" \\ name", kind(GroupKind::Consumer)),
+            ],
+        );
+        let mut green = view(&[("loan-events", 6), ("loan-notes", 4), ("new", 1)], &[("loan-audit", audit)]);
+        green.cluster_id = None;
+        (blue, green)
+    }
+
+    fn clusters() -> (ClusterPlan, ClusterPlan) {
+        let mut blue = ClusterPlan { bootstrap: vec!["blue-1:9092".into()], ..ClusterPlan::default() };
+        let green = ClusterPlan { bootstrap: vec!["green-1:9092".into(), "green-2:9092".into()], ..blue.clone() };
+        blue.client.insert("security.protocol".into(), ClientValue::Plain("SASL_SSL".into()));
+        blue.client.insert("sasl.password".into(), ClientValue::Secret(Secret::inline("hunter2".into())));
+        (blue, green)
+    }
+
+    fn text(name: &str, blue: &ClusterView, green: &ClusterView) -> String {
+        let (b, g) = clusters();
+        let green =
+            ClusterView { cluster_id: green.cluster_id.as_ref().map(|id| format!("{id}-green")), ..green.clone() };
+        generate(name, Found { plan: &b, view: blue }, Found { plan: &g, view: &green })
+    }
+
+    #[test]
+    fn what_is_found_is_written_and_loads_again() {
+        let (blue, green) = estate();
+        let text = text("loans-psc", &blue, &green);
+        insta::assert_snapshot!(text);
+        assert!(!text.contains("hunter2"));
+        let loaded = Plan::parse(&text, Path::new("cutover.toml")).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(loaded.plan.name, "loans-psc");
+        assert_eq!(loaded.plan.blue.cluster_id.as_deref(), Some("qDm3vN3pTbCq5wqUuKZ6nQ"));
+        let groups: Vec<&str> = loaded.plan.groups.iter().map(|g| g.name.as_str()).collect();
+        assert_eq!(groups, ["a \"quoted\" \\ name", "half", "loan-audit"]);
+        assert_eq!(loaded.plan.groups[2].topics, ["loan-events", "loan-notes"]);
+        assert_eq!(loaded.plan.topics.len(), 4);
+        // the only thing to warn about is what a person has to add
+        assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+        assert!(loaded.warnings[0].message.contains("no switch"));
+    }
+
+    #[test]
+    fn its_examples_are_right() {
+        // every commented example, without its `# `, must be accepted where it stands
+        let (blue, green) = (view(&[], &[]), view(&[], &[]));
+        let text = text("x", &blue, &green);
+        let mut uncommented = String::new();
+        for line in text.lines() {
+            let bare = line.strip_prefix("# ").unwrap_or(line);
+            let key = bare.split(['=', ' ', '.']).next().unwrap_or_default();
+            let is_key = bare.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || "_\"".contains(c));
+            if bare.starts_with("[[") || bare.starts_with("[defaults]") || (is_key && !bare.starts_with("  ")) {
+                uncommented.push_str(bare);
+                uncommented.push('\n');
+            } else if !line.starts_with('#') {
+                uncommented.push_str(line);
+                uncommented.push('\n');
+            }
+        }
+        // the other cluster's client table has its real head commented out
+        let uncommented: String = uncommented
+            .lines()
+            .filter(|l| !l.starts_with("\"sasl") && !l.starts_with("\"security") && !l.contains("https://..."))
+            .fold(String::new(), |text, line| text + line + "\n");
+        let found = match Plan::parse(&uncommented, Path::new("x.toml")) {
+            Ok(loaded) => {
+                assert_eq!(
+                    (loaded.plan.triggers.len(), loaded.plan.producers.len(), loaded.plan.windows.len()),
+                    (1, 2, 1)
+                );
+                loaded.warnings
+            }
+            Err(problems) => problems.0,
+        };
+        assert!(found.iter().all(|f| f.severity == Severity::Warning), "{found:#?}\n{uncommented}");
+        assert_eq!(
+            Plan::parse(&uncommented, Path::new("x.toml")).unwrap().plan.defaults,
+            super::super::GroupLimits::default(),
+            "the defaults it shows are the defaults"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_brokers_say_it_loads(
+            name in ".*",
+            topics in proptest::collection::vec(("[a-zA-Z0-9._-]{1,20}", 0..4_usize), 0..6),
+            groups in proptest::collection::vec((".*", ".*", ".*"), 0..6),
+        ) {
+            let topics: Vec<(&str, usize)> =
+                topics.iter().filter(|(t, _)| t != "." && t != "..").map(|(t, n)| (t.as_str(), *n)).collect();
+            let groups: Vec<(&str, GroupView)> = groups
+                .iter()
+                .map(|(g, client, host)| {
+                    (g.as_str(), GroupView { members: vec![member(client, host, None)], ..GroupView::default() })
+                })
+                .collect();
+            let text = text(&name, &view(&topics, &groups), &view(&topics[topics.len() / 2..], &[]));
+            let loaded = Plan::parse(&text, Path::new("x.toml"));
+            prop_assert!(loaded.is_ok(), "{}\n{text}", loaded.unwrap_err());
+        }
+    }
+}
