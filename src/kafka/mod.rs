@@ -2,4 +2,7 @@
 //! both configured from one [`properties::ClientProperties`].
 
 pub mod control;
+mod librdkafka;
 pub mod properties;
+pub mod records;
+pub mod writer;

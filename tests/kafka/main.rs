@@ -22,3 +22,4 @@ fn kafka_answers_as_the_transcript_says() {
     }
     conformance::compare(&found);
 }
+mod records;

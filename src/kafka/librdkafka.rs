@@ -1,0 +1,223 @@
+//! What the data plane's clients share: configuration, a context that keeps librdkafka's words off
+//! the screen, and its errors in words a person can act on.
+
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::properties::ClientProperties;
+use crate::migration::estate::Trouble;
+use crate::sanitise;
+
+/// The client properties with the bootstrap address and what this client must have, over them.
+pub(super) fn config(properties: &ClientProperties, bootstrap: &str, must: &[(&str, &str)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (name, value) in properties.to_rdkafka() {
+        config.set(name, value);
+    }
+    config.set("bootstrap.servers", bootstrap);
+    for (name, value) in must {
+        config.set(*name, *value);
+    }
+    config
+}
+
+/// Receives what librdkafka has to say besides records: log lines (to `tracing`, never to stderr),
+/// errors (the last one, to explain a timeout), statistics.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    heard: Mutex<Heard>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    last_error: Option<(RDKafkaErrorCode, String)>,
+    end_of_partition: Option<i64>,
+    statistics: Option<Vec<u8>>,
+    failed_deliveries: Option<KafkaError>,
+}
+
+impl Context {
+    /// The last error that had a cause of its own ("all brokers are down" only says that there were others).
+    pub fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.heard().last_error.clone()
+    }
+
+    /// Forgets earlier errors: they don't explain what happens from now on.
+    pub fn forget_errors(&self) {
+        self.heard().last_error = None;
+    }
+
+    /// The offset at which the end-of-partition event that was just polled happened. Taken.
+    pub fn take_end_of_partition(&self) -> Option<i64> {
+        self.heard().end_of_partition.take()
+    }
+
+    /// The last statistics as JSON, once.
+    pub fn take_statistics(&self) -> Option<Vec<u8>> {
+        self.heard().statistics.take()
+    }
+
+    /// The first failed delivery since the last call. Taken.
+    pub fn take_failed_delivery(&self) -> Option<KafkaError> {
+        self.heard().failed_deliveries.take()
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The offset out of librdkafka's "Fetch from broker 1 reached end of partition at offset 42 (HighwaterMark 42)".
+/// The safe API hands on neither topic nor offset of that event, only its words.
+fn end_of_partition(reason: &str) -> Option<i64> {
+    let (_, rest) = reason.split_once("reached end of partition at offset ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let message = sanitise::visible(message);
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+                tracing::error!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
+            self.heard().end_of_partition = end_of_partition(reason);
+            return;
+        }
+        let reason = sanitise::visible(reason);
+        tracing::debug!(target: "librdkafka", "{error}: {reason}");
+        let mut heard = self.heard();
+        if let Some(code) = code
+            && (code != RDKafkaErrorCode::AllBrokersDown || heard.last_error.is_none())
+        {
+            heard.last_error = Some((code, reason));
+        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.heard().statistics = Some(statistics.to_vec());
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
+        if let Err((error, _)) = result {
+            self.heard().failed_deliveries.get_or_insert_with(|| error.clone());
+        }
+    }
+}
+
+/// Whether an error will not go away by waiting: credentials, certificates, permissions.
+pub(super) fn is_final(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(
+        code,
+        E::Authentication
+            | E::SSL
+            | E::SaslAuthenticationFailed
+            | E::UnsupportedSASLMechanism
+            | E::TopicAuthorizationFailed
+            | E::ClusterAuthorizationFailed
+            | E::TransactionalIdAuthorizationFailed
+    )
+}
+
+/// What to do about an error of librdkafka, in one sentence.
+pub(super) fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
+    use RDKafkaErrorCode as E;
+    match code {
+        Some(E::Authentication | E::SaslAuthenticationFailed | E::UnsupportedSASLMechanism) => {
+            "check sasl.mechanism, sasl.username and the password of this cluster in the plan"
+        }
+        Some(E::SSL) => "check security.protocol and ssl.ca.location of this cluster in the plan",
+        Some(E::TopicAuthorizationFailed) => "give this principal READ and DESCRIBE on the topic (WRITE to replay)",
+        Some(E::GroupAuthorizationFailed) => "give this principal READ on the group, or set group.id to one it may use",
+        Some(E::ClusterAuthorizationFailed | E::TransactionalIdAuthorizationFailed) => {
+            "give this principal WRITE on the transactional id"
+        }
+        Some(E::UnknownTopicOrPartition | E::UnknownTopic | E::UnknownPartition) => {
+            "check the topic's name and partition count on this cluster"
+        }
+        Some(
+            E::BrokerTransportFailure | E::AllBrokersDown | E::Resolve | E::OperationTimedOut | E::RequestTimedOut,
+        ) => "check that the brokers run and that this machine reaches every address they advertise",
+        _ => "",
+    }
+}
+
+/// Trouble with a client of `bootstrap` while doing `what`, explained by the last thing librdkafka said.
+pub(super) fn trouble(what: &str, bootstrap: &str, error: Option<&KafkaError>, context: Option<&Context>) -> Trouble {
+    let heard = context.and_then(Context::last_error);
+    let own = error.and_then(KafkaError::rdkafka_error_code);
+    // A timeout is a symptom; what was heard before it is the cause.
+    let (code, why) = match (heard, error) {
+        (Some((code, reason)), _) if own.is_none_or(is_symptom) => (Some(code), reason),
+        (_, Some(error)) => (own, own.map_or_else(|| error.to_string(), |code| code.to_string())),
+        (_, None) => (Some(RDKafkaErrorCode::OperationTimedOut), "no answer in time".to_owned()),
+    };
+    Trouble::new(format!("{what} on {bootstrap}: {}", sanitise::visible(&why)), advice(code))
+}
+
+fn is_symptom(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(
+        code,
+        E::OperationTimedOut
+            | E::RequestTimedOut
+            | E::BrokerTransportFailure
+            | E::AllBrokersDown
+            | E::LeaderNotAvailable
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_partition_is_read_from_librdkafkas_words() {
+        let words = "Fetch from broker 1 reached end of partition at offset 4211 (HighwaterMark 4212)";
+        assert_eq!(end_of_partition(words), Some(4211));
+        assert_eq!(end_of_partition("Fetch from broker 1 failed"), None);
+        assert_eq!(end_of_partition("reached end of partition at offset "), None);
+    }
+
+    #[test]
+    fn all_brokers_down_does_not_hide_the_cause() {
+        let context = Context::default();
+        let error = |code| KafkaError::Global(code);
+        context.error(error(RDKafkaErrorCode::SSL), "ssl://10.0.0.1:9093: certificate verify failed\u{1b}[2J");
+        context.error(error(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        let trouble = trouble(
+            "reading orders-0",
+            "10.0.0.1:9093",
+            Some(&KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)),
+            Some(&context),
+        );
+        assert!(trouble.what.contains("certificate verify failed"), "{trouble:?}");
+        assert!(!trouble.what.contains('\u{1b}'));
+        assert!(trouble.advice.contains("ssl.ca.location"));
+    }
+}

@@ -1,0 +1,476 @@
+//! The data plane's reading half: windows of records, exactly, from one partition or many at once.
+//!
+//! Blocking: run it under `spawn_blocking`, and drop the reader there too (a client takes 100-200 ms
+//! to go). One reader is one librdkafka client (6-7 threads), so keep one a cluster and reuse it.
+//!
+//! A window `[from, to)` is read to its end when a record at or past `to` shows up, or when the broker
+//! says that its log ends at or past `to`. Neither needs a record right before `to`: transaction
+//! markers, aborted records and compaction leave holes anywhere.
+
+mod error;
+mod wait;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, Timestamp, TopicPartitionList};
+
+use super::librdkafka::{self, Context};
+use super::properties::ClientProperties;
+use crate::migration::estate::{TopicPartition, Trouble};
+pub use error::ReadError;
+use error::{is_passing, moves_leader};
+use wait::{Patience, Ready, TICK};
+
+/// Partitions that are read at the same time: a bound of memory (at most a fetch of 1 MiB each waits).
+const TOGETHER: usize = 128;
+/// Records taken from one partition before the next has its turn.
+const TURN: usize = 2_000;
+/// How often the ends of the logs are asked for again when leadership has just moved.
+const END_ATTEMPTS: usize = 5;
+
+/// Which records are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Committed ones, up to the last stable offset: what offset proofs are about.
+    Committed,
+    /// All of them, up to the high watermark.
+    Uncommitted,
+}
+
+/// A window of one partition: offsets `from <= o < to`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// Topic and partition.
+    pub partition: TopicPartition,
+    /// First offset.
+    pub from: i64,
+    /// One past the last offset. At most the partition's readable end (LSO or high watermark).
+    pub to: i64,
+}
+
+/// One record, borrowed from librdkafka's buffer.
+#[derive(Clone, Copy)]
+pub struct RecordRef<'a> {
+    /// Offset.
+    pub offset: i64,
+    /// Timestamp in ms since the epoch; `None` for records of the oldest format, which have none.
+    pub timestamp: Option<i64>,
+    /// Key bytes; `None` is a null key.
+    pub key: Option<&'a [u8]>,
+    /// Value bytes; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Bytes of key and value.
+    pub size: usize,
+    headers: Option<&'a BorrowedHeaders>,
+}
+
+impl<'a> RecordRef<'a> {
+    fn of(message: &'a BorrowedMessage<'_>) -> RecordRef<'a> {
+        let (key, value) = (message.key(), message.payload());
+        RecordRef {
+            offset: message.offset(),
+            timestamp: match message.timestamp() {
+                Timestamp::NotAvailable => None,
+                Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
+            },
+            key,
+            value,
+            size: key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len),
+            headers: message.headers(),
+        }
+    }
+
+    /// Headers in order, names and values. Nothing is decoded before it is asked for.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> + use<'a> {
+        self.headers.into_iter().flat_map(|h| h.iter().map(|header| (header.key, header.value)))
+    }
+
+    /// The value of the last header of that name (as Kafka's own `lastHeader`); `None` when there is
+    /// no such header or its value is null.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers().filter(|(key, _)| *key == name).last()?.1
+    }
+}
+
+/// What one range held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RangeRead {
+    /// Records given to the sink.
+    pub records: u64,
+    /// Their bytes of keys and values.
+    pub bytes: u64,
+}
+
+/// What receives the records: the index of the range they belong to, and the record. `Break` stops the read.
+pub type Sink<'a> = dyn FnMut(usize, RecordRef<'_>) -> ControlFlow<()> + 'a;
+
+/// Reads windows of records from one cluster.
+pub struct RecordReader {
+    consumer: Arc<BaseConsumer<Context>>,
+    bootstrap: String,
+    isolation: Isolation,
+    patience: Duration,
+}
+
+impl std::fmt::Debug for RecordReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordReader")
+            .field("bootstrap", &self.bootstrap)
+            .field("isolation", &self.isolation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RecordReader {
+    /// Opens a client; nothing is asked of the cluster yet. `patience` bounds every wait in which
+    /// nothing arrives (not the whole read). Errors: a property that librdkafka refuses.
+    pub fn open(
+        properties: &ClientProperties,
+        bootstrap: &str,
+        isolation: Isolation,
+        patience: Duration,
+    ) -> Result<RecordReader, Trouble> {
+        let config = librdkafka::config(
+            properties,
+            bootstrap,
+            &[
+                // `assign` needs a group id, though no group is joined and nothing is committed.
+                ("group.id", properties.get("group.id").unwrap_or("cutover-reader")),
+                ("enable.auto.commit", "false"),
+                ("enable.auto.offset.store", "false"),
+                ("auto.offset.reset", "error"),
+                ("enable.partition.eof", "true"),
+                ("allow.auto.create.topics", "false"),
+                ("check.crcs", "true"),
+                (
+                    "isolation.level",
+                    if isolation == Isolation::Committed { "read_committed" } else { "read_uncommitted" },
+                ),
+                // A follower's end may be behind the leader's, and would look like the end of the log (KIP-392).
+                ("client.rack", ""),
+                // At the end of a log the answer comes at once: nobody waits for records yet to be written.
+                ("fetch.wait.max.ms", "10"),
+                ("fetch.error.backoff.ms", "100"),
+                // A bound of what waits in memory, per partition.
+                ("queued.max.messages.kbytes", "16384"),
+                // Tells fetch positions: progress through records that are not shown (aborted ones).
+                ("statistics.interval.ms", "500"),
+            ],
+        );
+        let consumer = config
+            .create_with_context::<Context, BaseConsumer<Context>>(Context::default())
+            .map_err(|e| librdkafka::trouble("opening a reader", bootstrap, Some(&e), None))?;
+        Ok(RecordReader { consumer: Arc::new(consumer), bootstrap: bootstrap.to_owned(), isolation, patience })
+    }
+
+    /// Reads one range. See [`Self::read`].
+    pub fn read_range(
+        &mut self,
+        range: &Range,
+        mut sink: impl FnMut(RecordRef<'_>) -> ControlFlow<()>,
+    ) -> Result<RangeRead, ReadError> {
+        Ok(self.read(std::slice::from_ref(range), &mut |_, record| sink(record))?[0])
+    }
+
+    /// Reads all ranges, many partitions at a time, and gives each range's records to the sink in offset
+    /// order (ranges interleave). Returns what each held, in the order of `ranges`. An empty range is no error.
+    pub fn read(&mut self, ranges: &[Range], sink: &mut Sink<'_>) -> Result<Vec<RangeRead>, ReadError> {
+        let mut done = vec![RangeRead::default(); ranges.len()];
+        let mut waiting: Vec<usize> = (0..ranges.len()).filter(|i| ranges[*i].from < ranges[*i].to).collect();
+        while !waiting.is_empty() {
+            // A partition is assigned once at a time: its second range waits for the next round.
+            let mut taken = BTreeSet::new();
+            let (batch, rest) =
+                waiting.into_iter().partition(|i| taken.len() < TOGETHER && taken.insert(ranges[*i].partition.clone()));
+            waiting = rest;
+            self.read_together(ranges, &batch, sink, &mut done)?;
+        }
+        Ok(done)
+    }
+
+    /// Readable ends (LSO or high watermark) of partitions, in one request a leader.
+    pub fn ends(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, ReadError> {
+        self.list_offsets(partitions, Offset::End)
+    }
+
+    /// Log start offsets of partitions, in one request a leader.
+    pub fn starts(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, ReadError> {
+        self.list_offsets(partitions, Offset::Beginning)
+    }
+
+    fn list_offsets(&self, partitions: &[TopicPartition], which: Offset) -> Result<Vec<i64>, ReadError> {
+        let mut last = None;
+        for _ in 0..END_ATTEMPTS {
+            let mut ask = TopicPartitionList::new();
+            for p in partitions {
+                ask.add_partition_offset(&p.topic, p.partition, which)
+                    .map_err(|e| self.refused("asking for", p, &e))?;
+            }
+            let answer = match self.consumer.offsets_for_times(ask, self.patience) {
+                Ok(answer) => answer,
+                Err(e) if e.rdkafka_error_code().is_some_and(moves_leader) => {
+                    last = Some((partitions[0].clone(), e));
+                    self.refresh(&partitions[0]);
+                    continue;
+                }
+                Err(e) => {
+                    self.refresh(&partitions[0]);
+                    let what = format!("asking for the offsets of {} partitions", partitions.len());
+                    return Err(match self.missing(partitions) {
+                        Some(p) => self.refused("asking for the offsets of", p, &e),
+                        None => self.stalled(&what, Some(&e)),
+                    });
+                }
+            };
+            // The answer keeps neither order nor errors apart: by name.
+            let found: BTreeMap<_, _> = answer
+                .elements()
+                .iter()
+                .map(|e| ((e.topic().to_owned(), e.partition()), (e.offset(), e.error())))
+                .collect();
+            let offset_of = |p: &TopicPartition| match found.get(&(p.topic.clone(), p.partition)) {
+                Some((Offset::Offset(offset), Ok(()))) => Ok(*offset),
+                Some((_, Err(e))) => Err((p.clone(), e.clone())),
+                _ => Err((p.clone(), KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))),
+            };
+            match partitions.iter().map(offset_of).collect::<Result<Vec<_>, _>>() {
+                Ok(offsets) => return Ok(offsets),
+                Err((p, e)) if e.rdkafka_error_code().is_some_and(is_passing) => {
+                    self.refresh(&p);
+                    last = Some((p, e));
+                }
+                // Without any broker nothing is known of the topic: that is the news, not the topic.
+                Err((_, e)) if self.is_cut_off() => return Err(self.stalled("asking for offsets", Some(&e))),
+                Err((p, e)) => return Err(self.refused("asking for the offsets of", &p, &e)),
+            }
+        }
+        let (p, e) = last.unwrap_or_else(|| (partitions[0].clone(), KafkaError::NoMessageReceived));
+        Err(self.refused("asking for the offsets of", &p, &e))
+    }
+
+    /// Takes leaders and their epochs as they are now; a moment passes while leadership settles.
+    fn refresh(&self, partition: &TopicPartition) {
+        drop(self.consumer.fetch_metadata(Some(&partition.topic), self.patience.min(TICK * 10)));
+        drop(self.consumer.poll(TICK * 4));
+        self.serve();
+    }
+
+    /// The first partition that its cluster does not have; `None` when all are there or nobody can be asked.
+    fn missing<'a>(&self, partitions: &'a [TopicPartition]) -> Option<&'a TopicPartition> {
+        partitions.iter().find(|p| {
+            let metadata = self.consumer.fetch_metadata(Some(&p.topic), self.patience).ok();
+            metadata.is_some_and(|m| m.topics().iter().all(|t| t.partitions().iter().all(|q| q.id() != p.partition)))
+        })
+    }
+
+    fn read_together(
+        &mut self,
+        ranges: &[Range],
+        batch: &[usize],
+        sink: &mut Sink<'_>,
+        done: &mut [RangeRead],
+    ) -> Result<(), ReadError> {
+        let partitions: Vec<_> = batch.iter().map(|i| ranges[*i].partition.clone()).collect();
+        for (i, end) in batch.iter().zip(self.ends(&partitions)?) {
+            let Range { partition, to, .. } = &ranges[*i];
+            if *to > end {
+                return Err(ReadError::BeyondEnd { partition: partition.clone(), to: *to, end });
+            }
+        }
+        let ready = Arc::new(Ready::new(batch.len()));
+        let mut assignment = TopicPartitionList::new();
+        let mut windows = Vec::with_capacity(batch.len());
+        for (slot, i) in batch.iter().enumerate() {
+            let range = &ranges[*i];
+            assignment
+                .add_partition_offset(&range.partition.topic, range.partition.partition, Offset::Offset(range.from))
+                .map_err(|e| self.refused("reading", &range.partition, &e))?;
+            // Before `assign`: then no record ever takes the way through the common queue.
+            let mut queue = self
+                .consumer
+                .split_partition_queue(&range.partition.topic, range.partition.partition)
+                .ok_or_else(|| self.refused("reading", &range.partition, &KafkaError::NoMessageReceived))?;
+            let bell = Arc::clone(&ready);
+            queue.set_nonempty_callback(move || bell.ring(slot));
+            // What an earlier read left in the queue would keep it from ever *becoming* non-empty.
+            ready.ring(slot);
+            windows.push(Window { index: *i, range, queue, next: range.from, open: true });
+        }
+        self.consumer.assign(&assignment).map_err(|e| self.refused("reading", &partitions[0], &e))?;
+        let read = self.drain(&mut windows, &ready, sink, done);
+        drop(windows);
+        let gone = self.consumer.unassign();
+        read?;
+        gone.map_err(|e| self.refused("closing", &partitions[0], &e))
+    }
+
+    /// Reads until every window is closed.
+    fn drain(
+        &self,
+        windows: &mut [Window<'_>],
+        ready: &Ready,
+        sink: &mut Sink<'_>,
+        done: &mut [RangeRead],
+    ) -> Result<(), ReadError> {
+        self.consumer.context().forget_errors();
+        let mut patience = Patience::new(self.patience);
+        let mut open = windows.len();
+        while open > 0 {
+            self.serve();
+            if let Some((code, _)) = self.consumer.context().last_error()
+                && librdkafka::is_final(code)
+            {
+                return Err(self.stalled("reading", None));
+            }
+            let Some(slot) = ready.wait() else {
+                let waited_for = windows.iter().filter(|w| w.open).map(|w| &w.range.partition);
+                if let Some(statistics) = self.consumer.context().take_statistics() {
+                    patience.statistics(&statistics, waited_for);
+                }
+                patience.tick();
+                if patience.is_over() {
+                    let first = windows.iter().find(|w| w.open).map_or((&windows[0], 0), |w| (w, w.next));
+                    let stands =
+                        format!("reading {}: nothing at or after offset {} came", first.0.range.partition, first.1);
+                    return Err(self.stalled(&stands, None));
+                }
+                continue;
+            };
+            let window = &mut windows[slot];
+            if !window.open {
+                continue;
+            }
+            let (progress, more) = self.turn(window, sink, &mut done[window.index])?;
+            if progress {
+                patience.progress();
+            }
+            if !window.open {
+                open -= 1;
+                if open > 0 {
+                    self.release(&window.range.partition);
+                }
+            } else if more {
+                ready.ring(slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what waits for one window. Returns whether it got anywhere, and whether more waits.
+    fn turn(
+        &self,
+        window: &mut Window<'_>,
+        sink: &mut Sink<'_>,
+        read: &mut RangeRead,
+    ) -> Result<(bool, bool), ReadError> {
+        let mut progress = false;
+        for _ in 0..TURN {
+            let message = match window.queue.poll(Duration::ZERO) {
+                None => return Ok((progress, false)),
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    // A new leader's end can be behind for a moment: only an end at or past `to` counts.
+                    let end = self.consumer.context().take_end_of_partition();
+                    window.open &= end.is_none_or(|end| end < window.range.to);
+                    if !window.open {
+                        return Ok((true, false));
+                    }
+                    continue;
+                }
+                Some(Err(e)) => match self.judge(window, &e) {
+                    Some(fatal) => return Err(fatal),
+                    None => continue,
+                },
+                Some(Ok(message)) => message,
+            };
+            progress = true;
+            let offset = message.offset();
+            if offset >= window.next && offset < window.range.to {
+                let record = RecordRef::of(&message);
+                read.records += 1;
+                read.bytes += record.size as u64;
+                window.next = offset + 1;
+                if sink(window.index, record).is_break() {
+                    return Err(ReadError::Stopped);
+                }
+            }
+            if offset + 1 >= window.range.to {
+                window.open = false;
+                return Ok((true, false));
+            }
+        }
+        Ok((progress, true))
+    }
+
+    /// Whether an error ends the read; passing ones (a leader moves, a connection breaks) are librdkafka's to retry.
+    fn judge(&self, window: &Window<'_>, error: &KafkaError) -> Option<ReadError> {
+        let partition = &window.range.partition;
+        match error.rdkafka_error_code()? {
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+                let one = std::slice::from_ref(partition);
+                let start = self.starts(one).map_or(-1, |o| o[0]);
+                let end = self.ends(one).map_or(-1, |o| o[0]);
+                Some(ReadError::OutOfRange { partition: partition.clone(), from: window.next, start, end })
+            }
+            code if is_passing(code) => None,
+            _ => Some(self.refused("reading", partition, error)),
+        }
+    }
+
+    /// Stops fetching a partition that has been read. Not by `pause`: that takes effect later, also after the
+    /// partition is assigned anew, and would then move the new read to where this one ended.
+    fn release(&self, partition: &TopicPartition) {
+        let mut one = TopicPartitionList::new();
+        one.add_partition(&partition.topic, partition.partition);
+        if let Err(e) = self.consumer.incremental_unassign(&one) {
+            tracing::debug!("releasing {partition}: {e}");
+        }
+    }
+
+    /// Serves what is not records: errors, statistics. Records never come this way.
+    fn serve(&self) {
+        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+            if let Err(e) = event {
+                tracing::debug!("reader of {}: {e}", self.bootstrap);
+            }
+        }
+    }
+
+    /// Whether connections failed since errors were last forgotten.
+    fn is_cut_off(&self) -> bool {
+        self.serve();
+        self.consumer.context().last_error().is_some()
+    }
+
+    fn refused(&self, what: &str, partition: &TopicPartition, error: &KafkaError) -> ReadError {
+        let code = error.rdkafka_error_code();
+        let why = code.map_or_else(|| error.to_string(), |code| code.to_string());
+        let what = format!("{what} {partition} on {}: {}", self.bootstrap, crate::sanitise::visible(&why));
+        ReadError::Refused { what, advice: librdkafka::advice(code) }
+    }
+
+    fn stalled(&self, what: &str, error: Option<&KafkaError>) -> ReadError {
+        let context = self.consumer.context();
+        let trouble = librdkafka::trouble(what, &self.bootstrap, error, Some(context));
+        let code = context.last_error().map(|(code, _)| code).or(error.and_then(KafkaError::rdkafka_error_code));
+        ReadError::Stalled { what: trouble.what, advice: librdkafka::advice(code) }
+    }
+}
+
+/// A range while it is read.
+struct Window<'a> {
+    index: usize,
+    range: &'a Range,
+    queue: PartitionQueue<Context>,
+    /// The lowest offset not yet seen.
+    next: i64,
+    open: bool,
+}

@@ -1,0 +1,399 @@
+//! Reading windows of records: exactly, whatever holes the log has, and never for ever.
+
+use std::ops::ControlFlow::{self, Continue};
+use std::time::{Duration, Instant};
+
+use cutover::kafka::properties::ClientProperties;
+use cutover::kafka::records::{Isolation, Range, ReadError, RecordReader};
+use cutover::kafka::writer::{self, Outgoing, Writer};
+use cutover::migration::estate::{TopicPartition, Trouble};
+use rdkafka::Message;
+use rdkafka::consumer::Consumer;
+
+use crate::support::kafka::{self, Broker};
+use crate::support::unique;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn properties() -> ClientProperties {
+    ClientProperties::default()
+}
+
+fn reader(broker: &Broker, isolation: Isolation) -> RecordReader {
+    RecordReader::open(&properties(), &broker.bootstrap, isolation, PATIENCE).expect("a reader")
+}
+
+fn writer(broker: &Broker) -> Writer {
+    Writer::open(&properties(), &broker.bootstrap, PATIENCE).expect("a writer")
+}
+
+fn transactional(broker: &Broker, id: &str) -> Writer {
+    Writer::open_transactional(&properties(), &broker.bootstrap, id, PATIENCE).expect("a transactional writer")
+}
+
+fn range(topic: &str, partition: i32, from: i64, to: i64) -> Range {
+    Range { partition: TopicPartition::new(topic, partition), from, to }
+}
+
+/// Writes values as records without key.
+fn write(writer: &Writer, topic: &str, values: impl IntoIterator<Item = String>) {
+    for value in values {
+        send(writer, topic, None, Some(&value));
+    }
+    writer.flush().expect("written");
+}
+
+fn send(writer: &Writer, topic: &str, key: Option<&str>, value: Option<&str>) {
+    let record = Outgoing { key: key.map(str::as_bytes), value: value.map(str::as_bytes), ..Outgoing::default() };
+    writer.send(&TopicPartition::new(topic, 0), &record).expect("sent");
+}
+
+fn numbered(range: std::ops::Range<i64>) -> impl Iterator<Item = String> {
+    range.map(|n| format!("v{n}"))
+}
+
+/// Offsets and values of a range.
+fn read(reader: &mut RecordReader, range: &Range) -> Result<Vec<(i64, String)>, ReadError> {
+    let mut seen = Vec::new();
+    let done = reader.read_range(range, |record| {
+        seen.push((record.offset, String::from_utf8_lossy(record.value.unwrap_or(b"(null)")).into_owned()));
+        Continue(())
+    })?;
+    assert_eq!(done.records, seen.len() as u64);
+    Ok(seen)
+}
+
+fn offsets(reader: &mut RecordReader, range: &Range) -> Vec<i64> {
+    read(reader, range).expect("read").into_iter().map(|(offset, _)| offset).collect()
+}
+
+#[test]
+fn any_window_is_read_exactly() {
+    let blue = &kafka::pair().blue;
+    let topic = unique("windows");
+    kafka::create_topic(blue, &topic, 1, &[]);
+    write(&writer(blue), &topic, numbered(0..500));
+    let mut reader = reader(blue, Isolation::Committed);
+    for (from, to) in [(0, 500), (0, 1), (499, 500), (123, 124), (100, 400), (7, 7), (0, 0), (500, 500), (9, 3)] {
+        let expected: Vec<_> = (from..to).map(|o| (o, format!("v{o}"))).collect();
+        assert_eq!(read(&mut reader, &range(&topic, 0, from, to)), Ok(expected), "[{from}, {to})");
+    }
+    // Two windows of one partition, and one of it again, in one call.
+    let mut seen = vec![Vec::new(); 3];
+    let ranges = [range(&topic, 0, 10, 20), range(&topic, 0, 15, 30), range(&topic, 0, 499, 500)];
+    let done = reader.read(&ranges, &mut |i, r| {
+        seen[i].push(r.offset);
+        Continue(())
+    });
+    assert_eq!(done.expect("read").iter().map(|d| d.records).collect::<Vec<_>>(), [10, 15, 1]);
+    assert_eq!(seen, [(10..20).collect::<Vec<_>>(), (15..30).collect(), vec![499]]);
+    assert_eq!(reader.ends(&[TopicPartition::new(&topic, 0)]), Ok(vec![500]));
+    assert_eq!(reader.starts(&[TopicPartition::new(&topic, 0)]), Ok(vec![0]));
+}
+
+#[test]
+fn keys_values_headers_and_timestamps_arrive_as_written() {
+    let blue = &kafka::pair().blue;
+    let topic = unique("fields");
+    kafka::create_topic(blue, &topic, 1, &[]);
+    let writer = writer(blue);
+    let to = TopicPartition::new(&topic, 0);
+    let headers: &[(&str, Option<&[u8]>)] =
+        &[("id", Some(b"first")), ("null", None), ("id", Some(b"\xff\0last")), ("\u{1b}[2J", Some(b""))];
+    let full = Outgoing { key: Some(b"\0k"), value: Some(b""), timestamp: Some(1_700_000_000_123), headers };
+    writer.send(&to, &full).expect("sent");
+    writer.send(&to, &Outgoing::default()).expect("sent");
+    writer.flush().expect("written");
+    let mut seen = Vec::new();
+    let done = reader(blue, Isolation::Committed).read_range(&range(&topic, 0, 0, 2), |r| {
+        let headers: Vec<_> = r.headers().map(|(k, v)| (k.to_owned(), v.map(<[u8]>::to_vec))).collect();
+        let (id, null) = (r.header("id").map(<[u8]>::to_vec), r.header("null").map(<[u8]>::to_vec));
+        seen.push((r.key.map(<[u8]>::to_vec), r.value.map(<[u8]>::to_vec), r.timestamp, headers, id, null, r.size));
+        Continue(())
+    });
+    assert_eq!(done.expect("read").bytes, 2);
+    let (key, value, timestamp, found, id, null, size) = &seen[0];
+    assert_eq!((key.as_deref(), value.as_deref(), *timestamp), (full.key, full.value, full.timestamp));
+    assert_eq!(found.len(), 4);
+    for ((name, value), (expected_name, expected)) in found.iter().zip(headers) {
+        assert_eq!((name.as_str(), value.as_deref()), (*expected_name, *expected));
+    }
+    assert_eq!((id.as_deref(), null.as_deref(), *size), (Some(&b"\xff\0last"[..]), None, 2));
+    assert_eq!((&seen[1].0, &seen[1].1, seen[1].6), (&None, &None, 0));
+    assert!(seen[1].2.is_some_and(|ts| ts > 1_700_000_000_123));
+}
+
+/// Offsets: 0-4 committed, 5 marker, 6-8 aborted, 9 marker, 10-11 committed, 12 marker, 13-14 aborted, 15 marker.
+#[test]
+fn aborted_records_and_markers_are_holes() {
+    let blue = &kafka::pair().blue;
+    let topic = unique("transactions");
+    kafka::create_topic(blue, &topic, 1, &[]);
+    let writer = transactional(blue, &unique("tx"));
+    for (count, commit) in [(5, true), (3, false), (2, true), (2, false)] {
+        writer.begin().expect("begun");
+        write(&writer, &topic, numbered(0..count));
+        if commit { writer.commit() } else { writer.abort() }.expect("ended");
+    }
+    let mut committed = reader(blue, Isolation::Committed);
+    assert_eq!(committed.ends(&[TopicPartition::new(&topic, 0)]), Ok(vec![16]));
+    let mut all = reader(blue, Isolation::Uncommitted);
+    for (from, to) in (0..=16).flat_map(|from| (from..=16).map(move |to| (from, to))) {
+        let inside = |o: &i64| (from..to).contains(o);
+        let range = range(&topic, 0, from, to);
+        let expected: Vec<_> = [0, 1, 2, 3, 4, 10, 11].into_iter().filter(inside).collect();
+        assert_eq!(offsets(&mut committed, &range), expected, "committed [{from}, {to})");
+        let expected: Vec<_> = (0..15).filter(|o| ![5, 9, 12].contains(o)).filter(inside).collect();
+        assert_eq!(offsets(&mut all, &range), expected, "uncommitted [{from}, {to})");
+    }
+}
+
+#[test]
+fn an_open_transaction_is_the_end_for_committed_readers() {
+    let blue = &kafka::pair().blue;
+    let (topic, id) = (unique("open"), unique("tx"));
+    kafka::create_topic(blue, &topic, 1, &[]);
+    write(&writer(blue), &topic, numbered(0..3));
+    let open = transactional(blue, &id);
+    open.begin().expect("begun");
+    write(&open, &topic, numbered(3..5));
+    write(&writer(blue), &topic, numbered(5..6));
+    let mut committed = reader(blue, Isolation::Committed);
+    let partition = TopicPartition::new(&topic, 0);
+    assert_eq!(committed.ends(std::slice::from_ref(&partition)), Ok(vec![3]));
+    assert_eq!(offsets(&mut committed, &range(&topic, 0, 0, 3)), [0, 1, 2]);
+    let beyond =
+        committed.read_range(&range(&topic, 0, 0, 6), |_| panic!("nothing of a range that can't be read whole"));
+    assert_eq!(beyond, Err(ReadError::BeyondEnd { partition, to: 6, end: 3 }));
+    assert_eq!(offsets(&mut reader(blue, Isolation::Uncommitted), &range(&topic, 0, 0, 6)), [0, 1, 2, 3, 4, 5]);
+
+    // Fencing ends the transaction (aborts it), and its producer can't commit any more.
+    writer::fence(&properties(), &blue.bootstrap, &id, PATIENCE).expect("fenced");
+    let refused = open.commit().expect_err("a fenced producer can't commit");
+    assert!(refused.what.contains(&blue.bootstrap), "{refused:?}");
+    let end = committed.ends(&[TopicPartition::new(&topic, 0)]).expect("ends")[0];
+    assert_eq!(end, 7);
+    assert_eq!(offsets(&mut committed, &range(&topic, 0, 0, end)), [0, 1, 2, 5]);
+}
+
+const COMPACTED: &[(&str, &str)] = &[
+    ("cleanup.policy", "compact"),
+    ("segment.bytes", "1048576"),
+    ("segment.ms", "300"),
+    ("min.cleanable.dirty.ratio", "0.001"),
+    ("delete.retention.ms", "0"),
+];
+
+/// Waits until the cleaner has left exactly these offsets.
+fn await_compaction(broker: &Broker, topic: &str, keep: &[i64]) {
+    let consumer = kafka::consumer(broker, &unique("compaction"), &[]);
+    for _ in 0..150 {
+        let mut list = rdkafka::TopicPartitionList::new();
+        list.add_partition_offset(topic, 0, rdkafka::Offset::Beginning).expect("an offset");
+        consumer.assign(&list).expect("assigned");
+        let mut found = Vec::new();
+        while let Some(Ok(m)) = consumer.poll(Duration::from_secs(1)) {
+            found.push(m.offset());
+        }
+        if found == keep {
+            return;
+        }
+    }
+    panic!("{topic} was not compacted to {keep:?}");
+}
+
+#[test]
+fn compaction_leaves_holes_anywhere() {
+    let blue = &kafka::pair().blue;
+    let topic = unique("compacted");
+    kafka::create_topic(blue, &topic, 1, COMPACTED);
+    let writer = writer(blue);
+    for n in 0..40 {
+        let value = format!("v{n}");
+        send(&writer, &topic, Some(["a", "b"][usize::from(n % 10 != 3)]), Some(&value));
+    }
+    writer.flush().expect("written");
+    // Another segment, whose last record stays.
+    await_roll(blue, &writer, &topic);
+    let end = kafka::end_offsets(blue, &topic)[&0].1;
+    await_compaction(blue, &topic, &[33, 39, end - 1]);
+    let mut reader = reader(blue, Isolation::Committed);
+    for (from, to) in [(0, end), (0, 33), (0, 34), (5, 30), (34, 39), (34, 40), (33, 34), (0, 1), (38, end)] {
+        let expected: Vec<_> = [33, 39, end - 1].into_iter().filter(|o| (from..to).contains(o)).collect();
+        assert_eq!(offsets(&mut reader, &range(&topic, 0, from, to)), expected, "[{from}, {to})");
+    }
+}
+
+/// Writes key `roll` until the first segment is closed, so that the cleaner may touch what is before it.
+fn await_roll(broker: &Broker, writer: &Writer, topic: &str) {
+    let segments = || {
+        let dir = broker.dir.join("log").join(format!("{topic}-0"));
+        let names = std::fs::read_dir(dir).expect("the partition's directory").flatten().map(|e| e.file_name());
+        names.filter(|n| n.to_string_lossy().ends_with(".log")).count()
+    };
+    let before = segments();
+    let started = Instant::now();
+    while segments() == before {
+        assert!(started.elapsed() < Duration::from_secs(30), "no new segment");
+        send(writer, topic, Some("roll"), Some("x"));
+        writer.flush().expect("written");
+    }
+}
+
+#[test]
+fn what_retention_took_is_an_error() {
+    let blue = &kafka::pair().blue;
+    let topic = unique("trimmed");
+    kafka::create_topic(blue, &topic, 1, &[]);
+    write(&writer(blue), &topic, numbered(0..100));
+    kafka::delete_records(blue, &topic, 0, 60);
+    let mut reader = reader(blue, Isolation::Committed);
+    let lost = read(&mut reader, &range(&topic, 0, 59, 100));
+    let partition = TopicPartition::new(&topic, 0);
+    assert_eq!(lost, Err(ReadError::OutOfRange { partition: partition.clone(), from: 59, start: 60, end: 100 }));
+    let trouble = Trouble::from(lost.expect_err("out of range"));
+    assert_eq!(trouble.what, format!("{partition}: offset 59 is outside the log, which holds [60, 100)"));
+    assert_eq!(offsets(&mut reader, &range(&topic, 0, 60, 100)), (60..100).collect::<Vec<_>>());
+    // All of it: an empty log that does not start at 0.
+    kafka::delete_records(blue, &topic, 0, 100);
+    assert_eq!(reader.starts(std::slice::from_ref(&partition)), Ok(vec![100]));
+    assert_eq!(offsets(&mut reader, &range(&topic, 0, 100, 100)), [] as [i64; 0]);
+    assert!(matches!(read(&mut reader, &range(&topic, 0, 99, 100)), Err(ReadError::OutOfRange { start: 100, .. })));
+}
+
+#[test]
+fn a_record_of_ten_megabytes() {
+    let blue = &kafka::pair().blue;
+    let topic = unique("huge");
+    kafka::create_topic(blue, &topic, 1, &[("max.message.bytes", "20000000")]);
+    let writer = writer(blue);
+    let huge: Vec<u8> = (0..10 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    for value in [&b"small"[..], &huge, &huge, b"small"] {
+        writer
+            .send(&TopicPartition::new(&topic, 0), &Outgoing { value: Some(value), ..Outgoing::default() })
+            .expect("sent");
+    }
+    writer.flush().expect("written");
+    let mut sizes = Vec::new();
+    let done = reader(blue, Isolation::Committed).read_range(&range(&topic, 0, 0, 4), |r| {
+        assert!(r.size == 5 || r.value == Some(&huge));
+        sizes.push(r.size);
+        Continue(())
+    });
+    assert_eq!(done.expect("read").records, 4);
+    assert_eq!(sizes, [5, 10 << 20, 10 << 20, 5]);
+}
+
+#[test]
+fn a_hundred_small_windows_at_once() {
+    let blue = &kafka::pair().blue;
+    let topic = unique("many");
+    kafka::create_topic(blue, &topic, 100, &[]);
+    let writer = writer(blue);
+    for n in 0..20_000 {
+        let value = format!("{n}");
+        let record = Outgoing { value: Some(value.as_bytes()), ..Outgoing::default() };
+        writer.send(&TopicPartition::new(&topic, n % 100), &record).expect("sent");
+    }
+    writer.flush().expect("written");
+    let mut reader = reader(blue, Isolation::Committed);
+    let ranges: Vec<_> = (0..100).map(|p| range(&topic, p, 80, if p % 2 == 0 { 200 } else { 180 })).collect();
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let started = Instant::now();
+        let mut next = vec![80; 100];
+        let done = reader.read(&ranges, &mut |i, r| {
+            assert_eq!((r.offset, r.value), (next[i], Some(format!("{}", next[i] * 100 + i as i64).as_bytes())));
+            next[i] += 1;
+            Continue(())
+        });
+        took.push(started.elapsed());
+        let done = done.expect("read");
+        let short: Vec<_> = done.iter().zip(&ranges).filter(|(d, r)| d.records as i64 != r.to - r.from).collect();
+        assert_eq!(short, [], "{took:?}");
+    }
+    println!("100 windows of 100 and 120 records: {took:?}");
+    assert!(took[1] < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn stopping_in_the_middle_leaves_the_reader_usable() {
+    let blue = &kafka::pair().blue;
+    let topic = unique("stopped");
+    kafka::create_topic(blue, &topic, 1, &[]);
+    write(&writer(blue), &topic, numbered(0..1000));
+    let mut reader = reader(blue, Isolation::Committed);
+    let mut seen = 0;
+    let stopped = reader.read_range(&range(&topic, 0, 0, 1000), |_| {
+        seen += 1;
+        if seen == 10 { ControlFlow::Break(()) } else { Continue(()) }
+    });
+    assert_eq!((stopped, seen), (Err(ReadError::Stopped), 10));
+    assert_eq!(offsets(&mut reader, &range(&topic, 0, 5, 12)), (5..12).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_missing_topic_and_a_dead_address_say_so() {
+    let blue = &kafka::pair().blue;
+    let missing = unique("missing");
+    let error = read(&mut reader(blue, Isolation::Committed), &range(&missing, 0, 0, 1)).expect_err("no such topic");
+    let trouble = Trouble::from(error);
+    assert!(trouble.what.contains(&missing) && trouble.what.contains(&blue.bootstrap), "{trouble:?}");
+    assert!(trouble.advice.contains("check the topic's name"), "{trouble:?}");
+
+    let port = kafka::take_port();
+    let dead = format!("127.0.0.1:{}", port.number);
+    let started = Instant::now();
+    let mut reader =
+        RecordReader::open(&properties(), &dead, Isolation::Committed, Duration::from_secs(2)).expect("opened");
+    let trouble = Trouble::from(read(&mut reader, &range("t", 0, 0, 1)).expect_err("nobody there"));
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert!(trouble.what.contains(&dead) && trouble.what.contains("Connection refused"), "{trouble:?}");
+    assert!(trouble.advice.contains("brokers run"), "{trouble:?}");
+}
+
+#[test]
+fn a_broker_that_hangs_or_dies_does_not_hold_the_reader() {
+    let broker = kafka::throwaway("hangs", &[]);
+    kafka::create_topic(&broker, "t", 1, &[]);
+    write(&writer(&broker), "t", numbered(0..20_000));
+    let mut reader = RecordReader::open(&properties(), &broker.bootstrap, Isolation::Committed, Duration::from_secs(2))
+        .expect("opened");
+    assert_eq!(offsets(&mut reader, &range("t", 0, 0, 10)).len(), 10);
+    broker.freeze();
+    let started = Instant::now();
+    let error = read(&mut reader, &range("t", 0, 0, 20_000)).expect_err("it hangs");
+    println!("frozen: {error:?} after {:?}", started.elapsed());
+    assert!(matches!(error, ReadError::Stalled { .. }) && started.elapsed() < Duration::from_secs(8), "{error:?}");
+    broker.thaw();
+    assert_eq!(offsets(&mut reader, &range("t", 0, 0, 20_000)).len(), 20_000);
+    broker.kill();
+    let error = read(&mut reader, &range("t", 0, 0, 20_000)).expect_err("it is dead");
+    println!("killed: {error:?}");
+    assert!(matches!(error, ReadError::Stalled { .. }), "{error:?}");
+    broker.restart();
+    assert_eq!(offsets(&mut reader, &range("t", 0, 19_000, 20_000)).len(), 1_000);
+}
+
+#[test]
+fn a_reader_that_is_used_again_and_again_stays_exact() {
+    let blue = &kafka::pair().blue;
+    let topic = unique("stress");
+    kafka::create_topic(blue, &topic, 50, &[]);
+    let writer = writer(blue);
+    for n in 0..20_000 {
+        let value = format!("{n}");
+        let record = Outgoing { value: Some(value.as_bytes()), ..Outgoing::default() };
+        writer.send(&TopicPartition::new(&topic, n % 50), &record).expect("sent");
+    }
+    writer.flush().expect("written");
+    let mut reader = reader(blue, Isolation::Committed);
+    let ranges: Vec<_> = (0..50).map(|p| range(&topic, p, 80, if p % 2 == 0 { 200 } else { 180 })).collect();
+    let mut bad = 0;
+    for _ in 0..100 {
+        let done = reader.read(&ranges, &mut |_, _| Continue(())).expect("read");
+        bad += done.iter().zip(&ranges).filter(|(d, r)| d.records as i64 != r.to - r.from).count();
+    }
+    println!("stress: {bad} of 5000 windows short");
+    assert_eq!(bad, 0);
+}
