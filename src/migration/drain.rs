@@ -19,6 +19,18 @@ pub(super) struct Drain {
     members: usize,
 }
 
+/// A hole in the looks up to this long is none, ms.
+pub(super) const MIN_GAP_MS: u64 = 3000;
+
+/// How far apart looks may be.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// A longer hole starts the clock again, ms.
+    pub gap_ms: u64,
+    /// A switch that was read longer ago says nothing any more, ms.
+    pub switch_age_ms: u64,
+}
+
 /// One look at the group that drains.
 pub(super) struct Look<'a> {
     /// When it was seen.
@@ -40,21 +52,21 @@ pub(super) fn committed(view: Option<&GroupView>) -> BTreeMap<TopicPartition, i6
 
 impl Drain {
     /// Takes a look in; one that was seen before, or that is partly missing, adds nothing.
-    pub fn feed(&mut self, look: &Look<'_>, since: At, gap_ms: u64) {
+    pub fn feed(&mut self, look: &Look<'_>, since: At, bounds: Bounds) {
         if self.last.is_some_and(|last| look.at <= last) || look.at < since {
             return;
         }
         if look.view.is_some_and(|v| v.trouble.is_some()) {
             return;
         }
-        if self.last.is_some_and(|last| look.at.since(last) > gap_ms) {
+        if self.last.is_some_and(|last| look.at.since(last) > bounds.gap_ms) {
             *self = Drain::default();
         }
         let at = look.at;
         match look.switch {
             None => self.switch_off = self.switch_off.or(Some(at)),
             Some(Observed::Known { value: SwitchState::Off, at: read, .. })
-                if *read >= since && at.since(*read) <= gap_ms =>
+                if *read >= since && at.since(*read) <= bounds.switch_age_ms =>
             {
                 self.switch_off = self.switch_off.or(Some(*read));
             }
@@ -122,11 +134,12 @@ mod tests {
         for (at, members, offset, switch) in samples {
             let view = group(*members, *offset);
             let switch = Observed::seen(*switch, At(*at));
-            d.feed(&Look { at: At(*at), view: Some(&view), switch: Some(&switch) }, At(0), 2000);
+            d.feed(&Look { at: At(*at), view: Some(&view), switch: Some(&switch) }, At(0), BOUNDS);
         }
         d
     }
     use SwitchState::{Blue, Off};
+    const BOUNDS: Bounds = Bounds { gap_ms: 2000, switch_age_ms: 2000 };
 
     #[test]
     fn proven_only_after_everything_stood_still_long_enough() {
@@ -152,7 +165,7 @@ mod tests {
         let mut d = Drain::default();
         let (view, old) = (group(0, 1), Observed::seen(Off, At(-5)));
         for at in 0..20 {
-            d.feed(&Look { at: At(at * 1000), view: Some(&view), switch: Some(&old) }, At(0), 2000);
+            d.feed(&Look { at: At(at * 1000), view: Some(&view), switch: Some(&old) }, At(0), BOUNDS);
         }
         assert!(d.proof(Side::Blue, 5000).is_none());
         assert_eq!(d.words(5000), "waiting until the switch reads off");

@@ -239,9 +239,9 @@ impl Machine {
             Command::Continue { group } => self.go_on(&Subject::Group(group.clone()), actor, now),
             Command::CutOver { .. } => Some(self.start(RunKind::CutOver, command, actor, typed, now)),
             Command::ResetOffsets { .. } => Some(self.start(RunKind::ResetOffsets, command, actor, typed, now)),
-            Command::Route { producer, .. } => match self.state.open_run(&Subject::Producer(producer.clone())) {
-                Some(_) => self.go_on(&Subject::Producer(producer.clone()), actor, now),
-                None => Some(self.start(RunKind::Route, command, actor, typed, now)),
+            Command::Route { producer, .. } => match self.state.open_run(&command.subject()) {
+                Some(run) if run.command == *command => self.go_on(&Subject::Producer(producer.clone()), actor, now),
+                _ => Some(self.start(RunKind::Route, command, actor, typed, now)),
             },
             Command::RollBack { group } => match self.roll_back_kind(group)? {
                 Some(kind) => Some(self.start(kind, command, actor, typed, now)),

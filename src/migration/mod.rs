@@ -13,6 +13,7 @@ pub mod group;
 pub mod lag;
 pub mod machine;
 pub mod notice;
+mod offset_steps;
 pub mod phase;
 mod prepare;
 pub mod producer;

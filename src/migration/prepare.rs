@@ -14,6 +14,8 @@ use super::sight::kind_refusal;
 use super::stage::{Stage, WayBack};
 use crate::offsets::verdict::{GroupPlan, Verdict};
 
+/// What a move takes besides the time that commits have to stand still, ms: stop, translate, commit, start, join.
+const PAUSE_MS: u64 = 5000;
 /// Lines of plan.csv that a dialog carries at most.
 const CSV_LINES: usize = 200;
 
@@ -93,11 +95,8 @@ impl Machine {
 
     fn prepare_cut_over(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
         self.nothing_under_way(group)?;
-        match self.state.groups.get(group).map(|g| &g.rest) {
-            Some(Stage::Soaking { .. } | Stage::Complete { .. }) => {
-                return Err(Refusal::refused(format!("{group} is on green already"), "nothing to cut over"));
-            }
-            _ => {}
+        if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == Side::Green {
+            return Err(Refusal::refused(format!("{group} is on green already"), "nothing to cut over"));
         }
         let prepared = self.prepare_group(command, group, RunKind::CutOver, Side::Green, now)?;
         if let Some((plan, age)) =
@@ -162,6 +161,17 @@ impl Machine {
         if kind == RunKind::CutOver {
             let closed = matches!(way_back, WayBack::Closed { .. });
             facts.digest.insert("way back", if closed { "closed" } else { "not closed" }.into());
+        }
+        if kind != RunKind::ResetOffsets {
+            let still = group::still_needed(&sight, group, settings, to.other());
+            facts.warnings.insert(
+                0,
+                format!(
+                    "nobody consumes for about {} (commits must stand still for {})",
+                    span(still + PAUSE_MS),
+                    span(still)
+                ),
+            );
         }
         if self.session.dry_run {
             facts.warnings.push("dry run: nothing will be changed".into());

@@ -19,6 +19,9 @@ pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64
     if topics.is_empty() {
         return WayBack::Unknown { why: "its topics are not known yet".into() };
     }
+    if let Some(r) = Side::BOTH.into_iter().find_map(|s| sight.fresh(s).err()) {
+        return WayBack::Unknown { why: r.why };
+    }
     let mut unknown = None;
     for topic in &topics {
         match topic_way_back(sight, topic) {

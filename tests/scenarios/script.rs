@@ -146,6 +146,10 @@ impl Player {
             ["id", s, id] => w.ids[side(s)] = Some((*id).into()),
             ["kind", "share"] => w.kind = GroupKind::Share,
             ["kind", "streams"] => w.kind = GroupKind::Streams,
+            ["deleted", s] => {
+                w.deleted[side(s)] = true;
+                w.committed[side(s)].clear();
+            }
             ["static"] => w.static_members = true,
             ["manual"] => w.manual = true,
             ["flag_manual"] => w.flag_manual = true,

@@ -67,6 +67,8 @@ pub struct World {
     pub re_read: u64,
     pub both_ran: bool,
     pub effects: Vec<String>,
+    /// The group was deleted on a side.
+    pub deleted: [bool; 2],
 }
 
 fn at(side: Side) -> usize {
@@ -109,6 +111,7 @@ impl World {
             re_read: 0,
             both_ran: false,
             effects: Vec::new(),
+            deleted: [false; 2],
         }
     }
 
@@ -215,7 +218,7 @@ impl World {
             offsets: if offsets.is_empty() { BTreeMap::new() } else { [(TOPIC.to_string(), offsets)].into() },
             trouble: None,
         };
-        let exists = n > 0 || !self.committed[at(side)].is_empty();
+        let exists = !self.deleted[at(side)] && (n > 0 || !self.committed[at(side)].is_empty());
         ClusterView {
             cluster_id: self.ids[at(side)].clone(),
             controller: 1,

@@ -1,0 +1,195 @@
+//! The steps that deal in offsets: translate, hold against the limit, commit, restore.
+
+use std::collections::BTreeMap;
+
+use super::drain::committed;
+use super::effect::{Answer, Effect, Outcome};
+use super::estate::{At, GroupView, Side, TopicPartition};
+use super::event::{Event, RunId, RunKind};
+use super::gate::span;
+use super::group;
+use super::machine::{CONTROLLER, Machine};
+use super::runbook::{FRESH_MS, Step, TRANSLATE_ATTEMPTS};
+use super::steps::{Next, fail};
+use crate::offsets::verdict::{GroupPlan, Verdict};
+
+impl Machine {
+    pub(super) fn translate(&mut self, id: RunId, step: &Step, to: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
+        let attempts = run.effects[run.fresh_from.min(run.effects.len())..].len();
+        let plan = match run.effect().map(|e| e.outcome.clone()) {
+            Some(Some((Outcome::Done { result: Answer::Plan { plan } }, _))) => plan,
+            Some(Some((Outcome::Failed { why } | Outcome::Unknown { why }, _))) if attempts >= TRANSLATE_ATTEMPTS => {
+                return fail(format!("the translation failed {attempts} times: {why}"), why.advice);
+            }
+            Some(Some((Outcome::Done { .. }, _))) => return fail("the translation brought no plan", ""),
+            // It only reads: trying again is safe, unlike anything that changes something.
+            _ => {
+                self.issue(id, Effect::Translate { group, to }, now);
+                return Next::Wait("reading both logs".into(), Some(until));
+            }
+        };
+        match self.acceptable(id, &group, to, &plan, now) {
+            Err((why, advice)) => fail(why, advice),
+            Ok(()) => {
+                self.emit(CONTROLLER, Event::Predicted { run: id, plan }, now);
+                Next::Done
+            }
+        }
+    }
+
+    /// Holds a prediction against the limit: nothing lost, nothing guessed, nothing left out.
+    fn acceptable(&self, id: RunId, group: &str, to: Side, plan: &GroupPlan, now: At) -> Result<(), (String, String)> {
+        let run = &self.state.runs[&id];
+        let sight = self.sight(now);
+        let refuse = |why: String, advice: &str| Err((why, advice.to_string()));
+        let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
+        let topics = group::topics(&sight, group, to.other());
+        let all = self.estate.side(to).value().map(|v| group::partitions(v, &topics)).unwrap_or_default();
+        if let Some(tp) = all.iter().find(|tp| !planned.contains_key(tp)) {
+            return refuse(format!("the translation leaves {tp} out"), "measure again");
+        }
+        for p in &plan.partitions {
+            let why = p.why.as_deref().unwrap_or("no evidence");
+            match (p.verdict, p.target.offset) {
+                (Verdict::Unmappable | Verdict::Guess, _) | (_, None) => {
+                    let what = format!("{} is {} on {to}: {why}", p.tp, p.verdict);
+                    return refuse(what, "look at the group's partitions; only PROVEN and BOUNDED are committed");
+                }
+                (_, Some(o)) if o < p.target.log_start || o > p.target.end => {
+                    return refuse(format!("{}: offset {o} lies outside the log on {to}", p.tp), "measure again");
+                }
+                _ => {}
+            }
+            let stood = run.proof.as_ref().and_then(|proof| proof.committed.iter().find(|(tp, _)| *tp == p.tp));
+            if run.proof.is_some() && stood.map(|(_, o)| *o) != p.source.committed {
+                return refuse(
+                    format!("{} moved on {} after the drain", p.tp, to.other()),
+                    "find who still consumes there",
+                );
+            }
+        }
+        match (plan.totals.missing, plan.totals.re_read, run.max_re_read) {
+            (Some(0), Some(n), Some(limit)) if n <= limit => Ok(()),
+            (Some(0), Some(n), Some(limit)) => refuse(
+                format!("{n} records would be re-read, the limit is {limit}"),
+                "raise max_re_read, or wait for a quieter time",
+            ),
+            (Some(0), _, _) => refuse("how many records would be re-read can't be told".into(), "measure again"),
+            (Some(n), _, _) => refuse(format!("{n} records are MISSING on {to}"), "replay them to that side first"),
+            (None, _, _) => refuse(format!("what is missing on {to} can't be told"), "measure again"),
+        }
+    }
+
+    pub(super) fn commit(&mut self, id: RunId, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let (Some(group), Some(plan)) = (run.group().map(str::to_string), run.predicted.clone()) else {
+            return fail("no prediction to commit", "");
+        };
+        let dry = run.dry_run;
+        let offsets: Vec<_> = plan.partitions.iter().filter_map(|p| Some((p.tp.clone(), p.target.offset?))).collect();
+        let want = offsets.clone();
+        let answer = self.effect(id, now, |m, since| {
+            let view = m.empty_look(id, &group, side, since, now)?;
+            let own = group::owns(&m.sight(now), &group, side);
+            let has = committed(view);
+            let before: Vec<_> = offsets.iter().map(|(tp, _)| (tp.clone(), has.get(tp).copied())).collect();
+            let ahead = offsets.iter().find(|(tp, o)| !own && has.get(tp).is_some_and(|h| h > o));
+            if let Some((tp, o)) = ahead {
+                let why =
+                    format!("{group} has {} at {tp} on {side}, ahead of {o}, and nobody wrote that from here", has[tp]);
+                return Err(fail(why, "find out who did, or delete those offsets; they are never set back silently"));
+            }
+            let id_there = m.sight(now).id_on(&group, side).to_string();
+            Ok(Effect::CommitOffsets { group: id_there, side, offsets: offsets.clone(), before })
+        });
+        match answer {
+            Err(next) => next,
+            Ok(Answer::Offsets { offsets: read }) => {
+                let read: BTreeMap<_, _> = read.into_iter().collect();
+                match want.iter().find(|(tp, o)| read.get(tp).copied().flatten() != Some(*o)) {
+                    Some((tp, o)) if !dry => {
+                        let was = read.get(tp).copied().flatten().map_or("nothing".into(), |o| o.to_string());
+                        fail(
+                            format!("{tp} reads {was} on {side} after {o} was committed"),
+                            "find who else commits there",
+                        )
+                    }
+                    _ => Next::Done,
+                }
+            }
+            Ok(_) if dry => Next::Done,
+            Ok(_) => fail(format!("the commit on {side} was not read back"), ""),
+        }
+    }
+
+    /// A fresh look at a group in which nobody is, since the step began; or what to do meanwhile.
+    pub(super) fn empty_look(
+        &self,
+        id: RunId,
+        name: &str,
+        side: Side,
+        since: At,
+        now: At,
+    ) -> Result<Option<&GroupView>, Next> {
+        let until = since.plus(FRESH_MS);
+        let dry = self.state.runs[&id].dry_run;
+        let seen = self.sight(now).seen(name, side);
+        let looked = seen.filter(|s| (dry || s.at >= since) && s.view.is_none_or(|v| v.trouble.is_none()));
+        match looked.map(|s| s.view) {
+            Some(view) if view.is_none_or(group::is_empty) => Ok(view),
+            Some(view) if now >= until => {
+                let members = view.map_or(0, |v| v.members.len());
+                Err(fail(
+                    format!("{name} has {members} members on {side}: offsets can only be set while it is Empty"),
+                    "stop them",
+                ))
+            }
+            None if now >= until => Err(fail(format!("{name} was not seen on {side} for {}", span(FRESH_MS)), "")),
+            Some(_) => Err(Next::Wait(format!("waiting until nobody is in {name} on {side}"), Some(until))),
+            None => Err(Next::Wait(format!("waiting for a fresh look at {name} on {side}"), Some(until))),
+        }
+    }
+
+    pub(super) fn restore(&mut self, id: RunId, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        // The oldest commit that may have happened knows what was there before any of them.
+        let mut before = None;
+        for r in self.state.chain(id).skip(1) {
+            for e in r.effects.iter().rev() {
+                if let (Effect::CommitOffsets { before: b, side: s, .. }, false) =
+                    (&e.issued.effect, matches!(e.outcome, Some((Outcome::Failed { .. }, _))))
+                    && *s == side
+                {
+                    before = Some(b.clone());
+                }
+            }
+            if r.kind != RunKind::GiveBack {
+                break;
+            }
+        }
+        let Some(before) = before else { return Next::Done };
+        let there = self.sight(now).id_on(&group, side).to_string();
+        let want = before.clone();
+        let dry = run.dry_run;
+        let answer = self
+            .effect(id, now, |_, _| Ok(Effect::RestoreOffsets { group: there.clone(), side, offsets: before.clone() }));
+        match answer {
+            Err(next) => next,
+            Ok(Answer::Offsets { offsets }) => {
+                let read: BTreeMap<_, _> = offsets.into_iter().collect();
+                match want.iter().find(|(tp, o)| read.get(tp).copied().flatten() != *o) {
+                    Some((tp, _)) if !dry => {
+                        fail(format!("{tp} is not as before on {side}"), "look at its offsets there")
+                    }
+                    _ => Next::Done,
+                }
+            }
+            Ok(_) if dry => Next::Done,
+            Ok(_) => fail(format!("the old offsets on {side} were not read back"), ""),
+        }
+    }
+}
