@@ -1,3 +1,23 @@
 //! Observe, decide, journal, act. Joins the rooms; nothing else may.
+//!
+//! [`run::Controller::start`] gives a [`run::Handle`]: snapshots to look at, asks to send, replies to read. Inside,
+//! `core` is the loop around the pure machine; `observe` looks, `translate` measures, `executor` acts, `ledger`
+//! remembers, `present` tells. [`headless`] drives one command without a screen.
 
+pub mod clock;
+mod core;
+pub mod crash;
+pub mod executor;
+pub mod headless;
+mod ledger;
+pub mod names;
+pub mod observe;
+pub mod pace;
+mod present;
+pub mod run;
 pub mod snapshot;
+pub mod tools;
+pub mod translate;
+pub mod words;
+
+pub use run::{Controller, Handle, Options, Want};

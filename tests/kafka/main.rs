@@ -10,7 +10,6 @@ mod control;
 mod control_faults;
 mod control_secure;
 mod kit;
-mod records;
 
 /// Holds the transcript that the simulated Kafka is tested against to the real one.
 #[test]
@@ -23,3 +22,4 @@ fn kafka_answers_as_the_transcript_says() {
     }
     conformance::compare(&found);
 }
+mod records;

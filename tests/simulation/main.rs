@@ -4,7 +4,7 @@
 mod conformance;
 
 mod clients;
-mod control;
+mod controller;
 mod estate;
 
 /// What real Kafka 4.3.1 answered (recorded by `tests/kafka`), answer by answer.

@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::Outcome;
 use super::connection::Connection;
 use super::failure::{Class, Failure, check};
-use super::group_requests::group_id;
+use super::groups::group_id;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, KeyType, pause};
 use crate::migration::estate::{GroupKind, GroupState, TopicPartition, Trouble};
 use crate::sanitise::visible;
@@ -56,6 +56,26 @@ impl Cluster {
     }
 }
 
+/// What is done with offsets. A value and not an async closure: those make futures that are not known to be `Send`.
+enum Change {
+    Commit(BTreeMap<TopicPartition, i64>),
+    Delete,
+}
+
+impl Change {
+    async fn send(
+        &self,
+        connection: &Connection,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Vec<(TopicPartition, Result<(), Failure>)> {
+        let Change::Commit(wanted) = self else { return delete_some(connection, group, partitions).await };
+        let some: Vec<_> = partitions.iter().filter_map(|tp| Some((tp.clone(), *wanted.get(tp)?))).collect();
+        let asked: Vec<_> = some.chunks(PARTITIONS_PER_COMMIT).map(|c| commit_some(connection, group, c)).collect();
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+}
+
 impl Inner {
     async fn must_be_movable(&self, id: &str) -> Result<GroupState, Failure> {
         let group = self.group(id, false).await?;
@@ -92,19 +112,11 @@ impl Inner {
 
     async fn commit(&self, group: &str, offsets: &[(TopicPartition, i64)]) -> BTreeMap<TopicPartition, Outcome> {
         let wanted: BTreeMap<TopicPartition, i64> = offsets.iter().cloned().collect();
-        self.on_coordinator(group, wanted.keys().cloned().collect(), async |connection, partitions| {
-            let some: Vec<_> = partitions.iter().filter_map(|tp| Some((tp.clone(), *wanted.get(tp)?))).collect();
-            let asked = some.chunks(PARTITIONS_PER_COMMIT).map(|c| commit_some(connection, group, c));
-            join_all(asked).await.into_iter().flatten().collect()
-        })
-        .await
+        self.on_coordinator(group, wanted.keys().cloned().collect(), &Change::Commit(wanted)).await
     }
 
     async fn delete_offsets(&self, group: &str, partitions: &[TopicPartition]) -> BTreeMap<TopicPartition, Outcome> {
-        self.on_coordinator(group, partitions.to_vec(), async |connection, some| {
-            delete_some(connection, group, some).await
-        })
-        .await
+        self.on_coordinator(group, partitions.to_vec(), &Change::Delete).await
     }
 
     /// Sends a change about partitions of a group to its coordinator, and what was turned away again.
@@ -112,7 +124,7 @@ impl Inner {
         &self,
         group: &str,
         partitions: Vec<TopicPartition>,
-        mut send: impl AsyncFnMut(&Connection, &[TopicPartition]) -> Vec<(TopicPartition, Result<(), Failure>)>,
+        change: &Change,
     ) -> BTreeMap<TopicPartition, Outcome> {
         let ids = [group.to_owned()];
         let mut pending = partitions;
@@ -128,7 +140,7 @@ impl Inner {
                 Err(failure) => Err(failure),
             };
             let answers = match connection {
-                Ok(connection) => send(&connection, &pending).await,
+                Ok(connection) => change.send(&connection, group, &pending).await,
                 Err(failure) => pending.iter().map(|tp| (tp.clone(), Err(failure.clone()))).collect(),
             };
             let mut again = Vec::new();

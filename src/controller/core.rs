@@ -1,0 +1,439 @@
+//! The loop: what comes in goes to the machine; what the machine wants is journalled, and then done.
+//!
+//! One task owns the machine. Pollers, effects and measurements are tasks of their own and talk to it through bounded
+//! channels. Each journal entry is durable before the next action is taken, so an effect never starts before its
+//! intent is on disk.
+
+mod acts;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::clock::{Clock, Stopwatch};
+use super::executor::{self, Executor};
+use super::ledger::{Access, Ledger};
+use super::names::TopicNames;
+use super::observe::{self, Focus, Seen, Sighting};
+use super::present::{self, Scene};
+use super::run::Options;
+use super::snapshot::{Arming, Ask, JournalLine, Notice, Reply, Severity, Snapshot};
+use super::tools::Tools;
+use super::translate::{History, Translator};
+use super::words::Teller;
+use crate::migration::command::{Command, Refusal, Subject};
+use crate::migration::effect::Outcome;
+use crate::migration::estate::{At, Estate, Observed, Side, Trouble};
+use crate::migration::event::{Entry, Event};
+use crate::migration::machine::Machine;
+use crate::offsets::verdict::GroupPlan;
+use crate::plan::Plan;
+
+/// Sightings that may wait for the machine; pollers wait beyond it.
+const SIGHTINGS: usize = 256;
+/// Lines of progress that may wait; beyond it the newest are dropped, they are only words.
+const MURMURS: usize = 64;
+/// Journal lines in a snapshot.
+const LINES: usize = 500;
+/// Notices in a snapshot.
+pub(super) const NOTICES: usize = 50;
+/// At least this long between two snapshots, ms (a screen draws at most four a second), and at least this many times
+/// as long as one takes to make: on a huge estate pictures come slower, and the machine keeps its time.
+const SNAPSHOT_PAUSE_MS: u64 = 100;
+const SNAPSHOT_SHARE: u64 = 8;
+/// Sightings of this long are one observation, ms: dozens of switches are not dozens of copies of the estate.
+const OBSERVE_MS: u64 = 50;
+/// At most this long between two snapshots, ms: ages count on.
+const SNAPSHOT_LONGEST_MS: u64 = 1_000;
+/// How long the effect under way may take to finish when the controller ends, ms. Each has its own bound; this is
+/// beyond the longest that changes anything.
+const LAST_EFFECT_MS: u64 = 120_000;
+/// A dialog's estimate is measured again when it is this old, ms.
+const ESTIMATE_AGE_MS: u64 = 8_000;
+/// How often a session that only looks reads what the holder of the journal has written, ms.
+const FOLLOW_MS: u64 = 1_000;
+
+/// The controller's ends of the channels in a [`super::run::Handle`].
+pub(super) struct Ends {
+    pub snapshots: watch::Sender<Arc<Snapshot>>,
+    pub asks: mpsc::Receiver<Ask>,
+    pub replies: mpsc::Sender<Reply>,
+    pub stop: watch::Receiver<bool>,
+}
+
+/// How far an effect is, in words.
+pub(super) struct Murmur {
+    /// The effect's key.
+    pub key: String,
+    /// The words.
+    pub words: String,
+}
+
+/// What a measurement brought.
+type Measured = (String, Side, Result<GroupPlan, Trouble>);
+
+/// When the loop last did what it does from time to time.
+struct Pulse {
+    observed: Stopwatch,
+    unobserved: bool,
+    shown: Stopwatch,
+    unshown: bool,
+    pause_ms: u64,
+    followed: Stopwatch,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        let now = Clock.stopwatch();
+        Self { observed: now, unobserved: false, shown: now, unshown: true, pause_ms: SNAPSHOT_PAUSE_MS, followed: now }
+    }
+}
+
+struct Core {
+    plan: Arc<Plan>,
+    options: Options,
+    machine: Machine,
+    estate: Estate,
+    ledger: Ledger,
+    arming: Arming,
+    tools: Arc<Tools>,
+    history: Arc<Mutex<History>>,
+    translator: Option<Translator>,
+    executor: Option<Arc<dyn Executor>>,
+    effects: JoinSet<(String, Outcome)>,
+    measurements: JoinSet<Measured>,
+    focus: watch::Sender<Focus>,
+    teller: Teller,
+    lines: VecDeque<JournalLine>,
+    notices: VecDeque<Notice>,
+    progress: BTreeMap<String, String>,
+    watching: Option<String>,
+    ends: Ends,
+    stopping: bool,
+    seq: u64,
+}
+
+/// Runs a controller to its end.
+pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
+    let names = Arc::new(TopicNames::new(&plan));
+    let history = Arc::new(Mutex::new(History::default()));
+    let (sightings, mut seen) = mpsc::channel(SIGHTINGS);
+    let (murmurs, mut heard) = mpsc::channel(MURMURS);
+    let (focus, focus_rx) = watch::channel(Focus::new());
+    let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
+    let mut pollers = JoinSet::new();
+    observe::watch_all(&mut pollers, &tools, (options.poll_ms, options.focus_ms), &focus_rx, sightings);
+
+    let Access { ledger, entries, arming, troubles } = Ledger::open(&plan, &options, Clock.now()).await;
+    let translator = Translator::new(Arc::clone(&plan), names, tools.clusters().clone(), Arc::clone(&history));
+    let (translator, unreadable) = match translator {
+        Ok(translator) => (Some(translator), None),
+        Err(trouble) => (None, Some(trouble)),
+    };
+    let machine = present::machine(&plan, &arming);
+    let executor = executor::executor(&tools, translator.clone(), ledger.lease(), &arming, murmurs);
+    let mut core = Core {
+        machine,
+        estate: Estate::default(),
+        ledger,
+        arming,
+        tools,
+        history,
+        translator,
+        executor,
+        effects: JoinSet::new(),
+        measurements: JoinSet::new(),
+        focus,
+        teller: Teller::default(),
+        lines: VecDeque::new(),
+        notices: VecDeque::new(),
+        progress: BTreeMap::new(),
+        watching: None,
+        ends,
+        stopping: false,
+        seq: 0,
+        plan,
+        options,
+    };
+    for trouble in troubles.into_iter().chain(unreadable) {
+        core.notice(Severity::Warn, Subject::Migration, trouble);
+    }
+    core.replay(&entries);
+    core.begin().await;
+    core.turn(&mut seen, &mut heard).await;
+    pollers.shutdown().await;
+    core.end(&mut heard).await;
+}
+
+impl Core {
+    fn replay(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.machine.replay(entry);
+            self.remember(entry);
+        }
+        self.machine.resumed(Clock.now());
+    }
+
+    /// What every entry, old or new, is kept for besides the machine.
+    fn remember(&mut self, entry: &Entry) {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner).entry(entry);
+        let line = self.teller.line(entry);
+        if self.lines.len() >= LINES {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    async fn begin(&mut self) {
+        if !matches!(self.arming, Arming::ReadOnly { .. }) {
+            let opened = Event::Opened {
+                actor: self.options.actor.clone(),
+                pid: std::process::id(),
+                version: env!("CARGO_PKG_VERSION").into(),
+                clusters: [self.plan.blue.cluster_id.clone(), self.plan.green.cluster_id.clone()],
+            };
+            let actor = self.options.actor.clone();
+            self.write(actor, opened).await;
+        }
+        self.act().await;
+        self.publish();
+    }
+
+    /// Until it is told to stop, or nobody holds the other ends any more.
+    async fn turn(&mut self, seen: &mut mpsc::Receiver<Seen>, heard: &mut mpsc::Receiver<Murmur>) {
+        let mut pulse = Pulse::new();
+        loop {
+            let wake = self.wake(&pulse);
+            tokio::select! {
+                biased;
+                changed = self.ends.stop.changed() => {
+                    if changed.is_err() || *self.ends.stop.borrow() {
+                        return;
+                    }
+                }
+                Some(ended) = self.effects.join_next() => self.effect_ended(ended),
+                ask = self.ends.asks.recv() => match ask {
+                    Some(ask) => self.answer(ask).await,
+                    None => return,
+                },
+                Some(measured) = self.measurements.join_next() => self.measured(measured),
+                Some(murmur) = heard.recv() => self.hear(murmur),
+                Some(sighting) = seen.recv() => {
+                    self.see(sighting);
+                    pulse.unobserved = true;
+                }
+                () = Clock.sleep(wake) => {}
+            }
+            self.beat(&mut pulse).await;
+        }
+    }
+
+    /// What is due after anything came in, or some time passed.
+    async fn beat(&mut self, pulse: &mut Pulse) {
+        if pulse.unobserved && pulse.observed.ms() >= OBSERVE_MS {
+            self.observed();
+            (pulse.observed, pulse.unobserved) = (Clock.stopwatch(), false);
+        }
+        let now = Clock.now();
+        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.machine.handle_timeout(now);
+        }
+        self.act().await;
+        if pulse.followed.ms() >= FOLLOW_MS {
+            pulse.followed = Clock.stopwatch();
+            self.follow().await;
+            self.keep_estimate_fresh(now).await;
+        }
+        pulse.unshown = true;
+        if pulse.shown.ms() >= pulse.pause_ms {
+            pulse.shown = Clock.stopwatch();
+            self.publish();
+            (pulse.pause_ms, pulse.unshown) = (SNAPSHOT_PAUSE_MS.max(SNAPSHOT_SHARE * pulse.shown.ms()), false);
+        }
+    }
+
+    /// How long there is nothing to do by itself, ms.
+    fn wake(&self, pulse: &Pulse) -> u64 {
+        let next = if pulse.unshown { pulse.pause_ms } else { SNAPSHOT_LONGEST_MS.max(pulse.pause_ms) };
+        let snapshot = next.saturating_sub(pulse.shown.ms());
+        let observation = if pulse.unobserved { OBSERVE_MS.saturating_sub(pulse.observed.ms()) } else { u64::MAX };
+        let timer = self.machine.poll_timeout().map_or(u64::MAX, |at| at.since(Clock.now()));
+        snapshot.min(observation).min(timer).max(1)
+    }
+
+    fn see(&mut self, Seen { at, what }: Seen) {
+        match what {
+            Sighting::Cluster(side, Ok(mut view)) => {
+                self.tools.names.inward(&self.plan, side, &mut view);
+                let groups = &self.plan.groups;
+                let wanted =
+                    |topic: &str| groups.iter().any(|g| g.topics.is_empty() || g.topics.iter().any(|t| t == topic));
+                let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+                history.round(wanted, side, &view, at.plus(view.took_ms));
+                drop(history);
+                present::seen(self.estate.side_mut(side), Ok(view), at);
+            }
+            Sighting::Cluster(side, Err(why)) => present::seen(self.estate.side_mut(side), Err(why), at),
+            Sighting::Group(side, group, result) => {
+                let result = result.map(|mut view| {
+                    self.tools.names.group_inward(side, &mut view);
+                    view
+                });
+                let slot = self.estate.focus_mut(side).entry(group).or_insert_with(Observed::not_yet);
+                present::seen(slot, result, at);
+            }
+            Sighting::Switch(group, result) => {
+                let slot = self.estate.switches.entry(group).or_insert_with(Observed::not_yet);
+                present::seen(slot, result, at);
+            }
+            Sighting::Flag(producer, result) => {
+                let slot = self.estate.flags.entry(producer).or_insert_with(Observed::not_yet);
+                present::seen(slot, result, at);
+            }
+        }
+    }
+
+    /// Gives the newest estate to the machine.
+    fn observed(&mut self) {
+        let now = Clock.now();
+        let focus = self.focus.borrow().clone();
+        for side in Side::BOTH {
+            // A look at what is no longer watched closely stands until a whole round is newer.
+            let round = match self.estate.side(side) {
+                Observed::Known { at, .. } => *at,
+                Observed::Absent { .. } => At(i64::MIN),
+            };
+            let newer = |o: &Observed<_>| matches!(o, Observed::Known { at, .. } if *at > round);
+            self.estate.focus_mut(side).retain(|group, o| newer(o) || focus.contains(&(side, group.clone())));
+        }
+        present::manual_flags(&self.plan, &self.machine, &mut self.estate, now);
+        self.machine.handle_observation(self.estate.clone(), now);
+    }
+
+    async fn answer(&mut self, ask: Ask) {
+        let now = Clock.now();
+        let reply = match ask {
+            Ask::Prepare { id, command } => {
+                let result = self.machine.prepare(&command, now).map(Box::new);
+                Reply::Prepared { id, result }
+            }
+            Ask::Execute { id, command, actor, typed, facts } => {
+                let result = self.execute(&command, &actor, &typed, facts.as_deref(), now);
+                // The start of the run is durable before anybody is told that it was taken.
+                self.act().await;
+                Reply::Executed { id, result }
+            }
+            Ask::Watch { group } => {
+                self.watching = group;
+                self.keep_estimate_fresh(now).await;
+                return;
+            }
+        };
+        if self.ends.replies.try_send(reply).is_err() {
+            tracing::warn!("a reply was dropped: nobody reads them");
+        }
+    }
+
+    fn execute(
+        &mut self,
+        command: &Command,
+        actor: &str,
+        typed: &str,
+        facts: Option<&str>,
+        now: At,
+    ) -> Result<Option<u64>, Refusal> {
+        if let (Arming::ReadOnly { why }, false) = (&self.arming, matches!(command, Command::Estimate { .. })) {
+            return Err(Refusal::refused(
+                format!("this session only looks: {why}"),
+                "use the session that holds the journal",
+            ));
+        }
+        self.machine.handle_command(command, actor, typed, facts, now)
+    }
+
+    /// A session that only looks takes in what the holder of the journal has written since.
+    async fn follow(&mut self) {
+        if !matches!(self.arming, Arming::ReadOnly { .. }) {
+            return;
+        }
+        match self.ledger.newer().await {
+            Ok(entries) if entries.is_empty() => {}
+            Ok(entries) => {
+                for entry in &entries {
+                    self.machine.replay(entry);
+                    self.remember(entry);
+                }
+            }
+            Err(trouble) => self.notice(Severity::Warn, Subject::Migration, trouble),
+        }
+    }
+
+    fn hear(&mut self, murmur: Murmur) {
+        self.progress.insert(murmur.key, murmur.words);
+    }
+
+    fn notice(&mut self, severity: Severity, subject: Subject, trouble: Trouble) {
+        self.push_notice(Notice { at: Clock.now(), severity, subject, trouble });
+    }
+
+    fn push_notice(&mut self, notice: Notice) {
+        let same = |n: &Notice| n.subject == notice.subject && n.trouble == notice.trouble;
+        self.notices.retain(|n| !same(n));
+        if self.notices.len() >= NOTICES {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(notice);
+    }
+
+    fn publish(&mut self) {
+        self.seq += 1;
+        let scene = Scene {
+            plan: &self.plan,
+            options: &self.options,
+            arming: &self.arming,
+            machine: &self.machine,
+            estate: &self.estate,
+            progress: &self.progress,
+            lines: &self.lines,
+            notices: &self.notices,
+            seq: self.seq,
+            now: Clock.now(),
+        };
+        self.ends.snapshots.send_replace(Arc::new(present::snapshot(&scene)));
+    }
+
+    /// The orderly end: nothing new starts, what is under way is finished, its outcome and the end are journalled.
+    async fn end(mut self, heard: &mut mpsc::Receiver<Murmur>) {
+        self.stopping = true;
+        self.measurements.abort_all();
+        if let Some(executor) = &self.executor {
+            executor.wind_up();
+        }
+        let watch = Clock.stopwatch();
+        while !self.effects.is_empty() && watch.ms() < LAST_EFFECT_MS {
+            tokio::select! {
+                Some(ended) = self.effects.join_next() => self.effect_ended(ended),
+                Some(murmur) = heard.recv() => self.hear(murmur),
+                () = Clock.sleep(SNAPSHOT_LONGEST_MS) => {}
+            }
+            self.act().await;
+            self.publish();
+        }
+        if !matches!(self.arming, Arming::ReadOnly { .. }) {
+            let actor = self.options.actor.clone();
+            self.write(actor.clone(), Event::Closed { actor }).await;
+        }
+        self.publish();
+        if let Some(translator) = self.translator.take() {
+            translator.close().await;
+        }
+        self.ledger.close().await;
+    }
+}
+
+/// What a session may do that was asked to look only.
+pub(super) fn asked_for() -> Arming {
+    Arming::ReadOnly { why: "asked for with --read-only".into() }
+}

@@ -1,0 +1,127 @@
+//! Acting: what the machine wants is journalled, then done. The order is the whole safety.
+
+use std::sync::Arc;
+
+use super::{Core, ESTIMATE_AGE_MS, Measured};
+use crate::controller::clock::Clock;
+use crate::controller::crash::{self, Boundary};
+use crate::controller::observe::Focus;
+use crate::controller::present;
+use crate::controller::snapshot::{Arming, Severity};
+use crate::controller::translate::{Progress, Purpose};
+use crate::migration::command::{Command, Subject};
+use crate::migration::effect::{Issued, Outcome};
+use crate::migration::estate::{At, Side, Trouble};
+use crate::migration::event::Event;
+use crate::migration::machine::Action;
+
+impl Core {
+    /// Carries out what the machine wants, each journal entry durable before the next action is taken.
+    pub(super) async fn act(&mut self) {
+        while let Some(action) = self.machine.poll() {
+            match action {
+                Action::Journal { actor, event } => {
+                    if self.stopping && matches!(event, Event::Intent { .. }) {
+                        return; // no new effect: the next start finds the run where the journal leaves it
+                    }
+                    if !self.write(actor, event).await {
+                        return;
+                    }
+                }
+                Action::Do(issued) => self.start(issued),
+                Action::Measure { group, to } => self.measure(group, to),
+            }
+        }
+        let wanted: Focus = self.machine.focus(Clock.now()).into_iter().collect();
+        self.focus.send_if_modified(|focus| {
+            let changed = *focus != wanted;
+            *focus = wanted;
+            changed
+        });
+    }
+
+    /// Writes an entry. When the journal can't be written, nothing is done any more: not one effect without its intent on disk.
+    pub(super) async fn write(&mut self, actor: String, event: Event) -> bool {
+        if let Event::Intent { issued, .. } = &event {
+            crash::point(self.options.crash_at.as_ref(), Boundary::Before, &issued.key);
+        }
+        if matches!(self.arming, Arming::ReadOnly { .. }) {
+            return false;
+        }
+        match self.ledger.append(Clock.now(), actor, event).await {
+            Ok(entry) => {
+                self.remember(&entry);
+                if let Some(told) = &self.options.on_entry {
+                    told(&entry);
+                }
+                if let Event::Intent { issued, .. } = &entry.event {
+                    crash::point(self.options.crash_at.as_ref(), Boundary::AfterIntent, &issued.key);
+                }
+                true
+            }
+            Err(trouble) => {
+                let why = format!("the journal can't be written: {}", trouble.what);
+                self.arming = Arming::ReadOnly { why };
+                self.executor = None;
+                self.notice(Severity::Fail, Subject::Migration, trouble);
+                false
+            }
+        }
+    }
+
+    pub(super) fn start(&mut self, issued: Issued) {
+        let Some(executor) = self.executor.clone() else {
+            let why = Trouble::new("this session changes nothing", "use the session that holds the journal");
+            self.machine.handle_outcome(&issued.key, Outcome::Failed { why }, Clock.now());
+            return;
+        };
+        let (key, crash_at) = (issued.key.clone(), self.options.crash_at.clone());
+        self.effects.spawn(async move {
+            let effect = tokio::spawn(async move { executor.execute(issued).await });
+            let outcome = effect.await.unwrap_or_else(|e| Outcome::Unknown {
+                why: Trouble::new(
+                    format!("the effect broke off: {e}"),
+                    "look at what stands; this is a fault of cutover",
+                ),
+            });
+            crash::point(crash_at.as_ref(), Boundary::AfterEffect, &key);
+            (key, outcome)
+        });
+    }
+
+    pub(super) fn effect_ended(&mut self, ended: Result<(String, Outcome), tokio::task::JoinError>) {
+        if let Ok((key, outcome)) = ended {
+            self.progress.remove(&key);
+            self.machine.handle_outcome(&key, outcome, Clock.now());
+        }
+    }
+
+    pub(super) fn measure(&mut self, group: String, to: Side) {
+        let Some(translator) = self.translator.clone() else {
+            let why = Trouble::new("records can't be read", "see the notice about the client properties");
+            self.machine.handle_estimate(&group, to, Err(why), Clock.now());
+            return;
+        };
+        self.measurements.spawn(async move {
+            let quiet: Progress = Arc::new(|_| {});
+            let result = translator.translate(&group, to, Purpose::Estimate, &quiet).await;
+            (group, to, result)
+        });
+    }
+
+    pub(super) fn measured(&mut self, measured: Result<Measured, tokio::task::JoinError>) {
+        if let Ok((group, to, result)) = measured {
+            self.machine.handle_estimate(&group, to, result, Clock.now());
+        }
+    }
+
+    /// While a person reads a dialog, its estimate stays young.
+    pub(super) async fn keep_estimate_fresh(&mut self, now: At) {
+        let Some(group) = self.watching.clone() else { return };
+        let Some(to) = present::due(&self.machine, &group, now, ESTIMATE_AGE_MS) else { return };
+        let command = Command::Estimate { group, to };
+        if self.machine.handle_command(&command, &self.options.actor.clone(), "", None, now).is_ok() {
+            self.act().await;
+        }
+    }
+}

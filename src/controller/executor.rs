@@ -1,0 +1,149 @@
+//! Effects become deeds here, and nowhere else. The live executor can't be made without a [`WriteLease`], and only the
+//! holder of the journal in an armed session has one; a dry run walks the same path with an executor that changes nothing.
+
+mod offsets;
+mod setting;
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::{mpsc, watch};
+
+use super::core::Murmur;
+use super::snapshot::Arming;
+use super::tools::Tools;
+use super::translate::{Progress, Purpose, Translator};
+use crate::migration::effect::{Answer, Effect, Issued, Outcome};
+use crate::migration::estate::{Side, Trouble};
+
+/// The right to change something: this session holds the journal and is armed.
+#[derive(Debug)]
+pub struct WriteLease(());
+
+impl WriteLease {
+    /// Only the ledger that holds the journal gives one out.
+    pub(super) fn of_the_holder() -> Self {
+        Self(())
+    }
+}
+
+/// Carries effects out.
+pub trait Executor: Send + Sync {
+    /// Carries one out and says how it ended. Every wait in it is bounded.
+    fn execute(&self, issued: Issued) -> BoxFuture<'static, Outcome>;
+
+    /// The controller ends: what only reads stops now, what changes something is finished.
+    fn wind_up(&self);
+}
+
+/// The executor of a session; `None` when it may change nothing, not even in a dry run.
+pub(super) fn executor(
+    tools: &Arc<Tools>,
+    translator: Option<Translator>,
+    lease: Option<WriteLease>,
+    arming: &Arming,
+    murmurs: mpsc::Sender<Murmur>,
+) -> Option<Arc<dyn Executor>> {
+    let reading = Reading { translator, murmurs, stop: watch::Sender::new(false) };
+    match (arming, lease) {
+        (Arming::Armed, Some(lease)) => {
+            Some(Arc::new(LiveExecutor { _lease: lease, tools: Arc::clone(tools), reading: Arc::new(reading) }))
+        }
+        (Arming::DryRun, _) => Some(Arc::new(DryRunExecutor { reading: Arc::new(reading) })),
+        _ => None,
+    }
+}
+
+/// What both executors do alike: translations only read.
+struct Reading {
+    translator: Option<Translator>,
+    murmurs: mpsc::Sender<Murmur>,
+    stop: watch::Sender<bool>,
+}
+
+impl Reading {
+    async fn translate(self: Arc<Self>, key: String, group: String, to: Side) -> Outcome {
+        let Some(translator) = &self.translator else {
+            return failed(Trouble::new("records can't be read", "see the notice about the client properties"));
+        };
+        let murmurs = self.murmurs.clone();
+        let progress: Progress = Arc::new(move |words| {
+            let _ = murmurs.try_send(Murmur { key: key.clone(), words }); // only words: none is waited for
+        });
+        let mut stop = self.stop.subscribe();
+        tokio::select! {
+            plan = translator.translate(&group, to, Purpose::Run, &progress) => match plan {
+                Ok(plan) => done(Answer::Plan { plan }),
+                Err(why) => failed(why),
+            },
+            _ = stop.wait_for(|stop| *stop) => failed(Trouble::new("the controller ended while it read the logs", "")),
+        }
+    }
+}
+
+/// Changes the world.
+struct LiveExecutor {
+    _lease: WriteLease,
+    tools: Arc<Tools>,
+    reading: Arc<Reading>,
+}
+
+impl Executor for LiveExecutor {
+    fn execute(&self, Issued { key, effect }: Issued) -> BoxFuture<'static, Outcome> {
+        let (tools, reading) = (Arc::clone(&self.tools), Arc::clone(&self.reading));
+        async move {
+            match effect {
+                Effect::Translate { group, to } => reading.translate(key, group, to).await,
+                Effect::SetSwitch { group, to } => setting::switch(tools, group, to).await,
+                Effect::SetFlag { producer, to } => setting::flag(tools, producer, to).await,
+                Effect::CommitOffsets { group, side, offsets, before } => {
+                    let target = offsets.into_iter().map(|(tp, at)| (tp, Some(at))).collect();
+                    offsets::Change::new(&tools, side, &group, target, Some(before)).run().await
+                }
+                Effect::RestoreOffsets { group, side, offsets } => {
+                    offsets::Change::new(&tools, side, &group, offsets, None).run().await
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn wind_up(&self) {
+        self.reading.stop.send_replace(true);
+    }
+}
+
+/// Changes nothing: reads what a run would read, and answers as if everything had been done.
+struct DryRunExecutor {
+    reading: Arc<Reading>,
+}
+
+impl Executor for DryRunExecutor {
+    fn execute(&self, Issued { key, effect }: Issued) -> BoxFuture<'static, Outcome> {
+        let reading = Arc::clone(&self.reading);
+        async move {
+            match effect {
+                Effect::Translate { group, to } => reading.translate(key, group, to).await,
+                Effect::SetSwitch { to, .. } => done(Answer::Switch { state: to }),
+                Effect::SetFlag { to, .. } => done(Answer::Flag { state: to }),
+                Effect::CommitOffsets { offsets, .. } => {
+                    done(Answer::Offsets { offsets: offsets.into_iter().map(|(tp, at)| (tp, Some(at))).collect() })
+                }
+                Effect::RestoreOffsets { offsets, .. } => done(Answer::Offsets { offsets }),
+            }
+        }
+        .boxed()
+    }
+
+    fn wind_up(&self) {
+        self.reading.stop.send_replace(true);
+    }
+}
+
+fn done(result: Answer) -> Outcome {
+    Outcome::Done { result }
+}
+
+fn failed(why: Trouble) -> Outcome {
+    Outcome::Failed { why }
+}

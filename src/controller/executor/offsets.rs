@@ -1,0 +1,214 @@
+//! Commits on a group's behalf: only while it is Empty, every partition, leader epoch -1, and read back.
+
+use std::collections::BTreeMap;
+
+use crate::controller::clock::Clock;
+use crate::controller::names::TopicNames;
+use crate::controller::tools::Tools;
+use crate::controller::translate::list;
+use crate::kafka::control::{Cluster, Outcome as Sent, StableOffsets};
+use crate::migration::effect::{Answer, Outcome};
+use crate::migration::estate::{GroupState, GroupView, Side, TopicPartition, Trouble};
+
+/// How long offsets in an open transaction are waited for before a commit, and when it is read back, ms.
+const STABLE_MS: u64 = 60_000;
+/// Pause between two looks at them, ms.
+const PAUSE_MS: u64 = 500;
+
+/// Offsets by partition, under the names of the cluster they are on. `None` is no committed offset.
+type Offsets = BTreeMap<TopicPartition, Option<i64>>;
+
+/// A commit, or the undoing of one, on one cluster.
+pub(super) struct Change<'a> {
+    /// The cluster.
+    cluster: &'a Cluster,
+    /// Names of topics there.
+    names: &'a TopicNames,
+    /// The group's id there.
+    group: &'a str,
+    /// What shall stand, by blue's topic names; `None` deletes.
+    target: Vec<(TopicPartition, Option<i64>)>,
+    /// What must stand before, by blue's topic names; `None`: whatever it is.
+    before: Option<Vec<(TopicPartition, Option<i64>)>>,
+}
+
+impl<'a> Change<'a> {
+    /// A change of a group's offsets (the group's id on that side; partitions by blue's topic names).
+    pub fn new(
+        tools: &'a Tools,
+        side: Side,
+        group: &'a str,
+        target: Vec<(TopicPartition, Option<i64>)>,
+        before: Option<Vec<(TopicPartition, Option<i64>)>>,
+    ) -> Self {
+        Self { cluster: tools.cluster(side), names: &tools.names, group, target, before }
+    }
+
+    /// Carries it out.
+    pub async fn run(&self) -> Outcome {
+        let target = self.there(&self.target);
+        if let Err(why) = self.check(&target).await {
+            return Outcome::Failed { why };
+        }
+        let sent = self.send(&target).await;
+        let found = match self.read(target.keys()).await {
+            Ok(found) => found,
+            Err(why) => return Outcome::Unknown { why: self.unread(&sent, &why) },
+        };
+        let wrong: Vec<&TopicPartition> =
+            target.iter().filter(|(tp, at)| found.get(*tp) != Some(*at)).map(|(tp, _)| tp).collect();
+        match (wrong.is_empty(), sent) {
+            (true, _) => match self.empty().await {
+                Ok(()) => Outcome::Done { result: Answer::Offsets { offsets: self.back(&found) } },
+                Err(why) => Outcome::Unknown { why },
+            },
+            (false, Err(Sending { why, nothing_sent: true })) => Outcome::Failed { why },
+            (false, Err(Sending { why, .. })) => Outcome::Unknown { why },
+            (false, Ok(())) => Outcome::Unknown {
+                why: Trouble::new(
+                    format!(
+                        "{} offsets of {} on {} read back otherwise than committed: {}",
+                        wrong.len(),
+                        self.group,
+                        self.cluster.side(),
+                        list(&wrong.into_iter().cloned().collect::<Vec<_>>())
+                    ),
+                    "somebody else commits for this group: find and stop them, then continue",
+                ),
+            },
+        }
+    }
+
+    fn there(&self, offsets: &[(TopicPartition, Option<i64>)]) -> Offsets {
+        let side = self.cluster.side();
+        offsets.iter().map(|(tp, at)| (self.names.tp_on(side, tp), *at)).collect()
+    }
+
+    fn back(&self, found: &Offsets) -> Vec<(TopicPartition, Option<i64>)> {
+        let side = self.cluster.side();
+        found.iter().map(|(tp, at)| (self.names.tp_blue(side, tp), *at)).collect()
+    }
+
+    /// The group is Empty, and what stands is what was seen when the plan was made (or already what shall stand).
+    async fn check(&self, target: &Offsets) -> Result<(), Trouble> {
+        self.empty().await?;
+        let Some(before) = &self.before else { return Ok(()) };
+        let before = self.there(before);
+        let found = self.read(before.keys()).await?;
+        let moved = before.iter().find(|(tp, was)| {
+            let now = found.get(*tp).copied().flatten();
+            now != **was && Some(&now) != target.get(*tp)
+        });
+        match moved {
+            None => Ok(()),
+            Some((tp, was)) => {
+                let word = |at: Option<i64>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+                let now = word(found.get(tp).copied().flatten());
+                Err(Trouble::new(
+                    format!(
+                        "the committed offset of {} for {tp} on {} was {} and is {now} now: somebody else moved it",
+                        self.group,
+                        self.cluster.side(),
+                        word(*was)
+                    ),
+                    "find out who commits for this group there, then plan again: nothing was changed",
+                ))
+            }
+        }
+    }
+
+    async fn empty(&self) -> Result<(), Trouble> {
+        let view = self.cluster.group(self.group).await?;
+        if view.members.is_empty() && matches!(view.state, GroupState::Empty | GroupState::Dead) {
+            return Ok(());
+        }
+        Err(Trouble::new(
+            format!("group {} on {} is {}{}", self.group, self.cluster.side(), view.state, who(&view)),
+            "stop its members there: offsets can only be set while it is Empty",
+        ))
+    }
+
+    async fn send(&self, target: &Offsets) -> Result<(), Sending> {
+        let commits: Vec<(TopicPartition, i64)> =
+            target.iter().filter_map(|(tp, at)| at.map(|at| (tp.clone(), at))).collect();
+        let deletes: Vec<TopicPartition> =
+            target.iter().filter(|(_, at)| at.is_none()).map(|(tp, _)| tp.clone()).collect();
+        let mut any_sent = false;
+        if !commits.is_empty() {
+            let answer = self.cluster.commit_offsets(self.group, &commits).await;
+            judge(answer, &mut any_sent)?;
+        }
+        if !deletes.is_empty() {
+            let answer = self.cluster.delete_offsets(self.group, &deletes).await;
+            judge(answer, &mut any_sent)?;
+        }
+        Ok(())
+    }
+
+    /// Committed offsets that no open transaction could still change.
+    async fn read<'p>(&self, partitions: impl Iterator<Item = &'p TopicPartition>) -> Result<Offsets, Trouble> {
+        let watch = Clock.stopwatch();
+        let partitions: Vec<TopicPartition> = partitions.cloned().collect();
+        let found = loop {
+            match self.cluster.stable_offsets(self.group, &partitions).await? {
+                StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => break found,
+                StableOffsets::Pending(_) if watch.ms() < STABLE_MS => Clock.sleep(PAUSE_MS).await,
+                StableOffsets::Pending(open) => {
+                    return Err(Trouble::new(
+                        format!(
+                            "a transaction with offsets of {} on {} is still open after {} s, for {}",
+                            self.group,
+                            self.cluster.side(),
+                            STABLE_MS / 1000,
+                            list(&open)
+                        ),
+                        "wait for it to end, or end it: kafka-transactions.sh find-hanging names its producer",
+                    ));
+                }
+            }
+        };
+        let of = |tp: &TopicPartition| found.get(&tp.topic)?.get(&tp.partition).map(|c| c.offset);
+        Ok(partitions.into_iter().map(|tp| (tp.clone(), of(&tp))).collect())
+    }
+
+    fn unread(&self, sent: &Result<(), Sending>, why: &Trouble) -> Trouble {
+        let first = sent.as_ref().err().map(|s| format!("{}; ", s.why.what)).unwrap_or_default();
+        Trouble::new(
+            format!(
+                "{first}the offsets of {} on {} could not be read back: {}",
+                self.group,
+                self.cluster.side(),
+                why.what
+            ),
+            why.advice.clone(),
+        )
+    }
+}
+
+/// Why sending did not work, and whether it is sure that nothing took effect.
+struct Sending {
+    why: Trouble,
+    nothing_sent: bool,
+}
+
+fn judge(answer: Result<BTreeMap<TopicPartition, Sent>, Trouble>, any_sent: &mut bool) -> Result<(), Sending> {
+    let outcomes = answer.map_err(|why| Sending { why, nothing_sent: !*any_sent })?;
+    let done = outcomes.values().any(Sent::is_done);
+    let unknown = outcomes.values().any(|o| matches!(o, Sent::Unknown(_)));
+    *any_sent |= done || unknown;
+    match outcomes.values().find_map(Sent::trouble) {
+        None => Ok(()),
+        Some(why) => Err(Sending { why: why.clone(), nothing_sent: !*any_sent }),
+    }
+}
+
+/// ` with 2 members (loan-audit-1 at /10.0.0.7)`.
+pub(super) fn who(view: &GroupView) -> String {
+    match view.members.as_slice() {
+        [] => String::new(),
+        members => {
+            let names: Vec<String> = members.iter().take(3).map(|m| format!("{} at {}", m.client_id, m.host)).collect();
+            format!(" with {} members ({})", members.len(), names.join(", "))
+        }
+    }
+}

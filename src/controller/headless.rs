@@ -1,0 +1,324 @@
+//! One command without a screen: what the shell verbs and `demo --headless` run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::clock::Clock;
+use super::run::Handle;
+use super::snapshot::{Ask, Reply, Snapshot};
+use crate::migration::command::{Command, Level, Prepared, Refusal, Subject};
+use crate::migration::estate::Side;
+use crate::migration::event::RunId;
+use crate::migration::stage::{RunView, SideState, Stage, StepState};
+
+/// How long a fresh controller may take to see what a command needs, ms.
+const READY_MS: u64 = 60_000;
+/// How long the controller may take to answer a question: it answers from memory, after at most one journal write.
+const ANSWER: Duration = Duration::from_secs(20);
+/// How long the estimate may take before the dialog goes without it.
+const ESTIMATE: Duration = Duration::from_secs(30);
+/// How often a dialog may be asked for again because its facts moved.
+const CONFIRMATIONS: u32 = 20;
+
+/// What came of a command.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// 0 done, 1 refused or failed, 3 a gate holds, 4 unknown.
+    pub exit_code: u8,
+    /// In a sentence.
+    pub summary: String,
+    /// What to do about it; empty when there is nothing to do.
+    pub advice: String,
+    /// The dialog that was confirmed.
+    pub prepared: Option<Prepared>,
+    /// The run as last seen, if the command started one.
+    pub run: Option<RunView>,
+}
+
+impl RunReport {
+    fn refused(refusal: Refusal, prepared: Option<Prepared>) -> Self {
+        Self { exit_code: refusal.exit_code, summary: refusal.why, advice: refusal.advice, prepared, run: None }
+    }
+}
+
+/// Prepares a command, confirms it with `yes` (the group's or producer's name, in place of the typed phrase), and
+/// follows it to its end. `progress` gets a line for each thing that changes.
+pub async fn execute(
+    handle: &mut Handle,
+    command: Command,
+    actor: &str,
+    yes: Option<&str>,
+    progress: &mut dyn FnMut(&str),
+) -> RunReport {
+    let mut driver = Driver { handle, next_id: 1, progress };
+    match driver.confirm(&command, actor, yes).await {
+        Err((refusal, prepared)) => RunReport::refused(refusal, prepared),
+        Ok((prepared, None)) => RunReport {
+            exit_code: 0,
+            summary: format!("{}: done", prepared.title),
+            advice: String::new(),
+            prepared: Some(prepared),
+            run: None,
+        },
+        Ok((prepared, Some(run))) => {
+            let mut report = driver.follow(&command.subject(), run).await;
+            report.prepared = Some(prepared);
+            report
+        }
+    }
+}
+
+struct Driver<'a> {
+    handle: &'a mut Handle,
+    next_id: u64,
+    progress: &'a mut dyn FnMut(&str),
+}
+
+type Refused = (Refusal, Option<Prepared>);
+
+impl Driver<'_> {
+    /// Asks for the dialog and confirms it, again while its facts move under it.
+    async fn confirm(
+        &mut self,
+        command: &Command,
+        actor: &str,
+        yes: Option<&str>,
+    ) -> Result<(Prepared, Option<RunId>), Refused> {
+        let mut last = None;
+        for _ in 0..CONFIRMATIONS {
+            self.prepare(command).await.map_err(|r| (r, None))?;
+            self.measure(command).await;
+            let prepared = self.prepare(command).await.map_err(|r| (r, None))?;
+            let typed = match &prepared.level {
+                Level::None | Level::Key => String::new(),
+                Level::Typed(phrase) => match (yes, subject_name(&command.subject())) {
+                    (Some(yes), name) if yes == name => phrase.clone(),
+                    (given, name) => return Err((unconfirmed(given, &name, &prepared.title), Some(prepared))),
+                },
+            };
+            if last.is_none() {
+                (self.progress)(&prepared.title);
+                prepared.warnings.iter().for_each(|w| (self.progress)(&format!("warning: {w}")));
+            }
+            match self.order(command, actor, typed, &prepared).await {
+                Ok(run) => return Ok((prepared, run)),
+                // What the dialog rests on moved between the two questions: look again, a bounded number of times.
+                Err(refusal) if self.facts_moved(command, &prepared).await => last = Some((refusal, Some(prepared))),
+                Err(refusal) => return Err((refusal, Some(prepared))),
+            }
+        }
+        Err(last.unwrap_or_else(|| (Refusal::unknown("the facts did not hold still", "try again"), None)))
+    }
+
+    async fn order(
+        &mut self,
+        command: &Command,
+        actor: &str,
+        typed: String,
+        prepared: &Prepared,
+    ) -> Result<Option<RunId>, Refusal> {
+        let id = self.id();
+        let (command, actor, facts) = (command.clone(), actor.to_owned(), Some(prepared.facts.clone()));
+        match self.ask(Ask::Execute { id, command, actor, typed, facts }, id).await? {
+            Reply::Executed { result, .. } => result,
+            Reply::Prepared { .. } => Err(gone()),
+        }
+    }
+
+    async fn facts_moved(&mut self, command: &Command, prepared: &Prepared) -> bool {
+        matches!(self.question(command).await, Ok(now) if now.facts != prepared.facts)
+    }
+
+    /// The dialog, once the controller has seen enough to tell.
+    async fn prepare(&mut self, command: &Command) -> Result<Prepared, Refusal> {
+        if let Subject::Group(group) = command.subject() {
+            let _ = self.handle.asks.send(Ask::Watch { group: Some(group) }).await; // the next question finds out
+        }
+        let waited = Clock.stopwatch();
+        let mut said = String::new();
+        loop {
+            let refusal = match self.question(command).await {
+                Ok(prepared) => return Ok(prepared),
+                Err(refusal) => refusal,
+            };
+            let left = READY_MS.saturating_sub(waited.ms());
+            if left == 0 || refusal.exit_code != 4 {
+                return Err(refusal);
+            }
+            if said != refusal.why {
+                (self.progress)(&format!("waiting: {}", refusal.why));
+                said.clone_from(&refusal.why);
+            }
+            let changed = tokio::time::timeout(Duration::from_millis(left), self.handle.snapshots.changed()).await;
+            if matches!(changed, Ok(Err(_))) {
+                return Err(gone());
+            }
+        }
+    }
+
+    /// Waits for the estimate that the dialog shows, where there is one to be had.
+    async fn measure(&mut self, command: &Command) {
+        let (Command::CutOver { group } | Command::RollBack { group } | Command::ResetOffsets { group, .. }) = command
+        else {
+            return;
+        };
+        let measured = |s: &Arc<Snapshot>| {
+            let row = s.groups.iter().find(|g| g.group == *group);
+            row.is_none_or(|r| matches!(r.stage, Stage::Moving { .. }) || (r.estimate.is_some() && !r.measuring))
+        };
+        // Without one the dialog says so, and the exact numbers come after the drain all the same.
+        let _ = tokio::time::timeout(ESTIMATE, self.handle.snapshots.wait_for(measured)).await;
+    }
+
+    async fn question(&mut self, command: &Command) -> Result<Prepared, Refusal> {
+        let id = self.id();
+        match self.ask(Ask::Prepare { id, command: command.clone() }, id).await? {
+            Reply::Prepared { result, .. } => result.map(|p| *p),
+            Reply::Executed { .. } => Err(gone()),
+        }
+    }
+
+    fn id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    async fn ask(&mut self, ask: Ask, id: u64) -> Result<Reply, Refusal> {
+        self.handle.asks.send(ask).await.map_err(|_| gone())?;
+        let answer = async {
+            while let Some(reply) = self.handle.replies.recv().await {
+                let (Reply::Prepared { id: of, .. } | Reply::Executed { id: of, .. }) = &reply;
+                if *of == id {
+                    return Some(reply);
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(ANSWER, answer).await {
+            Ok(Some(reply)) => Ok(reply),
+            Ok(None) => Err(gone()),
+            Err(_) => Err(Refusal::unknown(
+                format!("the controller did not answer within {} s", ANSWER.as_secs()),
+                "look at the journal before trying again",
+            )),
+        }
+    }
+
+    /// Follows a run, and the one that takes over from it, to the end.
+    async fn follow(&mut self, subject: &Subject, run: RunId) -> RunReport {
+        let mut said: Vec<String> = Vec::new();
+        loop {
+            let snapshot = Arc::clone(&self.handle.snapshots.borrow_and_update());
+            if let Some(seen) = Seen::of(&snapshot, subject)
+                && seen.run.run >= run
+            {
+                let lines = seen.lines();
+                lines.iter().filter(|l| !said.contains(l)).for_each(|l| (self.progress)(l));
+                said = lines;
+                if let Some(report) = seen.end(run) {
+                    return report;
+                }
+            }
+            if self.handle.snapshots.changed().await.is_err() {
+                return RunReport::refused(gone(), None);
+            }
+        }
+    }
+}
+
+/// A subject's run in a snapshot.
+struct Seen<'a> {
+    run: &'a RunView,
+    side_state: Option<&'a SideState>,
+    moving: bool,
+    at_rest_on: Option<Side>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(snapshot: &'a Snapshot, subject: &Subject) -> Option<Self> {
+        match subject {
+            Subject::Group(group) => {
+                let row = snapshot.groups.iter().find(|g| g.group == *group)?;
+                let at_rest_on = match row.stage {
+                    Stage::Moving { .. } => None,
+                    Stage::Soaking { .. } | Stage::Complete { .. } => Some(Side::Green),
+                    Stage::OnBlue | Stage::RolledBack { .. } => Some(Side::Blue),
+                };
+                let moving = matches!(row.stage, Stage::Moving { .. });
+                Some(Self { run: row.run.as_ref()?, side_state: row.side_state.as_ref(), moving, at_rest_on })
+            }
+            Subject::Producer(name) => {
+                let row = snapshot.producers.iter().find(|p| p.name == *name)?;
+                let run = row.run.as_ref()?;
+                let moving = !finished(run) && !run.steps.iter().any(|(_, s)| matches!(s, StepState::Stuck { .. }));
+                Some(Self { run, side_state: row.side_state.as_ref(), moving, at_rest_on: None })
+            }
+            Subject::Migration | Subject::Cluster(_) => None,
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let words = |(what, state): &(String, StepState)| match state {
+            StepState::Todo => None,
+            StepState::Doing { waiting, .. } if waiting.is_empty() => Some(format!("  … {what}")),
+            StepState::Doing { waiting, .. } => Some(format!("  … {what}: {waiting}")),
+            StepState::Done { .. } => Some(format!("  ok {what}")),
+            StepState::Stuck { why } => Some(format!("  !! {what}: {why}")),
+        };
+        let mut lines = vec![format!("run {}: {} to {}", self.run.run, self.run.kind, self.run.to)];
+        lines.extend(self.run.steps.iter().filter_map(words));
+        lines
+    }
+
+    /// The report, if the run has ended; `asked` is the run that the command started.
+    fn end(&self, asked: RunId) -> Option<RunReport> {
+        let report = |exit_code, summary: String, advice: String| {
+            Some(RunReport { exit_code, summary, advice, prepared: None, run: Some(self.run.clone()) })
+        };
+        if !self.moving && self.run.run == asked && finished(self.run) {
+            let rest = self.at_rest_on.map_or_else(String::new, |side| format!("; it is on {side}"));
+            return report(0, format!("{}: done{rest}", self.run.kind), String::new());
+        }
+        if let Some(SideState::NeedsOperator { why, advice }) = self.side_state {
+            return report(4, format!("needs an operator: {why}"), advice.clone());
+        }
+        if self.moving {
+            return None;
+        }
+        let stuck = self.run.steps.iter().find_map(|(what, state)| match state {
+            StepState::Stuck { why } => Some(format!("{what}: {why}")),
+            _ => None,
+        });
+        let rest = self.at_rest_on.map_or_else(String::new, |side| format!("; it is on {side}"));
+        match stuck {
+            None => report(1, format!("run {asked} was given up{rest}"), "the journal says why".into()),
+            Some(why) => report(1, format!("failed: {why}{rest}"), "the journal says more".into()),
+        }
+    }
+}
+
+fn finished(run: &RunView) -> bool {
+    run.steps.iter().all(|(_, state)| matches!(state, StepState::Done { .. }))
+}
+
+fn subject_name(subject: &Subject) -> String {
+    match subject {
+        Subject::Group(name) | Subject::Producer(name) => name.clone(),
+        Subject::Cluster(side) => side.name().into(),
+        Subject::Migration => String::new(),
+    }
+}
+
+fn unconfirmed(given: Option<&str>, name: &str, title: &str) -> Refusal {
+    let why = match given {
+        None => format!("{title}: not confirmed"),
+        Some(given) => format!("{title}: confirmed with {given:?}, which is not its name"),
+    };
+    Refusal::refused(why, format!("add --yes={name} to confirm it"))
+}
+
+fn gone() -> Refusal {
+    Refusal::unknown("the controller has ended", "look at the journal before trying again")
+}

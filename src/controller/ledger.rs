@@ -1,0 +1,162 @@
+//! The journal from inside the loop: every access on a blocking thread, every append durable before it returns.
+
+use std::path::PathBuf;
+
+use super::executor::WriteLease;
+use super::run::{Options, Want};
+use super::snapshot::Arming;
+use crate::journal::{Holder, Journal, Opened, Reader};
+use crate::migration::estate::{At, Trouble};
+use crate::migration::event::{Entry, Event};
+use crate::plan::Plan;
+
+/// The journal as this session may use it.
+pub(super) struct Ledger {
+    store: Store,
+    path: PathBuf,
+    /// Number of the newest entry that was read or written here.
+    last: u64,
+}
+
+enum Store {
+    /// The lease is ours.
+    Writer(Box<Journal>),
+    /// Somebody else's, or only looked at.
+    Reader(Box<Reader>),
+    /// There is none (yet), or it can't be opened.
+    None,
+}
+
+/// What opening came to.
+pub(super) struct Access {
+    pub ledger: Ledger,
+    /// Everything in it, oldest first.
+    pub entries: Vec<Entry>,
+    /// What the session may do.
+    pub arming: Arming,
+    /// What a person should read about it.
+    pub troubles: Vec<Trouble>,
+}
+
+impl Ledger {
+    /// Opens the plan's journal: to write if that is wanted and nobody holds it. A journal that can't be opened leaves
+    /// a session that only looks, with the reason.
+    pub async fn open(plan: &Plan, options: &Options, now: At) -> Access {
+        let (path, want) = (plan.journal.clone(), options.want);
+        let opened = tokio::task::spawn_blocking(move || open(path, want, now)).await;
+        opened.unwrap_or_else(|e| {
+            let broken = Trouble::new(format!("opening the journal broke off: {e}"), "this is a fault of cutover");
+            Access::unusable(plan.journal.clone(), broken)
+        })
+    }
+
+    /// Writes a fact. Errors: it could not be written; nothing may be done then.
+    pub async fn append(&mut self, at: At, actor: String, event: Event) -> Result<Entry, Trouble> {
+        let Store::Writer(mut journal) = std::mem::replace(&mut self.store, Store::None) else {
+            return Err(Trouble::new("this session does not hold the journal", "use the session that holds it"));
+        };
+        let written = tokio::task::spawn_blocking(move || {
+            let entry = journal.append(at, &actor, &event);
+            (journal, entry)
+        });
+        let (journal, entry) = written
+            .await
+            .map_err(|e| Trouble::new(format!("writing the journal broke off: {e}"), "start cutover again"))?;
+        self.store = Store::Writer(journal);
+        let entry = entry?;
+        self.last = entry.seq;
+        Ok(entry)
+    }
+
+    /// What somebody else has written since. Errors: it can't be read.
+    pub async fn newer(&mut self) -> Result<Vec<Entry>, Trouble> {
+        let (from, path) = (self.last + 1, self.path.clone());
+        let store = std::mem::replace(&mut self.store, Store::None);
+        let read = tokio::task::spawn_blocking(move || match store {
+            Store::Writer(journal) => (Store::Writer(journal), Ok(Vec::new())),
+            Store::Reader(reader) => {
+                let entries = reader.entries(from);
+                (Store::Reader(reader), entries)
+            }
+            // A journal that was not there may have been made since.
+            Store::None if path.exists() => match Reader::open(&path) {
+                Ok(reader) => {
+                    let entries = reader.entries(from);
+                    (Store::Reader(Box::new(reader)), entries)
+                }
+                Err(trouble) => (Store::None, Err(trouble)),
+            },
+            Store::None => (Store::None, Ok(Vec::new())),
+        });
+        let (store, entries) = read
+            .await
+            .map_err(|e| Trouble::new(format!("reading the journal broke off: {e}"), "start cutover again"))?;
+        self.store = store;
+        let entries = entries?;
+        self.last = entries.last().map_or(self.last, |e| e.seq);
+        Ok(entries)
+    }
+
+    /// What the live executor can't be made without: `None` unless this session holds the journal.
+    pub fn lease(&self) -> Option<WriteLease> {
+        matches!(self.store, Store::Writer(_)).then(WriteLease::of_the_holder)
+    }
+
+    /// Closes it, on a blocking thread.
+    pub async fn close(&mut self) {
+        let store = std::mem::replace(&mut self.store, Store::None);
+        let _ = tokio::task::spawn_blocking(move || drop(store)).await; // dropping a file can't fail it
+    }
+}
+
+impl Access {
+    fn unusable(path: PathBuf, trouble: Trouble) -> Self {
+        let arming = Arming::ReadOnly { why: trouble.what.clone() };
+        let ledger = Ledger { store: Store::None, path, last: 0 };
+        Self { ledger, entries: Vec::new(), arming, troubles: vec![trouble] }
+    }
+}
+
+fn open(path: PathBuf, want: Want, now: At) -> Access {
+    let opened = match want {
+        Want::ReadOnly if !path.exists() => None,
+        Want::ReadOnly => Some(Reader::open(&path).map(|r| (Store::Reader(Box::new(r)), super::core::asked_for()))),
+        Want::Armed | Want::DryRun => Some(Journal::open(&path, &Holder::me(now)).map(|opened| match opened {
+            Opened::Writer(journal) => {
+                let arming = if want == Want::DryRun { Arming::DryRun } else { Arming::Armed };
+                (Store::Writer(Box::new(journal)), arming)
+            }
+            Opened::ReadOnly { journal, holder } => {
+                let who = holder.map_or_else(|| "another cutover".to_owned(), |h| h.to_string());
+                (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: format!("the journal is held by {who}") })
+            }
+        })),
+    };
+    let (store, arming) = match opened {
+        None => {
+            let ledger = Ledger { store: Store::None, path, last: 0 };
+            return Access { ledger, entries: Vec::new(), arming: super::core::asked_for(), troubles: Vec::new() };
+        }
+        Some(Err(trouble)) => return Access::unusable(path, trouble),
+        Some(Ok(opened)) => opened,
+    };
+    let reader: &Reader = match &store {
+        Store::Writer(journal) => journal,
+        Store::Reader(reader) => reader,
+        Store::None => return Access::unusable(path, Trouble::new("there is no journal", "")),
+    };
+    let warning = |w| Trouble::new(w, "");
+    let mut troubles: Vec<Trouble> = reader.warnings().into_iter().map(warning).collect();
+    match reader.entries(1) {
+        Ok(entries) => {
+            let ledger = Ledger { store, path, last: entries.last().map_or(0, |e| e.seq) };
+            Access { ledger, entries, arming, troubles }
+        }
+        Err(trouble) => {
+            // What can't be read whole must not be written on.
+            let mut access = Access::unusable(path, trouble);
+            access.troubles.append(&mut troubles);
+            access
+        }
+    }
+}

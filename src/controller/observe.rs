@@ -1,0 +1,164 @@
+//! The pollers: one a cluster for the whole picture, one a cluster for the groups that a run waits for, one a switch
+//! or flag. Each on its own schedule, so that a dead cluster never holds up the picture of the other one.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::clock::Clock;
+use super::pace::Pace;
+use super::tools::Tools;
+use crate::kafka::control::{Cluster, SnapshotOptions};
+use crate::migration::estate::{At, ClusterView, FlagState, GroupView, Side, SwitchState, Trouble};
+
+/// The longest a whole round may take: the control plane's own bounds are far shorter on each request.
+const ROUND: Duration = Duration::from_secs(60);
+/// The longest a focused look may take: what a run waits for must not wait behind one dead broker for long.
+const LOOK: Duration = Duration::from_secs(10);
+/// Groups looked at in one focused round; more wait for the next.
+const FOCUS_AT_ONCE: usize = 64;
+
+/// Something that was seen, or why it could not be. `At` is always when the question was asked: the answer is at
+/// least that new.
+#[derive(Debug)]
+pub enum Sighting {
+    /// A whole round.
+    Cluster(Side, Result<ClusterView, Trouble>),
+    /// A focused look at one group, by its id on that side.
+    Group(Side, String, Result<GroupView, Trouble>),
+    /// A consumer switch, by the group's id on blue.
+    Switch(String, Result<SwitchState, Trouble>),
+    /// A producer's flag.
+    Flag(String, Result<FlagState, Trouble>),
+}
+
+/// A sighting with the time its question was asked.
+#[derive(Debug)]
+pub struct Seen {
+    /// When it was asked.
+    pub at: At,
+    /// What was seen.
+    pub what: Sighting,
+}
+
+/// Where sightings go. Bounded: a poller waits while the controller is busy, and its next look is newer for it.
+pub type Sightings = mpsc::Sender<Seen>;
+
+/// What a focused watch looks at: group ids by side.
+pub type Focus = BTreeSet<(Side, String)>;
+
+/// Starts all pollers. They end when the receiver of the sightings is gone, or with the set.
+/// `pace`: pause between two rounds, and between two focused looks, ms.
+pub fn watch_all(
+    tasks: &mut JoinSet<()>,
+    tools: &Arc<Tools>,
+    (poll_ms, focus_ms): (u64, u64),
+    focus: &watch::Receiver<Focus>,
+    to: Sightings,
+) {
+    for side in Side::BOTH {
+        match tools.unreachable(side).cloned() {
+            None => {
+                tasks.spawn(rounds(tools.cluster(side).clone(), poll_ms, to.clone()));
+                tasks.spawn(looks(tools.cluster(side).clone(), focus_ms, focus.clone(), to.clone()));
+            }
+            Some(why) => {
+                let to = to.clone();
+                // Said once: a plan whose secrets can't be read does not mend by itself.
+                tasks.spawn(async move {
+                    let _ = to.send(Seen { at: Clock.now(), what: Sighting::Cluster(side, Err(why)) }).await;
+                });
+            }
+        }
+    }
+    for (group, interval_ms) in tools.readable_switches() {
+        tasks.spawn(poll(Arc::clone(tools), Which::Switch(group.to_owned()), interval_ms, to.clone()));
+    }
+    for (producer, interval_ms) in tools.readable_flags() {
+        tasks.spawn(poll(Arc::clone(tools), Which::Flag(producer.to_owned()), interval_ms, to.clone()));
+    }
+}
+
+/// What one poller reads.
+enum Which {
+    Switch(String),
+    Flag(String),
+}
+
+/// Reads one switch or flag again and again. Providers bound their reads themselves.
+async fn poll(tools: Arc<Tools>, which: Which, interval_ms: u64, to: Sightings) {
+    let mut pace = Pace::every(interval_ms);
+    loop {
+        let (at, watch) = (Clock.now(), Clock.stopwatch());
+        let what = match &which {
+            Which::Switch(group) => Sighting::Switch(group.clone(), tools.read_switch(group).await),
+            Which::Flag(producer) => Sighting::Flag(producer.clone(), tools.read_flag(producer).await),
+        };
+        let worked = matches!(what, Sighting::Switch(_, Ok(_)) | Sighting::Flag(_, Ok(_)));
+        if to.send(Seen { at, what }).await.is_err() {
+            return;
+        }
+        Clock.sleep(pace.after(watch.ms(), worked)).await;
+    }
+}
+
+async fn rounds(cluster: Cluster, poll_ms: u64, to: Sightings) {
+    let mut pace = Pace::every(poll_ms);
+    let options = SnapshotOptions::default();
+    loop {
+        let (at, watch) = (Clock.now(), Clock.stopwatch());
+        let result = match tokio::time::timeout(ROUND, cluster.snapshot(&options)).await {
+            Ok(result) => result.map(|view| ClusterView { took_ms: watch.ms(), ..view }),
+            Err(_) => Err(too_long(cluster.side(), "looking at the whole cluster", ROUND)),
+        };
+        let worked = result.is_ok();
+        if to.send(Seen { at, what: Sighting::Cluster(cluster.side(), result) }).await.is_err() {
+            return;
+        }
+        Clock.sleep(pace.after(watch.ms(), worked)).await;
+    }
+}
+
+async fn looks(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver<Focus>, to: Sightings) {
+    let side = cluster.side();
+    let mut pace = Pace::every(focus_ms);
+    loop {
+        let groups: Vec<String> = {
+            let wanted = focus.borrow_and_update();
+            wanted.iter().filter(|(s, _)| *s == side).map(|(_, g)| g.clone()).take(FOCUS_AT_ONCE).collect()
+        };
+        if groups.is_empty() {
+            if focus.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let (at, watch) = (Clock.now(), Clock.stopwatch());
+        let seen = join_all(groups.iter().map(|g| look(&cluster, g))).await;
+        let worked = seen.iter().any(Result::is_ok);
+        for (group, result) in groups.into_iter().zip(seen) {
+            if to.send(Seen { at, what: Sighting::Group(side, group, result) }).await.is_err() {
+                return;
+            }
+        }
+        Clock.sleep(pace.after(watch.ms(), worked)).await;
+    }
+}
+
+async fn look(cluster: &Cluster, group: &str) -> Result<GroupView, Trouble> {
+    match tokio::time::timeout(LOOK, cluster.group(group)).await {
+        Ok(result) => result,
+        Err(_) => Err(too_long(cluster.side(), &format!("looking at group {group}"), LOOK)),
+    }
+}
+
+fn too_long(side: Side, what: &str, limit: Duration) -> Trouble {
+    Trouble::new(
+        format!("{side}: {what} took longer than {} s", limit.as_secs()),
+        "the brokers are overloaded or the line is slow; cutover goes on trying",
+    )
+}

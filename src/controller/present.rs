@@ -1,0 +1,155 @@
+//! What is known, as screens and reports see it: one [`Snapshot`], plain values.
+
+mod groups;
+mod producers;
+mod sides;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::run::{Options, Want};
+use super::snapshot::{Arming, Header, JournalLine, Notice, Snapshot};
+use crate::migration::estate::{At, Estate, FlagState, Observed, Side, Trouble};
+use crate::migration::machine::{Machine, Session};
+use crate::migration::producer::moves;
+use crate::migration::stage::Stage;
+use crate::plan::{Plan, ProviderPlan};
+
+/// Why a session that has just started changes nothing yet.
+pub const OPENING: &str = "the journal is being opened";
+/// Layout version of the snapshot.
+const SCHEMA: u32 = 1;
+
+/// Everything a snapshot is made from.
+pub(super) struct Scene<'a> {
+    pub plan: &'a Plan,
+    pub options: &'a Options,
+    pub arming: &'a Arming,
+    pub machine: &'a Machine,
+    pub estate: &'a Estate,
+    /// How far effects are, by key.
+    pub progress: &'a BTreeMap<String, String>,
+    pub lines: &'a VecDeque<JournalLine>,
+    pub notices: &'a VecDeque<Notice>,
+    pub seq: u64,
+    pub now: At,
+}
+
+/// The side a dialog's estimate goes to, when it is due: older than `age_ms`, or never measured.
+pub(super) fn due(machine: &Machine, group: &str, now: At, age_ms: u64) -> Option<Side> {
+    if machine.measuring(group) || !machine.settings().groups.contains_key(group) {
+        return None;
+    }
+    let to = match machine.stage(group) {
+        Stage::Moving { .. } => return None,
+        Stage::Soaking { .. } | Stage::Complete { .. } => Side::Blue,
+        Stage::OnBlue | Stage::RolledBack { .. } => Side::Green,
+    };
+    match machine.estimate(group) {
+        Some((of, estimate)) if of == to && estimate.age_ms(now).is_some_and(|age| age < age_ms) => None,
+        _ => Some(to),
+    }
+}
+
+/// The picture before anything was seen: names from the plan, everything else unknown.
+pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
+    let arming = match options.want {
+        Want::ReadOnly => super::core::asked_for(),
+        Want::Armed | Want::DryRun => Arming::ReadOnly { why: OPENING.into() },
+    };
+    let machine = machine(plan, &arming);
+    let connecting = || Observed::Absent { why: Trouble::new("connecting", "") };
+    let estate = Estate { blue: connecting(), green: connecting(), ..Estate::default() };
+    snapshot(&Scene {
+        plan,
+        options,
+        arming: &arming,
+        machine: &machine,
+        estate: &estate,
+        progress: &BTreeMap::new(),
+        lines: &VecDeque::new(),
+        notices: &VecDeque::new(),
+        seq: 0,
+        now,
+    })
+}
+
+/// A machine for what the session may do.
+pub(super) fn machine(plan: &Plan, arming: &Arming) -> Machine {
+    let session = match arming {
+        Arming::Armed => Session::default(),
+        Arming::DryRun => Session { dry_run: true, read_only: None },
+        Arming::ReadOnly { why } => Session { dry_run: false, read_only: Some(why.clone()) },
+    };
+    Machine::new(plan.settings(), session)
+}
+
+/// The whole picture.
+pub(super) fn snapshot(scene: &Scene<'_>) -> Snapshot {
+    let sight = scene.machine.sight(scene.now);
+    let mut notices: Vec<Notice> = scene.machine.notices(scene.now);
+    notices.extend(scene.notices.iter().cloned());
+    notices.sort_by_key(|n| n.at);
+    let excess = notices.len().saturating_sub(super::core::NOTICES);
+    notices.drain(..excess);
+    Snapshot {
+        schema: SCHEMA,
+        seq: scene.seq,
+        now: scene.now,
+        header: header(scene),
+        phases: scene.machine.phases(scene.now),
+        blue: sides::side(scene, &sight, Side::Blue),
+        green: sides::side(scene, &sight, Side::Green),
+        groups: groups::rows(scene, &sight),
+        producers: producers::rows(scene),
+        notices,
+        journal: scene.lines.iter().cloned().collect(),
+    }
+}
+
+fn header(scene: &Scene<'_>) -> Header {
+    let plan = scene.plan;
+    Header {
+        migration: plan.name.clone(),
+        arming: scene.arming.clone(),
+        controller: scene.options.actor.clone(),
+        pid: std::process::id(),
+        journal: plan.journal.display().to_string(),
+        plan: plan.file.as_ref().map_or_else(|| "(none)".to_owned(), |f| f.display().to_string()),
+        stale_after_ms: plan.stale_after_ms,
+    }
+}
+
+/// Flags that a person sets can't be read: what is observed at the ends of the producer's own topics stands for them.
+pub(super) fn manual_flags(plan: &Plan, machine: &Machine, estate: &mut Estate, now: At) {
+    for producer in &plan.producers {
+        if !matches!(producer.flag, Some(ProviderPlan::Manual { .. })) {
+            continue;
+        }
+        let slot = estate.flags.entry(producer.name.clone()).or_insert_with(Observed::not_yet);
+        let seen = machine.observed_writing(&producer.name, now);
+        let own = seen.shared.len() < producer.topics.len();
+        match (seen.blue_rate.map(moves), seen.green_rate.map(moves), seen.at) {
+            (Some(blue), Some(green), Some(at)) if own && (blue || green) => {
+                let state = match (blue, green) {
+                    (true, true) => FlagState::Dual,
+                    (true, false) => FlagState::Blue,
+                    _ => FlagState::Green,
+                };
+                *slot = Observed::seen(state, at);
+            }
+            // Nothing moves, or not long enough watched: that says nothing of a flag.
+            _ => slot.failed(Trouble::new(
+                format!("{} is set by hand, and nothing shows now where it writes", producer.name),
+                "wait until it writes",
+            )),
+        }
+    }
+}
+
+/// Takes a look, or the failure of one, in: a value that could not be seen again keeps its age and gains the reason.
+pub(super) fn seen<T>(slot: &mut Observed<T>, result: Result<T, Trouble>, at: At) {
+    match result {
+        Ok(value) => *slot = Observed::seen(value, at),
+        Err(why) => slot.failed(why),
+    }
+}

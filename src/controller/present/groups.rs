@@ -1,0 +1,158 @@
+//! Groups in a snapshot: those of the plan and every other one found.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Scene;
+use crate::controller::snapshot::{GroupRow, GroupSide, PartitionRow, PartitionSide};
+use crate::migration::command::Subject;
+use crate::migration::estate::{ClusterView, GroupKind, GroupView, Observed, Side};
+use crate::migration::settings::Mode;
+use crate::migration::sight::Sight;
+use crate::migration::stage::{RunView, SideState, Stage, StepState};
+
+/// All rows: what needs a person first, then what is under way, then by name.
+pub(super) fn rows(scene: &Scene<'_>, sight: &Sight<'_>) -> Vec<GroupRow> {
+    let mut rows: Vec<GroupRow> = ids(scene).into_iter().map(|group| row(scene, sight, group)).collect();
+    rows.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.group.cmp(&b.group)));
+    rows
+}
+
+/// Ids on blue of all groups of the plan and found anywhere. A group found on green only goes by its id there.
+fn ids(scene: &Scene<'_>) -> BTreeSet<String> {
+    let by_green: BTreeMap<&str, &str> =
+        scene.plan.groups.iter().map(|g| (g.green_group.as_str(), g.name.as_str())).collect();
+    let found = |side: Side| scene.estate.side(side).value().into_iter().flat_map(|v| v.groups.keys());
+    let mut ids: BTreeSet<String> = scene.plan.groups.iter().map(|g| g.name.clone()).collect();
+    ids.extend(found(Side::Blue).cloned());
+    ids.extend(
+        found(Side::Green).map(|id| by_green.get(id.as_str()).map_or_else(|| id.clone(), |&name| name.to_owned())),
+    );
+    ids
+}
+
+fn rank(row: &GroupRow) -> u8 {
+    match (&row.side_state, &row.stage) {
+        (Some(SideState::NeedsOperator { .. }), _) => 0,
+        (Some(SideState::Blocked { .. }), _) => 1,
+        (_, Stage::Moving { .. }) => 2,
+        _ if row.listed => 3,
+        _ => 4,
+    }
+}
+
+fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
+    let planned = scene.plan.group(&group);
+    let (machine, now) = (scene.machine, scene.now);
+    let green_group = planned.map_or_else(|| group.clone(), |g| g.green_group.clone());
+    let subject = Subject::Group(group.clone());
+    let (blue, green) = (seen(scene, Side::Blue, &group), seen(scene, Side::Green, &green_group));
+    let kind =
+        [blue, green].into_iter().flatten().map(|g| g.kind).find(|k| *k != GroupKind::Classic).unwrap_or_default();
+    let estimate = machine.estimate(&group);
+    // Of a group that nobody moves the samples alone tell; of one of the plan, where it should run counts too.
+    let stuck = |side: Side| match side {
+        _ if planned.is_some() => machine.stuck(&group, side, now),
+        Side::Blue => sight.lag.stuck(side, &group),
+        Side::Green => sight.lag.stuck(side, &green_group),
+    };
+    let mut run = machine.run_view(&subject);
+    if let Some(run) = &mut run {
+        with_progress(run, scene.progress);
+    }
+    GroupRow {
+        team: planned.map(|g| g.team.clone()).unwrap_or_default(),
+        listed: planned.is_some(),
+        mode: planned.map_or(Mode::default(), |g| g.limits.mode),
+        kind,
+        stage: machine.stage(&group),
+        side_state: machine.side_state(&subject, now),
+        switch: planned
+            .filter(|g| g.switch.is_some())
+            .map(|_| scene.estate.switches.get(&group).cloned().unwrap_or_else(Observed::not_yet)),
+        blue: GroupSide { stuck: stuck(Side::Blue), ..side(scene, sight, Side::Blue, &group, blue) },
+        green: GroupSide { stuck: stuck(Side::Green), ..side(scene, sight, Side::Green, &green_group, green) },
+        partitions: partitions(scene, planned.map_or(&[], |g| &g.topics), blue, green),
+        run,
+        estimate_to: estimate.as_ref().map(|(to, _)| *to),
+        estimate: estimate.map(|(_, plan)| plan),
+        measuring: machine.measuring(&group),
+        witnessed: scene.options.witness.as_ref().and_then(|witness| witness(&group)),
+        way_back: machine.way_back(&group, now),
+        next: machine.next_words(&group, now),
+        offers: machine.offers(&group, now),
+        green_group,
+        group,
+    }
+}
+
+/// The newest look at a group, if the cluster knows it.
+fn seen<'a>(scene: &Scene<'a>, side: Side, id: &str) -> Option<&'a GroupView> {
+    scene.estate.group(side, id).and_then(|s| s.view)
+}
+
+fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side, id: &str, view: Option<&GroupView>) -> GroupSide {
+    let looked = scene.estate.group(side, id);
+    let lag = sight.lag.lag(side, id);
+    GroupSide {
+        state: view.map(|v| v.state),
+        members: view.map(|v| v.members.clone()).unwrap_or_default(),
+        lag,
+        at: looked.map(|l| l.at),
+        time_lag_ms: view.filter(|_| lag.is_some()).and_then(|v| sight.lag.time_lag_ms(side, v)),
+        trend: sight.lag.trend(side, id),
+        rate: sight.lag.group_rate(side, id),
+        stuck: false,
+        trouble: view.and_then(|v| v.trouble.clone()),
+    }
+}
+
+/// Every partition of the topics that the plan lists or that the group committed on either side.
+fn partitions(
+    scene: &Scene<'_>,
+    listed: &[String],
+    blue: Option<&GroupView>,
+    green: Option<&GroupView>,
+) -> Vec<PartitionRow> {
+    let committed = |g: Option<&GroupView>| g.into_iter().flat_map(|g| g.offsets.keys().cloned()).collect::<Vec<_>>();
+    let topics: BTreeSet<String> = listed.iter().cloned().chain(committed(blue)).chain(committed(green)).collect();
+    let clusters = Side::BOTH.map(|s| scene.estate.side(s).value());
+    let mut rows = Vec::new();
+    for topic in topics {
+        let exist =
+            clusters.iter().filter_map(|c| Some(c.as_ref()?.topics.get(&topic)?.partitions.len())).max().unwrap_or(0);
+        let named =
+            |g: Option<&GroupView>| g.and_then(|g| g.offsets.get(&topic)?.keys().last().copied()).map_or(0, |p| p + 1);
+        let count = i32::try_from(exist).unwrap_or(i32::MAX).max(named(blue)).max(named(green));
+        rows.extend((0..count).map(|partition| PartitionRow {
+            blue: partition_side(clusters[0], &topic, partition, blue),
+            green: partition_side(clusters[1], &topic, partition, green),
+            topic: topic.clone(),
+            partition,
+        }));
+    }
+    rows
+}
+
+fn partition_side(
+    cluster: Option<&ClusterView>,
+    topic: &str,
+    partition: i32,
+    group: Option<&GroupView>,
+) -> PartitionSide {
+    let log = cluster.and_then(|c| c.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?));
+    let committed = group.and_then(|g| g.committed(topic, partition));
+    let end = log.and_then(|l| l.lso);
+    let lag = committed.zip(end).map(|(at, end)| u64::try_from(end.saturating_sub(at)).unwrap_or(0));
+    PartitionSide { committed, log_start: log.and_then(|l| l.log_start), end, lag }
+}
+
+/// What an effect under way says of itself stands in place of what its step waits for.
+pub(super) fn with_progress(run: &mut RunView, progress: &BTreeMap<String, String>) {
+    let prefix = format!("{}/", run.run);
+    for (key, words) in progress.iter().filter(|(key, _)| key.starts_with(&prefix)) {
+        let step = key[prefix.len()..].split('/').next().and_then(|s| s.parse::<usize>().ok());
+        if let Some((_, StepState::Doing { waiting, .. })) = step.and_then(|s| run.steps.get_mut(s)) {
+            waiting.clone_from(words);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Producers in a snapshot: those of the plan.
+
+use super::{Scene, groups::with_progress};
+use crate::controller::snapshot::ProducerRow;
+use crate::migration::command::Subject;
+use crate::migration::estate::Observed;
+use crate::migration::stage::SideState;
+use crate::plan::ProducerPlan;
+
+/// All rows: what needs a person first, then by name.
+pub(super) fn rows(scene: &Scene<'_>) -> Vec<ProducerRow> {
+    let mut rows: Vec<ProducerRow> = scene.plan.producers.iter().map(|p| row(scene, p)).collect();
+    let calm = |r: &ProducerRow| !matches!(r.side_state, Some(SideState::NeedsOperator { .. }));
+    rows.sort_by(|a, b| calm(a).cmp(&calm(b)).then_with(|| a.name.cmp(&b.name)));
+    rows
+}
+
+fn row(scene: &Scene<'_>, plan: &ProducerPlan) -> ProducerRow {
+    let (machine, now, name) = (scene.machine, scene.now, plan.name.as_str());
+    let subject = Subject::Producer(plan.name.clone());
+    let ids = &plan.transactional_ids;
+    let mut run = machine.run_view(&subject);
+    if let Some(run) = &mut run {
+        with_progress(run, scene.progress);
+    }
+    ProducerRow {
+        name: plan.name.clone(),
+        team: plan.team.clone(),
+        topics: plan.topics.clone(),
+        critical: plan.critical,
+        transactional: !(ids.blue.is_empty() && ids.green.is_empty()),
+        flag: plan.flag.as_ref().map(|_| scene.estate.flags.get(name).cloned().unwrap_or_else(Observed::not_yet)),
+        observed: machine.observed_writing(name, now),
+        disagreement: machine.disagreement(name, now),
+        side_state: machine.side_state(&subject, now),
+        run,
+        next: machine.producer_next(name, now),
+        offers: machine.producer_offers(name, now),
+    }
+}

@@ -1,0 +1,120 @@
+//! Starting, holding and ending a controller.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::clock::Clock;
+use super::crash::CrashAt;
+use super::snapshot::{Ask, Reply, Snapshot, Witnessed};
+use super::{core, present};
+use crate::migration::event::Entry;
+use crate::plan::Plan;
+
+/// Questions and commands that may wait for the controller; a screen that sends more waits.
+const ASKS: usize = 64;
+/// Replies that may wait for a screen; to a screen that never reads, further ones are dropped.
+const REPLIES: usize = 256;
+
+/// What a session may do, as asked for. Whether it gets it is in the snapshot ([`super::snapshot::Arming`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Want {
+    /// Carry commands out.
+    #[default]
+    Armed,
+    /// Walk the same path without changing anything.
+    DryRun,
+    /// Only look.
+    ReadOnly,
+}
+
+/// What consumers that keep count say of a group.
+pub type Witness = Arc<dyn Fn(&str) -> Option<Witnessed> + Send + Sync>;
+/// Called with each entry once it is in the journal, in order, before the next effect starts. It must return at once.
+pub type OnEntry = Arc<dyn Fn(&Entry) + Send + Sync>;
+
+/// How a controller is started.
+#[derive(Clone)]
+pub struct Options {
+    /// May it change anything?
+    pub want: Want,
+    /// Who starts it: user@host.
+    pub actor: String,
+    /// Pause between two rounds of looking at a cluster, ms.
+    pub poll_ms: u64,
+    /// Pause between two looks at a group that a run waits for, ms.
+    pub focus_ms: u64,
+    /// Counting consumers (the demo's, and tests').
+    pub witness: Option<Witness>,
+    /// Told of every journal entry (the demo's counting consumers mark where a run begins).
+    pub on_entry: Option<OnEntry>,
+    /// Test-only: where to die.
+    pub crash_at: Option<CrashAt>,
+}
+
+impl Options {
+    /// Defaults: a round a second, a focused look every 250 ms, no hooks.
+    pub fn new(want: Want, actor: impl Into<String>) -> Self {
+        Self { want, actor: actor.into(), poll_ms: 1_000, focus_ms: 250, witness: None, on_entry: None, crash_at: None }
+    }
+}
+
+/// The way in. [`Controller::start`] does no I/O itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Controller;
+
+/// A running controller. Dropping it stops the controller without the orderly end of [`Handle::shutdown`]:
+/// the journal then says so, and the next start looks at what stands unfinished.
+#[derive(Debug)]
+pub struct Handle {
+    /// The newest picture. The first one is there at once, before any network.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Questions and commands.
+    pub asks: mpsc::Sender<Ask>,
+    /// Answers, by the number of the question.
+    pub replies: mpsc::Receiver<Reply>,
+    stop: watch::Sender<bool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Controller {
+    /// Starts a controller on the current tokio runtime (a multi-threaded one).
+    #[must_use]
+    pub fn start(plan: Plan, options: Options) -> Handle {
+        let plan = Arc::new(plan);
+        let first = present::skeleton(&plan, &options, Clock.now());
+        let (snapshots_tx, snapshots) = watch::channel(Arc::new(first));
+        let (asks, asks_rx) = mpsc::channel(ASKS);
+        let (replies_tx, replies) = mpsc::channel(REPLIES);
+        let (stop, stop_rx) = watch::channel(false);
+        let ends = core::Ends { snapshots: snapshots_tx, asks: asks_rx, replies: replies_tx, stop: stop_rx };
+        let task = tokio::spawn(core::drive(plan, options, ends));
+        Handle { snapshots, asks, replies, stop, task: Some(task) }
+    }
+}
+
+impl Handle {
+    /// The newest picture.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
+
+    /// Ends in order: no new effect starts, the one under way is finished (each has its own time limit),
+    /// what came of it and the end are journalled. Used for SIGTERM, SIGHUP and `q`.
+    pub async fn shutdown(mut self) {
+        let _ = self.stop.send(true); // the controller may have ended already
+        if let Some(task) = self.task.take() {
+            let _ = task.await; // a panic was reported where it happened
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! Translating a whole group: drives one [`Translation`] a partition, asks both control planes for offsets in batches,
+//! and reads the windows through one reader a cluster on a blocking thread.
+//!
+//! Memory is bounded: partitions are taken on in order until their backlogs add up to [`TOGETHER`] offsets, so many
+//! small windows share their requests and a huge one has the memory to itself.
+
+mod drive;
+mod history;
+mod windows;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use drive::Job;
+pub use history::History;
+use windows::Windows;
+
+use super::clock::Clock;
+use super::names::TopicNames;
+use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
+use crate::migration::estate::{ClusterView, Side, TopicPartition, Trouble};
+use crate::offsets::translate::Log;
+use crate::offsets::verdict::{GroupPlan, PartitionPlan};
+use crate::offsets::{Params, Translation};
+use crate::plan::{Plan, Strategy};
+
+/// Offsets of unconsumed backlog that are worked on at the same time; one partition alone may have more.
+const TOGETHER: u64 = 2_000_000;
+/// What a partition counts for besides its backlog: the windows reach back some minutes of traffic.
+const BASE_COST: u64 = 20_000;
+/// Runs that translate at the same time, and measurements beside them.
+const AT_ONCE: usize = 2;
+/// How long offsets in an open transaction are waited for: a broker's default `transaction.max.timeout.ms` is longer,
+/// but a person waits meanwhile and is told whose it is.
+const STABLE_RUN_MS: u64 = 60_000;
+const STABLE_ESTIMATE_MS: u64 = 5_000;
+const STABLE_PAUSE_MS: u64 = 500;
+/// How long one request for the shape of the topics may take.
+const SHAPE: Duration = Duration::from_secs(30);
+
+/// Where a translation says how far it is.
+pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
+
+/// What for: an estimate for a dialog, or the plan that a run commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Now, with what is there.
+    Estimate,
+    /// Waits until young records have their twins, and until open transactions with offsets have ended.
+    Run,
+}
+
+/// Translates groups. Cheap to clone.
+#[derive(Clone)]
+pub struct Translator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    plan: Arc<Plan>,
+    names: Arc<TopicNames>,
+    clusters: [Cluster; 2],
+    windows: [Windows; 2],
+    history: Arc<Mutex<History>>,
+    runs: Semaphore,
+    measurements: Semaphore,
+}
+
+/// One of the two logs' owners in a translation.
+#[derive(Clone, Copy)]
+struct Ways {
+    source: Side,
+    target: Side,
+}
+
+impl Ways {
+    fn side(self, log: Log) -> Side {
+        match log {
+            Log::Source => self.source,
+            Log::Target => self.target,
+        }
+    }
+}
+
+impl Translator {
+    /// For a pair of clusters, blue first. No I/O. Errors: client properties whose secrets can't be read.
+    pub fn new(
+        plan: Arc<Plan>,
+        names: Arc<TopicNames>,
+        clusters: [Cluster; 2],
+        history: Arc<Mutex<History>>,
+    ) -> Result<Self, Trouble> {
+        let windows = [Windows::new(plan.cluster(Side::Blue))?, Windows::new(plan.cluster(Side::Green))?];
+        let (runs, measurements) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE));
+        Ok(Self { inner: Arc::new(Inner { plan, names, clusters, windows, history, runs, measurements }) })
+    }
+
+    /// Translates every partition of a group (its id on blue) to `to`. A partition of which nothing can be said comes
+    /// back UNMAPPABLE with its reason; an error means that nothing could be observed.
+    pub async fn translate(
+        &self,
+        group: &str,
+        to: Side,
+        purpose: Purpose,
+        progress: &Progress,
+    ) -> Result<GroupPlan, Trouble> {
+        let gate = if purpose == Purpose::Run { &self.inner.runs } else { &self.inner.measurements };
+        let _place = gate.acquire().await.map_err(|_| Trouble::new("the controller is ending", ""))?;
+        let ways = Ways { source: to.other(), target: to };
+        let inner = &self.inner;
+        let planned: BTreeSet<String> =
+            inner.plan.group(group).into_iter().flat_map(|g| g.topics.iter().cloned()).collect();
+        let topics = match planned.is_empty() {
+            false => planned,
+            true => committed_topics(group, &inner.committed(group, ways.source, &[], purpose).await?)?,
+        };
+        let (source, target) = tokio::join!(inner.shape(ways.source, &topics), inner.shape(ways.target, &topics));
+        let shapes = Shapes { source: source?, target: target? };
+        let named = inner.partitions_on(ways.source, &topics, &shapes.source);
+        let committed = inner.committed(group, ways.source, &named, purpose).await?;
+        let (mut plans, jobs) = inner.jobs(group, ways, &topics, &shapes, &committed, purpose).await?;
+        let total = jobs.len() + plans.len();
+        for batch in batches(jobs) {
+            let left = batch.len();
+            plans.extend(self.inner.drive(ways, batch, progress, (plans.len(), total)).await?);
+            tracing::debug!(group, left, "translated a batch");
+        }
+        Ok(GroupPlan::new(plans))
+    }
+
+    /// Closes the readers, on a blocking thread: a client takes 100-200 ms to go.
+    pub async fn close(&self) {
+        let inner = Arc::clone(&self.inner);
+        let closed = tokio::task::spawn_blocking(move || inner.windows.iter().for_each(Windows::close));
+        let _ = closed.await; // only a panic of librdkafka's could fail it, and everything ends here anyway
+    }
+}
+
+/// Jobs in batches whose costs add up to [`TOGETHER`] at most, or of one job.
+fn batches(jobs: Vec<Job>) -> Vec<Vec<Job>> {
+    let mut out: Vec<Vec<Job>> = Vec::new();
+    let mut room = 0;
+    for job in jobs {
+        match out.last_mut() {
+            Some(batch) if job.cost <= room => batch.push(job),
+            _ => {
+                out.push(vec![job]);
+                room = TOGETHER.saturating_sub(out.last().map_or(0, |b| b[0].cost));
+                continue;
+            }
+        }
+        room -= out.last().and_then(|b| b.last()).map_or(0, |j| j.cost);
+    }
+    out
+}
+
+type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
+
+/// Partitions and ends of the group's topics on both sides.
+struct Shapes {
+    source: ClusterView,
+    target: ClusterView,
+}
+
+/// The topics of a group for which the plan lists none.
+fn committed_topics(group: &str, committed: &Offsets) -> Result<BTreeSet<String>, Trouble> {
+    if committed.is_empty() {
+        return Err(Trouble::new(
+            format!("group {group} has no committed offsets, and the plan lists no topics for it"),
+            "list its topics in the plan, or let it commit once",
+        ));
+    }
+    Ok(committed.keys().cloned().collect())
+}
+
+impl Inner {
+    fn cluster(&self, side: Side) -> &Cluster {
+        &self.clusters[usize::from(side == Side::Green)]
+    }
+
+    /// The group's committed offsets on the source by blue's topic names, none of which an open transaction could change.
+    /// `named`: the partitions, as named there, that matter besides those already committed.
+    async fn committed(
+        &self,
+        group: &str,
+        source: Side,
+        named: &[TopicPartition],
+        purpose: Purpose,
+    ) -> Result<Offsets, Trouble> {
+        let id = self.names.group(group, source);
+        let limit = if purpose == Purpose::Run { STABLE_RUN_MS } else { STABLE_ESTIMATE_MS };
+        let watch = Clock.stopwatch();
+        loop {
+            let found = match self.cluster(source).stable_offsets(&id, named).await? {
+                StableOffsets::Stable(found) => found,
+                StableOffsets::Unasked(found, why) => {
+                    tracing::warn!("{}: {}", why.what, why.advice);
+                    found
+                }
+                StableOffsets::Pending(partitions) if watch.ms() < limit => {
+                    tracing::info!("offsets of {id} on {source} wait for a transaction: {}", list(&partitions));
+                    Clock.sleep(STABLE_PAUSE_MS).await;
+                    continue;
+                }
+                StableOffsets::Pending(partitions) => {
+                    return Err(Trouble::new(
+                        format!(
+                            "a transaction with offsets of group {id} is still open on {source} after {} s, for {}",
+                            limit / 1000,
+                            list(&partitions)
+                        ),
+                        "wait for it to end, or end it: kafka-transactions.sh find-hanging names its producer",
+                    ));
+                }
+            };
+            let name = |topic: String| self.names.blue(source, &topic);
+            let offsets = |m: BTreeMap<i32, crate::migration::estate::Committed>| {
+                m.into_iter().map(|(p, c)| (p, c.offset)).collect()
+            };
+            return Ok(found.into_iter().map(|(topic, m)| (name(topic), offsets(m))).collect());
+        }
+    }
+
+    /// Every partition of the topics, as named on a side.
+    fn partitions_on(&self, side: Side, topics: &BTreeSet<String>, shape: &ClusterView) -> Vec<TopicPartition> {
+        let of = |topic: &String| {
+            let name = self.names.on(side, topic);
+            let count = shape.topics.get(&name).map_or(0, |t| t.partitions.len());
+            (0..i32::try_from(count).unwrap_or(i32::MAX)).map(move |p| TopicPartition::new(name.clone(), p))
+        };
+        topics.iter().flat_map(of).collect()
+    }
+
+    /// What is to be translated, and what can't be.
+    async fn jobs(
+        &self,
+        group: &str,
+        ways: Ways,
+        topics: &BTreeSet<String>,
+        Shapes { source, target }: &Shapes,
+        committed: &Offsets,
+        purpose: Purpose,
+    ) -> Result<(Vec<PartitionPlan>, Vec<Job>), Trouble> {
+        let target_topics: Vec<String> = topics.iter().map(|t| self.names.on(ways.target, t)).collect();
+        let configs = self.cluster(ways.target).describe_configs(&target_topics).await;
+        let (mut plans, mut jobs) = (Vec::new(), Vec::new());
+        for topic in topics {
+            let strategy = self.strategy(topic);
+            match self.partitions(topic, ways, source, target, strategy) {
+                Err((count, why)) => {
+                    let gone = |p| {
+                        PartitionPlan::unmappable(
+                            TopicPartition::new(topic, p),
+                            &strategy.to_string(),
+                            &why,
+                            Clock.now(),
+                        )
+                    };
+                    plans.extend((0..count.max(1)).map(gone));
+                }
+                Ok(count) => {
+                    let config = configs.get(&self.names.on(ways.target, topic)).and_then(|c| c.as_ref().ok());
+                    let policy = config.and_then(|c| c.get("cleanup.policy")).and_then(|c| c.value.as_deref());
+                    // Where it can't be told, what is safe for a compacted topic is assumed.
+                    let compacted = policy.is_none_or(|p| p.contains("compact"));
+                    for p in 0..count {
+                        let at = committed.get(topic).and_then(|c| c.get(&p)).copied();
+                        let params = self.params(group, ways, TopicPartition::new(topic, p), at, compacted, purpose);
+                        let end = source
+                            .topics
+                            .get(&self.names.on(ways.source, topic))
+                            .and_then(|t| t.partitions.get(p as usize));
+                        let backlog =
+                            end.and_then(|e| e.lso).zip(at).map_or(0, |(end, at)| end.saturating_sub(at).max(0));
+                        let cost = BASE_COST.saturating_add(backlog.unsigned_abs().saturating_mul(2));
+                        jobs.push(Job { cost, tp: params.tp.clone(), translation: Translation::new(params) });
+                    }
+                }
+            }
+        }
+        jobs.sort_by_key(|j| j.cost);
+        Ok((plans, jobs))
+    }
+
+    /// Partition counts and ends of topics on a side.
+    async fn shape(&self, side: Side, topics: &BTreeSet<String>) -> Result<ClusterView, Trouble> {
+        let options = SnapshotOptions {
+            topics: Which::only(topics.iter().map(|t| self.names.on(side, t))),
+            groups: Which::None,
+            members: Which::None,
+            configs: Which::None,
+        };
+        tokio::time::timeout(SHAPE, self.cluster(side).snapshot(&options)).await.unwrap_or_else(|_| {
+            Err(Trouble::new(
+                format!(
+                    "{side}: asking for the partitions of {} topics took longer than {} s",
+                    topics.len(),
+                    SHAPE.as_secs()
+                ),
+                "look at the cluster's brokers, then try again",
+            ))
+        })
+    }
+
+    fn strategy(&self, topic: &str) -> Strategy {
+        self.plan.topic(topic).strategy
+    }
+
+    /// The number of partitions, or (how many there are on the source, why nothing can be said).
+    fn partitions(
+        &self,
+        topic: &str,
+        ways: Ways,
+        source: &ClusterView,
+        target: &ClusterView,
+        strategy: Strategy,
+    ) -> Result<i32, (i32, String)> {
+        let count = |side: Side, view: &ClusterView| {
+            let name = self.names.on(side, topic);
+            let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);
+            match partitions {
+                [] => Err(format!("there is no topic {name} on {side}")),
+                [one] if one.leader < 0 && one.replicas == 0 => Err(one
+                    .trouble
+                    .as_ref()
+                    .map_or_else(|| format!("{name} can't be read on {side}"), |t| t.what.clone())),
+                some => Ok(i32::try_from(some.len()).unwrap_or(i32::MAX)),
+            }
+        };
+        let from = count(ways.source, source).map_err(|why| (0, why))?;
+        let onto = count(ways.target, target).map_err(|why| (from, why))?;
+        if from != onto {
+            let why =
+                format!("{from} partitions on {}, {onto} on {}: keys live elsewhere there", ways.source, ways.target);
+            return Err((from.max(onto), why));
+        }
+        match strategy {
+            Strategy::Auto | Strategy::Align => Ok(from),
+            other => Err((from, format!("strategy `{other}` is not there yet: only `align` (and `auto`) is"))),
+        }
+    }
+
+    fn params(
+        &self,
+        group: &str,
+        ways: Ways,
+        tp: TopicPartition,
+        committed: Option<i64>,
+        target_compacted: bool,
+        purpose: Purpose,
+    ) -> Params {
+        let rule = self.plan.topic(&tp.topic);
+        let settle_timeout_ms =
+            self.plan.group(group).map_or(self.plan.defaults.settle_timeout_ms, |g| g.limits.settle_timeout_ms);
+        let history = self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Params {
+            rule: rule.identity.clone(),
+            pair_delta_ms: rule.pair_delta_ms,
+            arrival_skew_ms: rule.arrival_skew_ms,
+            settle_timeout_ms,
+            settle: purpose == Purpose::Run,
+            target_only_since: history.target_only_since(&self.plan, group, &tp.topic, ways.target),
+            source_seen: history.ends(ways.source, &tp),
+            target_seen: history.ends(ways.target, &tp),
+            target_compacted,
+            ..Params::new(tp, committed)
+        }
+    }
+}
+
+pub(super) fn list(partitions: &[TopicPartition]) -> String {
+    let mut words: Vec<String> = partitions.iter().take(5).map(ToString::to_string).collect();
+    if partitions.len() > 5 {
+        words.push(format!("{} more", partitions.len() - 5));
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(cost: u64) -> Job {
+        let tp = TopicPartition::new("t", 0);
+        Job { cost, tp: tp.clone(), translation: Translation::new(Params::new(tp, None)) }
+    }
+
+    #[test]
+    fn small_windows_go_together_and_huge_ones_alone() {
+        let costs = [10, 20, TOGETHER - 30, 1, TOGETHER * 3, TOGETHER * 4];
+        let sizes: Vec<_> = batches(costs.into_iter().map(job).collect()).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [3, 1, 1, 1]);
+        assert!(batches(Vec::new()).is_empty());
+    }
+}

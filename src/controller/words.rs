@@ -1,0 +1,213 @@
+//! Journal entries as lines of words: for the cockpit's journal, `journal show`, and logs.
+
+use std::collections::BTreeMap;
+
+use super::snapshot::JournalLine;
+use crate::migration::command::Subject;
+use crate::migration::effect::{Answer, Effect, Outcome};
+use crate::migration::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
+use crate::offsets::verdict::GroupPlan;
+use crate::sanitise::visible;
+
+/// Tells entries in words. It remembers which run is about what, so entries go in by number, from the first.
+#[derive(Debug, Clone, Default)]
+pub struct Teller {
+    runs: BTreeMap<RunId, (RunKind, Subject)>,
+}
+
+impl Teller {
+    /// The entry in one line. Strings that people typed are made visible.
+    pub fn line(&mut self, entry: &Entry) -> JournalLine {
+        if let Event::RunStarted { run, kind, subject, .. } = &entry.event {
+            self.runs.insert(*run, (*kind, subject.clone()));
+        }
+        JournalLine {
+            seq: entry.seq,
+            at: entry.at,
+            actor: visible(&entry.actor),
+            subject: self.subject(&entry.event),
+            text: visible(&self.words(&entry.event)),
+        }
+    }
+
+    fn subject(&self, event: &Event) -> Option<Subject> {
+        match event {
+            Event::Pinned { side, .. } => Some(Subject::Cluster(*side)),
+            Event::RunStarted { subject, .. }
+            | Event::Held { subject, .. }
+            | Event::Resumed { subject }
+            | Event::Noticed { subject, .. } => Some(subject.clone()),
+            Event::Completed { group } => Some(Subject::Group(group.clone())),
+            Event::Opened { .. } | Event::Closed { .. } => Some(Subject::Migration),
+            _ => event.run().and_then(|run| self.runs.get(&run)).map(|(_, subject)| subject.clone()),
+        }
+    }
+
+    /// `run 7 (cut over)`, or the bare number of a run that began before what was told.
+    fn run(&self, run: RunId) -> String {
+        match self.runs.get(&run) {
+            Some((kind, _)) => format!("run {run} ({})", kind.to_string().to_lowercase()),
+            None => format!("run {run}"),
+        }
+    }
+
+    fn words(&self, event: &Event) -> String {
+        match event {
+            Event::Opened { actor, pid, version, clusters: [blue, green] } => {
+                let id = |id: &Option<String>| id.clone().unwrap_or_else(|| "not seen yet".into());
+                format!("opened by {actor}, pid {pid}, cutover {version}; blue {}, green {}", id(blue), id(green))
+            }
+            Event::Closed { actor } => format!("closed by {actor}"),
+            Event::Pinned { side, cluster_id } => format!("{side} pinned to cluster id {cluster_id}"),
+            Event::RunStarted { .. } => self.started(event),
+            Event::StepStarted { run, step } => format!("{}: step {} begins", self.run(*run), step + 1),
+            Event::StepDone { run, step } => format!("{}: step {} done", self.run(*run), step + 1),
+            Event::Intent { run, issued } => {
+                format!("{}: will {} [{}]", self.run(*run), effect(&issued.effect), issued.key)
+            }
+            Event::Result { run, key, outcome: o } => format!("{}: {} [{key}]", self.run(*run), outcome(o)),
+            Event::Drained { run, proof } => format!("{}: {}", self.run(*run), drained(proof)),
+            Event::Predicted { run, plan } => {
+                format!("{}: predicted exactly after the drain: {}", self.run(*run), budget(plan))
+            }
+            Event::PointOfNoReturn { run } => format!("{}: point of no silent return passed", self.run(*run)),
+            Event::NeedsOperator { run, why, advice } => {
+                format!("{}: needs an operator: {why}; {advice}", self.run(*run))
+            }
+            Event::Continued { run } => format!("{}: continued", self.run(*run)),
+            Event::RunEnded { run, end } => match end {
+                RunEnd::Done => format!("{}: done", self.run(*run)),
+                RunEnd::ReplacedBy(other) => format!("{}: taken over by run {other}", self.run(*run)),
+                RunEnd::Failed(why) => format!("{}: failed: {why}", self.run(*run)),
+            },
+            Event::Completed { group } => format!("{group} declared complete"),
+            Event::Held { subject, why } => format!("{} held: {why}", name(subject)),
+            Event::Resumed { subject } => format!("{} resumed", name(subject)),
+            Event::Noticed { subject, what } => format!("{}: {what}", name(subject)),
+        }
+    }
+
+    fn started(&self, event: &Event) -> String {
+        let Event::RunStarted { run, subject, confirmed, estimate, max_re_read, dry_run, .. } = event else {
+            return String::new();
+        };
+        let mut words = format!("{} of {} starts", self.run(*run), name(subject));
+        if *dry_run {
+            words.push_str(", dry run");
+        }
+        if !confirmed.is_empty() {
+            words.push_str(&format!(", confirmed with {confirmed:?}"));
+        }
+        if let Some(plan) = estimate {
+            words.push_str(&format!("; estimate {}", budget(plan)));
+        }
+        if let Some(limit) = max_re_read {
+            words.push_str(&format!("; limit {limit} re-read"));
+        }
+        words
+    }
+}
+
+/// `group loan-ledger`, `producer loan-api`, `blue`, `the migration`.
+#[must_use]
+pub fn name(subject: &Subject) -> String {
+    match subject {
+        Subject::Migration => "the migration".into(),
+        Subject::Cluster(side) => side.name().into(),
+        Subject::Group(group) => format!("group {group}"),
+        Subject::Producer(producer) => format!("producer {producer}"),
+    }
+}
+
+/// `0 lost, 37 re-read`. Unknown is said, never shown as 0.
+#[must_use]
+pub fn budget(plan: &GroupPlan) -> String {
+    let count = |n: Option<u64>| n.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
+    format!("{} lost, {} re-read", count(plan.totals.missing), count(plan.totals.re_read))
+}
+
+/// An effect as something that will be done: `set the switch of loan-ledger to off`.
+#[must_use]
+pub fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::SetSwitch { group, to } => format!("set the switch of {group} to {to}"),
+        Effect::Translate { group, to } => format!("translate the offsets of {group} to {to}"),
+        Effect::CommitOffsets { group, side, offsets, .. } => {
+            format!("commit {} partitions of {group} on {side}", offsets.len())
+        }
+        Effect::RestoreOffsets { group, side, offsets } => {
+            format!("restore the old offsets of {} partitions of {group} on {side}", offsets.len())
+        }
+        Effect::SetFlag { producer, to } => format!("set the flag of {producer} to {to}"),
+    }
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done { result } => match result {
+            Answer::Nothing => "done".into(),
+            Answer::Switch { state } => format!("done, the switch reads {state}"),
+            Answer::Flag { state } => format!("done, the flag reads {state}"),
+            Answer::Plan { plan } => format!("translated {} partitions: {}", plan.partitions.len(), budget(plan)),
+            Answer::Offsets { offsets } => format!("done, {} offsets read back", offsets.len()),
+        },
+        Outcome::Failed { why } => format!("failed, nothing changed: {}", why.what),
+        Outcome::Unknown { why } => format!("outcome unknown: {}", why.what),
+    }
+}
+
+fn drained(proof: &DrainProof) -> String {
+    format!(
+        "drained on {}: switch off, Empty, and {} commits still for at least {} ms in {} looks",
+        proof.side,
+        proof.committed.len(),
+        proof.still_needed_ms,
+        proof.samples,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::command::Command;
+    use crate::migration::effect::Issued;
+    use crate::migration::estate::{At, SwitchState};
+
+    fn entry(seq: u64, event: Event) -> Entry {
+        Entry { seq, at: At(1), actor: "ada@bastion".into(), event }
+    }
+
+    #[test]
+    fn an_entry_of_a_run_is_about_what_the_run_is_about() {
+        let mut teller = Teller::default();
+        let group = Subject::Group("loan-ledger".into());
+        let command = Command::CutOver { group: "loan-ledger".into() };
+        let start = Event::RunStarted {
+            run: 7,
+            kind: RunKind::CutOver,
+            subject: group.clone(),
+            command,
+            confirmed: "green loan-ledger".into(),
+            estimate: None,
+            max_re_read: Some(500),
+            dry_run: false,
+        };
+        let line = teller.line(&entry(1, start));
+        assert_eq!(
+            line.text,
+            "run 7 (cut over) of group loan-ledger starts, confirmed with \"green loan-ledger\"; limit 500 re-read"
+        );
+        let effect = Effect::SetSwitch { group: "loan-ledger".into(), to: SwitchState::Off };
+        let line = teller.line(&entry(2, Event::Intent { run: 7, issued: Issued { key: "7/0/1".into(), effect } }));
+        assert_eq!(line.subject, Some(group));
+        assert_eq!(line.text, "run 7 (cut over): will set the switch of loan-ledger to off [7/0/1]");
+    }
+
+    #[test]
+    fn what_people_typed_cannot_move_the_cursor() {
+        let held = Event::Held { subject: Subject::Group("g".into()), why: "wait\u{1b}[2J\u{202e}".into() };
+        let text = Teller::default().line(&entry(1, held)).text;
+        assert!(text.starts_with("group g held: wait"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+    }
+}

@@ -1,6 +1,0 @@
-//! The real program in a pseudo-terminal.
-
-#[path = "../support/mod.rs"]
-mod support;
-
-mod harness;

@@ -1,0 +1,151 @@
+//! The whole controller over simulated clusters: real wire protocol, real clients, live traffic.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover::controller::snapshot::{Arming, Snapshot};
+use cutover::controller::{Controller, Handle, Options, Want, headless};
+use cutover::migration::command::Command;
+use cutover::migration::estate::{FlagState, Side};
+use cutover::migration::stage::Stage;
+use cutover::plan::Plan;
+use cutover::sim::{DemoConfig, DemoEstate};
+
+const GROUP: &str = "loan-audit";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Demo {
+    dir: tempfile::TempDir,
+    estate: DemoEstate,
+}
+
+impl Demo {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let estate = DemoEstate::start(DemoConfig::new(dir.path())).unwrap();
+        std::fs::write(dir.path().join("cutover.toml"), estate.plan_toml()).unwrap();
+        Self { dir, estate }
+    }
+
+    fn plan(&self) -> Plan {
+        plan(self.dir.path())
+    }
+}
+
+fn plan(dir: &Path) -> Plan {
+    Plan::load(&dir.join("cutover.toml")).unwrap_or_else(|p| panic!("{p:?}")).plan
+}
+
+async fn until(handle: &mut Handle, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+    let wait = handle.snapshots.wait_for(|s| holds(s));
+    let found = tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited 60 s for: {what}"));
+    Arc::clone(&found.unwrap())
+}
+
+fn stage(snapshot: &Snapshot, group: &str) -> Stage {
+    snapshot.groups.iter().find(|g| g.group == group).unwrap().stage.clone()
+}
+
+async fn run(handle: &mut Handle, command: Command, name: &str) -> headless::RunReport {
+    let report = headless::execute(handle, command, "ada@bastion", Some(name), &mut |line| println!("{line}")).await;
+    println!("=> {} {}", report.exit_code, report.summary);
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_picture_is_there_before_any_network() {
+    let demo = Demo::start();
+    let handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    let first = handle.snapshot();
+    assert_eq!(first.seq, 0);
+    assert!(first.groups.iter().any(|g| g.group == GROUP), "the plan's names are there");
+    assert!(matches!(&first.header.arming, Arming::ReadOnly { why } if why.contains("being opened")));
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_goes_to_green_and_back_and_what_was_promised_is_what_happens() {
+    let demo = Demo::start();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
+
+    demo.estate.mark(GROUP);
+    let report = run(&mut handle, Command::CutOver { group: GROUP.into() }, GROUP).await;
+    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert!(matches!(stage(&handle.snapshot(), GROUP), Stage::Soaking { .. }));
+    let predicted = report.run.unwrap().predicted_re_read.unwrap();
+    settled(&demo).await;
+    let seen = demo.estate.witness().group(GROUP).unwrap();
+    println!("cutover: lost {}, re-read {} (predicted {predicted})", seen.lost, seen.re_read);
+    assert_eq!((seen.lost, seen.re_read), (0, predicted), "{seen:?}");
+
+    demo.estate.mark(GROUP);
+    let report = run(&mut handle, Command::RollBack { group: GROUP.into() }, GROUP).await;
+    assert_eq!(report.exit_code, 0, "{report:?}");
+    let predicted = report.run.unwrap().predicted_re_read.unwrap();
+    settled(&demo).await;
+    let seen = demo.estate.witness().group(GROUP).unwrap();
+    println!("rollback: lost {}, re-read {} (predicted {predicted})", seen.lost, seen.re_read);
+    assert_eq!((seen.lost, seen.re_read), (0, predicted), "{seen:?}");
+    handle.shutdown().await;
+}
+
+/// The group goes on reading: whatever it would read again, it has read by then.
+async fn settled(demo: &Demo) {
+    let before = demo.estate.witness().group(GROUP).unwrap().processed;
+    let start = std::time::Instant::now();
+    while demo.estate.witness().group(GROUP).unwrap().processed < before + 200 {
+        assert!(start.elapsed() < PATIENCE, "the group stopped reading");
+        tokio::task::yield_now().await;
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_is_routed_and_seen_to_write() {
+    let demo = Demo::start();
+    let blue = demo.estate.estate().producers.iter().find(|p| p.initial == "blue").unwrap().name.clone();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
+    let command = Command::Route { producer: blue.clone(), to: FlagState::Dual };
+    let report = run(&mut handle, command, &blue).await;
+    assert_eq!(report.exit_code, 0, "{report:?}");
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_session_only_looks_and_says_who_holds_the_journal() {
+    let demo = Demo::start();
+    let mut first = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut first, "armed", |s| s.header.arming == Arming::Armed).await;
+    let mut second = Controller::start(demo.plan(), Options::new(Want::Armed, "bob@bastion"));
+    let held = |s: &Snapshot| matches!(&s.header.arming, Arming::ReadOnly { why } if why.contains("is held by"));
+    let snapshot = until(&mut second, "read-only", held).await;
+    let Arming::ReadOnly { why } = &snapshot.header.arming else { unreachable!() };
+    assert!(why.contains(&format!("pid {}", std::process::id())), "{why}");
+    let report = run(&mut second, Command::CutOver { group: GROUP.into() }, GROUP).await;
+    assert_eq!(report.exit_code, 1, "{report:?}");
+    // what the first one does is seen by the second
+    let held =
+        Command::Hold { subject: cutover::migration::command::Subject::Group(GROUP.into()), why: "lunch".into() };
+    assert_eq!(run(&mut first, held, GROUP).await.exit_code, 0);
+    until(&mut second, "the hold is seen", |s| s.journal.iter().any(|l| l.text.contains("lunch"))).await;
+    second.shutdown().await;
+    first.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_walks_the_path_and_changes_nothing() {
+    let demo = Demo::start();
+    let flags = std::fs::read(demo.estate.flags()).unwrap();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::DryRun, "ada@bastion"));
+    until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
+    let report = run(&mut handle, Command::CutOver { group: GROUP.into() }, GROUP).await;
+    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
+    assert_eq!(stage(&handle.snapshot(), GROUP), Stage::OnBlue);
+    let green = demo.estate.cluster(Side::Green).with_state(|s| s.groups().contains_key(GROUP));
+    assert!(!green, "nothing was committed on green");
+    handle.shutdown().await;
+}
