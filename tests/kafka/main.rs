@@ -10,6 +10,7 @@ mod control;
 mod control_faults;
 mod control_secure;
 mod kit;
+mod traffic;
 
 /// Holds the transcript that the simulated Kafka is tested against to the real one.
 #[test]

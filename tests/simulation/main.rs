@@ -6,6 +6,7 @@ mod conformance;
 mod clients;
 mod controller;
 mod estate;
+mod faults;
 
 /// What real Kafka 4.3.1 answered (recorded by `tests/kafka`), answer by answer.
 #[test]

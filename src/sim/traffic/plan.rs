@@ -112,8 +112,8 @@ settle_timeout = \"5s\"
 
 [[triggers]]
 name = \"green-lag\"
-when = \"lag > 10000\"
-for = \"30s\"
+when = \"lag > 1000\"
+for = \"15s\"
 mode = \"sustained\"
 arm = \"shadow\"
 
