@@ -8,6 +8,7 @@
 //! - [`window`]: the stretch of a log that was loaded, 24 bytes a record.
 //! - [`align`]: the definition of a safe offset, and the algorithm that finds the largest one.
 //! - [`translate`]: a sans-I/O driver that says what has to be read next, and ends in a [`PartitionPlan`].
+//! - [`strategy`]: seam, identity, timestamp, latest, earliest: those that need no alignment.
 //! - [`verdict`]: how far the answer can be trusted, for one partition and for a group.
 //!
 //! # How to run it
@@ -29,6 +30,7 @@
 
 pub mod align;
 pub mod identity;
+pub mod strategy;
 pub mod translate;
 pub mod verdict;
 pub mod window;

@@ -1,0 +1,324 @@
+//! The strategies that need no alignment: seam, identity, timestamp, latest, earliest. Each states what it rests on;
+//! `latest`, `earliest` and `timestamp` are guesses, and what they cost is said, not hidden.
+
+use super::align::Unsettled;
+use super::verdict::{Cut, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+use super::window::{EndRead, LogWindow};
+use crate::migration::estate::{At, TopicPartition};
+
+/// What every strategy starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Topic and partition, by its name on the source.
+    pub tp: TopicPartition,
+    /// The group's committed offset on the source; `None` when it never committed there.
+    pub committed: Option<i64>,
+    /// The source's bounds.
+    pub source: EndRead,
+    /// The target's bounds.
+    pub target: EndRead,
+}
+
+/// Where the writers of a topic went from one cluster to the other, all at once, as journalled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seam {
+    /// The source's end after its last writer was stopped and fenced and its markers had landed.
+    pub source: i64,
+    /// The target's high watermark before any writer was allowed to write there.
+    pub target: i64,
+}
+
+impl Facts {
+    fn at(&self) -> At {
+        self.source.answered.max(self.target.answered)
+    }
+
+    fn plan(
+        &self,
+        strategy: &str,
+        verdict: Verdict,
+        offset: Option<i64>,
+        evidence: impl Into<String>,
+    ) -> PartitionPlan {
+        PartitionPlan {
+            tp: self.tp.clone(),
+            strategy: strategy.to_owned(),
+            source: SourcePosition {
+                committed: self.committed,
+                log_start: self.source.log_start,
+                end: self.source.end,
+            },
+            target: TargetPosition { offset, log_start: self.target.log_start, end: self.target.end },
+            verdict,
+            re_read: None,
+            missing: None,
+            missing_ranges: Vec::new(),
+            target_only: 0,
+            unsettled: Unsettled::default(),
+            evidence: evidence.into(),
+            why: None,
+            read: (0, 0),
+            cut: Cut::default(),
+            at: self.at(),
+        }
+    }
+
+    fn no(&self, strategy: &str, why: impl Into<String>) -> PartitionPlan {
+        PartitionPlan { why: Some(why.into()), ..self.plan(strategy, Verdict::Unmappable, None, "") }
+    }
+
+    /// The group's position within the source log, or why there is none.
+    fn position(&self) -> Result<i64, String> {
+        match self.committed {
+            None if self.source.log_start == 0 && self.source.end == 0 => Ok(0),
+            None => Err("the group never committed an offset here".to_owned()),
+            Some(at) if at > self.source.end => {
+                Err(format!("committed {at} is beyond the source's end {}", self.source.end))
+            }
+            Some(at) => Ok(at),
+        }
+    }
+}
+
+/// A hard cut of all writers: a group that consumed every record below the seam on the source starts at the seam on
+/// the target. `left`: data records between the committed offset and the seam, as counted by reading them (`None`: not
+/// counted). Offsets alone do not tell: the last ones may be transaction markers.
+#[must_use]
+pub fn seam(facts: &Facts, seam: Seam, left: Option<u64>) -> PartitionPlan {
+    const WORD: &str = "seam";
+    let at = match facts.position() {
+        Ok(at) => at,
+        Err(why) => return facts.no(WORD, why),
+    };
+    match left {
+        _ if at >= seam.source => {}
+        Some(0) => {}
+        Some(n) => {
+            return facts.no(
+                WORD,
+                format!("{n} records below the seam {} are not consumed: drain the group first", seam.source),
+            );
+        }
+        None => {
+            return facts.no(
+                WORD,
+                format!("committed {at} is below the seam {}, and what lies between was not read", seam.source),
+            );
+        }
+    }
+    if seam.target > facts.target.high_watermark {
+        return facts.no(
+            WORD,
+            format!(
+                "the seam {} is beyond the target's end {}: the log was truncated or the topic recreated",
+                seam.target, facts.target.high_watermark
+            ),
+        );
+    }
+    if at > seam.source {
+        return facts.no(
+            WORD,
+            format!("committed {at} is beyond the seam {}: something was written to the source after its writers were stopped", seam.source),
+        );
+    }
+    let expired = facts.target.log_start - seam.target;
+    let mut plan = facts.plan(WORD, Verdict::Proven, Some(seam.target), "journalled seam");
+    (plan.re_read, plan.missing) = (Some(0), Some(0));
+    if expired > 0 {
+        plan.target.offset = Some(facts.target.log_start);
+        plan.verdict = Verdict::Bounded;
+        plan.missing = Some(expired.unsigned_abs());
+        plan.why = Some(format!("up to {expired} records after the seam expired on the target"));
+    }
+    plan
+}
+
+/// A byte-for-byte mirror (Cluster Linking, KIP-1279): the same offset. Both windows, read around the committed
+/// offset, are compared record by record at equal offsets; one difference refutes it. Records that are all alike
+/// would also agree when shifted, so they prove nothing.
+#[must_use]
+pub fn identity(facts: &Facts, source: &LogWindow, target: &LogWindow) -> PartitionPlan {
+    const WORD: &str = "identity";
+    let at = match facts.position() {
+        Ok(at) if at < facts.source.log_start => {
+            return facts
+                .no(WORD, format!("committed {at} is below the source's log start {}", facts.source.log_start));
+        }
+        Ok(at) => at,
+        Err(why) => return facts.no(WORD, why),
+    };
+    if at > facts.target.end {
+        let behind = facts.source.end.saturating_sub(facts.target.end);
+        return facts.no(WORD, format!("the mirror is {behind} offsets behind, at {}: wait for it", facts.target.end));
+    }
+    let (from, to) = (source.from().max(target.from()), source.to().min(target.to()));
+    let within = |w: &LogWindow| w.index_of(from)..w.index_of(to);
+    let ours: Vec<_> = within(source).map(|i| source.get(i)).collect();
+    let theirs: Vec<_> = within(target).map(|i| target.get(i)).collect();
+    if let Some(i) = (0..ours.len().max(theirs.len()))
+        .find(|i| ours.get(*i).map(|r| (r.offset, r.id)) != theirs.get(*i).map(|r| (r.offset, r.id)))
+    {
+        let offset = ours.get(i).into_iter().chain(theirs.get(i)).map(|r| r.offset).min().unwrap_or(from);
+        return facts
+            .no(WORD, format!("offset {offset} holds different records on both clusters: this is no mirror of it"));
+    }
+    let mut plan = facts.plan(WORD, Verdict::Proven, Some(at), format!("same offset, {} records compared", ours.len()));
+    (plan.re_read, plan.missing) = (Some(0), Some(0));
+    plan.read = (source.len() as u64, target.len() as u64);
+    let empty = facts.source.end == facts.source.log_start && facts.target.end == facts.target.log_start;
+    let telling = ours.windows(2).any(|pair| pair[0].id != pair[1].id);
+    if at < facts.target.log_start {
+        let expired = facts.target.log_start - at;
+        plan.target.offset = Some(facts.target.log_start);
+        (plan.verdict, plan.missing) = (Verdict::Bounded, Some(expired.unsigned_abs()));
+        plan.why = Some(format!("up to {expired} records expired on the target"));
+    } else if !telling && !empty {
+        plan.verdict = Verdict::Guess;
+        plan.why = Some("too few different records around the offset to tell a mirror from a shifted log".to_owned());
+    } else if facts.target.end < facts.source.end {
+        plan.verdict = Verdict::Bounded;
+        let behind = facts.source.end - facts.target.end;
+        plan.unsettled.unconsumed = behind.unsigned_abs();
+        plan.why = Some(format!("the mirror is {behind} offsets behind: what lies there is still to come"));
+    }
+    plan
+}
+
+/// The first record of the target at or after a moment (`found`: what ListOffsets by time answered). A guess:
+/// timestamps are no positions, and it may skip or repeat any number of records.
+#[must_use]
+pub fn timestamp(facts: &Facts, ts: i64, found: Option<i64>) -> PartitionPlan {
+    let offset = found.unwrap_or(facts.target.end);
+    let mut plan = facts.plan("timestamp", Verdict::Guess, Some(offset), format!("first record at or after {ts} ms"));
+    plan.why = Some("a timestamp is no position: what it skips or repeats is not known".to_owned());
+    plan
+}
+
+/// The target's end: the group's whole backlog is skipped. `newest_consumed` and `newest`: timestamps (ms) of the last
+/// consumed and of the last record on the source, if known, for the time it skips.
+#[must_use]
+pub fn latest(facts: &Facts, newest_consumed: Option<i64>, newest: Option<i64>) -> PartitionPlan {
+    let mut plan = facts.plan("latest", Verdict::Guess, Some(facts.target.end), "asked for");
+    plan.re_read = Some(0);
+    let skipped = facts.position().ok().map(|at| facts.source.end.saturating_sub(at).max(0).unsigned_abs());
+    plan.missing = skipped;
+    let time = newest.zip(newest_consumed).map(|(n, c)| n.saturating_sub(c).max(0) / 1000);
+    plan.why = Some(match (skipped, time) {
+        (Some(n), Some(s)) => format!("skips everything not consumed: up to {n} records, {s} s of them"),
+        (Some(n), None) => format!("skips everything not consumed: up to {n} records"),
+        (None, _) => "skips everything not consumed, and how much that is is not known".to_owned(),
+    });
+    plan
+}
+
+/// The target's log start: everything the target holds is read, again where it was consumed. `oldest` and `newest`:
+/// timestamps (ms) of the target's first and last record, if known, for the time it repeats.
+#[must_use]
+pub fn earliest(facts: &Facts, oldest: Option<i64>, newest: Option<i64>) -> PartitionPlan {
+    let mut plan = facts.plan("earliest", Verdict::Guess, Some(facts.target.log_start), "asked for");
+    let held = facts.target.end.saturating_sub(facts.target.log_start).max(0).unsigned_abs();
+    plan.re_read = Some(held);
+    let time = newest.zip(oldest).map(|(n, o)| n.saturating_sub(o).max(0) / 1000);
+    let time = time.map(|s| format!(", {s} s of them")).unwrap_or_default();
+    plan.why = Some(format!(
+        "reads all that the target holds: up to {held} records{time}; whether all that is unconsumed is there is not known"
+    ));
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::offsets::identity::Identity;
+    use crate::offsets::window::Rec;
+
+    fn end(log_start: i64, end: i64) -> EndRead {
+        EndRead { log_start, end, high_watermark: end, asked: At(1), answered: At(2) }
+    }
+
+    fn facts(committed: i64, source: (i64, i64), target: (i64, i64)) -> Facts {
+        Facts {
+            tp: TopicPartition::new("t", 0),
+            committed: Some(committed),
+            source: end(source.0, source.1),
+            target: end(target.0, target.1),
+        }
+    }
+
+    fn log(from: i64, payloads: &[u128]) -> LogWindow {
+        let records: Vec<Rec> =
+            (from..).zip(payloads).map(|(offset, id)| Rec { offset, ts: offset, id: Identity(*id) }).collect();
+        LogWindow::of(from, from + payloads.len() as i64, &records).unwrap()
+    }
+
+    #[test]
+    fn a_seam_is_taken_only_when_everything_below_it_was_consumed() {
+        let cut = Seam { source: 100, target: 40 };
+        let plan = seam(&facts(100, (0, 100), (0, 90)), cut, None);
+        assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Proven, Some(40), Some(0)));
+        assert_eq!(seam(&facts(98, (0, 100), (0, 90)), cut, Some(0)).target.offset, Some(40), "only markers are left");
+        for (committed, left, why) in [(98, Some(2), "drain"), (98, None, "not read"), (101, Some(0), "beyond")] {
+            let plan = seam(&facts(committed, (0, 101), (0, 90)), cut, left);
+            assert_eq!((plan.verdict, plan.target.offset), (Verdict::Unmappable, None));
+            assert!(plan.why.unwrap().contains(why), "{why}");
+        }
+        assert_eq!(seam(&facts(100, (0, 100), (0, 30)), cut, None).verdict, Verdict::Unmappable, "truncated");
+        let plan = seam(&facts(100, (0, 100), (55, 90)), cut, None);
+        assert_eq!((plan.target.offset, plan.missing, plan.blocks()), (Some(55), Some(15), true));
+    }
+
+    #[test]
+    fn a_mirror_is_believed_only_record_by_record() {
+        let f = facts(12, (0, 15), (0, 15));
+        let source = log(10, &[1, 2, 3, 4, 5]);
+        let plan = identity(&f, &source, &source);
+        assert_eq!((plan.verdict, plan.target.offset, plan.re_read), (Verdict::Proven, Some(12), Some(0)));
+        // a shift by one of distinct payloads, either way
+        for shifted in [log(11, &[1, 2, 3, 4]), log(9, &[1, 2, 3, 4, 5, 6])] {
+            let plan = identity(&f, &source, &shifted);
+            assert_eq!((plan.verdict, plan.target.offset), (Verdict::Unmappable, None));
+        }
+        // payloads that are all alike agree when shifted, too
+        let alike = log(10, &[7, 7, 7, 7, 7]);
+        assert_eq!(identity(&f, &alike, &alike).verdict, Verdict::Guess);
+        // a record that one side lacks
+        let hole = LogWindow::of(10, 15, &source.iter().filter(|r| r.offset != 13).collect::<Vec<_>>()).unwrap();
+        assert!(identity(&f, &source, &hole).why.unwrap().contains("offset 13"));
+    }
+
+    #[test]
+    fn a_mirror_that_lags_or_expired() {
+        let source = log(10, &[1, 2, 3, 4, 5]);
+        let plan = identity(&facts(12, (0, 15), (0, 13)), &source, &log(10, &[1, 2, 3]));
+        assert_eq!((plan.verdict, plan.unsettled.unconsumed), (Verdict::Bounded, 2));
+        assert_eq!(identity(&facts(14, (0, 15), (0, 13)), &source, &log(10, &[1, 2, 3])).verdict, Verdict::Unmappable);
+        let plan = identity(&facts(10, (0, 15), (12, 15)), &source, &log(12, &[3, 4, 5]));
+        assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Bounded, Some(12), Some(2)));
+        let empty = identity(&facts(0, (0, 0), (0, 0)), &LogWindow::new(0), &LogWindow::new(0));
+        assert_eq!((empty.verdict, empty.target.offset), (Verdict::Proven, Some(0)));
+    }
+
+    #[test]
+    fn guesses_say_what_they_cost() {
+        let f = facts(80, (0, 100), (20, 90));
+        let plan = latest(&f, Some(10_000), Some(75_000));
+        assert_eq!(
+            (plan.verdict, plan.target.offset, plan.missing, plan.blocks()),
+            (Verdict::Guess, Some(90), Some(20), true)
+        );
+        assert!(plan.why.unwrap().contains("up to 20 records, 65 s"));
+        assert!(!latest(&facts(100, (0, 100), (20, 90)), None, None).blocks(), "nothing is skipped");
+        let plan = earliest(&f, Some(0), Some(8_000));
+        assert_eq!((plan.target.offset, plan.re_read, plan.missing, plan.blocks()), (Some(20), Some(70), None, true));
+        assert!(plan.why.unwrap().contains("up to 70 records, 8 s"));
+        let plan = timestamp(&f, 123, Some(33));
+        assert_eq!(
+            (plan.verdict, plan.target.offset, plan.missing, plan.blocks()),
+            (Verdict::Guess, Some(33), None, true)
+        );
+        assert_eq!(timestamp(&f, 123, None).target.offset, Some(90));
+        let never = Facts { committed: None, ..f };
+        assert_eq!(latest(&never, None, None).missing, None);
+        assert_eq!(identity(&never, &log(0, &[1]), &log(0, &[1])).verdict, Verdict::Unmappable);
+    }
+}
