@@ -317,10 +317,9 @@ impl Translation {
             i64::try_from(self.params.arrival_skew_ms.saturating_add(self.params.pair_delta_ms)).unwrap_or(i64::MAX);
         for (log, other) in [(Log::Source, target), (Log::Target, source)] {
             let tail = self.side(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
-            if self.settled(log, other, self.params.arrival_skew_ms).is_none() {
-                if let Some(need) = self.look_up(log, tail) {
-                    return need;
-                }
+            let told = self.settled(log, other, self.params.arrival_skew_ms).is_some();
+            if let (false, Some(need)) = (told, self.look_up(log, tail)) {
+                return need;
             }
         }
         // how far back, by timestamp
