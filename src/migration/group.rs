@@ -225,8 +225,9 @@ fn switch(
         ));
     }
     match sight.estate.switches.get(group) {
-        None | Some(super::estate::Observed::Absent { .. }) => {
-            facts.warnings.push("its switch can't be read: only what is observed counts".into());
+        None => facts.warnings.push("its switch can't be read: only what is observed counts".into()),
+        Some(super::estate::Observed::Absent { why }) => {
+            return Err(Refusal::unknown(format!("the switch of {group} can't be read: {why}"), why.advice.clone()));
         }
         Some(seen) if !sight.is_fresh(seen) => {
             return Err(Refusal::unknown(

@@ -268,9 +268,10 @@ impl Machine {
             (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue) => {
                 Err(Refusal::refused(format!("{group} is on its way back to blue"), "wait, or hold it"))
             }
+            (RunKind::GiveBack, Side::Green) if run.needs.is_some() => Ok(Some(RunKind::RollBack)),
             (RunKind::GiveBack, Side::Green) => Err(Refusal::refused(
                 format!("{group} is being given back to green, where it came from"),
-                "let that end (continue), then roll back",
+                "let that end, then roll back",
             )),
             _ => Err(Refusal::refused(format!("{group} is not being moved"), "let the run under way end first")),
         }

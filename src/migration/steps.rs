@@ -177,7 +177,9 @@ impl Machine {
             .iter()
             .any(|e| e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Failed { .. }, _))));
         let moving = matches!(run.kind, RunKind::CutOver | RunKind::RollBack);
-        if run.dry_run || (!touched && run.kind != RunKind::GiveBack) {
+        // A run that took over from another one can't just end: the group is not where it rested before either.
+        let unchanged = !touched && run.kind != RunKind::GiveBack && !(moving && run.replaces.is_some());
+        if run.dry_run || unchanged {
             let words = if run.dry_run { format!("dry run: it would stop here: {why}") } else { why.to_string() };
             let subject = run.subject.clone();
             let what = if advice.is_empty() { words.clone() } else { format!("{words}; {advice}") };
@@ -186,7 +188,7 @@ impl Machine {
             self.live.remove(&id);
             return None;
         }
-        if moving && !run.no_return {
+        if moving && touched && !run.no_return {
             let (subject, home) = (run.subject.clone(), run.to.other());
             let what = format!(
                 "given back to {home}: {why}{}",

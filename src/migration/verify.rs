@@ -18,6 +18,8 @@ enum Seen {
     Other(String),
     /// No fresh look yet.
     Nothing,
+    /// Nobody can look, so far: if that stays so, it is a person who was asked.
+    Nobody,
 }
 
 impl Machine {
@@ -68,8 +70,10 @@ impl Machine {
             Seen::AsBefore(why) if now >= until => {
                 (Some(Outcome::Failed { why: Trouble::new(format!("it did not take: {why}"), "") }), why)
             }
+            // Only what is observed of the group or the topics counts from here; the step that follows waits for that.
+            Seen::Nobody if now >= until => (Some(Outcome::Done { result: Answer::Nothing }), String::new()),
             Seen::AsBefore(why) | Seen::Other(why) => (None, why),
-            Seen::Nothing => (None, "no fresh look yet".into()),
+            Seen::Nothing | Seen::Nobody => (None, "no fresh look yet".into()),
         };
         if let Some(outcome) = outcome {
             self.emit(CONTROLLER, Event::Result { run: id, key: key.to_string(), outcome }, now);
@@ -91,8 +95,8 @@ impl Machine {
                     Seen::AsBefore(format!("the switch reads {value}"))
                 }
                 Some(Observed::Known { .. }) => Seen::Nothing,
-                // Nobody can read it: a person is asked, and only what is observed of the group counts.
-                _ => Seen::Took(Answer::Nothing),
+                Some(Observed::Absent { .. }) => Seen::Nothing,
+                None => Seen::Nobody,
             },
             Effect::SetFlag { producer, to } => match self.estate.flags.get(producer) {
                 Some(Observed::Known { value, at, .. }) if *at >= after && value == to => {
@@ -102,7 +106,7 @@ impl Machine {
                     Seen::AsBefore(format!("the flag reads {value}"))
                 }
                 Some(Observed::Known { .. }) => Seen::Nothing,
-                _ => Seen::Took(Answer::Nothing),
+                Some(Observed::Absent { .. }) | None => Seen::Nobody,
             },
             Effect::CommitOffsets { group, side, offsets, before } => {
                 let want: Vec<_> = offsets.iter().map(|(tp, o)| (tp.clone(), Some(*o))).collect();

@@ -119,3 +119,73 @@ fn killed_twice() {
         }
     }
 }
+
+#[test]
+fn every_effect_with_every_fate() {
+    use crate::world::Fate;
+    for story in [Story::CutOver, Story::RollBack, Story::GiveBack] {
+        for kind in ["switch", "translate", "commit", "restore"] {
+            for fate in [Fate::Fails, Fate::UnknownTook, Fate::UnknownNot] {
+                for nth in 0..3 {
+                    let mut d = begin(story);
+                    d.world.fates.insert(kind, fate);
+                    d.world.spared = nth;
+                    let _ = d.ask(&command(asked(story)), None);
+                    answer(&mut d, nth == 1);
+                    check(&d, &format!("{story:?}, {kind} number {nth} {fate:?}"));
+                }
+            }
+        }
+    }
+}
+
+/// Anything, in any order: orders, holds, failures, blind spells, kills. Then the world is mended, and an operator
+/// brings whatever is open to its end.
+#[test]
+fn whatever_happens() {
+    use crate::world::Fate;
+    for seed in 0..300 {
+        let mut r = fastrand::Rng::with_seed(seed);
+        let mut d = Driver::new(settings(), Session::default());
+        d.run(10);
+        let mut told = Vec::new();
+        for _ in 0..r.usize(4..20) {
+            let asks =
+                ["cutover", "rollback", "continue", "hold", "resume", "complete", "reset green", "estimate blue"];
+            let kinds = ["switch", "translate", "commit", "restore"];
+            let fates = [Fate::Fails, Fate::UnknownTook, Fate::UnknownNot];
+            let n = r.usize(0..2);
+            match r.usize(0..10) {
+                0..5 => {
+                    let words = asks[r.usize(0..asks.len())];
+                    let _ = d.ask(&command(words), None);
+                    told.push(words.to_string());
+                }
+                5 | 6 => {
+                    d.world.fates.insert(kinds[r.usize(0..kinds.len())], fates[r.usize(0..fates.len())]);
+                }
+                7 if r.bool() => d.world.hidden[n] = !d.world.hidden[n],
+                7 => d.world.broken[1] = !d.world.broken[1],
+                8 => d.world.cost = r.i64(0..30),
+                _ => {
+                    if r.bool() {
+                        (d.die_at, d.die_after_effect) = (Some(d.journal.len() + r.usize(1..12)), r.bool());
+                    } else {
+                        d.restart();
+                        told.push("kill".into());
+                    }
+                }
+            }
+            d.run(r.u64(1..14));
+            if d.dead {
+                d.restart();
+                told.push("died".into());
+            }
+        }
+        (d.world.hidden, d.world.broken, d.world.cost, d.die_at) = ([false; 2], [false; 2], 0, None);
+        d.world.fates.clear();
+        let _ = d.ask(&command("resume"), None);
+        answer(&mut d, r.bool());
+        check(&d, &format!("seed {seed}: {}", told.join(", ")));
+    }
+}
