@@ -213,3 +213,53 @@ async fn a_manual_switch_never_claims() {
     assert_eq!(instruction, "by hand: run loan-audit (team loans) on green only");
     assert!(provider.set("dual").await.is_err(), "no state of a switch");
 }
+
+/// A `kubectl` that keeps what it is told in files.
+const KUBECTL: &str = r#"#!/bin/sh
+set -eu
+dir=$(dirname "$0")
+echo "$*" >> "$dir/calls"
+case "$1" in
+  get)
+    name=${2#*/}
+    case "$4" in
+      'jsonpath={.spec.replicas}') cat "$dir/$name.replicas" ;;
+      'jsonpath={.metadata.annotations.cutover-side}') cat "$dir/$name.side" ;;
+      *) echo "unexpected $4" >&2; exit 1 ;;
+    esac ;;
+  scale) echo "${3#--replicas=}" > "$dir/${2#*/}.replicas" ;;
+  annotate) echo "${4#cutover-side=}" > "$dir/${2#*/}.side" ;;
+  set) echo "$4" > "$dir/${3#*/}.env" ;;
+esac
+"#;
+
+#[tokio::test]
+async fn the_scripts_of_the_documentation_switch() {
+    let docs = include_str!("../../docs/switches.md");
+    let scripts: Vec<&str> = docs.split("```sh\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
+    assert_eq!(scripts.len(), 2);
+    for (script, states) in scripts.into_iter().zip([&["off", "green", "blue"][..], &["off", "green", "both", "blue"]])
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        write("kubectl", KUBECTL);
+        write("switch", &script.replace("kubectl ", &format!("sh {}/kubectl ", dir.path().display())));
+        for (name, replicas) in [("loan-audit", "3"), ("loan-audit-blue", "3"), ("loan-audit-green", "0")] {
+            write(&format!("{name}.replicas"), replicas);
+            write(&format!("{name}.side"), "blue");
+        }
+        // through sh: a script that was only just written may not be executable yet while another test forks
+        let get = ["sh", "./switch", "get", "{group}"];
+        let provider = command_in(dir.path(), &get, &["sh", "./switch", "set", "{group}", "{state}"], 20_000, &[]);
+        assert_eq!(provider.get().await.unwrap().state(), Some("blue"));
+        for state in states {
+            let set = provider.set(state).await.unwrap();
+            let SetResult::Done(reading) = set else { panic!("{state}: {set:?}") };
+            assert_eq!(reading.state(), Some(*state));
+        }
+    }
+}

@@ -19,7 +19,7 @@ pub const REDACTED: &str = "(hidden)";
 /// Shorter than librdkafka's 30 s: a dead broker must not hold the cockpit's picture of the others.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// One request when `socket.timeout.ms` is not set (librdkafka: 60 s; same reason).
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Client id when `client.id` is not set: seen in the brokers' logs and quotas.
 const CLIENT_ID: &str = "cutover";
 

@@ -196,6 +196,64 @@ mod tests {
         assert!(problems.to_string().contains("and more: fix these first"));
     }
 
+    const EXAMPLE: &str = include_str!("../../assets/example/cutover.toml");
+
+    #[test]
+    fn the_example_loads_without_a_word() {
+        let loaded = Plan::parse(EXAMPLE, Path::new("cutover.toml")).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(loaded.warnings, []);
+        assert_eq!(loaded.plan.topic("audit-raw").green_name, "psc.audit-raw");
+        assert_eq!(loaded.plan.group("loan-ledger").unwrap().limits.criteria.lag_for_ms, 4 * 3_600_000);
+        let json = serde_json::to_string(&loaded.plan).unwrap();
+        assert!(json.contains(r#""sasl.password":{"env":"BLUE_PASSWORD"}"#), "{json}");
+    }
+
+    #[test]
+    fn the_documentation_names_every_key() {
+        let report = Report::new(Places::default());
+        let (root, _) = DeTable::parse_recoverable(EXAMPLE);
+        let _ = sections::plan(TableReader::root(root.get_ref(), &report), Path::new(""), None);
+        let docs = concat!(include_str!("../../docs/plan.md"), include_str!("../../docs/switches.md"));
+        let known = report.known.borrow().clone();
+        assert!(known.len() > 60, "{known:?}");
+        let missing: Vec<_> = known
+            .iter()
+            .filter(|key| {
+                let named = [
+                    format!("`{key}`"),
+                    format!("{key} = "),
+                    format!("[[{key}]]"),
+                    format!("[{key}]"),
+                    format!("{key}."),
+                ];
+                !named.iter().any(|n| docs.contains(n))
+                    && !docs.contains(&format!("{{ {key}"))
+                    && !docs.contains(&format!(", {key}"))
+            })
+            .collect();
+        assert_eq!(missing, Vec::<&&str>::new());
+    }
+
+    #[test]
+    fn the_plans_in_the_documentation_load() {
+        let docs = include_str!("../../docs/switches.md");
+        let clusters = "[clusters.blue]\nbootstrap = \"b:1\"\n[clusters.green]\nbootstrap = \"g:1\"\n";
+        let mut seen = 0;
+        for block in docs.split("```toml\n").skip(1) {
+            let block = block.split("```").next().unwrap();
+            let section = match block {
+                b if b.starts_with("switch") => "[[groups]]\nname = \"g\"\n",
+                b if b.starts_with("flag") => "[[producers]]\nname = \"p\"\n",
+                _ => "",
+            };
+            let text = format!("{clusters}{section}{block}");
+            let loaded = Plan::parse(&text, Path::new("docs.toml")).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert_eq!(loaded.warnings, [], "{text}");
+            seen += 1;
+        }
+        assert_eq!(seen, 5);
+    }
+
     #[test]
     fn a_journal_has_a_place_without_a_plan_key() {
         assert_eq!(default_journal(Path::new("/p"), "a/../b c"), Path::new("/p/.cutover/a-..-b-c.journal"));

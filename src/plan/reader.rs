@@ -80,11 +80,19 @@ impl Places {
 pub(super) struct Report {
     places: RefCell<Places>,
     findings: RefCell<Vec<PlanError>>,
+    /// Every key that was asked for: the documentation must name them all.
+    #[cfg(test)]
+    pub(super) known: RefCell<std::collections::BTreeSet<&'static str>>,
 }
 
 impl Report {
     pub(super) fn new(places: Places) -> Self {
-        Self { places: RefCell::new(places), findings: RefCell::new(Vec::new()) }
+        Self {
+            places: RefCell::new(places),
+            findings: RefCell::new(Vec::new()),
+            #[cfg(test)]
+            known: RefCell::default(),
+        }
     }
 
     pub(super) fn at_span(&self, span: Range<usize>, severity: Severity, message: String, suggestion: Option<String>) {
@@ -394,6 +402,8 @@ impl<'a> TableReader<'a> {
 
     pub(super) fn get(&mut self, key: &'static str) -> Option<Field<'a>> {
         self.asked.push(key);
+        #[cfg(test)]
+        self.report.known.borrow_mut().insert(key);
         let (_, value) = self.table.iter().find(|(k, _)| k.get_ref() == key)?;
         Some(field(self.report, self.path_of(key), key.to_owned(), value, value.span()))
     }

@@ -48,6 +48,12 @@ pub struct Dialog {
     pub scroll: usize,
     /// Text was dropped because it was typed ahead or pasted, or does not match: what to say about it.
     pub remark: Option<String>,
+    /// The measurement on which `prepared` rests, by its time; a newer one makes the dialog ask anew.
+    pub measured_at: Option<At>,
+    /// Number of the question that was asked anew.
+    pub refreshing: Option<u64>,
+    /// Why there will be no measurement.
+    pub no_estimate: Option<String>,
 }
 
 impl Dialog {
@@ -64,6 +70,9 @@ impl Dialog {
             input: Input::default(),
             scroll: 0,
             remark: None,
+            measured_at: None,
+            refreshing: None,
+            no_estimate: None,
         }
     }
 
@@ -108,6 +117,29 @@ impl Dialog {
                 self.phase = Phase::Shown;
             }
             Err(refusal) => self.phase = Phase::Refused(refusal),
+        }
+    }
+
+    /// The answer to the same question asked anew because a newer measurement came in. What was typed stays, unless
+    /// there is something new to read.
+    pub fn refreshed(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
+        self.refreshing = None;
+        match result {
+            Err(refusal) => self.phase = Phase::Refused(refusal),
+            Ok(next) => {
+                let news = self.prepared.as_ref().is_none_or(|before| {
+                    before.level != next.level
+                        || before.steps != next.steps
+                        || before.way_back != next.way_back
+                        || next.warnings.iter().any(|w| !before.warnings.contains(w))
+                });
+                if news {
+                    self.input.reset();
+                    self.since = now;
+                    self.remark = Some("the facts changed: read them again".to_owned());
+                }
+                self.prepared = Some(*next);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The command palette: every action by its name, fuzzily, and after a name the groups or producers it can act on.
 
-use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use super::actions::{self, ACTIONS, Action, Ready, Scope};
@@ -180,13 +180,15 @@ fn stand_on(m: &mut Model, subject: &Subject) {
 fn ranked(rows: Vec<Entry>, typed: &str) -> Vec<Entry> {
     let mut matcher = Matcher::new(Config::DEFAULT);
     let pattern = Pattern::parse(typed.trim(), CaseMatching::Ignore, Normalization::Smart);
+    // In a sentence scattered letters mean nothing: whole words only.
+    let words = Pattern::new(typed.trim(), CaseMatching::Ignore, Normalization::Smart, AtomKind::Substring);
     let mut buf = Vec::new();
     let mut scored: Vec<(u32, Entry)> = rows
         .into_iter()
         .filter_map(|e| {
             // A hit in the name counts double: `jou` means the journal, not a sentence that mentions one.
             let name = pattern.score(Utf32Str::new(&e.completion, &mut buf), &mut matcher).map(|s| s * 2);
-            let doc = pattern.score(Utf32Str::new(&e.doc, &mut buf), &mut matcher);
+            let doc = words.score(Utf32Str::new(&e.doc, &mut buf), &mut matcher);
             name.max(doc).map(|s| (s, e))
         })
         .collect();

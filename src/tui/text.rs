@@ -212,6 +212,15 @@ pub fn duration(ms: u64) -> String {
     }
 }
 
+/// A bound in whole units where it is one: `45s`, `2m`, `1m30s`.
+#[must_use]
+pub fn timeout(ms: u64) -> String {
+    match ms / 1000 {
+        s if s >= 60 && s % 60 == 0 && s < 7200 => format!("{}m", s / 60),
+        _ => duration(ms),
+    }
+}
+
 /// An age in whole units: nobody needs tenths of a second of an age.
 #[must_use]
 pub fn age(ms: u64) -> String {

@@ -7,12 +7,12 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::actions::{self, Action, Ready};
-use super::dialog::Phase;
+use super::dialog::{self, Phase};
 use super::model::{Focus, Model, Overlay, Tone};
 use super::words;
 use crate::controller::snapshot::{Ask, Reply, Snapshot};
 use crate::migration::command::{Command, Level, Refusal};
-use crate::migration::estate::At;
+use crate::migration::estate::{At, Observed};
 
 /// How long the controller may take to answer before the dialog says so, ms.
 pub const ANSWER_MS: u64 = 10_000;
@@ -71,8 +71,7 @@ pub fn update(m: &mut Model, msg: Msg) -> Vec<Cmd> {
         }
         Msg::Snapshot(snapshot, at) => {
             m.now = m.now.max(at);
-            on_snapshot(m, snapshot);
-            Vec::new()
+            on_snapshot(m, snapshot)
         }
         Msg::Reply(reply, at) => {
             m.now = m.now.max(at);
@@ -172,13 +171,39 @@ fn on_paste(m: &mut Model, text: &str) {
     }
 }
 
-fn on_snapshot(m: &mut Model, snapshot: Arc<Snapshot>) {
+fn on_snapshot(m: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Cmd> {
     if m.snapshot.as_ref().is_some_and(|s| s.seq > snapshot.seq && s.header.pid == snapshot.header.pid) {
-        return;
+        return Vec::new();
     }
     m.snapshot = Some(snapshot);
     m.snapshot_at = m.now;
     m.controller_gone = false;
+    refresh_dialog(m)
+}
+
+/// When the measurement that a dialog shows was made.
+fn measured_at(m: &Model, command: &Command) -> Option<At> {
+    let (group, to) = dialog::estimate_for(command)?;
+    let row = m.group_row(group).filter(|g| g.estimate_to == Some(to))?;
+    match row.estimate.as_ref()? {
+        Observed::Known { at, .. } => Some(*at),
+        Observed::Absent { .. } => None,
+    }
+}
+
+/// A newer measurement changes what the dialog rests on: what would it do now?
+fn refresh_dialog(m: &mut Model) -> Vec<Cmd> {
+    let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
+    let at = measured_at(m, &d.command);
+    if d.phase != Phase::Shown || d.refreshing.is_some() || at == d.measured_at {
+        return Vec::new();
+    }
+    let command = d.command.clone();
+    let id = m.ask_id("what would it do");
+    if let Some(Overlay::Confirm(d)) = &mut m.overlay {
+        (d.refreshing, d.measured_at) = (Some(id), at);
+    }
+    vec![Cmd::Ask(Ask::Prepare { id, command })]
 }
 
 fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
@@ -186,11 +211,18 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
         Reply::Prepared { id, result } => {
             m.pending.remove(&id);
             let now = m.now;
+            let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
+            let at = measured_at(m, &d.command);
             let Some(Overlay::Confirm(d)) = &mut m.overlay else { return Vec::new() };
+            if d.refreshing == Some(id) && d.phase == Phase::Shown {
+                d.refreshed(result, now);
+                return Vec::new();
+            }
             if d.question != id || d.phase != Phase::Asking {
                 return Vec::new();
             }
             d.answered(result, now);
+            d.measured_at = at;
             let bare = matches!(d.prepared.as_ref().map(|p| &p.level), Some(Level::None));
             if bare && d.phase == Phase::Shown { confirm_at_once(m) } else { Vec::new() }
         }
@@ -232,6 +264,12 @@ fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> 
             }
         };
     }
+    if about == "measuring"
+        && let (Err(r), Some(Overlay::Confirm(d))) = (&result, &mut m.overlay)
+    {
+        d.no_estimate = Some(words::sentence(&r.why, &r.advice));
+        return Vec::new();
+    }
     match result {
         Ok(_) if about.is_empty() || about == "measuring" => {}
         Ok(_) => m.say(Tone::Plain, format!("{about}: done")),
@@ -270,6 +308,10 @@ fn on_unsent(m: &mut Model, ask: &Ask) {
     let refusal = Refusal::unknown("the controller does not keep up: nothing was sent", "Enter asks again.");
     match (ask, &mut m.overlay) {
         (Ask::Prepare { id, .. }, Some(Overlay::Confirm(d))) if d.question == *id => d.phase = Phase::Refused(refusal),
+        // Asked again with the next measurement.
+        (Ask::Prepare { id, .. }, Some(Overlay::Confirm(d))) if d.refreshing == Some(*id) => {
+            (d.refreshing, d.measured_at) = (None, None);
+        }
         (Ask::Execute { id, .. }, Some(Overlay::Confirm(d))) if d.question == *id => d.phase = Phase::Refused(refusal),
         (Ask::Execute { command, .. }, _) => {
             let what = match command {

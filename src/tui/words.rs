@@ -117,6 +117,16 @@ pub fn way_back(w: &WayBack) -> (Role, String) {
     }
 }
 
+/// The way back of a group as its row shows it: after the end nobody misses it, and who is not in the plan has none.
+#[must_use]
+pub fn way_back_of(g: &GroupRow) -> (Role, String) {
+    match (&g.stage, g.listed) {
+        (_, false) => (Role::Dim, String::new()),
+        (Stage::Complete { .. }, _) => (Role::Dim, way_back(&g.way_back).1),
+        _ => way_back(&g.way_back),
+    }
+}
+
 /// Why the way back is closed or unknown.
 #[must_use]
 pub fn way_back_why(w: &WayBack) -> Option<&str> {

@@ -10,6 +10,7 @@ mod control;
 mod control_faults;
 mod control_secure;
 mod kit;
+mod records;
 mod traffic;
 
 /// Holds the transcript that the simulated Kafka is tested against to the real one.
@@ -23,4 +24,3 @@ fn kafka_answers_as_the_transcript_says() {
     }
     conformance::compare(&found);
 }
-mod records;

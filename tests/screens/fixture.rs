@@ -144,14 +144,10 @@ pub fn group(name: &str, team: &str, lag: u64, seed: u64) -> GroupRow {
     }
 }
 
-fn cut(offset: i64, n: i64, ts: i64) -> Vec<CutRecord> {
-    (-1..n)
-        .map(|i| CutRecord {
-            offset: offset + i,
-            ts: ts + i * 212,
-            id: format!("{:06x}d1", (offset + i) * 77 % 0xff_ffff),
-        })
-        .collect()
+/// The record before the cut and the one after it; the same identities on both logs.
+fn cut(offset: i64, ts: i64, seed: i64) -> Vec<CutRecord> {
+    let id = |i: i64| format!("{:08x}", (seed + i).wrapping_mul(2_654_435_761) & 0xffff_ffff);
+    (-1..1).map(|i| CutRecord { offset: offset + i, ts: ts + i * 212, id: id(i) }).collect()
 }
 
 struct P(&'static str, i32, i64, i64, i64, i64, Verdict, u64);
@@ -182,17 +178,11 @@ fn partition(p: &P) -> (PartitionRow, PartitionPlan) {
         cut: if unmappable || end == 0 {
             Cut::default()
         } else {
-            Cut { source: cut(committed, 4, NOW.0 - 9_000), target: cut(planned, 4, NOW.0 - 8_995) }
+            Cut { source: cut(committed, NOW.0 - 9_000, committed), target: cut(planned, NOW.0 - 8_995, committed) }
         },
-        at: ago(8_000),
+        ..PartitionPlan::unmappable(TopicPartition::new(topic, number), "align", "", ago(8_000))
     };
     (row, plan)
-}
-
-fn sums(partitions: Vec<PartitionPlan>) -> GroupPlan {
-    let sum = |f: fn(&PartitionPlan) -> Option<u64>| partitions.iter().map(f).sum::<Option<u64>>();
-    let totals = Totals { re_read: sum(|p| p.re_read), missing: sum(|p| p.missing) };
-    GroupPlan { partitions, totals }
 }
 
 /// `loan-audit`: measured, ready to go.
@@ -215,11 +205,18 @@ pub fn measured(with_unmappable: bool) -> GroupRow {
     let (partitions, plans): (Vec<_>, Vec<_>) = rows.iter().map(partition).unzip();
     let mut g = group("loan-audit", "loans", 184, 3);
     g.partitions = partitions;
-    g.estimate = Some(Observed::seen(sums(plans), ago(8_000)));
+    g.estimate = Some(Observed::seen(GroupPlan::new(plans), ago(8_000)));
     g.estimate_to = Some(Side::Green);
     if with_unmappable {
         g.side_state = Some(SideState::Blocked { why: "1 partition of 10 is UNMAPPABLE: audit-raw-4".into() });
         g.next = "route audit".into();
+        let refusal = refused(
+            Command::CutOver { group: "loan-audit".into() },
+            "measured 8s ago: audit-raw-4 is UNMAPPABLE",
+            "look at its partitions, mend that, and measure again",
+        );
+        g.offers.retain(|o| !matches!(o.command, Command::CutOver { .. }));
+        g.offers.push(refusal);
     }
     g
 }

@@ -1,5 +1,7 @@
 //! Every screen, from fixture snapshots: what it looks like, what its keys do, and what it never does.
 
 mod fixture;
+mod keys;
+mod looks;
 mod pictures;
 mod scenes;

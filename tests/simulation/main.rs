@@ -4,6 +4,7 @@
 mod conformance;
 
 mod clients;
+mod control;
 mod controller;
 mod estate;
 mod faults;

@@ -6,6 +6,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod kafka;
+pub mod pty;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};

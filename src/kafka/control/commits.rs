@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::Outcome;
 use super::connection::Connection;
 use super::failure::{Class, Failure, check};
-use super::groups::group_id;
+use super::group_requests::group_id;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, KeyType, pause};
 use crate::migration::estate::{GroupKind, GroupState, TopicPartition, Trouble};
 use crate::sanitise::visible;

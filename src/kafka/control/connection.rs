@@ -5,7 +5,7 @@
 //! a request time out or sends nonsense is closed for good, and everyone who waits is told why.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ struct Shared {
     waiting: Mutex<Result<HashMap<i32, Waiter>, Failure>>,
     /// Answers read so far: tells a broker that hangs up at once from one that was lost.
     answers: AtomicU64,
+    /// A request went unanswered for too long: the broker may be stuck.
+    stuck: AtomicBool,
     label: String,
     secure: bool,
     authenticated: bool,
@@ -124,6 +126,7 @@ impl Connection {
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Ok(HashMap::new())),
             answers: AtomicU64::new(0),
+            stuck: AtomicBool::new(false),
             label: endpoint.label.clone(),
             secure: properties.protocol.tls(),
             authenticated: properties.protocol.sasl(),
@@ -161,6 +164,11 @@ impl Connection {
 
     pub fn is_closed(&self) -> bool {
         self.shared.waiting.lock().map_or(true, |w| w.is_err())
+    }
+
+    /// Whether it was closed because the broker did not answer in time.
+    pub fn was_stuck(&self) -> bool {
+        self.shared.stuck.load(Ordering::Relaxed)
     }
 
     /// The greatest version of a request that both sides speak, request and answer alike.
@@ -242,6 +250,7 @@ impl Connection {
             Ok(Err(_)) => Err(self.shared.reason()),
             Err(_) => {
                 // Answers come in order: whatever waits behind this one is stuck too. Java's client also hangs up here.
+                self.shared.stuck.store(true, Ordering::Relaxed);
                 self.shared.close(Class::Lost, &format!("did not answer within {}", seconds(self.limit)), SLOW);
                 for task in &self.tasks {
                     task.abort();

@@ -23,17 +23,19 @@ pub(super) enum Class {
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub class: Class,
+    /// The broker's error, if it gave one.
+    pub error: Option<ResponseError>,
     /// Boxed: failures travel in the `Err` of every result.
     pub trouble: Box<Trouble>,
 }
 
 impl Failure {
     pub fn new(class: Class, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { class, trouble: Box::new(Trouble::new(what, advice)) }
+        Self { class, error: None, trouble: Box::new(Trouble::new(what, advice)) }
     }
 
     pub fn of(class: Class, trouble: Trouble) -> Self {
-        Self { class, trouble: Box::new(trouble) }
+        Self { class, error: None, trouble: Box::new(trouble) }
     }
 
     /// Whether another attempt may succeed without a person doing anything. For reads only: a write that is `Lost`
@@ -77,7 +79,8 @@ fn refused(error: ResponseError, message: Option<&str>, subject: impl Display, b
         Some(said) => format!("{subject}: {broker} answered {} ({said})", protocol_name(error)),
         None => format!("{subject}: {broker} answered {}", protocol_name(error)),
     };
-    Failure::new(if retriable(error) { Class::Retry } else { Class::Final }, what, advice(error))
+    let class = if retriable(error) { Class::Retry } else { Class::Final };
+    Failure { error: Some(error), ..Failure::new(class, what, advice(error)) }
 }
 
 /// Whether asking again (after a fresh look at leaders and coordinators) can help. Kafka's own notion of a retriable

@@ -1,13 +1,16 @@
 //! The control plane: what a cluster looks like, and the few things that are changed on it.
 //!
-//! [`Cluster`] is the way in. Below it: `router` (which broker to ask, and what to do when it is the wrong one),
-//! `connection` (pipelining, versions), `transport`, `tls`, `sasl`. `snapshot`, `groups`, `offsets` and `topics`
-//! say what is asked. Nothing here waits without a bound, and every failure is a
+//! [`Cluster`] is the way in. Below it: `router` and `coordinators` (which broker to ask, and what to do when it is the
+//! wrong one), `connection` (pipelining, versions), `transport`, `tls`, `sasl`, `guard` (malformed answers). `snapshot`,
+//! `groups`, `commits`, `offsets` and `topics` say what is asked. Nothing here waits without a bound, and every failure is a
 //! [`Trouble`](crate::migration::estate::Trouble).
 
+mod bootstrap;
 mod commits;
 mod connection;
+mod coordinators;
 mod failure;
+mod group_requests;
 mod groups;
 mod guard;
 mod offsets;

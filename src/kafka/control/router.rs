@@ -8,11 +8,12 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt, Shared, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{FindCoordinatorRequest, MetadataRequest, MetadataResponse, TopicName};
+use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use openssl::ssl::SslConnector;
 use tokio::time::timeout;
 
+use super::bootstrap::parse_bootstrap;
 use super::connection::{ApiTable, Connection};
 use super::failure::{Class, Failure, check_message};
 use super::tls;
@@ -30,11 +31,6 @@ pub(super) const CONNECT_ATTEMPTS: u32 = 2;
 const SEEDS_AT_ONCE: usize = 3;
 /// How long one waits for a broker that could not be reached last time. Connecting goes on behind.
 const SUSPECT_WAIT: Duration = Duration::from_secs(1);
-/// Groups in one FindCoordinator request (v4, KIP-699).
-const KEYS_PER_LOOKUP: usize = 500;
-/// Coordinators remembered; beyond this all are forgotten.
-const MAX_COORDINATORS: usize = 100_000;
-
 /// The control plane of one cluster. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Cluster {
@@ -48,7 +44,7 @@ pub(super) struct Inner {
     connector: Mutex<Option<SslConnector>>,
     pool: Mutex<HashMap<Peer, Slot>>,
     topology: Mutex<Arc<Topology>>,
-    coordinators: Mutex<HashMap<(KeyType, String), i32>>,
+    pub(super) coordinators: Mutex<HashMap<(KeyType, String), i32>>,
 }
 
 /// Whom a connection leads to: a bootstrap address by position, or a broker by node id.
@@ -65,7 +61,7 @@ type Opening = Shared<BoxFuture<'static, Result<Arc<Connection>, Failure>>>;
 struct Slot {
     endpoint: Endpoint,
     opening: Opening,
-    /// The attempt before this one failed.
+    /// The attempt before this one failed, or its connection got stuck.
     suspect: bool,
 }
 
@@ -130,7 +126,7 @@ impl Cluster {
 }
 
 /// Locks even when a holder panicked: what these guard is valid at every point.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -142,6 +138,10 @@ pub(super) async fn pause(attempt: u32) {
 }
 
 impl Inner {
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
     pub fn topology(&self) -> Arc<Topology> {
         Arc::clone(&lock(&self.topology))
     }
@@ -276,7 +276,8 @@ impl Inner {
             Some((slot, None)) => return Ok(slot.clone()),
             Some((slot, Some(Ok(connection)))) if !connection.is_closed() => return Ok(slot.clone()),
             Some((_, Some(Err(_)))) => true,
-            _ => false,
+            Some((_, Some(Ok(connection)))) => connection.was_stuck(),
+            None => false,
         };
         let properties = self.properties.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
         let connector = self.connector(properties)?;
@@ -327,139 +328,12 @@ impl Inner {
         }
         Ok(connector.clone())
     }
-
-    /// The coordinators of these keys. Asks in one request where brokers can (v4, Kafka 3.0), else one by one, pipelined.
-    pub async fn coordinators(&self, kind: KeyType, keys: &[String]) -> HashMap<String, Result<i32, Failure>> {
-        let mut found = HashMap::new();
-        let mut missing: Vec<String> = Vec::new();
-        {
-            let known = lock(&self.coordinators);
-            for key in keys {
-                match known.get(&(kind, key.clone())) {
-                    Some(node) => drop(found.insert(key.clone(), Ok(*node))),
-                    None => missing.push(key.clone()),
-                }
-            }
-        }
-        for attempt in 0..ATTEMPTS {
-            if missing.is_empty() {
-                break;
-            }
-            let answers = join_all(missing.chunks(KEYS_PER_LOOKUP).map(|some| self.look_up(kind, some))).await;
-            missing = Vec::new();
-            for (key, answer) in answers.into_iter().flatten() {
-                let again = match &answer {
-                    Err(f) if f.class == Class::Retry => attempt + 1 < ATTEMPTS,
-                    Err(f) if f.class != Class::Final => attempt + 1 < CONNECT_ATTEMPTS,
-                    _ => false,
-                };
-                if again { missing.push(key) } else { drop(found.insert(key, answer)) }
-            }
-            if !missing.is_empty() {
-                pause(attempt).await;
-            }
-        }
-        let mut known = lock(&self.coordinators);
-        if known.len() + found.len() > MAX_COORDINATORS {
-            known.clear();
-        }
-        known.extend(found.iter().filter_map(|(k, r)| Some(((kind, k.clone()), *r.as_ref().ok()?))));
-        found
-    }
-
-    /// Remembers a coordinator that was learned otherwise (a broker lists the groups it coordinates).
-    pub fn learn(&self, kind: KeyType, key: &str, node: i32) {
-        let mut known = lock(&self.coordinators);
-        if known.len() >= MAX_COORDINATORS {
-            known.clear();
-        }
-        known.insert((kind, key.to_owned()), node);
-    }
-
-    /// The groups that a broker coordinated when last heard of.
-    pub fn coordinated_by(&self, node: i32) -> Vec<String> {
-        let known = lock(&self.coordinators);
-        known
-            .iter()
-            .filter(|((kind, _), n)| *kind == KeyType::Group && **n == node)
-            .map(|((_, k), _)| k.clone())
-            .collect()
-    }
-
-    pub fn side(&self) -> Side {
-        self.side
-    }
-
-    /// Forgets a coordinator that turned out to be none.
-    pub fn forget(&self, kind: KeyType, key: &str) {
-        lock(&self.coordinators).remove(&(kind, key.to_owned()));
-    }
-
-    async fn look_up(&self, kind: KeyType, keys: &[String]) -> Vec<(String, Result<i32, Failure>)> {
-        let asked = async {
-            let connection = self.any().await?;
-            let version = connection.need::<FindCoordinatorRequest>("0.9 or later")?;
-            let found = if version >= 4 {
-                find_batch(&connection, version, kind, keys).await?
-            } else {
-                let each = keys.iter().map(|k| find_one(&connection, version, kind, k));
-                keys.iter().cloned().zip(join_all(each).await).collect()
-            };
-            Ok::<_, Failure>(found)
-        };
-        let found = match asked.await {
-            Ok(found) => found,
-            Err(failure) => return keys.iter().map(|k| (k.clone(), Err(failure.clone()))).collect(),
-        };
-        let known = self.topology();
-        if found.iter().any(|(_, r)| r.as_ref().is_ok_and(|n| !known.brokers.contains_key(n))) {
-            // A coordinator that joined since: its address comes with the next Metadata. If not, asking it says so.
-            let _ = self.refresh(Some(&[])).await;
-        }
-        found
-    }
 }
 
 impl Slot {
     fn ready(&self) -> Option<Arc<Connection>> {
         self.opening.peek()?.as_ref().ok().filter(|c| !c.is_closed()).cloned()
     }
-}
-
-async fn find_batch(
-    connection: &Connection,
-    version: i16,
-    kind: KeyType,
-    keys: &[String],
-) -> Result<Vec<(String, Result<i32, Failure>)>, Failure> {
-    let request = FindCoordinatorRequest::default()
-        .with_key_type(kind as i8)
-        .with_coordinator_keys(keys.iter().map(|k| StrBytes::from_string(k.clone())).collect());
-    let answer = connection.call(version, &request).await?;
-    let mut by_key: HashMap<String, Result<i32, Failure>> = HashMap::with_capacity(keys.len());
-    for c in answer.coordinators {
-        let checked = check_message(c.error_code, c.error_message.as_deref(), subject(&c.key), connection.label());
-        by_key.insert(c.key.to_string(), checked.map(|()| c.node_id.0));
-    }
-    let missing = |key: &str| {
-        let what = format!("{}: {} left it out of its answer", subject(key), connection.label());
-        Err(Failure::new(Class::Retry, what, ""))
-    };
-    Ok(keys.iter().map(|k| (k.clone(), by_key.remove(k).unwrap_or_else(|| missing(k)))).collect())
-}
-
-async fn find_one(connection: &Connection, version: i16, kind: KeyType, key: &str) -> Result<i32, Failure> {
-    let mut request = FindCoordinatorRequest::default().with_key(StrBytes::from_string(key.to_owned()));
-    if version >= 1 {
-        request.key_type = kind as i8;
-    }
-    let answer = connection.call(version, &request).await?;
-    check_message(answer.error_code, answer.error_message.as_deref(), subject(key), connection.label())?;
-    Ok(answer.node_id.0)
-}
-
-fn subject(key: &str) -> String {
-    format!("coordinator of `{}`", visible(key))
 }
 
 /// One trouble for a cluster of which no address answers.
@@ -480,59 +354,4 @@ fn none_answered(side: Side, seeds: usize, mut failures: Vec<Failure>) -> Failur
     reasons.dedup();
     let what = format!("none of the {seeds} bootstrap addresses of {side} answers: {}", reasons.join("; "));
     Failure::new(first.class, what, first.trouble.advice.clone())
-}
-
-/// Addresses as in `bootstrap.servers`: comma-separated `host:port`, IPv6 in brackets, librdkafka's `PROTOCOL://` allowed.
-fn parse_bootstrap(text: &str) -> Result<Vec<(String, u16)>, Trouble> {
-    let parts: Vec<_> = text.split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
-    if parts.is_empty() {
-        return Err(Trouble::new("no bootstrap address is given", "set `bootstrap = \"host:port,host:port\"`"));
-    }
-    parts.into_iter().map(parse_address).collect()
-}
-
-fn parse_address(text: &str) -> Result<(String, u16), Trouble> {
-    let bad = |why: &str| {
-        let advice = "write `host:port`, `[v6-address]:port`, or several of them separated by commas";
-        Trouble::new(format!("bootstrap address `{}`: {why}", visible(text)), advice)
-    };
-    let rest = match text.split_once("://") {
-        Some((scheme, _)) if scheme.to_ascii_lowercase().starts_with("http") => {
-            return Err(bad("that is a web address, and Kafka does not speak HTTP"));
-        }
-        Some((_, rest)) => rest,
-        None => text,
-    };
-    let (host, port) = match rest.strip_prefix('[') {
-        Some(v6) => v6.split_once("]:").ok_or_else(|| bad("`]:port` is missing"))?,
-        None => rest.rsplit_once(':').ok_or_else(|| bad("the port is missing"))?,
-    };
-    let port: u16 = port.parse().ok().filter(|p| *p > 0).ok_or_else(|| bad("the port must be from 1 to 65535"))?;
-    let sound = |c: char| !c.is_control() && !c.is_whitespace() && c != '/';
-    if host.is_empty() || !host.chars().all(sound) {
-        return Err(bad("the host is missing or has characters that no host has"));
-    }
-    if !rest.starts_with('[') && host.contains(':') {
-        return Err(bad("an IPv6 address needs brackets"));
-    }
-    Ok((host.to_owned(), port))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bootstrap_addresses() {
-        let ok = |t: &str| parse_bootstrap(t).unwrap();
-        assert_eq!(ok("a:1, b:2,"), [("a".into(), 1), ("b".into(), 2)]);
-        assert_eq!(ok("[::1]:9092"), [("::1".into(), 9092)]);
-        assert_eq!(ok("SASL_SSL://k.example.com:9093"), [("k.example.com".into(), 9093)]);
-        for bad in
-            ["", " , ", "host", "host:", "host:0", "host:70000", ":9092", "::1:9092", "http://x:80", "a b:1", "[::1"]
-        {
-            assert!(parse_bootstrap(bad).is_err(), "{bad}");
-        }
-        assert!(!parse_bootstrap("x\x1b[2J:0").unwrap_err().what.contains('\x1b'));
-    }
 }

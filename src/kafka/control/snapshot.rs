@@ -10,7 +10,7 @@ use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use super::failure::{Class, Failure, check};
-use super::groups::{Fetched, Listed, describe_classic, describe_consumer, fetch_offsets, list_groups};
+use super::group_requests::{Fetched, Listed, describe_classic, describe_consumer, fetch_offsets, list_groups};
 use super::offsets::{Found, OffsetSpec, list_offsets};
 use super::router::{Cluster, Inner, KeyType, pause};
 use crate::migration::estate::{

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::future::join_all;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -156,7 +157,7 @@ impl Inner {
                 let result = answers.remove(name).unwrap_or_else(missing);
                 let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
                 // Deleting what is not there is an answer, although Kafka counts it among those that may pass.
-                let absent = result.as_ref().is_err_and(|f| f.trouble.what.contains("UNKNOWN_TOPIC"));
+                let absent = result.as_ref().is_err_and(|f| f.error == Some(ResponseError::UnknownTopicOrPartition));
                 if retry && !absent { again.push(name) } else { drop(done.insert(name.clone(), Outcome::from(result))) }
             }
             pending = again;

@@ -3,6 +3,7 @@
 //!
 //! Held against real Kafka by `sim::conformance`: where the two differ, this one is wrong.
 
+mod asks;
 pub mod batch;
 pub mod faults;
 pub mod group;
@@ -10,14 +11,16 @@ pub mod log;
 mod membership;
 mod offsets;
 mod produce;
+#[cfg(test)]
+mod tests;
 mod topics;
 mod transactions;
 
 use std::collections::BTreeMap;
 
+pub use asks::{GroupReply, JoinAsk, Joined, SyncAsk, Synced};
 pub use batch::{Marker, NewRecord, StoredRecord, Writer};
 pub use faults::{Cut, Faults};
-pub use group::{GroupReply, JoinAsk, Joined, SyncAsk, Synced};
 pub use kafka_protocol::ResponseError;
 pub use log::{Aborted, Appended, Isolation, Log, Read};
 pub use offsets::{Commit, CommitAsk, FetchedOffset};

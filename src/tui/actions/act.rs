@@ -337,7 +337,9 @@ pub(in crate::tui) fn open_confirm(m: &mut Model, command: Command) -> Vec<Cmd> 
     if let Some(group) = dialog::watched(&command) {
         cmds.push(Cmd::Ask(Ask::Watch { group: Some(group) }));
     }
-    if let Some((group, to)) = dialog::estimate_for(&command) {
+    // In the middle of a run there is nothing to estimate: going back needs no facts of the other side.
+    let resting = |g: &str| m.group_row(g).is_some_and(|g| !matches!(g.stage, Stage::Moving { .. }));
+    if let Some((group, to)) = dialog::estimate_for(&command).filter(|(g, _)| resting(g)) {
         let fresh = m.group_row(group).is_some_and(|g| {
             g.measuring && g.estimate_to == Some(to)
                 || g.estimate_to == Some(to)

@@ -57,9 +57,12 @@ fn panel(m: &Model, s: &Snapshot, v: &SideView, max: u64, area: Rect, buf: &mut 
     let width = usize::from(inside.width);
     let chart_rows = usize::from(inside.height.saturating_sub(if inside.height >= 6 { 3 } else { 2 }));
     health(m, v, width).draw(inside, 0, buf);
-    chart(m, v, max, inside, 1, chart_rows.max(1), buf);
-    let y = u16::try_from(1 + chart_rows.max(1)).unwrap_or(2);
-    if let Some((role, words)) = trouble(v) {
+    let trouble = trouble(v);
+    // Why it can't be seen matters more than how it looked before.
+    let chart_rows = if trouble.is_some() && inside.height < 6 { 0 } else { chart_rows.max(1) };
+    chart(m, v, max, inside, 1, chart_rows, buf);
+    let y = u16::try_from(1 + chart_rows).unwrap_or(2);
+    if let Some((role, words)) = trouble {
         let rows = usize::from(inside.height.saturating_sub(y)).max(1);
         let lines = text::wrap(&words, width.saturating_sub(2), rows, theme.glyph(Glyph::Ellipsis));
         for (y, line) in (y..).zip(lines) {

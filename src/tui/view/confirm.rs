@@ -3,17 +3,16 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::footer::hints;
 use super::group::totals;
 use super::line::{Row, centred, frame, wipe};
 use super::run::no_return;
 use crate::controller::snapshot::GroupRow;
 use crate::migration::command::{Command, Level, Prepared, Refusal};
-use crate::migration::estate::{Observed, Side};
+use crate::migration::estate::{FlagState, Observed, Side};
 use crate::tui::dialog::{Dialog, Phase, estimate_for};
 use crate::tui::model::Model;
-use crate::tui::theme::{Glyph, Role};
-use crate::tui::{actions, text, words};
+use crate::tui::theme::{Glyph, Role, side_role};
+use crate::tui::{text, words};
 
 /// Draws the dialog over the body.
 pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
@@ -26,8 +25,12 @@ pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
     let area = centred(over, width, height);
     wipe(theme, area, buf);
     let title = d.prepared.as_ref().map_or_else(|| words_of(&d.command), |p| p.title.clone());
-    let title = text::cut_middle(&title, cells - 2, theme.glyph(Glyph::Ellipsis));
-    let inside = frame(theme, area, Role::FrameFocus, Row::new(theme).gap(1).put(Role::Strong, title).gap(1), buf);
+    let title = text::cut_middle(&title, cells.saturating_sub(8), theme.glyph(Glyph::Ellipsis));
+    let head = match side_of(&d.command) {
+        Some(side) => Row::new(theme).gap(1).mark(side).gap(2),
+        None => Row::new(theme).gap(1),
+    };
+    let inside = frame(theme, area, Role::FrameFocus, head.put(Role::Strong, title).gap(1), buf);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
     // What must be read before typing keeps its place; the steps scroll.
     let room = usize::from(inside.height).saturating_sub(bottom.len());
@@ -44,6 +47,15 @@ pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
     let y = u16::try_from(room).unwrap_or(0);
     for (y, row) in (y..).zip(bottom) {
         row.draw(inside, y, buf);
+    }
+}
+
+/// Where the command leads: its identity is in the title and in the phrase.
+fn side_of(c: &Command) -> Option<Side> {
+    match c {
+        Command::Route { to: FlagState::Blue, .. } => Some(Side::Blue),
+        Command::Route { to: FlagState::Green, .. } => Some(Side::Green),
+        c => estimate_for(c).map(|(_, side)| side),
     }
 }
 
@@ -88,9 +100,9 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
             rows.push(Row::new(theme).put(Role::Hold, mark).gap(1).put(Role::Hold, line));
         }
     }
-    if let Some(first) = p.by_hand.first() {
+    if let Some(first) = p.by_hand.iter().find(|l| !l.starts_with('#')).or(p.by_hand.first()) {
         let more = if p.by_hand.len() > 1 {
-            format!("and {} more; y copies", p.by_hand.len() - 1)
+            format!("+{}, y copies", words::plural(p.by_hand.len() - 1, "line"))
         } else {
             "y copies".to_owned()
         };
@@ -104,7 +116,7 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
 fn step_row<'t>(m: &'t Model, number: usize, s: &crate::migration::command::StepLine, cells: usize) -> Row<'t> {
     let theme = m.theme();
     let undo = s.undo.as_ref().map_or(String::new(), |u| format!("undo: {u}"));
-    let timeout = s.timeout_ms.map_or(String::new(), |ms| format!("max {}", text::duration(ms)));
+    let timeout = s.timeout_ms.map_or(String::new(), |ms| format!("max {}", text::timeout(ms)));
     let undo_cells = (cells * 30 / 100).min(30);
     let what = cells.saturating_sub(undo_cells + 9 + 4 + 2);
     Row::new(theme)
@@ -142,13 +154,6 @@ fn lower<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
         ],
         Phase::Refused(r) => refused(m, r, cells),
     });
-    let keys = hints(m, &actions::footer(m), cells);
-    rows.push(match d.left_ms(m.now).filter(|left| *left <= 10_000) {
-        Some(left) => {
-            keys.ending(Row::new(theme).put(Role::Hold, format!("closes in {}s", left.div_ceil(1000))), cells)
-        }
-        None => keys,
-    });
     rows
 }
 
@@ -158,7 +163,8 @@ fn cost<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>
     let limit = p.max_re_read.map(|l| {
         Row::new(theme).put(Role::Dim, "limit ").put(Role::Text, format!("0 lost, {} re-read", text::count(l)))
     });
-    let Some((group, to)) = estimate_for(&d.command) else {
+    // Where nothing is read again nothing is estimated.
+    let Some((group, to)) = estimate_for(&d.command).filter(|_| p.max_re_read.is_some()) else {
         return limit.into_iter().collect();
     };
     let row = Row::new(theme).left(Role::Dim, "estimate", 10);
@@ -171,7 +177,10 @@ fn cost<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>
         }
         Some((g, _)) if g.measuring => row.put(Role::Hold, "measuring").glyph(Role::Hold, Glyph::Ellipsis),
         Some((_, Some(Observed::Absent { why }))) => row.put(Role::Hold, words::sentence(&why.what, &why.advice)),
-        _ => row.put(Role::Hold, "not measured yet"),
+        _ => match &d.no_estimate {
+            Some(why) => row.left(Role::Hold, why, cells.saturating_sub(10)),
+            None => row.put(Role::Hold, "not measured yet"),
+        },
     };
     let mut rows = vec![row];
     let worst = m.group_row(group).and_then(|g| worst(g, to));
@@ -205,6 +214,10 @@ fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let Some(p) = &d.prepared else { return Vec::new() };
     let mut rows = Vec::new();
+    let closing = match d.left_ms(m.now).filter(|left| *left <= 10_000) {
+        Some(left) => Row::new(theme).put(Role::Hold, format!("closes in {}s", left.div_ceil(1000))),
+        None => Row::new(theme),
+    };
     let row = match &p.level {
         Level::None => Row::new(theme),
         Level::Key => Row::new(theme)
@@ -214,11 +227,13 @@ fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
             .put(Role::Key, "esc")
             .put(Role::Dim, " to leave"),
         Level::Typed(phrase) => {
+            let role = side_of(&d.command).map_or(Role::Key, side_role);
             rows.push(
                 Row::new(theme)
                     .put(Role::Dim, "type ")
-                    .put(Role::Key, text::cut_middle(phrase, cells.saturating_sub(36), theme.glyph(Glyph::Ellipsis)))
-                    .put(Role::Dim, " and enter to go on, esc to leave"),
+                    .put(role, text::cut_middle(phrase, cells.saturating_sub(48), theme.glyph(Glyph::Ellipsis)))
+                    .put(Role::Dim, " and enter to go on, esc to leave")
+                    .ending(closing, cells),
             );
             let matches = d.input.value().trim() == phrase;
             let role = if matches { Role::Input } else { Role::Strong };

@@ -52,14 +52,16 @@ pub fn hints<'t>(m: &'t Model, rows: &[&'static Action], width: usize) -> Row<'t
     if row.width() == 0 { end } else { row.gap(2).then(end) }
 }
 
-/// Draws the message at the foot of the body; returns what is left of the body.
+/// Draws the message at the foot of the body; returns what is left of the body. Its place is always kept, so that
+/// the table does not jump while one moves through it; a long answer to a key lies over the table for a while.
 pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
-    let Some((role, words)) = what_to_say(m) else {
-        return Rect { height: body.height.saturating_sub(1), ..body };
-    };
     let theme = m.theme();
-    let lines = text::wrap(&words, usize::from(body.width) - 2, MAX_MESSAGE, theme.glyph(Glyph::Ellipsis));
-    let rows = u16::try_from(lines.len()).unwrap_or(1).min(body.height);
+    let kept = if m.screen == Screen::Cockpit && body.height >= 18 { 2 } else { 1 };
+    let rest = Rect { height: body.height.saturating_sub(kept), ..body };
+    let Some((role, words)) = what_to_say(m) else { return rest };
+    let max = if m.flash.is_some() { MAX_MESSAGE } else { usize::from(kept) };
+    let lines = text::wrap(&words, usize::from(body.width) - 2, max, theme.glyph(Glyph::Ellipsis));
+    let rows = u16::try_from(lines.len()).unwrap_or(1).max(kept).min(body.height);
     let area = Rect { y: body.bottom() - rows, height: rows, ..body };
     wipe(theme, area, buf);
     for (y, line) in (0..).zip(lines) {
@@ -81,11 +83,10 @@ fn what_to_say(m: &Model) -> Option<(Role, String)> {
     if m.screen != Screen::Cockpit {
         return None;
     }
-    let named = |name: &str, (role, why): (Role, String)| (role, format!("{name} {why}"));
+    let named = |name: &str, (role, why): (Role, String)| (role, format!("{name}: {why}"));
     if let Some(g) = m.current_group() {
-        let stuck = |side: &str| {
-            (Role::Hold, format!("is stuck on {side}: there is something to read and commits do not move."))
-        };
+        let stuck =
+            |side: &str| (Role::Hold, format!("stuck on {side}: there is something to read and commits do not move."));
         return words::why(&g.side_state)
             .or_else(|| g.blue.stuck.then(|| stuck("blue")))
             .or_else(|| g.green.stuck.then(|| stuck("green")))

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::groups::more;
-use super::line::{Row, window};
+use super::line::{self, Row, rule, window};
 use super::run;
 use crate::controller::snapshot::{GroupRow, GroupSide, PartitionRow, PartitionSide};
 use crate::migration::estate::{Observed, Side};
@@ -27,11 +27,11 @@ pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
     if let Some(run_view) = &g.run {
         let wanted = run::height(run_view, g.witnessed.as_ref());
         let moving = matches!(g.stage, Stage::Moving { .. });
-        let both = left(y) >= wanted + 9;
+        let both = left(y) >= wanted + 6;
         let shown = both || m.focus == Focus::Run;
         if shown {
-            let height = if both { wanted } else { left(y) };
-            rule(m, "run", area, y, buf);
+            let height = if both { wanted } else { left(y).saturating_sub(1) };
+            rule(theme, "run", area, y, buf);
             let inside = Rect { y: area.y + y + 1, height: height.min(left(y + 1)), ..area };
             run::draw(m, run_view, g.witnessed.as_ref(), inside, buf);
             y += height + 1;
@@ -44,19 +44,6 @@ pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
         }
     }
     partitions(m, g, Rect { y: area.y + y, height: left(y), ..area }, buf);
-}
-
-/// A rule with a word in it.
-fn rule(m: &Model, word: &str, area: Rect, y: u16, buf: &mut Buffer) {
-    let rule = m.theme().glyph(Glyph::Rule);
-    let end = usize::from(area.width).saturating_sub(word.len() + 3);
-    Row::new(m.theme())
-        .put(Role::Frame, rule)
-        .gap(1)
-        .put(Role::Dim, word)
-        .gap(1)
-        .put(Role::Frame, rule.repeat(end))
-        .draw(area, y, buf);
 }
 
 /// What of a run fits into one line.
@@ -84,15 +71,18 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     let theme = m.theme();
     let width = usize::from(area.width);
     let state = words::group_state(g);
-    let name = text::cut_middle(&g.group, width / 3, theme.glyph(Glyph::Ellipsis));
-    let mut row = Row::new(theme).gap(1).put(Role::Strong, name).gap(2).put(Role::Dim, &g.team);
-    row = row.gap(2).put(Role::Dim, g.mode.to_string()).gap(2).put(state.role, state.word);
+    let ellipsis = theme.glyph(Glyph::Ellipsis);
+    let mut row = Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(&g.group, width / 3, ellipsis)).gap(2);
+    if !g.team.is_empty() {
+        row = row.put(Role::Dim, text::cut(&g.team, 16, ellipsis)).gap(2);
+    }
+    row = row.put(Role::Dim, g.mode.to_string()).gap(2).put(state.role, state.word);
     if let Stage::Soaking { since } = g.stage {
         row = row.put(Role::Dim, format!(" for {}", text::age(m.clock().since(since))));
     }
-    let (role, way) = words::way_back(&g.way_back);
-    let end = Row::new(theme).put(Role::Dim, "way back ").put(role, way);
-    row.ending(end, width - 1).draw(area, 0, buf);
+    let (role, way) = words::way_back_of(g);
+    let end = Row::new(theme).put(Role::Dim, if way.is_empty() { "" } else { "way back " }).put(role, &way).gap(1);
+    line::titled(theme, row.gap(1), end, area, 0, buf);
     let max = spark::shared_max(&[&g.blue.trend, &g.green.trend], width / 2);
     let half = width / 2;
     let blue = side(m, Side::Blue, &g.blue, half, max);
@@ -107,8 +97,11 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
             .draw(area, y, buf);
         y += 1;
     }
-    let why = words::why(&g.side_state)
-        .or_else(|| words::way_back_why(&g.way_back).filter(|_| g.listed).map(|w| (role, format!("way back: {w}"))));
+    let why = words::why(&g.side_state).or_else(|| {
+        words::way_back_why(&g.way_back)
+            .filter(|_| !way.is_empty() && role != Role::Dim)
+            .map(|w| (role, format!("way back: {w}")))
+    });
     if let Some((role, why)) = why {
         for line in text::wrap(&why, width.saturating_sub(2), 2, theme.glyph(Glyph::Ellipsis)) {
             Row::new(theme).gap(1).put(role, line).draw(area, y, buf);
@@ -193,7 +186,7 @@ impl Columns {
     fn at(width: usize) -> Self {
         match width {
             0..=71 => Self { name: 14, offset: 9, lag: 0, evidence: false },
-            72..=99 => Self { name: 17, offset: 11, lag: 0, evidence: false },
+            72..=99 => Self { name: 14, offset: 10, lag: 0, evidence: false },
             100..=139 => Self { name: 26, offset: 13, lag: 7, evidence: false },
             _ => Self { name: 36, offset: 15, lag: 8, evidence: true },
         }
@@ -220,7 +213,8 @@ fn partitions(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
         Some(d) if area.height >= 10 => detail_height(d),
         _ => 0,
     };
-    let table = Rect { height: area.height - detail_rows, ..area };
+    let needed = u16::try_from(g.partitions.len() + 1).unwrap_or(u16::MAX);
+    let table = Rect { height: (area.height - detail_rows).min(needed), ..area };
     let range = window(g.partitions.len(), at, usize::from(table.height.saturating_sub(1)));
     let (above, below) = (range.start, g.partitions.len() - range.end);
     for (y, i) in (1u16..).zip(range) {
@@ -241,20 +235,20 @@ fn head<'t>(m: &'t Model, c: &Columns, to: Side) -> Row<'t> {
         .gap(2)
         .left(Role::Dim, "topic-partition", c.name)
         .gap(1)
-        .right(side_role(from), shape(from, "committed"), c.offset)
+        .right(side_role(from), shape(from, "at"), c.offset)
         .gap(1)
         .right(Role::Dim, "end", c.offset);
     if c.lag > 0 {
         row = row.gap(1).right(Role::Dim, "lag", c.lag);
     }
     row = row.gap(1).right(side_role(to), shape(to, "plan"), c.offset).gap(1).right(Role::Dim, "end", c.offset);
-    row = row.gap(2).left(Role::Dim, "verdict", 10).right(Role::Dim, "re-read", 8);
+    row = row.gap(2).left(Role::Dim, "verdict", 10).right(Role::Dim, "re-read", 7);
     if c.evidence { row.gap(2).put(Role::Dim, "evidence") } else { row }
 }
 
 fn number<'t>(m: &'t Model, row: Row<'t>, role: Role, n: Option<i64>, cells: usize) -> Row<'t> {
     match n {
-        None => row.right(Role::Dim, m.theme().glyph(Glyph::Dash), cells),
+        None | Some(..0) => row.right(Role::Dim, m.theme().glyph(Glyph::Dash), cells),
         Some(n) => {
             let spaced = text::offset(n);
             // Digits are never cut: without room for the gaps they go.
@@ -284,10 +278,10 @@ fn row<'t>(m: &'t Model, g: &GroupRow, p: &PartitionRow, c: &Columns, to: Side, 
     let Some(plan) = plan else { return row.gap(2).put(Role::Dim, "not measured") };
     row = row.gap(2).left(words::verdict_role(plan.verdict), plan.verdict.to_string(), 10);
     row = match (plan.missing, plan.re_read) {
-        (Some(n), _) if n > 0 => row.right(Role::Fail, format!("{n} LOST"), 8),
-        _ if plan.source.log_start == plan.source.end => row.right(Role::Dim, "empty", 8),
-        (_, Some(n)) => row.right(if n > 0 { Role::Strong } else { Role::Text }, text::count(n), 8),
-        (_, None) => row.right(Role::Unknown, "????", 8),
+        (Some(n), _) if n > 0 => row.right(Role::Fail, format!("{n} LOST"), 7),
+        _ if plan.source.end >= 0 && plan.source.log_start == plan.source.end => row.right(Role::Dim, "empty", 7),
+        (_, Some(n)) => row.right(if n > 0 { Role::Strong } else { Role::Text }, text::count(n), 7),
+        (_, None) => row.right(Role::Unknown, "????", 7),
     };
     if c.evidence {
         let left = width.saturating_sub(row.width() + 3);
@@ -303,7 +297,7 @@ fn detail_height(p: &PartitionPlan) -> u16 {
 /// Evidence, why it is not better, and the records on both sides of the cut.
 fn cut(m: &Model, p: &PartitionPlan, to: Side, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    rule(m, &format!("{} {}", p.tp, p.verdict), area, 0, buf);
+    rule(theme, &format!("{} {}", p.tp, p.verdict), area, 0, buf);
     let width = usize::from(area.width);
     let mut y = 1;
     let mut evidence = format!("{}: {}", p.strategy, p.evidence);
@@ -335,8 +329,7 @@ fn cut_side<'t>(m: &'t Model, side: Side, records: &[CutRecord], at: Option<i64>
     let mut row = Row::new(theme).gap(1).mark(side).gap(1);
     let at = at.unwrap_or(i64::MAX);
     let split = records.iter().position(|r| r.offset >= at).unwrap_or(records.len());
-    let show =
-        |r: &CutRecord| format!("{} {} {}", r.offset, text::clock(r.ts), r.id.chars().take(6).collect::<String>());
+    let show = |r: &CutRecord| format!("{} {} {}", r.offset, text::clock(r.ts), r.id);
     let (before, after) = records.split_at(split);
     let room = width.saturating_sub(row.width() + 6) / 2;
     let fit = |words: Vec<String>| {

@@ -37,13 +37,13 @@ impl Columns {
     }
 }
 
-/// Draws the table.
-pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
+/// Draws the table; with the cursor when it has the focus.
+pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     let theme = m.theme();
     let columns = Columns::at(usize::from(area.width));
     head(m, &columns).draw(area, 0, buf);
     let rows = m.groups();
-    let at = m.group_index(&rows);
+    let at = if focus { m.group_index(&rows) } else { 0 };
     let height = usize::from(area.height.saturating_sub(1));
     if rows.is_empty() {
         Row::new(theme).gap(3).put(Role::Dim, nothing(m)).draw(area, 1, buf);
@@ -52,8 +52,9 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let range = window(rows.len(), at, height);
     let (above, below) = (range.start, rows.len() - range.end);
     for (y, i) in (1u16..).zip(range) {
-        let line = row(m, rows[i], &columns, i == at, usize::from(area.width));
-        if i == at { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
+        let cursor = focus && i == at;
+        let line = row(m, rows[i], &columns, cursor, usize::from(area.width));
+        if cursor { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
     }
     more(m, above, below, area, buf);
 }
@@ -136,7 +137,7 @@ fn row<'t>(m: &'t Model, g: &GroupRow, c: &Columns, cursor: bool, width: usize) 
         row = row.gap(2).left(plain, switch, c.switch);
     }
     if c.way_back > 0 {
-        let (role, words) = if g.listed { words::way_back(&g.way_back) } else { (Role::Dim, String::new()) };
+        let (role, words) = words::way_back_of(g);
         row = row.gap(2).left(role, words, c.way_back);
     }
     let left = width.saturating_sub(row.width() + 3);

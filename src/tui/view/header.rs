@@ -4,8 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
-use crate::controller::snapshot::{Arming, PhaseView, Snapshot};
-use crate::migration::estate::Side;
+use crate::controller::snapshot::{Arming, PhaseView, SideView, Snapshot};
+use crate::migration::estate::{Observed, Side, Trouble};
 use crate::migration::stage::{Stage, WayBack};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
@@ -24,6 +24,9 @@ pub fn banners(m: &Model) -> Vec<(Role, String)> {
         for side in [&s.blue, &s.green] {
             if let Some(t) = &side.identity_trouble {
                 out.push((Role::BannerFail, words::sentence(&t.what, &t.advice)));
+            } else if let Some(t) = unseen(side, m) {
+                let name = side.side.name().to_uppercase();
+                out.push((Role::BannerFail, format!("{name}: {}", words::sentence(&t.what, &t.advice))));
             }
         }
         if let Arming::ReadOnly { why } = &s.header.arming {
@@ -32,6 +35,15 @@ pub fn banners(m: &Model) -> Vec<(Role, String)> {
     }
     out.truncate(3);
     out
+}
+
+/// Why a cluster has not been seen for so long that what is shown of it is stale.
+fn unseen<'a>(v: &'a SideView, m: &Model) -> Option<&'a Trouble> {
+    match &v.link {
+        Observed::Absent { why } => Some(why),
+        Observed::Known { at, trouble: Some(why), .. } if m.clock().since(*at) > m.stale_after() => Some(why),
+        Observed::Known { .. } => None,
+    }
 }
 
 /// Draws the header.
@@ -85,8 +97,9 @@ fn rail<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let room = width.saturating_sub(arming.width() + 2);
     let tries = [
         (Names::Whole, 3, 24),
-        (Names::Whole, 2, 12),
-        (Names::Short, 2, 14),
+        (Names::Whole, 2, 24),
+        (Names::Whole, 1, 16),
+        (Names::Short, 1, 14),
         (Names::None, 2, 12),
         (Names::None, 1, 6),
     ];
@@ -121,7 +134,7 @@ fn phase<'t>(m: &'t Model, p: &PhaseView, names: Names, now: bool) -> Row<'t> {
     let row = Row::new(m.theme()).put(role, p.number.to_string()).gap(1);
     let row = match names {
         Names::Whole => row.put(role, &p.name).gap(1),
-        Names::Short => row.left(role, &p.name, 4).gap(1),
+        Names::Short => row.put(role, text::cut(&p.name, 4, "")).gap(1),
         Names::None => row,
     };
     match (p.done, p.total) {
@@ -169,10 +182,10 @@ fn status<'t>(m: &'t Model, width: usize) -> Row<'t> {
     row.ending(end.put(role, age), width - 1)
 }
 
-/// How many groups could go back, by verdict: of those that the plan lists.
+/// How many groups could go back, by verdict: of those that the plan lists and that are not complete.
 fn way_back_counts<'t>(row: Row<'t>, s: &Snapshot) -> Row<'t> {
     let mut counts = [0usize; 4];
-    for g in s.groups.iter().filter(|g| g.listed) {
+    for g in s.groups.iter().filter(|g| g.listed && !matches!(g.stage, Stage::Complete { .. })) {
         counts[match g.way_back {
             WayBack::Exact => 0,
             WayBack::Bounded { .. } => 1,
@@ -206,5 +219,5 @@ pub fn side_title<'t>(m: &'t Model, side: Side, name: &str, cells: usize) -> Row
     let row = row.put(crate::tui::theme::side_role(side), side.name().to_uppercase()).gap(1);
     let left = cells.saturating_sub(row.width() + 1);
     let name = text::cut_middle(name, left, m.theme().glyph(Glyph::Ellipsis));
-    row.put(Role::Text, name).gap(1)
+    if name.is_empty() { row } else { row.put(Role::Text, name).gap(1) }
 }

@@ -77,11 +77,11 @@ fn legend<'t>(m: &'t Model) -> Vec<Row<'t>> {
         (Glyph::Soaking, "soaking"),
         (Glyph::Held, "held"),
         (Glyph::Blocked, "blocked"),
-        (Glyph::Check, "complete"),
+        (Glyph::Check, "done"),
     ];
     let mut row = Row::new(m.theme()).gap(1);
     for (glyph, word) in marks {
         row = row.glyph(Role::Strong, glyph).put(Role::Dim, format!(" {word}  "));
     }
-    vec![row.dots(3).put(Role::Dim, " nothing to measure")]
+    vec![row.dots(3).put(Role::Dim, " no data")]
 }

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::line::{Row, window};
+use super::line::{Row, rule, window};
 use crate::controller::snapshot::{JournalLine, Severity};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
@@ -40,15 +40,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
 /// Draws the newest lines under another table.
 pub fn tail(m: &Model, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let rule = theme.glyph(Glyph::Rule);
-    let end = usize::from(area.width).saturating_sub(11);
-    Row::new(theme)
-        .put(Role::Frame, rule)
-        .gap(1)
-        .put(Role::Dim, "journal")
-        .gap(1)
-        .put(Role::Frame, rule.repeat(end))
-        .draw(area, 0, buf);
+    rule(theme, "journal", area, 0, buf);
     let Some(s) = &m.snapshot else { return };
     let rows = usize::from(area.height - 1);
     let newest = &s.journal[s.journal.len().saturating_sub(rows)..];
@@ -58,11 +50,11 @@ pub fn tail(m: &Model, area: Rect, buf: &mut Buffer) {
 }
 
 fn who(area: Rect) -> usize {
-    if area.width >= 110 { 22 } else { 12 }
+    if area.width >= 110 { 16 } else { 12 }
 }
 
 fn about(area: Rect) -> usize {
-    if area.width >= 110 { 22 } else { 14 }
+    if area.width >= 110 { 20 } else { 14 }
 }
 
 fn entry<'t>(m: &'t Model, l: &JournalLine, area: Rect) -> Row<'t> {

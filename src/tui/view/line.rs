@@ -108,6 +108,8 @@ impl<'t> Row<'t> {
         let mut bars = String::new();
         for column in spark::columns(trend, cells, rows, max) {
             match spark::cell(column, row) {
+                // In a table a full bar would touch the row above.
+                Some(level) if rows == 1 => bars.push_str(self.theme.glyph(Glyph::spark(level.min(6)))),
                 Some(level) => bars.push_str(self.theme.glyph(Glyph::spark(level))),
                 None => bars.push(' '),
             }
@@ -182,6 +184,22 @@ pub fn frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Bu
     let title = title.line();
     buf.set_line(area.x + 1, area.y, &title, area.width - 2);
     Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
+}
+
+/// A rule across an area with a word in it.
+pub fn rule(theme: &Theme, word: &str, area: Rect, y: u16, buf: &mut Buffer) {
+    let rule = theme.glyph(Glyph::Rule);
+    let end = usize::from(area.width).saturating_sub(text::width(word) + 4);
+    let row = Row::new(theme).put(Role::Frame, rule).gap(1).put(Role::Dim, word).gap(1);
+    row.put(Role::Frame, rule.repeat(end)).draw(area, y, buf);
+}
+
+/// A rule across an area with a title at its left and a remark at its right.
+pub fn titled(theme: &Theme, title: Row<'_>, end: Row<'_>, area: Rect, y: u16, buf: &mut Buffer) {
+    let rule = theme.glyph(Glyph::Rule);
+    let fill = usize::from(area.width).saturating_sub(title.width() + end.width() + 3);
+    let row = Row::new(theme).put(Role::Frame, rule).then(title).put(Role::Frame, rule.repeat(fill)).gap(1);
+    row.then(end).draw(area, y, buf);
 }
 
 /// Wipes an area: what lies over the screen must not let it shine through.

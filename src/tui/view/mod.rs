@@ -73,18 +73,50 @@ fn cockpit(m: &Model, area: Rect, buf: &mut Buffer) {
     cluster::draw(m, [Rect { width: half, ..top }, Rect { x: area.x + half, width: area.width - half, ..top }], buf);
     tabs::draw(m, Rect { y: area.y + panel, height: 1, ..area }, buf);
     let rest = Rect { y: area.y + panel + 1, height: area.height.saturating_sub(panel + 1), ..area };
-    // A tall screen shows the end of the journal under the table as well.
-    let tail = if rest.height >= 26 && m.pane != Pane::Journal { (rest.height / 4).min(10) } else { 0 };
-    let table = Rect { height: rest.height - tail, ..rest };
+    let (table, second, tail) = shares(m, rest);
     match m.pane {
-        Pane::Groups => groups::draw(m, table, buf),
-        Pane::Producers => producers::draw(m, table, buf),
+        Pane::Groups => groups::draw(m, table, true, buf),
+        Pane::Producers => producers::draw(m, table, true, buf),
         Pane::Journal => journal::draw(m, table, buf),
         Pane::Notices => journal::notices(m, table, buf),
     }
-    if tail > 0 {
-        journal::tail(m, Rect { y: rest.y + table.height, height: tail, ..rest }, buf);
+    if second.height > 0 {
+        let inside = Rect { y: second.y + 1, height: second.height - 1, ..second };
+        if m.pane == Pane::Groups {
+            line::rule(m.theme(), "producers", second, 0, buf);
+            producers::draw(m, inside, false, buf);
+        } else {
+            line::rule(m.theme(), "groups", second, 0, buf);
+            groups::draw(m, inside, false, buf);
+        }
     }
+    if tail.height > 0 {
+        journal::tail(m, tail, buf);
+    }
+}
+
+/// How a tall screen is shared: the table that was chosen, then the other one, then the end of the journal.
+fn shares(m: &Model, rest: Rect) -> (Rect, Rect, Rect) {
+    const JOURNAL: u16 = 7;
+    const TALL: u16 = 26;
+    let none = Rect { height: 0, ..rest };
+    let count = |rows: usize| u16::try_from(rows + 1).unwrap_or(u16::MAX);
+    if rest.height < TALL || m.pane == Pane::Journal {
+        return (rest, none, none);
+    }
+    let (mine, other) = match m.pane {
+        Pane::Groups => (count(m.groups().len()), count(m.producers().len()).saturating_add(2)),
+        Pane::Producers => (count(m.producers().len()), count(m.groups().len()).saturating_add(2)),
+        _ => (rest.height, 0),
+    };
+    let table = mine.min(rest.height - JOURNAL - if other > 0 { 8 } else { 0 });
+    let second = other.min(rest.height - JOURNAL - table);
+    let tail = rest.height - table - second;
+    (
+        Rect { height: table, ..rest },
+        Rect { y: rest.y + table, height: second, ..rest },
+        Rect { y: rest.y + table + second, height: tail, ..rest },
+    )
 }
 
 fn too_small(m: &Model, area: Rect, buf: &mut Buffer) {

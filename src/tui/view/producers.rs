@@ -29,13 +29,13 @@ impl Columns {
     }
 }
 
-/// Draws the table.
-pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
+/// Draws the table; with the cursor when it has the focus.
+pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     let theme = m.theme();
     let columns = Columns::at(usize::from(area.width));
     head(m, &columns).draw(area, 0, buf);
     let rows = m.producers();
-    let at = m.producer_index(&rows);
+    let at = if focus { m.producer_index(&rows) } else { 0 };
     if rows.is_empty() {
         let words = match &m.snapshot {
             None => "Nothing observed yet.",
@@ -50,8 +50,9 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let range = window(rows.len(), at, usize::from(area.height.saturating_sub(1)));
     let (above, below) = (range.start, rows.len() - range.end);
     for (y, i) in (1u16..).zip(range) {
-        let line = row(m, rows[i], &columns, i == at, usize::from(area.width));
-        if i == at { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
+        let cursor = focus && i == at;
+        let line = row(m, rows[i], &columns, cursor, usize::from(area.width));
+        if cursor { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
     }
     more(m, above, below, area, buf);
 }

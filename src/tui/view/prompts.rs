@@ -4,13 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tui_input::Input;
 
-use super::footer::hints;
 use super::line::{Row, centred, frame, wipe};
 use crate::migration::command::{Command, Subject};
 use crate::migration::estate::FlagState;
 use crate::tui::model::{Model, ROUTES};
 use crate::tui::theme::{Glyph, Role};
-use crate::tui::{actions, text, words};
+use crate::tui::{text, words};
 
 /// A frame in the middle with these lines in it.
 fn boxed(m: &Model, title: &str, rows: Vec<(Row<'_>, bool)>, over: Rect, buf: &mut Buffer) {
@@ -43,7 +42,7 @@ pub fn route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut B
         let offer = p.offers.iter().find(|o| matches!(&o.command, Command::Route { to, .. } if *to == state));
         let (role, words) = match offer.map(|o| &o.refused) {
             _ if now == Some(&state) => (Role::Dim, "it is there now".to_owned()),
-            None => (Role::Dim, "not on its way".to_owned()),
+            None => (Role::Dim, "not offered".to_owned()),
             Some(None) => (Role::Text, meaning(state).to_owned()),
             Some(Some(r)) => (Role::Hold, words::sentence(&r.why, &r.advice)),
         };
@@ -54,8 +53,6 @@ pub fn route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut B
         let left = cells.saturating_sub(row.width());
         rows.push((row.left(role, words, left), cursor));
     }
-    rows.push((Row::new(theme), false));
-    rows.push((hints(m, &actions::footer(m), cells), false));
     boxed(m, &format!("Route {producer}"), rows, over, buf);
 }
 
@@ -86,7 +83,6 @@ pub fn why(m: &Model, subject: &Subject, input: &Input, over: Rect, buf: &mut Bu
         ),
         (Row::new(theme).put(Role::Dim, "Why? It goes into the journal, for the next person."), false),
         (typed(m, input, cells), false),
-        (hints(m, &actions::footer(m), cells), false),
     ];
     boxed(m, &format!("Hold {}", words::subject(subject)), rows, over, buf);
 }
@@ -124,6 +120,5 @@ pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
         }
     }
     rows.push((typed(m, input, cells), false));
-    rows.push((hints(m, &actions::footer(m), cells), false));
     boxed(m, "A run is under way", rows, over, buf);
 }

@@ -36,10 +36,11 @@ pub fn draw(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, area: Rect,
     // Where it stands is what one wants to see: with little room the steps done long ago give way.
     let at = run.steps.iter().position(|s| !matches!(s.1, StepState::Done { .. })).unwrap_or(run.steps.len());
     let skip = super::line::window(lines.len(), at, room).start;
+    let shown = u16::try_from(lines.len().min(room)).unwrap_or(area.height);
     for (y, line) in (1u16..).zip(lines.into_iter().skip(skip).take(room)) {
         line.draw(area, y, buf);
     }
-    let y = area.height.saturating_sub(foot);
+    let y = 1 + shown;
     promise(m, run).draw(area, y, buf);
     if let Some(w) = witnessed {
         witness(m, run, w).draw(area, y + 1, buf);

@@ -1,0 +1,6 @@
+//! The real program in a pseudo-terminal.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod harness;

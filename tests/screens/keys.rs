@@ -1,0 +1,414 @@
+//! What keys do: every one through `update`, as it comes from a terminal.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use cutover::controller::snapshot::{Ask, Reply, Snapshot};
+use cutover::migration::command::{Command, Refusal, Subject};
+use cutover::migration::estate::{FlagState, Side};
+use cutover::tui::actions::{self, ACTIONS, Ready};
+use cutover::tui::dialog::{EXPIRES_MS, Phase, TYPED_AHEAD_MS};
+use cutover::tui::model::{Focus, Model, Overlay, Pane, Screen};
+use cutover::tui::update::{Cmd, Msg, update};
+
+use crate::fixture::{self, NOW};
+use crate::scenes::{confirming, free, press, question};
+
+const SMALL: (u16, u16) = (80, 24);
+
+fn cockpit(s: Snapshot) -> Model {
+    fixture::model(s, SMALL)
+}
+
+fn typed(m: &Model) -> String {
+    match &m.overlay {
+        Some(Overlay::Confirm(d)) => d.input.value().to_owned(),
+        other => panic!("no dialog: {other:?}"),
+    }
+}
+
+fn phase(m: &Model) -> &Phase {
+    match &m.overlay {
+        Some(Overlay::Confirm(d)) => &d.phase,
+        other => panic!("no dialog: {other:?}"),
+    }
+}
+
+fn executed(cmds: &[Cmd]) -> Vec<&Command> {
+    cmds.iter()
+        .filter_map(|c| match c {
+            Cmd::Ask(Ask::Execute { command, .. }) => Some(command),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_cursor_moves_and_follows_its_row() {
+    let mut m = cockpit(fixture::estate());
+    assert_eq!(m.current_group().map(|g| g.group.as_str()), Some("cust-360"), "what needs a person sorts first");
+    press(&mut m, &["j", "down", "k", "j"]);
+    let before = m.current_group().expect("a row").group.clone();
+    let mut s = fixture::estate();
+    s.groups.reverse();
+    s.seq += 1;
+    update(&mut m, Msg::Snapshot(Arc::new(s), NOW.plus(9_000)));
+    assert_eq!(m.current_group().map(|g| g.group.clone()), Some(before), "rows move, the cursor stays on its group");
+    press(&mut m, &["end"]);
+    let last = m.groups().last().expect("a row").group.clone();
+    assert_eq!(m.current_group().map(|g| g.group.clone()), Some(last));
+    press(&mut m, &["pageup", "pageup", "home", "up"]);
+    assert_eq!(m.current_group().map(|g| g.group.as_str()), Some("cust-360"));
+}
+
+#[test]
+fn numbers_and_tab_choose_tables_and_escape_goes_back() {
+    let mut m = cockpit(fixture::estate());
+    for (key, pane) in [("2", Pane::Producers), ("3", Pane::Journal), ("4", Pane::Notices), ("1", Pane::Groups)] {
+        press(&mut m, &[key]);
+        assert_eq!(m.pane, pane);
+    }
+    press(&mut m, &["tab"]);
+    assert_eq!(m.pane, Pane::Producers);
+    press(&mut m, &["backtab", "enter"]);
+    assert_eq!(m.screen, Screen::Group("cust-360".into()));
+    press(&mut m, &["esc"]);
+    assert_eq!(m.screen, Screen::Cockpit);
+    press(&mut m, &["4", "enter"]);
+    assert_eq!(m.screen, Screen::Group("cust-360".into()), "a notice leads to what it is about");
+}
+
+#[test]
+fn a_filter_narrows_while_it_is_typed_and_escape_takes_it_away() {
+    let mut m = cockpit(fixture::estate());
+    press(&mut m, &["/", "LOAN soak"]);
+    assert_eq!(m.groups().iter().map(|g| g.group.as_str()).collect::<Vec<_>>(), ["loan-ledger"]);
+    press(&mut m, &["enter"]);
+    assert!(m.overlay.is_none());
+    assert_eq!(m.groups().len(), 1, "enter keeps it");
+    press(&mut m, &["esc"]);
+    assert_eq!(m.groups().len(), fixture::estate().groups.len());
+}
+
+#[test]
+fn cutting_over_asks_first_watches_and_measures_what_is_old() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let cmds = press(&mut m, &["c"]);
+    let cut_over = Command::CutOver { group: "loan-audit".into() };
+    assert!(matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command, .. }) if *command == cut_over));
+    assert_eq!(cmds[1], Cmd::Ask(Ask::Watch { group: Some("loan-audit".into()) }));
+    assert_eq!(executed(&cmds), [&Command::Estimate { group: "loan-audit".into(), to: Side::Green }], "it is 8 s old");
+    let cmds = press(&mut m, &["esc"]);
+    assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
+}
+
+#[test]
+fn only_the_phrase_executes_and_the_facts_go_with_it() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    assert!(executed(&press(&mut m, &["blue loan-audit", "enter"])).is_empty());
+    assert_eq!(phase(&m), &Phase::Shown);
+    press(&mut m, &["ctrl-u"]);
+    let cmds = press(&mut m, &["green loan-audit", "enter"]);
+    assert!(
+        matches!(&cmds[..], [Cmd::Ask(Ask::Execute { command: Command::CutOver { group }, typed, facts, actor, .. })]
+            if group == "loan-audit" && typed == "green loan-audit" && facts.as_deref() == Some("f00d") && actor == "ana@bastion"),
+        "{cmds:?}"
+    );
+    let id = question(&cmds);
+    assert!(press(&mut m, &["enter"]).is_empty(), "a second enter sends nothing");
+    let at = m.now.plus(20);
+    let cmds = update(&mut m, Msg::Reply(Reply::Executed { id, result: Ok(Some(8)) }, at));
+    assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
+    assert_eq!((&m.screen, m.focus), (&Screen::Group("loan-audit".into()), Focus::Run));
+}
+
+#[test]
+fn what_was_typed_ahead_is_dropped() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let cmds = press(&mut m, &["c"]);
+    // Typed on while the controller answers...
+    press(&mut m, &["green loan-audit", "enter"]);
+    let id = question(&cmds);
+    let shown = m.now.plus(10);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(fixture::prepared())) }, shown));
+    assert_eq!(typed(&m), "");
+    // ... and in the first moment after it is shown.
+    let key = |c| KeyEvent::new(c, KeyModifiers::NONE);
+    update(&mut m, Msg::Key(key(KeyCode::Char('g')), shown.plus(TYPED_AHEAD_MS - 1)));
+    update(&mut m, Msg::Key(key(KeyCode::Enter), shown.plus(TYPED_AHEAD_MS - 1)));
+    assert_eq!((typed(&m).as_str(), phase(&m)), ("", &Phase::Shown));
+    update(&mut m, Msg::Key(key(KeyCode::Char('g')), shown.plus(TYPED_AHEAD_MS)));
+    assert_eq!(typed(&m), "g");
+}
+
+#[test]
+fn pasted_text_never_confirms() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    let at = m.now.plus(1_000);
+    let cmds = update(&mut m, Msg::Paste("green loan-audit\n".into(), at));
+    assert!(cmds.is_empty());
+    assert_eq!(typed(&m), "");
+    // Elsewhere a paste types its first line, and never says yes.
+    press(&mut m, &["esc", "/"]);
+    let at = m.now.plus(1_000);
+    assert!(update(&mut m, Msg::Paste("loan\nrm -rf".into(), at)).is_empty());
+    assert_eq!(m.filter(Pane::Groups), "loan");
+}
+
+#[test]
+fn the_dialog_expires_after_the_last_key() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    press(&mut m, &["g"]);
+    let last = m.now;
+    update(&mut m, Msg::Tick(last.plus(EXPIRES_MS - 1)));
+    assert_eq!(phase(&m), &Phase::Shown);
+    let cmds = update(&mut m, Msg::Tick(last.plus(EXPIRES_MS)));
+    assert!(m.overlay.is_none());
+    assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
+    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("nothing was done")));
+}
+
+#[test]
+fn a_late_answer_to_a_closed_dialog_opens_nothing() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let id = question(&press(&mut m, &["c"]));
+    press(&mut m, &["esc"]);
+    m.group = Some("risk-score".into());
+    press(&mut m, &["c"]);
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(fixture::prepared())) }, at));
+    assert_eq!(phase(&m), &Phase::Asking, "the answer was about another group");
+}
+
+#[test]
+fn a_refusal_shows_in_place_and_enter_asks_anew() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    let id = question(&press(&mut m, &["green loan-audit", "enter"]));
+    let refusal = Refusal::refused("the facts changed", "look again");
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Executed { id, result: Err(refusal.clone()) }, at));
+    assert_eq!(phase(&m), &Phase::Refused(refusal));
+    let cmds = press(&mut m, &["enter"]);
+    assert!(cmds.iter().any(|c| matches!(c, Cmd::Ask(Ask::Prepare { .. }))));
+    assert!(executed(&cmds).iter().all(|c| matches!(c, Command::Estimate { .. })));
+}
+
+#[test]
+fn a_newer_measurement_asks_anew_and_keeps_what_was_typed_unless_there_is_news() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    press(&mut m, &["green"]);
+    let measure = |m: &mut Model, ms: u64| {
+        let mut s = free();
+        s.seq += ms;
+        let g = s.groups.iter_mut().find(|g| g.group == "loan-audit").expect("there");
+        let plan = g.estimate.as_ref().and_then(|e| e.value()).expect("measured").clone();
+        g.estimate = Some(cutover::migration::estate::Observed::seen(plan, NOW.plus(ms)));
+        let at = m.now.plus(100);
+        update(m, Msg::Snapshot(Arc::new(s), at))
+    };
+    let cmds = measure(&mut m, 1_000);
+    assert!(measure(&mut m, 1_500).is_empty(), "one question at a time");
+    let mut next = fixture::prepared();
+    next.facts = "beef".into();
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id: question(&cmds), result: Ok(Box::new(next.clone())) }, at));
+    assert_eq!(typed(&m), "green", "nothing new to read");
+    let cmds = measure(&mut m, 2_000);
+    next.warnings.push("measured now: 900 re-read, over the limit 500".into());
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id: question(&cmds), result: Ok(Box::new(next)) }, at));
+    assert_eq!(typed(&m), "", "a new warning must be read");
+    let cmds = press(&mut m, &["green loan-audit", "enter"]);
+    assert!(matches!(&cmds[..], [Cmd::Ask(Ask::Execute { facts, .. })] if facts.as_deref() == Some("beef")));
+}
+
+#[test]
+fn without_an_answer_the_dialog_says_so() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    press(&mut m, &["c"]);
+    let at = m.now.plus(10_001);
+    update(&mut m, Msg::Tick(at));
+    assert!(matches!(phase(&m), Phase::Refused(r) if r.exit_code == 4));
+}
+
+#[test]
+fn a_full_channel_is_said_not_waited_for() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let cmds = press(&mut m, &["c"]);
+    let Cmd::Ask(ask) = cmds[0].clone() else { panic!("{cmds:?}") };
+    update(&mut m, Msg::Unsent(ask));
+    assert!(matches!(phase(&m), Phase::Refused(r) if r.why.contains("keep up")));
+}
+
+#[test]
+fn a_hold_needs_a_reason_and_a_held_group_is_resumed_by_the_same_key() {
+    let mut m = cockpit(fixture::estate());
+    m.group = Some("risk-score".into());
+    assert!(press(&mut m, &["h", "enter"]).is_empty());
+    assert!(matches!(m.overlay, Some(Overlay::Why { .. })));
+    let cmds = press(&mut m, &["quarter end", "enter"]);
+    let subject = Subject::Group("risk-score".into());
+    assert_eq!(executed(&cmds), [&Command::Hold { subject, why: "quarter end".into() }]);
+    m.group = Some("card-fraud".into());
+    let cmds = press(&mut m, &["h"]);
+    assert_eq!(executed(&cmds), [&Command::Resume { subject: Subject::Group("card-fraud".into()) }]);
+}
+
+#[test]
+fn a_producer_is_routed_to_a_chosen_state() {
+    let mut m = cockpit(fixture::estate());
+    m.producer = Some("audit".into());
+    let cmds = press(&mut m, &["2", "r", "enter"]);
+    let dual = Command::Route { producer: "audit".into(), to: FlagState::Dual };
+    assert!(
+        matches!(&cmds[..], [Cmd::Ask(Ask::Prepare { command, .. })] if *command == dual),
+        "the next step of the way is chosen: {cmds:?}"
+    );
+    press(&mut m, &["esc", "r", "down"]);
+    assert!(press(&mut m, &["enter"]).is_empty(), "straight to green is refused");
+    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("passes through dual")));
+}
+
+#[test]
+fn a_key_that_is_refused_says_why_and_what_to_do() {
+    let mut m = cockpit(fixture::estate());
+    m.group = Some("doc-index".into());
+    assert!(press(&mut m, &["c"]).is_empty());
+    assert_eq!(m.flash.as_ref().map(|f| f.text.as_str()), Some("run 7 moves it already. b takes it back."));
+    m.producer = Some("ledger".into());
+    assert!(press(&mut m, &["2", "r"]).is_empty());
+    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("span clusters")));
+}
+
+#[test]
+fn a_read_only_screen_asks_for_no_change() {
+    let mut m = cockpit(free());
+    m.options.read_only = true;
+    m.group = Some("loan-audit".into());
+    for key in ["c", "o", "h", "g", "d"] {
+        assert!(executed(&press(&mut m, &[key])).is_empty(), "{key}");
+        assert!(m.overlay.is_none(), "{key}");
+    }
+    assert_eq!(executed(&press(&mut m, &["m"])).len(), 1, "measuring reads only");
+    assert!(actions::footer(&m).iter().all(|a| a.danger != actions::Danger::Changes));
+}
+
+#[test]
+fn leaving_in_the_middle_of_a_run_is_refused_with_what_to_do_instead() {
+    let mut m = cockpit(fixture::estate());
+    assert!(press(&mut m, &["q"]).is_empty());
+    assert!(matches!(m.overlay, Some(Overlay::Leave { .. })));
+    assert!(press(&mut m, &["enter"]).is_empty());
+    assert_eq!(press(&mut m, &["leave", "enter"]), [Cmd::Quit]);
+    let mut m = cockpit(fixture::estate());
+    assert!(press(&mut m, &["ctrl-c"]).is_empty(), "once asks");
+    assert_eq!(press(&mut m, &["ctrl-c"]), [Cmd::Quit], "twice leaves");
+    let mut m = cockpit(fixture::estate());
+    m.options.attached = true;
+    assert_eq!(press(&mut m, &["q"]), [Cmd::Quit], "another controller carries on");
+    let mut s = fixture::estate();
+    s.groups.retain(|g| g.group != "doc-index");
+    assert_eq!(press(&mut cockpit(s), &["q"]), [Cmd::Quit], "nothing is under way");
+}
+
+#[test]
+fn the_palette_runs_commands_by_name_on_a_named_group() {
+    let mut m = cockpit(free());
+    let cmds = press(&mut m, &[":", "cut-over loan-aud", "enter"]);
+    assert!(
+        matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command: Command::CutOver { group }, .. }) if group == "loan-audit")
+    );
+    let mut m = cockpit(free());
+    press(&mut m, &[":", "jour", "enter"]);
+    assert_eq!(m.pane, Pane::Journal, "fuzzily");
+    press(&mut m, &[":", "group risk", "enter"]);
+    assert_eq!(m.screen, Screen::Group("risk-score".into()));
+    press(&mut m, &["esc", ":", "cut", "tab"]);
+    assert!(matches!(&m.overlay, Some(Overlay::Palette { input, .. }) if input.value() == "cut-over "));
+    press(&mut m, &["esc", ":", "zzzz", "enter"]);
+    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("no command")));
+}
+
+#[test]
+fn by_hand_lines_are_copied_while_nothing_is_typed() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    let cmds = press(&mut m, &["y"]);
+    assert!(matches!(&cmds[..], [Cmd::Copy(text)] if text.lines().count() == 2));
+    press(&mut m, &["g", "y"]);
+    assert_eq!(typed(&m), "gy");
+}
+
+#[test]
+fn the_footer_shows_only_what_works_now() {
+    for (_, m) in crate::scenes::all() {
+        for a in actions::footer(&m) {
+            assert_eq!((a.ready)(&m), Ready::Now, "{}", a.id);
+        }
+    }
+    let mut m = cockpit(free());
+    let ids = |m: &Model| actions::footer(m).iter().map(|a| a.id).collect::<Vec<_>>();
+    m.group = Some("loan-audit".into());
+    assert!(ids(&m).contains(&"cut-over") && !ids(&m).contains(&"roll-back"));
+    m.group = Some("loan-ledger".into());
+    assert!(!ids(&m).contains(&"cut-over") && ids(&m).contains(&"roll-back"));
+    m.group = Some("share-checkout".into());
+    assert!(!ids(&m).contains(&"cut-over") && !ids(&m).contains(&"hold"), "not in the plan");
+}
+
+#[test]
+fn every_action_can_be_reached_by_each_of_its_keys() {
+    let models: Vec<Model> = crate::scenes::all().into_iter().map(|s| s.1).chain(odd_places()).collect();
+    for a in ACTIONS {
+        for k in a.keys {
+            let key: KeyEvent = crokey::parse(k).expect("parses").normalized().into();
+            let found = models
+                .iter()
+                .any(|m| actions::find(m, key).is_some_and(|f| f.id == a.id && (f.ready)(m) == Ready::Now));
+            assert!(found, "{} by {k} works in none of the scenes", a.id);
+        }
+    }
+}
+
+/// Places that no picture needs.
+fn odd_places() -> Vec<Model> {
+    let at = |s: Snapshot, group: &str, keys: &[&str]| {
+        let mut m = cockpit(s);
+        m.group = Some(group.into());
+        press(&mut m, keys);
+        m
+    };
+    let mut done = fixture::estate();
+    for g in &mut done.groups {
+        for o in &mut g.offers {
+            o.refused = None;
+        }
+    }
+    let mut confirm = cockpit(free());
+    confirming(&mut confirm);
+    vec![at(done, "loan-ledger", &[]), at(fixture::estate(), "card-fraud", &[]), confirm]
+}
+
+#[test]
+fn the_page_of_keys_is_made_from_the_registry() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/keys.md");
+    let page = actions::markdown();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &page).expect("written");
+    }
+    let stored = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        stored == page,
+        "docs/keys.md is not what the registry says: UPDATE_DOCS=1 cargo test --test screens page_of_keys"
+    );
+}
