@@ -56,6 +56,7 @@ pub struct Screen {
     terminal: Terminal<CrosstermBackend<Out>>,
     model: Model,
     clock: Clock,
+    signals: Signals,
 }
 
 /// Opens the terminal and draws the cockpit's first frame, then runs until it is left. See [`Screen::open`] and
@@ -75,20 +76,24 @@ pub async fn run(
 
 impl Screen {
     /// Takes the terminal over and draws the first frame: a whole cockpit that says what it connects to.
+    /// From here on signals are kept for [`Screen::run`]: none can leave the terminal in our modes.
     ///
     /// # Errors
-    /// Standard output is no terminal, or it can't be written to.
+    /// Standard output is no terminal, or it can't be written to; signals can't be listened to.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn open(options: Options, clock: Clock) -> io::Result<Self> {
         // crossterm would obey NO_COLOR by dropping every style, bold and reverse too; the theme has obeyed it already.
         crossterm::style::force_color_output(true);
         hook_panics();
+        let signals = Signals::listen()?;
         enter()?;
         let open = || -> io::Result<Self> {
-            let mut terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
+            let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
             let size = terminal.size()?;
-            terminal.clear()?;
             let model = Model::new(options, (size.width, size.height), clock());
-            let mut screen = Self { terminal, model, clock };
+            let mut screen = Self { terminal, model, clock, signals };
             screen.draw()?;
             Ok(screen)
         };
@@ -98,15 +103,14 @@ impl Screen {
     /// Runs until it is left. A snapshot with `seq` 0 counts as none yet.
     ///
     /// # Errors
-    /// Signals can't be listened to. A terminal that goes away is [`ExitReason::TerminalLost`], no error.
+    /// None today: a terminal that goes away is [`ExitReason::TerminalLost`].
     pub async fn run(
         mut self,
         rx: watch::Receiver<Arc<Snapshot>>,
         replies: mpsc::Receiver<Reply>,
         asks: mpsc::Sender<Ask>,
     ) -> io::Result<ExitReason> {
-        let signals = Signals::listen()?;
-        let reason = self.turn(rx, replies, asks, signals).await;
+        let reason = self.turn(rx, replies, asks).await;
         restore();
         Ok(reason)
     }
@@ -116,7 +120,6 @@ impl Screen {
         mut rx: watch::Receiver<Arc<Snapshot>>,
         mut replies: mpsc::Receiver<Reply>,
         asks: mpsc::Sender<Ask>,
-        mut signals: Signals,
     ) -> ExitReason {
         let mut events = EventStream::new();
         let mut tick = tokio::time::interval(FRAME);
@@ -128,11 +131,11 @@ impl Screen {
             let mut at_once = false;
             tokio::select! {
                 biased;
-                name = signals.next() => match name {
+                name = self.signals.next() => match name {
                     Some(name) => return ExitReason::Signal(name),
                     None => {
                         // Continued after a stop: the shell has had the terminal meanwhile.
-                        if enter().is_err() || self.terminal.clear().is_err() {
+                        if enter().is_err() || self.wipe().is_err() {
                             return ExitReason::TerminalLost;
                         }
                         at_once = true;
@@ -232,12 +235,19 @@ impl Screen {
                     let _ = self.copy(&text);
                 }
                 Cmd::Redraw => {
-                    let _ = self.terminal.clear();
+                    let _ = self.wipe();
                 }
                 Cmd::Quit => leave = true,
             }
         }
         leave
+    }
+
+    /// Forgets what is on the terminal, so that everything is drawn again. (Not `Terminal::clear`: it asks the
+    /// terminal where its cursor is, and waits 2 s for one that does not answer.)
+    fn wipe(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Draws what changed, as one update of the terminal.
@@ -299,6 +309,7 @@ fn hook_panics() {
 }
 
 /// What may end the screens from outside.
+#[derive(Debug)]
 struct Signals {
     hangup: Signal,
     terminate: Signal,

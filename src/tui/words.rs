@@ -4,7 +4,7 @@ use super::text;
 use super::theme::{Glyph, Role};
 use crate::controller::snapshot::{GroupRow, ProducerRow};
 use crate::migration::command::Subject;
-use crate::migration::estate::{At, FlagState, GroupKind, GroupState};
+use crate::migration::estate::{At, FlagState, GroupKind, GroupState, Side};
 use crate::migration::event::RunKind;
 use crate::migration::stage::{MovePhase, SideState, Stage, WayBack};
 use crate::offsets::verdict::Verdict;
@@ -114,6 +114,15 @@ pub fn way_back(w: &WayBack) -> (Role, String) {
         WayBack::Bounded { re_read } => (Role::Ok, format!("BOUNDED {}", text::count(*re_read))),
         WayBack::Closed { .. } => (Role::Fail, "CLOSED".into()),
         WayBack::Unknown { .. } => (Role::Unknown, "UNKNOWN".into()),
+    }
+}
+
+/// Where a group would go next: to the side on which it does not rest.
+#[must_use]
+pub fn goes_to(g: &GroupRow) -> Side {
+    match g.stage {
+        Stage::Soaking { .. } | Stage::Complete { .. } => Side::Blue,
+        Stage::OnBlue | Stage::Moving { .. } | Stage::RolledBack { .. } => Side::Green,
     }
 }
 

@@ -370,10 +370,7 @@ pub(super) fn roll_back(m: &mut Model) -> Vec<Cmd> {
 
 /// Where the group does not run is where its offsets are worth setting.
 fn other_side(m: &Model) -> Side {
-    match m.current_group().map(|g| &g.stage) {
-        Some(Stage::Soaking { .. } | Stage::Complete { .. }) => Side::Blue,
-        _ => Side::Green,
-    }
+    m.current_group().map_or(Side::Green, words::goes_to)
 }
 
 pub(super) fn reset(m: &mut Model) -> Vec<Cmd> {

@@ -129,7 +129,7 @@ fn side<'t>(m: &'t Model, side: Side, v: &GroupSide, cells: usize, max: u64) -> 
 fn estimate<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
     let theme = m.theme();
     let row = Row::new(theme).gap(1);
-    let to = g.estimate_to.unwrap_or(Side::Green);
+    let to = g.estimate_to.unwrap_or_else(|| words::goes_to(g));
     let row = match &g.estimate {
         None if g.measuring => row.put(Role::Hold, "measuring the translation").glyph(Role::Hold, Glyph::Ellipsis),
         None => row.put(Role::Dim, "not measured yet: m measures what a move would cost"),
@@ -198,8 +198,9 @@ fn partitions(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let columns = Columns::at(usize::from(area.width));
     // From which side the plan goes: there its source columns are.
-    let to = g.estimate_to.unwrap_or(Side::Green);
-    head(m, &columns, to).draw(area, 0, buf);
+    let to = g.estimate_to.unwrap_or_else(|| words::goes_to(g));
+    let measured = g.estimate.as_ref().is_some_and(|e| e.value().is_some());
+    head(m, &columns, to, measured).draw(area, 0, buf);
     if g.partitions.is_empty() {
         Row::new(theme)
             .gap(3)
@@ -225,15 +226,17 @@ fn partitions(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
     if let (Some(d), 1..) = (detail, detail_rows) {
         cut(m, d, to, Rect { y: table.bottom(), height: detail_rows, ..area }, buf);
     }
+    let y = table.bottom() + detail_rows;
+    members(m, g, Rect { y, height: area.bottom().saturating_sub(y), ..area }, buf);
 }
 
-fn head<'t>(m: &'t Model, c: &Columns, to: Side) -> Row<'t> {
+fn head<'t>(m: &'t Model, c: &Columns, to: Side, measured: bool) -> Row<'t> {
     let theme = m.theme();
     let from = to.other();
     let shape = |side: Side, word: &str| format!("{} {word}", theme.shape(side));
     let mut row = Row::new(theme)
         .gap(2)
-        .left(Role::Dim, "topic-partition", c.name)
+        .left(Role::Dim, "partition", c.name)
         .gap(1)
         .right(side_role(from), shape(from, "at"), c.offset)
         .gap(1)
@@ -241,7 +244,11 @@ fn head<'t>(m: &'t Model, c: &Columns, to: Side) -> Row<'t> {
     if c.lag > 0 {
         row = row.gap(1).right(Role::Dim, "lag", c.lag);
     }
-    row = row.gap(1).right(side_role(to), shape(to, "plan"), c.offset).gap(1).right(Role::Dim, "end", c.offset);
+    row = row.gap(1).right(side_role(to), shape(to, if measured { "plan" } else { "at" }), c.offset).gap(1).right(
+        Role::Dim,
+        "end",
+        c.offset,
+    );
     row = row.gap(2).left(Role::Dim, "verdict", 10).right(Role::Dim, "re-read", 7);
     if c.evidence { row.gap(2).put(Role::Dim, "evidence") } else { row }
 }
@@ -288,6 +295,36 @@ fn row<'t>(m: &'t Model, g: &GroupRow, p: &PartitionRow, c: &Columns, to: Side, 
         row = row.gap(2).left(Role::Dim, &plan.evidence, left);
     }
     row
+}
+
+/// Who is in the group on each side, where there is room for it: who is still on blue?
+fn members(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let all: Vec<_> = [(Side::Blue, &g.blue), (Side::Green, &g.green)]
+        .into_iter()
+        .flat_map(|(side, v)| v.members.iter().map(move |member| (side, member)))
+        .collect();
+    if area.height < 3 || all.is_empty() {
+        return;
+    }
+    rule(theme, "members", area, 0, buf);
+    let room = usize::from(area.height - 1);
+    let width = usize::from(area.width);
+    for (y, (side, member)) in (1u16..).zip(all.iter().take(room)) {
+        let row = Row::new(theme).gap(1).mark(*side).gap(1).name(Role::Text, &member.client_id, 24.min(width / 3));
+        let row = row.gap(1).left(Role::Dim, member.host.trim_start_matches('/'), 22.min(width / 4));
+        let row = row.gap(1).put(Role::Dim, words::plural(member.assigned.len(), "partition"));
+        let row = match &member.instance_id {
+            Some(id) => row.gap(2).put(Role::Hold, "static ").put(Role::Text, id),
+            None => row,
+        };
+        if usize::from(y) == room && all.len() > room {
+            let rest = format!("and {} more", all.len() - room + 1);
+            Row::new(theme).gap(1).put(Role::Dim, rest).draw(area, y, buf);
+        } else {
+            row.draw(area, y, buf);
+        }
+    }
 }
 
 fn detail_height(p: &PartitionPlan) -> u16 {

@@ -68,20 +68,18 @@ fn nothing(m: &Model) -> &'static str {
     }
 }
 
-/// How many rows lie above and below what is shown.
+/// Marks at the right edge that rows lie above or below what is shown.
 pub(super) fn more(m: &Model, above: usize, below: usize, area: Rect, buf: &mut Buffer) {
-    if above == 0 && below == 0 {
+    if area.height < 2 {
         return;
     }
-    let mut row = Row::new(m.theme());
+    let edge = |y: u16| Rect { x: area.right() - 1, y, width: 1, height: 1 };
     if above > 0 {
-        row = row.glyph(Role::Dim, Glyph::Up).put(Role::Dim, format!("{above} "));
+        Row::new(m.theme()).glyph(Role::Strong, Glyph::Up).draw(edge(area.y + 1), 0, buf);
     }
     if below > 0 {
-        row = row.glyph(Role::Dim, Glyph::Down).put(Role::Dim, below.to_string());
+        Row::new(m.theme()).glyph(Role::Strong, Glyph::Down).draw(edge(area.bottom() - 1), 0, buf);
     }
-    let width = u16::try_from(row.width()).unwrap_or(0).min(area.width);
-    row.draw(Rect { x: area.right() - width - 1, y: area.y, width, height: 1 }, 0, buf);
 }
 
 fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {

@@ -1,0 +1,154 @@
+//! The cockpit's edge in a real terminal: this test binary starts itself, as a controller of fixtures with the screens
+//! of the program.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover::controller::snapshot::{Ask, Reply};
+use cutover::migration::command::Command;
+use cutover::migration::estate::At;
+use cutover::tui::theme::{Depth, Glyphs, Theme};
+use cutover::tui::{ExitReason, Screen};
+use rustix::process::Signal;
+use tokio::sync::{mpsc, watch};
+
+#[allow(dead_code)]
+#[path = "../screens/fixture.rs"]
+mod fixture;
+
+use crate::support::pty::{Exit, Terminal, key, spawn};
+
+const SOON: Duration = Duration::from_secs(20);
+/// Tells the started binary what to do; without it `child` is an empty test.
+const CHILD: &str = "SCREEN_CHILD";
+
+/// The program of these tests.
+#[test]
+fn child() {
+    let Ok(story) = std::env::var(CHILD) else { return };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let reason = runtime.block_on(cockpit(&story));
+    println!("left: {reason:?}");
+    std::process::exit(if reason == ExitReason::Left { 0 } else { 5 });
+}
+
+fn clock() -> At {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+async fn cockpit(story: &str) -> ExitReason {
+    let mut snapshot = fixture::estate();
+    snapshot.groups.retain(|g| g.group != "doc-index");
+    let at = snapshot.groups.iter().position(|g| g.group == "loan-audit").expect("there");
+    snapshot.groups[at] = fixture::measured(false);
+    if story == "silent" {
+        snapshot.seq = 0;
+    }
+    let (tx, rx) = watch::channel(Arc::new(snapshot));
+    let (ask, mut asks) = mpsc::channel(16);
+    let (reply, replies) = mpsc::channel(16);
+    let mut options = fixture::options("dark", Glyphs::Utf8);
+    options.theme = Theme::built_in("dark", Depth::Ansi256, Glyphs::Utf8).expect("built in");
+    let screen = Screen::open(options, clock).expect("a terminal");
+    let panics = story == "panic";
+    tokio::spawn(async move {
+        while let Some(ask) = asks.recv().await {
+            let answer = match ask {
+                Ask::Prepare { id, .. } => Reply::Prepared { id, result: Ok(Box::new(fixture::prepared())) },
+                Ask::Execute { id, command: Command::CutOver { .. }, typed, .. } => {
+                    assert_eq!(typed, "green loan-audit");
+                    Reply::Executed { id, result: Ok(Some(8)) }
+                }
+                Ask::Execute { .. } if panics => panic!("the controller fell over"),
+                Ask::Execute { id, .. } => Reply::Executed { id, result: Ok(None) },
+                Ask::Watch { .. } => continue,
+            };
+            if reply.send(answer).await.is_err() {
+                break;
+            }
+        }
+    });
+    let reason = screen.run(rx, replies, ask).await.expect("runs");
+    drop(tx);
+    reason
+}
+
+fn start(story: &str, size: (u16, u16)) -> Terminal {
+    let me = std::env::current_exe().expect("this binary");
+    let me = me.to_str().expect("a path in UTF-8").to_owned();
+    spawn(&me, &["--exact", "screen::child", "--nocapture"], &[(CHILD, story)], &std::env::temp_dir(), size)
+}
+
+/// The terminal is as it was: main screen, cursor, no bracketed paste.
+fn put_back(t: &Terminal) {
+    t.with_screen(|s| {
+        assert!(!s.alternate_screen() && !s.hide_cursor() && !s.bracketed_paste(), "{}", t.screen_text());
+    });
+}
+
+#[test]
+fn the_first_frame_needs_no_answer_and_a_key_leaves() {
+    let t = start("silent", (80, 24));
+    t.wait_for_text(SOON, "connecting to blue-1.legacy:9092");
+    t.with_screen(|s| assert!(s.alternate_screen() && s.hide_cursor() && s.bracketed_paste()));
+    t.send("?");
+    t.wait_for_text(SOON, "Keys");
+    t.send(key::ESC);
+    t.wait_for(SOON, |s| (!s.contents().contains("Keys")).then_some(()));
+    t.send("q");
+    assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
+    t.wait_for(SOON, |s| s.contents().contains("left: Left").then_some(()));
+    put_back(&t);
+}
+
+#[test]
+fn a_person_cuts_a_group_over() {
+    let t = start("estate", (80, 24));
+    t.wait_for_text(SOON, "loan-audit");
+    t.send("/audit\r");
+    t.wait_for_text(SOON, "/audit");
+    t.send("c");
+    t.wait_for_text(SOON, "point of no silent return");
+    // Typed ahead and pasted text is dropped, so type until it is taken.
+    t.send("\x1b[200~green loan-audit\x1b[201~");
+    t.wait_for_text(SOON, "pasted: dropped");
+    let mut typed = false;
+    while !typed {
+        t.send("g");
+        typed = t.look_for(Duration::from_millis(400), |s| s.contents().contains("> g").then_some(())).is_ok();
+    }
+    t.send(key::BACKSPACE);
+    t.send("\x15green loan-audit");
+    t.wait_for_text(SOON, "> green loan-audit");
+    t.send(key::ENTER);
+    t.wait_for_text(SOON, "run 8 started");
+    t.resize((120, 40));
+    t.wait_for_text(SOON, "steps proven");
+    t.send(key::CTRL_C);
+    assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
+}
+
+#[test]
+fn signals_put_the_terminal_back() {
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::HUP, "SIGHUP")] {
+        let t = start("estate", (80, 24));
+        t.wait_for_text(SOON, "needs you");
+        t.signal(signal);
+        assert_eq!(t.wait_exit(SOON), Some(Exit::Code(5)));
+        t.wait_for(SOON, |s| s.contents().contains(&format!("left: Signal(\"{name}\")")).then_some(()));
+        put_back(&t);
+    }
+}
+
+#[test]
+fn a_panic_is_read_on_the_persons_own_screen() {
+    let t = start("panic", (80, 24));
+    t.wait_for_text(SOON, "loan-audit");
+    t.send("/loan-audit\r");
+    t.wait_for_text(SOON, "1 shown");
+    t.send("m");
+    t.wait_for(SOON, |s| s.contents().contains("the controller fell over").then_some(()));
+    put_back(&t);
+}
