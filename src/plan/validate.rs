@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Plan, Selector};
+use super::model::{Arm, Plan, Selector};
 use super::problem::nearest;
 use super::reader::Report;
 use crate::migration::settings::Mode;
@@ -17,6 +17,33 @@ pub(super) fn validate(plan: &Plan, report: &Report) {
     producers(plan, report);
     groups(plan, report);
     windows(plan, report);
+    not_acted_on(plan, report);
+}
+
+/// What is read and checked, and not acted on by this version: nobody may rely on it without a word.
+fn not_acted_on(plan: &Plan, report: &Report) {
+    for (i, trigger) in plan.triggers.iter().enumerate().filter(|(_, t)| t.arm == Arm::Armed) {
+        report.warning(
+            &format!("triggers[{i}].arm"),
+            format!(
+                "{:?} is armed, and this version watches no triggers: nothing is rolled back by itself",
+                trigger.name
+            ),
+            Some("watch the lag on green, and roll back by hand".to_owned()),
+        );
+    }
+    let flags =
+        plan.producers.iter().enumerate().map(|(i, p)| (format!("producers[{i}].registry_flag"), &p.registry_flag));
+    let groups = plan.groups.iter().enumerate().flat_map(|(i, g)| {
+        [
+            (format!("groups[{i}].registry_flag"), &g.registry_flag),
+            (format!("groups[{i}].group_id_flag"), &g.group_id_flag),
+        ]
+    });
+    for (path, _) in flags.chain(groups).filter(|(_, flag)| flag.is_some()) {
+        let key = path.rsplit('.').next().unwrap_or_default();
+        report.warning(&path, format!("\"{key}\" is not acted on by this version"), Some("set it by hand".to_owned()));
+    }
 }
 
 /// The first address that both lists name.

@@ -9,6 +9,7 @@ mod conformance;
 mod control;
 mod control_faults;
 mod control_secure;
+mod init;
 mod kit;
 mod records;
 mod traffic;
