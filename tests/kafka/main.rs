@@ -13,6 +13,7 @@ mod init;
 mod kit;
 mod records;
 mod traffic;
+mod workload;
 
 /// Holds the transcript that the simulated Kafka is tested against to the real one.
 #[test]

@@ -7,6 +7,7 @@
 
 pub mod kafka;
 pub mod pty;
+pub mod workload;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
