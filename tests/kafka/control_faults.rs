@@ -176,6 +176,26 @@ fn malformed_frames() {
     assert!(t.what.contains("did not answer within 700 ms"), "{t:?}");
 }
 
+/// A caller that goes away before the time limit must not leave a stuck connection behind for the next one.
+#[test]
+fn a_stuck_connection_is_closed_without_a_caller() {
+    let (closed, hung_up) = std::sync::mpsc::channel();
+    let stuck = fake(move |mut s| {
+        let id = request(&mut s).unwrap_or_default();
+        api_versions(&mut s, id);
+        hold(s);
+        closed.send(()).unwrap();
+    });
+    let c = cluster(&stuck, IMPATIENT);
+    run(async {
+        let gone = tokio::time::timeout(Duration::from_millis(200), c.cluster_id()).await;
+        assert!(gone.is_err(), "{gone:?}");
+        let waited = tokio::task::spawn_blocking(move || hung_up.recv_timeout(Duration::from_secs(10)));
+        waited.await.unwrap().expect("hung up although nobody waits");
+    });
+    drop(c);
+}
+
 #[test]
 fn mistakes_in_addresses_and_properties_are_the_first_answer() {
     assert!(trouble("", &[]).what.contains("no bootstrap address"));

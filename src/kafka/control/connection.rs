@@ -14,7 +14,7 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, 
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Message, Request, StrBytes};
 use openssl::ssl::SslConnector;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -57,6 +57,8 @@ struct Shared {
     answers: AtomicU64,
     /// A request went unanswered for too long: the broker may be stuck.
     stuck: AtomicBool,
+    /// Tells the writer task that it is over.
+    closed: Notify,
     label: String,
     secure: bool,
     authenticated: bool,
@@ -127,12 +129,15 @@ impl Connection {
             waiting: Mutex::new(Ok(HashMap::new())),
             answers: AtomicU64::new(0),
             stuck: AtomicBool::new(false),
+            closed: Notify::new(),
             label: endpoint.label.clone(),
             secure: properties.protocol.tls(),
             authenticated: properties.protocol.sasl(),
         });
+        // Longer than any caller's, so that callers have the first word.
+        let orphaned = properties.request_timeout + properties.setup_timeout;
         let tasks = [
-            tokio::spawn(read_frames(reader, Arc::clone(&shared))),
+            tokio::spawn(read_frames(reader, Arc::clone(&shared), orphaned)),
             tokio::spawn(write_frames(writer, queue, Arc::clone(&shared))),
         ];
         Connection {
@@ -249,12 +254,8 @@ impl Connection {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(self.shared.reason()),
             Err(_) => {
-                // Answers come in order: whatever waits behind this one is stuck too. Java's client also hangs up here.
-                self.shared.stuck.store(true, Ordering::Relaxed);
-                self.shared.close(Class::Lost, &format!("did not answer within {}", seconds(self.limit)), SLOW);
-                for task in &self.tasks {
-                    task.abort();
-                }
+                self.shared.give_up(self.limit);
+                self.tasks[0].abort(); // the reader; the writer has been told
                 Err(self.shared.reason())
             }
         }
@@ -299,7 +300,23 @@ impl Shared {
                 let _ = waiter.answer.send(Err(failure.clone())); // the caller may have gone
             }
             *waiting = Err(failure);
+            self.closed.notify_one();
         }
+    }
+
+    /// Answers come in order: whatever waits behind one that does not come is stuck too. Java's client hangs up as well.
+    fn give_up(&self, limit: Duration) {
+        self.stuck.store(true, Ordering::Relaxed);
+        self.close(Class::Lost, &format!("did not answer within {}", seconds(limit)), SLOW);
+    }
+
+    /// Some request that is unanswered now.
+    fn owed(&self) -> Option<i32> {
+        self.waiting.lock().ok()?.as_ref().ok()?.keys().next().copied()
+    }
+
+    fn owes(&self, id: i32) -> bool {
+        self.waiting.lock().is_ok_and(|w| w.as_ref().is_ok_and(|w| w.contains_key(&id)))
     }
 
     fn reason(&self) -> Failure {
@@ -354,31 +371,37 @@ impl Drop for Tied {
 
 async fn write_frames(mut writer: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::Receiver<Bytes>, shared: Arc<Shared>) {
     let _tied = Tied(Arc::clone(&shared));
-    let mut joined = BytesMut::new();
-    while let Some(frame) = queue.recv().await {
-        joined.extend_from_slice(&frame);
-        while joined.len() < WRITE_JOIN {
-            let Ok(more) = queue.try_recv() else { break };
-            joined.extend_from_slice(&more);
-        }
-        let written = async {
+    let writing = async {
+        let mut joined = BytesMut::new();
+        while let Some(frame) = queue.recv().await {
+            joined.extend_from_slice(&frame);
+            while joined.len() < WRITE_JOIN {
+                let Ok(more) = queue.try_recv() else { break };
+                joined.extend_from_slice(&more);
+            }
             writer.write_all(&joined).await?;
-            writer.flush().await
-        };
-        if let Err(error) = written.await {
-            // The reader sees the same and may know more (a TLS alert): it has the first word when it is quick.
-            tokio::task::yield_now().await;
-            shared.hung_up(&because(&error));
-            return;
+            writer.flush().await?;
+            joined.clear();
         }
-        joined.clear();
+        Ok::<_, std::io::Error>(())
+    };
+    tokio::select! {
+        // Closed elsewhere: ending here lets go of the socket.
+        () = shared.closed.notified() => {}
+        written = writing => {
+            if let Err(error) = written {
+                // The reader sees the same and may know more (a TLS alert): it has the first word when it is quick.
+                tokio::task::yield_now().await;
+                shared.hung_up(&because(&error));
+            }
+        }
     }
 }
 
-async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>) {
+async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>, limit: Duration) {
     let _tied = Tied(Arc::clone(&shared));
     loop {
-        match read_frame(&mut reader, &shared).await {
+        match next_frame(&mut reader, &shared, limit).await {
             Ok(Some(frame)) => {
                 shared.answers.fetch_add(1, Ordering::Relaxed);
                 let id = i32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
@@ -399,6 +422,28 @@ async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>)
             Ok(None) => return, // closed, with its reason
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return shared.hung_up(""),
             Err(error) => return shared.hung_up(&because(&error)),
+        }
+    }
+}
+
+/// The next frame. Callers have time limits of their own, but may go away before they end: so a broker that owes an
+/// answer and sends nothing for `limit` is found out here too.
+async fn next_frame(
+    reader: &mut ReadHalf<Box<dyn Stream>>,
+    shared: &Shared,
+    limit: Duration,
+) -> std::io::Result<Option<Bytes>> {
+    let reading = read_frame(reader, shared);
+    tokio::pin!(reading);
+    loop {
+        let owed = shared.owed();
+        match timeout(limit, &mut reading).await {
+            Ok(result) => return result,
+            Err(_) if owed.is_some_and(|id| shared.owes(id)) => {
+                shared.give_up(limit);
+                return Ok(None);
+            }
+            Err(_) => {}
         }
     }
 }

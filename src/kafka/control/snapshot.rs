@@ -59,7 +59,8 @@ pub struct SnapshotOptions {
     pub groups: Which,
     /// Groups whose members are wanted, among `groups`.
     pub members: Which,
-    /// Topics whose configuration is wanted, among `topics`. Costs far more than offsets: ask rarely.
+    /// Topics whose configuration is wanted, among `topics`. Costs far more than offsets: ask rarely. One that can't be
+    /// read is left empty; [`Cluster::describe_configs`] says why.
     pub configs: Which,
 }
 
@@ -123,16 +124,9 @@ impl Inner {
         self.place_groups(&mut view, coordinated, options).await;
         for (topic, config) in configs {
             let Some(topic) = view.topics.get_mut(&topic) else { continue };
-            match config {
-                Ok(entries) => {
-                    let pair = |(name, value): (String, super::ConfigValue)| Some((name, value.value?));
-                    topic.config = entries.into_iter().filter_map(pair).collect();
-                }
-                Err(failure) => {
-                    for partition in &mut topic.partitions {
-                        partition.trouble.get_or_insert_with(|| Trouble::clone(&failure.trouble));
-                    }
-                }
+            if let Ok(entries) = config {
+                let pair = |(name, value): (String, super::ConfigValue)| Some((name, value.value?));
+                topic.config = entries.into_iter().filter_map(pair).collect();
             }
         }
         Ok(view)
