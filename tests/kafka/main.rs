@@ -10,6 +10,7 @@ mod control;
 mod control_faults;
 mod control_secure;
 mod init;
+mod controller;
 mod kit;
 mod records;
 mod traffic;

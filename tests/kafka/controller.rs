@@ -1,0 +1,138 @@
+//! The whole controller on real Kafka: eight dual-writing producers, a live consumer, to green and back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cutover::controller::snapshot::Snapshot;
+use cutover::controller::{Controller, Handle, Options, Want, headless};
+use cutover::migration::command::Command;
+use cutover::migration::stage::Stage;
+use cutover::plan::Plan;
+use cutover::sim::traffic::{Addresses, EstateSpec, ProducerSpec, TopicSpec, demo_plan_toml, write_flags};
+use cutover::sim::{Traffic, Witness, WitnessReport};
+
+use crate::support::kafka::{Broker, create_topic, old_blue, pair};
+use crate::support::unique;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A live estate on two real clusters, and its plan.
+struct World {
+    dir: tempfile::TempDir,
+    traffic: Traffic,
+    group: String,
+}
+
+impl World {
+    fn start(blue: &Broker, green: &Broker) -> Self {
+        let bank = EstateSpec::bank(1.0);
+        let events = unique("events");
+        let topic = TopicSpec { name: events.clone(), ..bank.topics[0].clone() };
+        let writer = |n| ProducerSpec {
+            name: format!("writer-{n}"),
+            topics: vec![events.clone()],
+            per_second: 40.0,
+            initial: "dual".into(),
+            ..bank.producers[0].clone()
+        };
+        let mut reader = bank.groups[0].clone();
+        (reader.name, reader.topics) = (unique("reader"), vec![events.clone()]);
+        let group = reader.name.clone();
+        let estate = EstateSpec {
+            topics: vec![topic],
+            producers: (0..8).map(writer).collect(),
+            ledgers: Vec::new(),
+            groups: vec![reader],
+        };
+        for broker in [blue, green] {
+            create_topic(broker, &events, estate.topics[0].partitions, &[]);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let flags = dir.path().join("flags.json");
+        write_flags(&flags, &estate).unwrap();
+        let addresses = Addresses {
+            blue: (&blue.bootstrap, &blue.cluster_id),
+            green: (&green.bootstrap, &green.cluster_id),
+        };
+        let plan = demo_plan_toml(&estate, Path::new("flags.json"), &addresses);
+        std::fs::write(dir.path().join("cutover.toml"), plan).unwrap();
+        let bootstraps = [blue.bootstrap.as_str(), green.bootstrap.as_str()];
+        let traffic = Traffic::start(&estate, bootstraps, &flags, Arc::new(Witness::default()), 5, 1).unwrap();
+        Self { dir, traffic, group }
+    }
+
+    fn plan(&self) -> Plan {
+        Plan::load(&self.dir.path().join("cutover.toml")).unwrap_or_else(|p| panic!("{p:?}")).plan
+    }
+
+    fn report(&self) -> WitnessReport {
+        self.traffic.witness().group(&self.group).unwrap()
+    }
+
+    fn mark(&self) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        self.traffic.witness().mark(&self.group, i64::try_from(now.as_millis()).unwrap());
+    }
+
+    /// Until the group has processed so many more: whatever it would read again, it has read by then.
+    fn goes_on(&self, more: u64) {
+        let (before, start) = (self.report().processed, Instant::now());
+        while self.report().processed < before + more {
+            assert!(start.elapsed() < PATIENCE, "the group stopped reading: {:?}", self.report());
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// Moves the group with a command, and holds what was seen to what was promised.
+    async fn moves(&self, handle: &mut Handle, command: Command, what: &str) {
+        self.mark();
+        let say = &mut |line: &str| println!("{line}");
+        let report = headless::execute(handle, command, "ada@bastion", Some(&self.group), say).await;
+        assert_eq!(report.exit_code, 0, "{report:?}");
+        let run = report.run.unwrap();
+        let (promised, limit) = (run.predicted_re_read.unwrap(), run.max_re_read.unwrap());
+        tokio::task::block_in_place(|| self.goes_on(1_000));
+        let seen = self.report();
+        println!("{what}: lost {}, re-read {}, predicted {promised}, limit {limit}", seen.lost, seen.re_read);
+        assert_eq!((seen.lost, seen.re_read), (0, promised), "{seen:?}");
+        assert!(promised <= limit);
+    }
+}
+
+async fn until(handle: &mut Handle, what: &str, holds: impl Fn(&Snapshot) -> bool) {
+    let wait = handle.snapshots.wait_for(|s| holds(s));
+    tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited 60 s for: {what}")).unwrap();
+}
+
+fn stage(handle: &Handle, group: &str) -> Stage {
+    handle.snapshot().groups.iter().find(|g| g.group == group).unwrap().stage.clone()
+}
+
+async fn there_and_back(blue: &Broker, green: &Broker) {
+    let world = tokio::task::block_in_place(|| {
+        let world = World::start(blue, green);
+        world.goes_on(1_000);
+        world
+    });
+    let mut handle = Controller::start(world.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
+    let group = world.group.clone();
+    world.moves(&mut handle, Command::CutOver { group: group.clone() }, "cutover").await;
+    assert!(matches!(stage(&handle, &group), Stage::Soaking { .. }));
+    world.moves(&mut handle, Command::RollBack { group: group.clone() }, "rollback").await;
+    assert!(matches!(stage(&handle, &group), Stage::RolledBack { .. }));
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_goes_to_green_and_back() {
+    let pair = tokio::task::block_in_place(pair);
+    there_and_back(&pair.blue, &pair.green).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_goes_from_zookeeper_times_to_green_and_back() {
+    let (old, pair) = tokio::task::block_in_place(|| (old_blue(), pair()));
+    there_and_back(old, &pair.green).await;
+}
