@@ -51,11 +51,10 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let flags = dir.path().join("flags.json");
         write_flags(&flags, &estate).unwrap();
-        let addresses = Addresses {
-            blue: (&blue.bootstrap, &blue.cluster_id),
-            green: (&green.bootstrap, &green.cluster_id),
-        };
-        let plan = demo_plan_toml(&estate, Path::new("flags.json"), &addresses);
+        let addresses =
+            Addresses { blue: (&blue.bootstrap, &blue.cluster_id), green: (&green.bootstrap, &green.cluster_id) };
+        // In ZooKeeper times a broker makes its own id up: without a pin, the first one seen is pinned.
+        let plan = demo_plan_toml(&estate, Path::new("flags.json"), &addresses).replace("cluster_id = \"\"\n", "");
         std::fs::write(dir.path().join("cutover.toml"), plan).unwrap();
         let bootstraps = [blue.bootstrap.as_str(), green.bootstrap.as_str()];
         let traffic = Traffic::start(&estate, bootstraps, &flags, Arc::new(Witness::default()), 5, 1).unwrap();
