@@ -56,7 +56,7 @@ pub struct Screen {
     terminal: Terminal<CrosstermBackend<Out>>,
     model: Model,
     clock: Clock,
-    signals: Signals,
+    signals: Option<Signals>,
 }
 
 /// Opens the terminal and draws the cockpit's first frame, then runs until it is left. See [`Screen::open`] and
@@ -76,18 +76,16 @@ pub async fn run(
 
 impl Screen {
     /// Takes the terminal over and draws the first frame: a whole cockpit that says what it connects to.
-    /// From here on signals are kept for [`Screen::run`]: none can leave the terminal in our modes.
+    /// Inside a tokio runtime signals are kept for [`Screen::run`] from here on, so that none leaves the terminal in
+    /// our modes; outside one they are listened to only when that begins.
     ///
     /// # Errors
     /// Standard output is no terminal, or it can't be written to; signals can't be listened to.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
     pub fn open(options: Options, clock: Clock) -> io::Result<Self> {
         // crossterm would obey NO_COLOR by dropping every style, bold and reverse too; the theme has obeyed it already.
         crossterm::style::force_color_output(true);
         hook_panics();
-        let signals = Signals::listen()?;
+        let signals = tokio::runtime::Handle::try_current().is_ok().then(Signals::listen).transpose()?;
         enter()?;
         let open = || -> io::Result<Self> {
             let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
@@ -103,14 +101,18 @@ impl Screen {
     /// Runs until it is left. A snapshot with `seq` 0 counts as none yet.
     ///
     /// # Errors
-    /// None today: a terminal that goes away is [`ExitReason::TerminalLost`].
+    /// Signals can't be listened to. A terminal that goes away is [`ExitReason::TerminalLost`], no error.
     pub async fn run(
         mut self,
         rx: watch::Receiver<Arc<Snapshot>>,
         replies: mpsc::Receiver<Reply>,
         asks: mpsc::Sender<Ask>,
     ) -> io::Result<ExitReason> {
-        let reason = self.turn(rx, replies, asks).await;
+        let signals = match self.signals.take() {
+            Some(signals) => signals,
+            None => Signals::listen()?,
+        };
+        let reason = self.turn(rx, replies, asks, signals).await;
         restore();
         Ok(reason)
     }
@@ -120,6 +122,7 @@ impl Screen {
         mut rx: watch::Receiver<Arc<Snapshot>>,
         mut replies: mpsc::Receiver<Reply>,
         asks: mpsc::Sender<Ask>,
+        mut signals: Signals,
     ) -> ExitReason {
         let mut events = EventStream::new();
         let mut tick = tokio::time::interval(FRAME);
@@ -131,7 +134,7 @@ impl Screen {
             let mut at_once = false;
             tokio::select! {
                 biased;
-                name = self.signals.next() => match name {
+                name = signals.next() => match name {
                     Some(name) => return ExitReason::Signal(name),
                     None => {
                         // Continued after a stop: the shell has had the terminal meanwhile.

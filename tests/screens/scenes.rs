@@ -166,7 +166,7 @@ pub fn all() -> Vec<(&'static str, Model)> {
         "route",
         on(fixture::estate(), small, |m| {
             m.producer = Some("loan-api".into());
-            press(m, &["2", "r"]);
+            press(m, &["2", "r", "down", "down"]);
         }),
     ));
     out.push((
@@ -253,6 +253,21 @@ pub fn all() -> Vec<(&'static str, Model)> {
                     "Correct [clusters.green] bootstrap in cutover.toml; nothing is done until then.",
                 ));
                 s.header.arming = Arming::ReadOnly { why: "the journal is held by raj@bastion, pid 4711".into() };
+            }),
+            small,
+        ),
+    ));
+    out.push((
+        "still_connecting",
+        fixture::model(
+            with(|s| {
+                for side in [&mut s.blue, &mut s.green] {
+                    side.link = Observed::Absent { why: Trouble::new("connecting", "") };
+                    side.brokers = (0, 0);
+                    (side.lag, side.in_rate, side.oldest_ms) = (None, None, None);
+                    side.trend.clear();
+                }
+                s.groups.clear();
             }),
             small,
         ),

@@ -79,7 +79,8 @@ fn panel(m: &Model, s: &Snapshot, v: &SideView, max: u64, area: Rect, buf: &mut 
 
 /// Identity colours the title only: the frame stays plain unless something is wrong.
 fn side_frame(v: &SideView) -> Role {
-    if v.identity_trouble.is_some() || matches!(v.link, Observed::Absent { .. }) { Role::Fail } else { Role::Frame }
+    let absent = matches!(&v.link, Observed::Absent { why } if !why.advice.is_empty());
+    if v.identity_trouble.is_some() || absent { Role::Fail } else { Role::Frame }
 }
 
 /// What stands in the way of seeing this cluster, the worst first.
@@ -89,6 +90,10 @@ fn trouble(v: &SideView) -> Option<(Role, String)> {
         return Some((Role::Fail, t(id)));
     }
     match &v.link {
+        // Without advice there is nothing to do but wait.
+        Observed::Absent { why } if why.advice.is_empty() => {
+            Some((Role::Hold, format!("{} to {}", why.what.trim_end_matches('.'), v.bootstrap)))
+        }
         Observed::Absent { why } => Some((Role::Fail, t(why))),
         Observed::Known { trouble: Some(why), .. } => Some((Role::Fail, t(why))),
         Observed::Known { trouble: None, .. } => v.broker_troubles.first().map(|b| (Role::Hold, t(b))),
@@ -98,7 +103,11 @@ fn trouble(v: &SideView) -> Option<(Role, String)> {
 fn health<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
     let theme = m.theme();
     let (up, all) = v.brokers;
-    let brokers = if up < all || all == 0 { Role::Fail } else { Role::Ok };
+    let brokers = match (up, all) {
+        (0, 0) => Role::Dim,
+        (up, all) if up < all => Role::Fail,
+        _ => Role::Ok,
+    };
     let urp = if v.under_replicated > 0 { Role::Hold } else { Role::Ok };
     let row = Row::new(theme).gap(1).put(Role::Dim, "brokers ").put(brokers, format!("{up}/{all}"));
     let row = if v.leaderless > 0 {

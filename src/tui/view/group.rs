@@ -97,12 +97,10 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
             .draw(area, y, buf);
         y += 1;
     }
-    let why = words::why(&g.side_state).or_else(|| {
-        words::way_back_why(&g.way_back)
-            .filter(|_| !way.is_empty() && role != Role::Dim)
-            .map(|w| (role, format!("way back: {w}")))
-    });
-    if let Some((role, why)) = why {
+    let closed = words::way_back_why(&g.way_back)
+        .filter(|_| !way.is_empty() && role != Role::Dim)
+        .map(|why| (role, format!("way back: {why}")));
+    for (role, why) in words::why(&g.side_state).into_iter().chain(closed) {
         for line in text::wrap(&why, width.saturating_sub(2), 2, theme.glyph(Glyph::Ellipsis)) {
             Row::new(theme).gap(1).put(role, line).draw(area, y, buf);
             y += 1;

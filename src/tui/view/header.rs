@@ -40,7 +40,8 @@ pub fn banners(m: &Model) -> Vec<(Role, String)> {
 /// Why a cluster has not been seen for so long that what is shown of it is stale.
 fn unseen<'a>(v: &'a SideView, m: &Model) -> Option<&'a Trouble> {
     match &v.link {
-        Observed::Absent { why } => Some(why),
+        // Without advice there is nothing to do but wait: it is still connecting.
+        Observed::Absent { why } => Some(why).filter(|w| !w.advice.is_empty()),
         Observed::Known { at, trouble: Some(why), .. } if m.clock().since(*at) > m.stale_after() => Some(why),
         Observed::Known { .. } => None,
     }

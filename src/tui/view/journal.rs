@@ -71,6 +71,9 @@ fn entry<'t>(m: &'t Model, l: &JournalLine, area: Rect) -> Row<'t> {
     row.left(Role::Text, &l.text, left)
 }
 
+/// Column at which the words of a notice begin.
+const ABOUT: usize = 34;
+
 /// Draws the notices: a line each, and the advice of the one under the cursor beneath it.
 pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
@@ -81,8 +84,8 @@ pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
     }
     let at = rows.len() - 1 - m.back.min(rows.len() - 1);
     let width = usize::from(area.width);
-    let advice = text::wrap(&rows[at].trouble.advice, width.saturating_sub(24), 3, theme.glyph(Glyph::Ellipsis));
-    let what = text::wrap(&rows[at].trouble.what, width.saturating_sub(42), 3, theme.glyph(Glyph::Ellipsis));
+    let advice = text::wrap(&rows[at].trouble.advice, width.saturating_sub(ABOUT + 1), 3, theme.glyph(Glyph::Ellipsis));
+    let what = text::wrap(&rows[at].trouble.what, width.saturating_sub(ABOUT + 1), 3, theme.glyph(Glyph::Ellipsis));
     let height = usize::from(area.height).saturating_sub(advice.len() + what.len());
     let range = window(rows.len(), at, height.max(1));
     let mut y = 0;
@@ -99,7 +102,7 @@ pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
             .left(role, word, 5)
             .right(Role::Dim, text::age(m.clock().since(n.at)), 7)
             .gap(2)
-            .name(Role::Strong, words::subject(&n.subject), 22)
+            .name(Role::Strong, words::subject(&n.subject), 16)
             .gap(2);
         let column = row.width();
         if i != at {

@@ -51,7 +51,14 @@ pub fn route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut B
         let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
         let row = row.gap(1).left(words::flag_role(state), state.to_string(), 7);
         let left = cells.saturating_sub(row.width());
-        rows.push((row.left(role, words, left), cursor));
+        // The chosen line says all of why.
+        let lines = if cursor { text::wrap(&words, left, 3, theme.glyph(Glyph::Ellipsis)) } else { vec![words] };
+        let column = row.width();
+        let mut row = Some(row);
+        for line in lines {
+            let start = row.take().unwrap_or_else(|| Row::new(theme).gap(column));
+            rows.push((start.left(role, line, left), cursor));
+        }
     }
     boxed(m, &format!("Route {producer}"), rows, over, buf);
 }
