@@ -171,8 +171,9 @@ pub struct Translation {
     target: Side,
     /// A1 as it is applied, ms: `pair_delta_ms`, widened when unique pairs are seen to lie further apart.
     delta: i64,
-    /// The oldest timestamp that anything owed or unsettled may have, minus `pair_delta`. Only ever goes down.
-    oldest: Option<i64>,
+    /// The oldest timestamp that anything owed or unsettled may have, and how far the windows reached when it was
+    /// found. Only ever goes down.
+    oldest: Option<(i64, (i64, i64, i64))>,
     asked: Option<Need>,
     /// Whether the windows stand where reading begins.
     opened: bool,
@@ -313,8 +314,7 @@ impl Translation {
             return self.read(Log::Source, self.source.window.to(), source.end);
         }
         // where arrival can't be told from samples, by timestamp
-        let skew =
-            i64::try_from(self.params.arrival_skew_ms.saturating_add(self.params.pair_delta_ms)).unwrap_or(i64::MAX);
+        let skew = ms(self.params.arrival_skew_ms).saturating_add(ms(self.params.pair_delta_ms));
         for (log, other) in [(Log::Source, target), (Log::Target, source)] {
             let tail = self.side(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
             let told = self.settled(log, other, self.params.arrival_skew_ms).is_some();
@@ -388,7 +388,20 @@ impl Translation {
 
     /// Both windows must hold everything with this timestamp or a later one.
     fn complete_from(&mut self, source: EndRead, target: EndRead, committed: i64) -> i64 {
-        let (delta, skew) = (self.delta, ms(self.params.arrival_skew_ms));
+        let reach = (self.source.window.to(), self.target.window.from(), self.target.window.to());
+        // looked through once for each new stretch, not for each piece of an older one
+        if self.oldest.is_none_or(|(_, seen)| seen != reach) {
+            let before = self.oldest.map_or(i64::MAX, |(ts, _)| ts);
+            self.oldest = Some((self.oldest_that_matters(source, target, committed).min(before), reach));
+        }
+        let oldest = self.oldest.map_or(i64::MAX, |(ts, _)| ts);
+        // one delta to the target's copies, one to their twins, one for those to be complete
+        oldest.saturating_sub(self.delta.saturating_mul(3)).saturating_sub(ms(self.params.window_ms))
+    }
+
+    /// The oldest timestamp of what is unconsumed, young, or was written to the target alone.
+    fn oldest_that_matters(&self, source: EndRead, target: EndRead, committed: i64) -> i64 {
+        let skew = ms(self.params.arrival_skew_ms);
         let young = source.asked.0.min(target.asked.0).saturating_sub(skew);
         let from = self.source.window.index_of(committed);
         let unconsumed = self.source.window.iter().skip(from).map(|r| r.ts).min().unwrap_or(i64::MAX);
@@ -396,11 +409,7 @@ impl Translation {
         // slow arrivals: a young record may be as old as its send was retried
         let tail = self.target.window.index_of(self.settled_below(Log::Target));
         let slow = self.target.window.iter().skip(tail).map(|r| r.ts).min().unwrap_or(i64::MAX);
-        let slow = slow.max(young.saturating_sub(skew));
-        let oldest = unconsumed.min(flip).min(young).min(slow).min(self.oldest.unwrap_or(i64::MAX));
-        self.oldest = Some(oldest);
-        // one delta to the target's copies, one to their twins, one for those to be complete
-        oldest.saturating_sub(delta.saturating_mul(3)).saturating_sub(ms(self.params.window_ms))
+        unconsumed.min(flip).min(young).min(slow.max(young.saturating_sub(skew)))
     }
 
     /// By the samples of a log's end: below which offset everything had arrived `skew_ms` before the other log's
@@ -480,6 +489,10 @@ impl Side {
         older.append(next, &batch.records, &batch.keys).map_err(|e| e.to_string())?;
         let whole = older.to() == self.window.from();
         if let Some(older) = self.older.take_if(|_| whole) {
+            if self.window.is_empty() && self.window.from() == self.window.to() {
+                self.window = older; // nothing to put it before: no copy
+                return Ok(());
+            }
             let records: Vec<Rec> = older.iter().collect();
             let keys: Vec<u64> = (0..older.len()).filter_map(|i| older.key(i)).collect();
             self.window.prepend(older.from(), &records, &keys).map_err(|e| e.to_string())?;
