@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::command::Subject;
 use super::drain::committed;
 use super::effect::{Answer, Effect, Outcome};
 use super::estate::{At, GroupView, Side, TopicPartition};
@@ -9,7 +10,7 @@ use super::event::{Event, RunId, RunKind};
 use super::gate::span;
 use super::group;
 use super::machine::{CONTROLLER, Machine};
-use super::runbook::{FRESH_MS, Step, TRANSLATE_ATTEMPTS};
+use super::runbook::{FRESH_MS, RESTORE_LOOK_MS, Step, TRANSLATE_ATTEMPTS};
 use super::steps::{Next, fail};
 use crate::offsets::verdict::{GroupPlan, Verdict};
 
@@ -153,10 +154,8 @@ impl Machine {
         }
     }
 
-    pub(super) fn restore(&mut self, id: RunId, side: Side, now: At) -> Next {
-        let run = &self.state.runs[&id];
-        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
-        // The oldest commit that may have happened knows what was there before any of them.
+    /// What was committed on a side before the run that was taken over: the oldest commit that may have happened knows.
+    fn old_offsets(&self, id: RunId, side: Side) -> Option<Vec<(TopicPartition, Option<i64>)>> {
         let mut before = None;
         for r in self.state.chain(id).skip(1) {
             for e in r.effects.iter().rev() {
@@ -171,25 +170,54 @@ impl Machine {
                 break;
             }
         }
-        let Some(before) = before else { return Next::Done };
+        before
+    }
+
+    /// Puts the old offsets back. The group stands still meanwhile, so nothing of this may keep it from being started:
+    /// what can't be put back is said, and the next cutover overwrites it.
+    pub(super) fn restore(&mut self, id: RunId, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let (Some(group), Some(before)) = (run.group().map(str::to_string), self.old_offsets(id, side)) else {
+            return Next::Done;
+        };
+        let (dry, unknown) = (run.dry_run, run.effect().and_then(|e| e.outcome.clone()));
+        let since = self.since(id);
+        if let Some(t) = self.sight(now).identity_trouble(side) {
+            return self.not_put_back(&group, side, &t.what, now);
+        }
+        if let Some((Outcome::Unknown { why }, _)) = unknown {
+            return self.not_put_back(&group, side, &why.what, now);
+        }
+        if run.effect().is_none() {
+            let until = since.plus(RESTORE_LOOK_MS);
+            let seen = self.sight(now).seen(&group, side).filter(|s| s.at >= since);
+            match seen.filter(|s| s.view.is_none_or(|v| v.trouble.is_none())).map(|s| committed(s.view)) {
+                Some(has) if before.iter().all(|(tp, o)| has.get(tp).copied() == *o) => return Next::Done,
+                None if now < until => return Next::Wait(format!("waiting for a fresh look at {side}"), Some(until)),
+                _ => {}
+            }
+        }
         let there = self.sight(now).id_on(&group, side).to_string();
-        let want = before.clone();
-        let dry = run.dry_run;
-        let answer = self
-            .effect(id, now, |_, _| Ok(Effect::RestoreOffsets { group: there.clone(), side, offsets: before.clone() }));
-        match answer {
+        let offsets = before.clone();
+        match self.effect(id, now, |_, _| Ok(Effect::RestoreOffsets { group: there, side, offsets })) {
+            Err(Next::Fail(why, _)) => self.not_put_back(&group, side, &why, now),
             Err(next) => next,
             Ok(Answer::Offsets { offsets }) => {
                 let read: BTreeMap<_, _> = offsets.into_iter().collect();
-                match want.iter().find(|(tp, o)| read.get(tp).copied().flatten() != *o) {
-                    Some((tp, _)) if !dry => {
-                        fail(format!("{tp} is not as before on {side}"), "look at its offsets there")
-                    }
+                match before.iter().find(|(tp, o)| read.get(tp).copied().flatten() != *o) {
+                    Some((tp, _)) if !dry => self.not_put_back(&group, side, &format!("{tp} reads otherwise"), now),
                     _ => Next::Done,
                 }
             }
             Ok(_) if dry => Next::Done,
-            Ok(_) => fail(format!("the old offsets on {side} were not read back"), ""),
+            Ok(_) => self.not_put_back(&group, side, "they were not read back", now),
         }
+    }
+
+    fn not_put_back(&mut self, group: &str, side: Side, why: &str, now: At) -> Next {
+        let what =
+            format!("the old offsets of {group} on {side} were not put back: {why}; the next move overwrites them");
+        self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.into()), what }, now);
+        Next::Done
     }
 }

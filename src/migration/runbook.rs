@@ -11,6 +11,8 @@ use super::stage::MovePhase;
 pub const VERIFY_MS: u64 = 30_000;
 /// How long a step waits for a fresh look before it changes anything, ms.
 pub const FRESH_MS: u64 = 30_000;
+/// How long a give-back looks whether there is anything to put back, before it puts it back all the same, ms.
+pub const RESTORE_LOOK_MS: u64 = 10_000;
 /// How long reading both logs may take besides waiting for unpaired records, ms.
 pub const TRANSLATE_MS: u64 = 120_000;
 /// How long the ends of a producer's topics are watched for what its flag says, ms.

@@ -335,6 +335,9 @@ impl Machine {
         }
         let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
         let (passed, from) = (run.no_return, side.other());
+        if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.sight(now).identity_trouble(s)) {
+            return Next::Help(t.what, t.advice);
+        }
         let stood: BTreeMap<_, _> = run.proof.iter().flat_map(|p| p.committed.iter().cloned()).collect();
         let view = match self.empty_look(id, &group, from, self.since(id), now) {
             Ok(view) => view,
