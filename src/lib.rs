@@ -22,3 +22,7 @@ pub mod sanitise;
 pub mod sim;
 /// The cockpit: screens and keys over the controller's snapshots.
 pub mod tui;
+/// The command line: one file a verb.
+pub mod cli;
+/// The same state as plain text and JSON.
+pub mod report;

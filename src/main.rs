@@ -1,2 +1,7 @@
 //! Arguments, hooks, dispatch; nothing else.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cutover::cli::main()
+}

@@ -101,6 +101,11 @@ impl Handle {
         Arc::clone(&self.snapshots.borrow())
     }
 
+    /// The answers, for a screen that reads them by itself. The next call gets a channel that stays empty.
+    pub fn take_replies(&mut self) -> mpsc::Receiver<Reply> {
+        std::mem::replace(&mut self.replies, mpsc::channel(1).1)
+    }
+
     /// Ends in order: no new effect starts, the one under way is finished (each has its own time limit),
     /// what came of it and the end are journalled. Used for SIGTERM, SIGHUP and `q`.
     pub async fn shutdown(mut self) {

@@ -10,7 +10,7 @@
 //! ```
 
 mod cluster;
-mod serve;
+pub mod serve;
 pub mod state;
 pub mod traffic;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! The demo's estate: two simulated clusters, the services of a bank on them with live traffic, and a witness who
 //! knows what was truly lost and read twice.
 
+pub mod audit;
 mod flags;
 mod groups;
 mod ledger;

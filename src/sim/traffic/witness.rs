@@ -213,6 +213,12 @@ impl Witness {
         Some(report)
     }
 
+    /// Whether a group ever processed an id, before or after its mark.
+    #[must_use]
+    pub fn has_processed(&self, group: &str, id: u64) -> bool {
+        self.lock().groups.get(group).is_some_and(|log| log.has_seen(id))
+    }
+
     /// The groups it watches.
     #[must_use]
     pub fn groups(&self) -> Vec<String> {

@@ -1,0 +1,292 @@
+//! The command line, as clap sees it. Help, man page and completions come from here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::migration::estate::Side;
+
+/// Move a Kafka estate from a blue cluster to a green one, with zero downtime.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cutover",
+    version,
+    about,
+    after_help = "Without a subcommand the cockpit opens on ./cutover.toml.\n\
+                  Exit codes: 0 done, 1 refused or failed, 2 usage or plan error, 3 a gate holds, 4 could not observe, 130 interrupted."
+)]
+pub struct Cli {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Option<Verb>,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The plan file
+    #[arg(long, global = true, value_name = "FILE", default_value = "cutover.toml", value_hint = ValueHint::FilePath, env = "CUTOVER_PLAN")]
+    pub plan: PathBuf,
+    /// Print JSON (a stable schema) on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Change nothing: the part that could is not even constructed
+    #[arg(long, global = true)]
+    pub read_only: bool,
+    /// Walk the same path without changing anything
+    #[arg(long, global = true, conflicts_with = "read_only")]
+    pub dry_run: bool,
+    /// Colours: dark, light, ansi16, mono, high-contrast
+    #[arg(long, global = true, value_name = "NAME", env = "CUTOVER_THEME")]
+    pub theme: Option<String>,
+    /// A line a change instead of a screen (screen readers, logs); automatic off a terminal
+    #[arg(long, global = true)]
+    pub plain: bool,
+    /// Log to this file (RUST_LOG sets what)
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub log_file: Option<PathBuf>,
+    /// For tests only: abort the process at an effect boundary.
+    #[arg(long, global = true, hide = true, value_name = "POINT")]
+    pub crash_at: Option<String>,
+}
+
+/// The verbs: the cockpit has the same.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Two embedded clusters with live traffic, to learn and to try
+    Demo(DemoArgs),
+    /// Discover both clusters and write a commented plan
+    Init(InitArgs),
+    /// The plan file
+    #[command(subcommand)]
+    Plan(PlanVerb),
+    /// Lag of every group on both clusters, per partition
+    Lag,
+    /// Where the migration stands
+    Status,
+    /// Offsets of a group on the other cluster
+    #[command(subcommand)]
+    Offsets(OffsetsVerb),
+    /// A consumer group
+    #[command(subcommand)]
+    Group(GroupVerb),
+    /// A producer
+    #[command(subcommand)]
+    Producer(ProducerVerb),
+    /// What was decided and done
+    #[command(subcommand)]
+    Journal(JournalVerb),
+    /// Shell completions on standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The man page on standard output
+    Man,
+    /// An embedded pair of clusters until standard input closes (tests)
+    #[command(hide = true)]
+    Sim(SimArgs),
+}
+
+/// `cutover demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Play the story without a terminal, prove it from the logs, print JSON
+    #[arg(long)]
+    pub headless: bool,
+    /// Seed of the traffic
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Traffic, as a multiple of about 400 records a second
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
+    pub scale: f64,
+}
+
+/// `cutover init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Bootstrap addresses of the blue (legacy) cluster
+    #[arg(long, value_name = "HOST:PORT[,...]")]
+    pub blue: String,
+    /// Bootstrap addresses of the green (new) cluster
+    #[arg(long, value_name = "HOST:PORT[,...]")]
+    pub green: String,
+    /// Client property for both clusters, in librdkafka's names; repeatable
+    #[arg(short = 'X', value_name = "NAME=VALUE")]
+    pub property: Vec<String>,
+    /// Client property for blue only
+    #[arg(long = "blue-property", value_name = "NAME=VALUE")]
+    pub blue_property: Vec<String>,
+    /// Client property for green only
+    #[arg(long = "green-property", value_name = "NAME=VALUE")]
+    pub green_property: Vec<String>,
+    /// Name of the migration
+    #[arg(long, default_value = "migration")]
+    pub name: String,
+    /// Replace an existing plan file
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `cutover plan`.
+#[derive(Debug, Subcommand)]
+pub enum PlanVerb {
+    /// Check the plan without a network: every error with its line and what to write instead
+    Check,
+    /// Print an example plan
+    Example,
+}
+
+/// A side on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SideArg {
+    /// The legacy cluster
+    Blue,
+    /// The new cluster
+    Green,
+}
+
+impl From<SideArg> for Side {
+    fn from(side: SideArg) -> Self {
+        match side {
+            SideArg::Blue => Side::Blue,
+            SideArg::Green => Side::Green,
+        }
+    }
+}
+
+/// `cutover offsets`.
+#[derive(Debug, Subcommand)]
+pub enum OffsetsVerb {
+    /// Measure where the group must start on the other cluster; reads only
+    Plan {
+        /// Group id on blue
+        #[arg(long)]
+        group: String,
+        /// The cluster the offsets are for
+        #[arg(long, value_enum, default_value = "green")]
+        to: SideArg,
+    },
+    /// Set the group's offsets; nothing is started or stopped
+    Apply {
+        /// Group id on blue
+        #[arg(long)]
+        group: String,
+        /// The cluster whose offsets are set
+        #[arg(long, value_enum, default_value = "green")]
+        to: SideArg,
+        /// The typed confirmation, e.g. --yes='green loan-audit'
+        #[arg(long, value_name = "NAME")]
+        yes: Option<String>,
+    },
+}
+
+/// A group and its confirmation.
+#[derive(Debug, Args)]
+pub struct GroupArgs {
+    /// Group id on blue
+    pub group: String,
+    /// The typed confirmation, e.g. --yes='green loan-audit' (or just the name)
+    #[arg(long, value_name = "NAME")]
+    pub yes: Option<String>,
+}
+
+/// `cutover group`.
+#[derive(Debug, Subcommand)]
+pub enum GroupVerb {
+    /// Move the group to green: drain, translate, commit, start, watch
+    Cutover(GroupArgs),
+    /// Move the group back to blue, or undo a cutover that is under way
+    Rollback(GroupArgs),
+    /// Go on with an action that was interrupted
+    Continue(GroupArgs),
+    /// Declare the soak done
+    Complete(GroupArgs),
+    /// Keep the group where it is
+    Hold {
+        /// Group id on blue
+        group: String,
+        /// Why, for the journal
+        #[arg(long)]
+        reason: String,
+    },
+    /// End a hold
+    Resume {
+        /// Group id on blue
+        group: String,
+    },
+}
+
+/// A producer's route.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum RouteArg {
+    /// Blue only
+    Blue,
+    /// Both: each record to blue and to green
+    Dual,
+    /// Green only
+    Green,
+    /// Stopped
+    Off,
+}
+
+/// `cutover producer`.
+#[derive(Debug, Subcommand)]
+pub enum ProducerVerb {
+    /// Set a producer's flag
+    Route {
+        /// Name in the plan
+        producer: String,
+        /// Where it writes
+        #[arg(value_enum)]
+        to: RouteArg,
+        /// The typed confirmation
+        #[arg(long, value_name = "NAME")]
+        yes: Option<String>,
+    },
+    /// Keep the producer where it is
+    Hold {
+        /// Name in the plan
+        producer: String,
+        /// Why, for the journal
+        #[arg(long)]
+        reason: String,
+    },
+    /// End a hold
+    Resume {
+        /// Name in the plan
+        producer: String,
+    },
+}
+
+/// `cutover journal`.
+#[derive(Debug, Subcommand)]
+pub enum JournalVerb {
+    /// The newest entries in words
+    Show {
+        /// How many
+        #[arg(short = 'n', long, default_value_t = 50)]
+        lines: usize,
+    },
+    /// Walk the hash chain and name the first broken entry
+    Verify,
+    /// Every entry as a line of JSON
+    Export,
+}
+
+/// `cutover sim`.
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// Directory for the flag file and the plan
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// Traffic; 0 is two empty clusters
+    #[arg(long, default_value_t = 1.0)]
+    pub scale: f64,
+    /// Seed
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}

@@ -1,0 +1,66 @@
+//! `cutover`: the cockpit. The first frame is drawn before anything else is started.
+
+use super::args::Global;
+use super::{Error, Exit, load, on_terminal, options, runtime};
+use crate::controller::clock::Clock;
+use crate::controller::run::{Controller, Options, Want};
+use crate::migration::estate::{At, Side, Trouble};
+use crate::plan::Plan;
+use crate::tui::{self, ExitReason, Screen, theme};
+
+/// Opens the cockpit on the plan.
+pub fn run(global: &Global) -> Result<Exit, Error> {
+    let plan = load(global)?;
+    open(global, plan, options(global)?)
+}
+
+fn now() -> At {
+    Clock.now()
+}
+
+/// Opens the cockpit on a plan that is loaded; off a terminal, or with `--plain`, a line a change.
+pub fn open(global: &Global, plan: Plan, options: Options) -> Result<Exit, Error> {
+    let lost = |e: std::io::Error| {
+        Error::Failed(Trouble::new(format!("the terminal: {e}"), "run it on a terminal, or with --plain, or `cutover status`"))
+    };
+    if global.plain || !on_terminal() {
+        let reason = runtime()?.block_on(async {
+            let handle = Controller::start(plan, options);
+            let reason = tui::plain::run(handle.snapshots.clone(), &mut std::io::stdout()).await;
+            handle.shutdown().await;
+            reason
+        });
+        // a reader that went away (`| head`) has seen enough
+        return Ok(reason.map_or(Exit::DONE, exit));
+    }
+    let look = theme::resolve(global.theme.as_deref(), &|name| std::env::var(name).ok())
+        .map_err(|why| Error::Usage(Trouble::new(why, format!("themes: {}", theme::NAMES.join(", ")))))?;
+    let bootstrap = |side| plan.cluster(side).bootstrap.join(",");
+    let screen = Screen::open(
+        tui::Options {
+            theme: look,
+            actor: options.actor.clone(),
+            read_only: options.want == Want::ReadOnly,
+            migration: plan.name.clone(),
+            connecting: [bootstrap(Side::Blue), bootstrap(Side::Green)],
+            attached: false,
+        },
+        now,
+    )
+    .map_err(lost)?;
+    let reason = runtime()?.block_on(async {
+        let mut handle = Controller::start(plan, options);
+        let replies = handle.take_replies();
+        let reason = screen.run(handle.snapshots.clone(), replies, handle.asks.clone()).await;
+        handle.shutdown().await;
+        reason
+    });
+    reason.map(exit).map_err(lost)
+}
+
+fn exit(reason: ExitReason) -> Exit {
+    match reason {
+        ExitReason::Left => Exit::DONE,
+        ExitReason::Signal(_) | ExitReason::TerminalLost => Exit::INTERRUPTED,
+    }
+}

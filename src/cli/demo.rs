@@ -1,0 +1,203 @@
+//! `cutover demo`: the cockpit over two embedded clusters with live traffic; `--headless` plays the story and proves it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::act::report_json;
+use super::args::{DemoArgs, Global};
+use super::look::seen;
+use super::{Error, Exit, actor, cockpit, options, print_json, runtime};
+use crate::controller::headless::{RunReport, execute};
+use crate::controller::run::{Controller, Handle, Options};
+use crate::controller::snapshot::{GroupRow, Snapshot, Witnessed};
+use crate::migration::command::{Command, Subject};
+use crate::migration::estate::{At, FlagState, Side, Trouble};
+use crate::migration::event::{Event, RunKind};
+use crate::plan::Plan;
+use crate::sim::traffic::EstateSpec;
+use crate::sim::{DemoConfig, DemoEstate};
+
+/// The group that the headless story moves.
+const GROUP: &str = "loan-ledger";
+/// The producer that the headless story routes.
+const PRODUCER: &str = "doc-scanner";
+/// How long the moved group may take to read past what the prediction covers.
+const CATCH_UP: Duration = Duration::from_secs(60);
+
+/// `cutover demo`.
+pub fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Error> {
+    if !(args.scale > 0.0 && args.scale <= 1_000.0) {
+        return Err(Error::Usage(Trouble::new("--scale must be above 0 and at most 1000", "leave it out for the usual pace")));
+    }
+    let dir = Scratch::new()?;
+    let mut config = DemoConfig::new(dir.path());
+    config.seed = args.seed;
+    config.estate = EstateSpec::bank(args.scale);
+    let estate = Arc::new(DemoEstate::start(config).map_err(Error::Failed)?);
+    let file = dir.path().join("cutover.toml");
+    let written = std::fs::write(&file, estate.plan_toml());
+    written.map_err(|e| Error::Failed(Trouble::new(format!("{}: {e}", file.display()), "set TMPDIR to a writable directory")))?;
+    let plan = Plan::load(&file)?.plan;
+    let options = with_witness(options(global)?, &estate);
+    if args.headless { headless(plan, options, &estate) } else { cockpit::open(global, plan, options) }
+}
+
+/// The demo's consumers keep count: the controller shows what they saw, and a new count begins with every move.
+fn with_witness(mut options: Options, estate: &Arc<DemoEstate>) -> Options {
+    let counting = Arc::clone(estate);
+    options.witness = Some(Arc::new(move |group| {
+        let report = counting.witness().group(group)?;
+        Some(Witnessed { processed: report.processed, lost: report.lost, re_read: report.re_read, at: At(report.since) })
+    }));
+    let marking = Arc::clone(estate);
+    options.on_entry = Some(Arc::new(move |entry| {
+        if let Event::RunStarted { kind: RunKind::CutOver | RunKind::RollBack, subject: Subject::Group(group), .. } = &entry.event {
+            marking.mark(group);
+        }
+    }));
+    options
+}
+
+/// One step of the headless story.
+#[derive(Debug, Serialize)]
+struct Chapter {
+    step: String,
+    ok: bool,
+    /// Records that the prediction after the drain said would be read twice.
+    promised_re_read: Option<u64>,
+    /// Records that the consumers read twice, by their own count.
+    witnessed_re_read: Option<u64>,
+    /// Records that were owed to the group and passed by, by the consumers' own count.
+    witnessed_lost: Option<u64>,
+    /// Records of the logs that the group should have processed by now and did not.
+    lost_by_the_logs: Option<u64>,
+    why: Option<String>,
+    report: Value,
+}
+
+fn headless(plan: Plan, options: Options, estate: &Arc<DemoEstate>) -> Result<Exit, Error> {
+    let actor = actor();
+    let chapters = runtime()?.block_on(async {
+        let mut handle = Controller::start(plan, options);
+        let chapters = story(&mut handle, estate, &actor).await;
+        handle.shutdown().await;
+        chapters
+    })?;
+    let ok = chapters.iter().all(|c| c.ok) && chapters.len() == 3;
+    print_json(&serde_json::json!({ "ok": ok, "group": GROUP, "producer": PRODUCER, "story": chapters }))?;
+    Ok(if ok { Exit::DONE } else { Exit::FAILED })
+}
+
+async fn story(handle: &mut Handle, estate: &DemoEstate, actor: &str) -> Result<Vec<Chapter>, Error> {
+    seen(handle).await?;
+    let mut say = |line: &str| eprintln!("{line}");
+    let route = Command::Route { producer: PRODUCER.into(), to: FlagState::Dual };
+    let report = execute(handle, route, actor, Some(PRODUCER), &mut say).await;
+    let mut chapters = vec![plain_chapter("route a producer to dual", &report)];
+    for (step, command, to) in [
+        ("cut a group over", Command::CutOver { group: GROUP.into() }, Side::Green),
+        ("roll it back", Command::RollBack { group: GROUP.into() }, Side::Blue),
+    ] {
+        if chapters.last().is_some_and(|c| !c.ok) {
+            break;
+        }
+        let report = execute(handle, command, actor, Some(GROUP), &mut say).await;
+        chapters.push(moved(step, &report, to, handle, estate).await);
+    }
+    Ok(chapters)
+}
+
+fn plain_chapter(step: &str, report: &RunReport) -> Chapter {
+    Chapter {
+        step: step.into(),
+        ok: report.exit_code == 0,
+        promised_re_read: None,
+        witnessed_re_read: None,
+        witnessed_lost: None,
+        lost_by_the_logs: None,
+        why: (report.exit_code != 0).then(|| report.summary.clone()),
+        report: report_json(report),
+    }
+}
+
+/// Holds a move against what was promised, once the group has read past everything the prediction covers.
+async fn moved(step: &str, report: &RunReport, to: Side, handle: &mut Handle, estate: &DemoEstate) -> Chapter {
+    let mut chapter = plain_chapter(step, report);
+    if !chapter.ok {
+        return chapter;
+    }
+    if !caught_up(handle, to).await {
+        (chapter.ok, chapter.why) = (false, Some(format!("{GROUP} did not read on within {} s", CATCH_UP.as_secs())));
+        return chapter;
+    }
+    let audit = estate.audit(GROUP);
+    let witnessed = estate.witness().group(GROUP);
+    chapter.promised_re_read = report.run.as_ref().and_then(|r| r.predicted_re_read);
+    chapter.witnessed_re_read = witnessed.as_ref().map(|w| w.re_read);
+    chapter.witnessed_lost = witnessed.as_ref().map(|w| w.lost);
+    chapter.lost_by_the_logs = audit.map(|a| a.lost);
+    let kept = chapter.promised_re_read.is_some() && chapter.promised_re_read == chapter.witnessed_re_read;
+    let nothing_lost = chapter.witnessed_lost == Some(0) && chapter.lost_by_the_logs == Some(0);
+    if !(kept && nothing_lost) {
+        (chapter.ok, chapter.why) = (false, Some("what was seen is not what was promised".into()));
+    }
+    chapter
+}
+
+/// Waits until the group's commits on `to` have passed every end that the prediction was made against.
+async fn caught_up(handle: &mut Handle, to: Side) -> bool {
+    let wait = async {
+        loop {
+            let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());
+            if row(&snapshot).is_some_and(|row| past_prediction(row, to)) {
+                return true;
+            }
+            if handle.snapshots.changed().await.is_err() {
+                return false;
+            }
+        }
+    };
+    tokio::time::timeout(CATCH_UP, wait).await.unwrap_or(false)
+}
+
+fn row(snapshot: &Snapshot) -> Option<&GroupRow> {
+    snapshot.groups.iter().find(|row| row.group == GROUP)
+}
+
+fn past_prediction(row: &GroupRow, to: Side) -> bool {
+    let Some(plan) = row.estimate.as_ref().and_then(|e| e.value()) else { return false };
+    row.estimate_to == Some(to)
+        && plan.partitions.iter().all(|planned| {
+            let seen = row.partitions.iter().find(|p| p.topic == planned.tp.topic && p.partition == planned.tp.partition);
+            let side = seen.map(|p| if to == Side::Green { p.green } else { p.blue });
+            side.and_then(|s| s.committed).is_some_and(|committed| committed >= planned.target.end)
+        })
+}
+
+/// A directory of the demo's own, removed at the end.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self, Error> {
+        let dir = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).map_err(|e| {
+            Error::Failed(Trouble::new(format!("{}: {e}", dir.display()), "set TMPDIR to a writable directory"))
+        })?;
+        Ok(Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // what can't be removed lies in a directory for temporary files
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

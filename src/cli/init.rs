@@ -1,0 +1,96 @@
+//! `cutover init`: looks at both clusters and writes a commented plan.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use super::args::{Global, InitArgs};
+use super::{Error, Exit, print_json, print_text, runtime};
+use crate::controller::discover::discover;
+use crate::migration::estate::{ClusterView, Side, Trouble};
+use crate::plan::secrets::{ClientValue, Secret, is_secret_key};
+use crate::plan::{Plan, generate};
+
+/// `cutover init`.
+pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {
+    if global.plan.exists() && !args.force {
+        return Err(Error::Usage(Trouble::new(
+            format!("{} is already there", global.plan.display()),
+            "name another file with --plan, or replace it with --force",
+        )));
+    }
+    let mut plan = Plan::from_bootstraps(&args.blue, &args.green)?.plan;
+    plan.name.clone_from(&args.name);
+    plan.blue.client = properties(&args.property, &args.blue_property)?;
+    plan.green.client = properties(&args.property, &args.green_property)?;
+    let [blue, green] = runtime()?.block_on(discover(&plan));
+    let (blue, green) = (believed(blue)?, believed(green)?);
+    if let (Some(b), Some(g)) = (&blue.cluster_id, &green.cluster_id)
+        && b == g
+    {
+        return Err(Error::Usage(Trouble::new(
+            format!("{} and {} are one cluster ({b})", args.blue, args.green),
+            "give the new cluster's own address",
+        )));
+    }
+    let text = generate::generate(
+        &args.name,
+        generate::Found { plan: &plan.blue, view: &blue },
+        generate::Found { plan: &plan.green, view: &green },
+    );
+    write(global, args, &text)?;
+    say(global, &plan, &blue, &green)
+}
+
+fn believed(view: Result<ClusterView, Trouble>) -> Result<ClusterView, Error> {
+    view.map_err(Error::Unknown)
+}
+
+fn properties(both: &[String], own: &[String]) -> Result<BTreeMap<String, ClientValue>, Error> {
+    let split = |text: &String| {
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            Error::Usage(Trouble::new(format!("{text}: no ="), "write NAME=VALUE, e.g. security.protocol=SASL_SSL"))
+        })?;
+        let (name, value) = (name.trim().to_owned(), value.to_owned());
+        let value = if is_secret_key(&name) { ClientValue::Secret(Secret::inline(value)) } else { ClientValue::Plain(value) };
+        Ok((name, value))
+    };
+    both.iter().chain(own).map(split).collect()
+}
+
+/// Writes a new file, readable by its owner: it may name secrets.
+fn write(global: &Global, args: &InitArgs, text: &str) -> Result<(), Error> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).mode(0o600);
+    if args.force { options.create(true).truncate(true) } else { options.create_new(true) };
+    let written = options.open(&global.plan).and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()));
+    written.map_err(|e| {
+        Error::Failed(Trouble::new(format!("{}: {e}", global.plan.display()), "name a writable place with --plan"))
+    })
+}
+
+fn say(global: &Global, plan: &Plan, blue: &ClusterView, green: &ClusterView) -> Result<Exit, Error> {
+    let side = |side: Side, view: &ClusterView| {
+        format!(
+            "{side}: cluster {}, {} brokers, {} topics, {} groups\n",
+            view.cluster_id.as_deref().unwrap_or("without an id"),
+            view.brokers.len(),
+            view.topics.len(),
+            view.groups.len()
+        )
+    };
+    if global.json {
+        let counts = |v: &ClusterView| {
+            serde_json::json!({"cluster_id": v.cluster_id, "brokers": v.brokers.len(), "topics": v.topics.len(), "groups": v.groups.len()})
+        };
+        print_json(&serde_json::json!({"ok": true, "plan": global.plan, "name": plan.name, "blue": counts(blue), "green": counts(green)}))?;
+        return Ok(Exit::DONE);
+    }
+    print_text(&side(Side::Blue, blue));
+    print_text(&side(Side::Green, green));
+    print_text(&format!(
+        "wrote {}: read it, give the groups you want to move a switch, then `cutover plan check` and `cutover --read-only`\n",
+        global.plan.display()
+    ));
+    Ok(Exit::DONE)
+}

@@ -1,0 +1,57 @@
+//! `cutover journal show|verify|export`: what was decided and done. Reads only; the lease is not needed.
+
+use super::args::{Global, JournalVerb};
+use super::{Error, Exit, load, print_json, print_text};
+use crate::controller::snapshot::JournalLine;
+use crate::controller::words::Teller;
+use crate::journal::Reader;
+use crate::migration::estate::Trouble;
+use crate::report::text::{clock, table};
+
+/// `cutover journal ...`.
+pub fn run(global: &Global, verb: &JournalVerb) -> Result<Exit, Error> {
+    let plan = load(global)?;
+    let reader = Reader::open(&plan.journal).map_err(Error::Failed)?;
+    reader.warnings().iter().for_each(|w| eprintln!("cutover: {w}"));
+    match verb {
+        JournalVerb::Show { lines } => show(global, &reader, *lines),
+        JournalVerb::Verify => verify(global, &reader),
+        JournalVerb::Export => {
+            reader.export(&mut std::io::stdout().lock()).map_err(Error::Failed)?;
+            Ok(Exit::DONE)
+        }
+    }
+}
+
+fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
+    // from the first entry on: the teller has to know which run is about what
+    let entries = reader.entries(1).map_err(Error::Failed)?;
+    let newest = &entries[entries.len().saturating_sub(lines)..];
+    if global.json {
+        print_json(&newest)?;
+        return Ok(Exit::DONE);
+    }
+    let mut teller = Teller::default();
+    let told: Vec<_> = entries.iter().map(|entry| teller.line(entry)).collect();
+    let row = |l: &JournalLine| vec![l.seq.to_string(), clock(l.at), l.actor.clone(), l.text.clone()];
+    let rows: Vec<Vec<String>> = told[told.len() - newest.len()..].iter().map(row).collect();
+    print_text(&table(&rows));
+    Ok(Exit::DONE)
+}
+
+fn verify(global: &Global, reader: &Reader) -> Result<Exit, Error> {
+    match reader.verify().map_err(Error::Failed)? {
+        Ok(verified) => {
+            if global.json {
+                print_json(&serde_json::json!({ "ok": true, "verified": verified }))?;
+            } else {
+                print_text(&format!("{}: the chain holds\n", reader.path().display()));
+            }
+            Ok(Exit::DONE)
+        }
+        Err(broken) => Err(Error::Failed(Trouble::new(
+            format!("{}: entry {} is broken: {}", reader.path().display(), broken.seq, broken.why),
+            "what stands before it is as it was written; keep the file, and look at who changed it",
+        ))),
+    }
+}

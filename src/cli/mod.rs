@@ -1,0 +1,193 @@
+//! The command line: one file a verb. Every verb asks the controller, like the cockpit does.
+
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::controller::clock::Clock;
+use crate::controller::run::{Options, Want};
+use crate::journal::Holder;
+use crate::migration::estate::Trouble;
+use crate::plan::{Loaded, Plan, Problems};
+use crate::sanitise::visible;
+
+mod act;
+pub mod args;
+mod cockpit;
+mod demo;
+mod init;
+mod journal;
+mod look;
+pub mod pages;
+mod plan;
+mod sim;
+
+use args::{Cli, Global, Verb};
+
+/// How a verb ended, as an exit code (02-architecture, "Commands").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit(pub u8);
+
+impl Exit {
+    /// Done.
+    pub const DONE: Exit = Exit(0);
+    /// Refused or failed.
+    pub const FAILED: Exit = Exit(1);
+    /// Usage or plan error.
+    pub const USAGE: Exit = Exit(2);
+    /// A gate holds.
+    pub const HOLDS: Exit = Exit(3);
+    /// Could not be observed.
+    pub const UNKNOWN: Exit = Exit(4);
+    /// Interrupted.
+    pub const INTERRUPTED: Exit = Exit(130);
+}
+
+/// Why a verb could not do its work.
+#[derive(Debug)]
+pub enum Error {
+    /// The plan has errors: printed one a line, exit code 2.
+    Plan(Problems),
+    /// The arguments make no sense: exit code 2.
+    Usage(Trouble),
+    /// It failed: exit code 1.
+    Failed(Trouble),
+    /// It could not be observed: exit code 4.
+    Unknown(Trouble),
+}
+
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Self {
+        Error::Plan(problems)
+    }
+}
+
+/// Parses the arguments, runs the verb, and says how it ended.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let _log = log_to(&cli.global);
+    let json = cli.global.json;
+    let exit = match dispatch(cli) {
+        Ok(exit) => exit,
+        Err(error) => complain(&error, json),
+    };
+    ExitCode::from(exit.0)
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, Error> {
+    let global = cli.global;
+    match cli.command {
+        None => cockpit::run(&global),
+        Some(Verb::Demo(args)) => demo::run(&global, &args),
+        Some(Verb::Init(args)) => init::run(&global, &args),
+        Some(Verb::Plan(verb)) => plan::run(&global, &verb),
+        Some(Verb::Lag) => look::lag(&global),
+        Some(Verb::Status) => look::status(&global),
+        Some(Verb::Offsets(verb)) => act::offsets(&global, verb),
+        Some(Verb::Group(verb)) => act::group(&global, verb),
+        Some(Verb::Producer(verb)) => act::producer(&global, verb),
+        Some(Verb::Journal(verb)) => journal::run(&global, &verb),
+        Some(Verb::Completions { shell }) => pages::completions(shell),
+        Some(Verb::Man) => pages::man(),
+        Some(Verb::Sim(args)) => sim::run(&args),
+    }
+}
+
+/// Prints an error where its reader looks: JSON on standard output with `--json`, words on standard error always.
+fn complain(error: &Error, json: bool) -> Exit {
+    let (exit, lines) = match error {
+        Error::Plan(problems) => (Exit::USAGE, problems.to_string()),
+        Error::Usage(t) => (Exit::USAGE, words(t)),
+        Error::Failed(t) => (Exit::FAILED, words(t)),
+        Error::Unknown(t) => (Exit::UNKNOWN, words(t)),
+    };
+    eprintln!("{lines}");
+    if json {
+        let value = match error {
+            Error::Plan(problems) => serde_json::json!({"ok": false, "errors": problems}),
+            Error::Usage(t) | Error::Failed(t) | Error::Unknown(t) => serde_json::json!({"ok": false, "errors": [t]}),
+        };
+        println!("{value}");
+    }
+    exit
+}
+
+fn words(trouble: &Trouble) -> String {
+    let what = format!("cutover: {}", visible(&trouble.what));
+    if trouble.advice.is_empty() { what } else { format!("{what}\n  {}", visible(&trouble.advice)) }
+}
+
+/// Prints a document on standard output; a reader that went away (`| head`) is no error.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|e| Error::Failed(Trouble::new(format!("can't be written as JSON: {e}"), "report this as a bug")))?;
+    print_text(&(text + "\n"));
+    Ok(())
+}
+
+fn print_text(text: &str) {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        tracing::debug!("standard output was closed");
+    }
+}
+
+/// Loads the plan and prints its warnings on standard error.
+fn load(global: &Global) -> Result<Plan, Error> {
+    let Loaded { plan, warnings, .. } = Plan::load(&global.plan)?;
+    warnings.iter().for_each(|w| eprintln!("{w}"));
+    Ok(plan)
+}
+
+/// Options of a controller for this session.
+fn options(global: &Global) -> Result<Options, Error> {
+    let want = match (global.read_only, global.dry_run) {
+        (true, _) => Want::ReadOnly,
+        (_, true) => Want::DryRun,
+        _ => Want::Armed,
+    };
+    let mut options = Options::new(want, actor());
+    if let Some(point) = &global.crash_at {
+        let parsed = point.parse().map_err(|_| {
+            Error::Usage(Trouble::new(format!("--crash-at {point}: not an effect boundary"), "it is for tests only"))
+        })?;
+        options.crash_at = Some(parsed);
+    }
+    Ok(options)
+}
+
+/// Who acts: `user@host`, as the journal names it.
+fn actor() -> String {
+    Holder::me(Clock.now()).actor()
+}
+
+/// A multi-threaded runtime: the controller's pollers, its journal thread and the screen live on it.
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().map_err(|e| {
+        Error::Failed(Trouble::new(format!("no runtime: {e}"), "check the limits on threads and open files (ulimit -a)"))
+    })
+}
+
+/// Whether a person looks at a screen.
+fn on_terminal() -> bool {
+    std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
+}
+
+/// Sends the log to a file when one is asked for: the terminal belongs to the screen.
+fn log_to(global: &Global) -> Option<tracing_appender::non_blocking::WorkerGuard> {
+    let path = global.log_file.as_ref()?;
+    let file = match std::fs::OpenOptions::new().create(true).append(true).open(path) {
+        Ok(file) => file,
+        Err(e) => {
+            eprintln!("cutover: --log-file {}: {e}; going on without a log", path.display());
+            return None;
+        }
+    };
+    let (writer, guard) = tracing_appender::non_blocking(file);
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "cutover=debug,info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).init();
+    Some(guard)
+}

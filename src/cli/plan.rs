@@ -1,0 +1,44 @@
+//! `cutover plan check` and `cutover plan example`.
+
+use serde_json::json;
+
+use super::args::{Global, PlanVerb};
+use super::{Error, Exit, print_json, print_text};
+use crate::plan::{Loaded, Plan};
+
+/// The example plan of the docs.
+pub const EXAMPLE: &str = include_str!("../../assets/example/cutover.toml");
+
+/// `cutover plan ...`.
+pub fn run(global: &Global, verb: &PlanVerb) -> Result<Exit, Error> {
+    match verb {
+        PlanVerb::Example => {
+            print_text(EXAMPLE);
+            Ok(Exit::DONE)
+        }
+        PlanVerb::Check => check(global),
+    }
+}
+
+fn check(global: &Global) -> Result<Exit, Error> {
+    let Loaded { plan, warnings, .. } = Plan::load(&global.plan)?;
+    if global.json {
+        print_json(&json!({
+            "ok": true, "errors": [], "warnings": warnings,
+            "groups": plan.groups.len(), "producers": plan.producers.len(), "topics": plan.topics.len(),
+        }))?;
+        return Ok(Exit::DONE);
+    }
+    for warning in &warnings {
+        eprintln!("{warning}");
+    }
+    print_text(&format!(
+        "{}: ok, {} groups, {} producers, {} topic rules, {} warnings\n",
+        global.plan.display(),
+        plan.groups.len(),
+        plan.producers.len(),
+        plan.topics.len(),
+        warnings.len()
+    ));
+    Ok(Exit::DONE)
+}

@@ -1,0 +1,21 @@
+//! One look at both clusters without a controller: what `cutover init` writes a plan from.
+
+use super::tools::client_properties;
+use crate::kafka::control::{Cluster, SnapshotOptions};
+use crate::migration::estate::{ClusterView, Side, Trouble};
+use crate::plan::Plan;
+
+/// Reads both clusters whole, side by side: topics, groups of every kind, members, offsets. Blue first.
+///
+/// # Errors
+/// Per side: it can't be reached, or refuses us.
+pub async fn discover(plan: &Plan) -> [Result<ClusterView, Trouble>; 2] {
+    let (blue, green) = tokio::join!(side(plan, Side::Blue), side(plan, Side::Green));
+    [blue, green]
+}
+
+async fn side(plan: &Plan, side: Side) -> Result<ClusterView, Trouble> {
+    let properties = client_properties(plan.cluster(side))?;
+    let cluster = Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &properties);
+    cluster.snapshot(&SnapshotOptions::default()).await
+}

@@ -1,0 +1,294 @@
+//! The stable JSON of `cutover lag --json` and `cutover status --json` (docs/json.md).
+//!
+//! Keys may be added, never renamed or removed, without a new `schema` number. What was not observed is
+//! `null`, never 0. Times are milliseconds since the Unix epoch (`*_ms`), ages are milliseconds.
+
+use serde::Serialize;
+
+use crate::controller::snapshot::{Arming, GroupRow, GroupSide, PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, Witnessed};
+use crate::migration::estate::{FlagState, Observed, Side, SwitchState, Trouble};
+use crate::migration::stage::{RunView, SideState, Stage, WayBack};
+
+/// Number of this layout.
+pub const SCHEMA: u32 = 1;
+
+/// `cutover lag --json`.
+#[derive(Debug, Serialize)]
+pub struct Lag<'a> {
+    /// Layout number.
+    pub schema: u32,
+    /// When the snapshot was made.
+    pub at_ms: i64,
+    /// Both clusters.
+    pub clusters: Clusters<'a>,
+    /// Every group that was found, and every one of the plan.
+    pub groups: Vec<GroupLag<'a>>,
+}
+
+/// Blue and green.
+#[derive(Debug, Serialize)]
+pub struct Clusters<'a> {
+    /// Blue.
+    pub blue: Cluster<'a>,
+    /// Green.
+    pub green: Cluster<'a>,
+}
+
+/// One cluster.
+#[derive(Debug, Serialize)]
+pub struct Cluster<'a> {
+    /// Bootstrap list.
+    pub bootstrap: &'a str,
+    /// Its id.
+    pub cluster_id: Option<&'a str>,
+    /// Age of what is printed here, ms; `null` when the cluster was never read.
+    pub age_ms: Option<u64>,
+    /// Brokers that answered.
+    pub brokers_up: Option<u32>,
+    /// Brokers that Metadata lists.
+    pub brokers: Option<u32>,
+    /// Topics, internal ones left out.
+    pub topics: Option<u32>,
+    /// Under-replicated partitions.
+    pub under_replicated: Option<u32>,
+    /// Sum over groups, records.
+    pub lag: Option<u64>,
+    /// Records a second written; `null` until two rounds were seen.
+    pub in_rate: Option<f64>,
+    /// What stands in the way, each with what to do.
+    pub troubles: Vec<&'a Trouble>,
+}
+
+/// One group's lag on both sides.
+#[derive(Debug, Serialize)]
+pub struct GroupLag<'a> {
+    /// Group id on blue.
+    pub group: &'a str,
+    /// Protocol family: classic, consumer, share, streams, other.
+    pub kind: String,
+    /// Whether the plan lists it.
+    pub listed: bool,
+    /// On blue.
+    pub blue: SideLag<'a>,
+    /// On green.
+    pub green: SideLag<'a>,
+    /// By topic and number.
+    pub partitions: Vec<Partition<'a>>,
+}
+
+/// A group on one side.
+#[derive(Debug, Serialize)]
+pub struct SideLag<'a> {
+    /// Kafka's word; `null` when the side knows no such group or could not be read.
+    pub state: Option<String>,
+    /// Number of members.
+    pub members: usize,
+    /// Records.
+    pub lag: Option<u64>,
+    /// There is something to read, and commits don't move.
+    pub stuck: bool,
+    /// Why something is missing.
+    pub trouble: Option<&'a Trouble>,
+}
+
+/// A partition on both sides.
+#[derive(Debug, Serialize)]
+pub struct Partition<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Number.
+    pub partition: i32,
+    /// Blue.
+    pub blue: PartitionSide,
+    /// Green.
+    pub green: PartitionSide,
+}
+
+/// `cutover status --json`: the whole state.
+#[derive(Debug, Serialize)]
+pub struct Status<'a> {
+    /// Layout number.
+    pub schema: u32,
+    /// When the snapshot was made.
+    pub at_ms: i64,
+    /// Name of the migration.
+    pub migration: &'a str,
+    /// Whether this session may change anything.
+    pub arming: &'a Arming,
+    /// Who holds the controller.
+    pub controller: &'a str,
+    /// The phase rail.
+    pub phases: &'a [PhaseView],
+    /// Both clusters.
+    pub clusters: Clusters<'a>,
+    /// Groups.
+    pub groups: Vec<GroupStatus<'a>>,
+    /// Producers of the plan.
+    pub producers: Vec<ProducerStatus<'a>>,
+    /// What should be read now.
+    pub notices: &'a [crate::controller::snapshot::Notice],
+}
+
+/// A group: where it stands, besides its lag.
+#[derive(Debug, Serialize)]
+pub struct GroupStatus<'a> {
+    /// Lag on both sides and per partition.
+    #[serde(flatten)]
+    pub lag: GroupLag<'a>,
+    /// Owning team.
+    pub team: &'a str,
+    /// Where it stands.
+    pub stage: &'a Stage,
+    /// What keeps it there.
+    pub side_state: Option<&'a SideState>,
+    /// Its switch as configured.
+    pub switch: Option<SwitchState>,
+    /// The rollback verdict.
+    pub way_back: &'a WayBack,
+    /// The next step in words.
+    pub next: &'a str,
+    /// The run under way, or the last one.
+    pub run: Option<&'a RunView>,
+    /// What consumers that keep count saw since the last move.
+    pub witnessed: Option<Witnessed>,
+}
+
+/// A producer.
+#[derive(Debug, Serialize)]
+pub struct ProducerStatus<'a> {
+    /// Name.
+    pub producer: &'a str,
+    /// Owning team.
+    pub team: &'a str,
+    /// Topics.
+    pub topics: &'a [String],
+    /// Passes through dual.
+    pub critical: bool,
+    /// Exactly-once.
+    pub transactional: bool,
+    /// The flag as configured.
+    pub flag: Option<FlagState>,
+    /// Records a second seen on blue.
+    pub blue_rate: Option<f64>,
+    /// Records a second seen on green.
+    pub green_rate: Option<f64>,
+    /// Flag and observation contradict each other.
+    pub disagreement: Option<&'a str>,
+    /// The next step in words.
+    pub next: &'a str,
+}
+
+/// The lag of every group.
+#[must_use]
+pub fn lag(snapshot: &Snapshot) -> Lag<'_> {
+    Lag { schema: SCHEMA, at_ms: snapshot.now.0, clusters: clusters(snapshot), groups: snapshot.groups.iter().map(group_lag).collect() }
+}
+
+/// The whole state.
+#[must_use]
+pub fn status(snapshot: &Snapshot) -> Status<'_> {
+    Status {
+        schema: SCHEMA,
+        at_ms: snapshot.now.0,
+        migration: &snapshot.header.migration,
+        arming: &snapshot.header.arming,
+        controller: &snapshot.header.controller,
+        phases: &snapshot.phases,
+        clusters: clusters(snapshot),
+        groups: snapshot.groups.iter().map(group_status).collect(),
+        producers: snapshot.producers.iter().map(producer_status).collect(),
+        notices: &snapshot.notices,
+    }
+}
+
+fn clusters(snapshot: &Snapshot) -> Clusters<'_> {
+    Clusters { blue: cluster(&snapshot.blue, snapshot), green: cluster(&snapshot.green, snapshot) }
+}
+
+/// What stands in the way of believing a side, worst first.
+#[must_use]
+pub fn troubles(side: &SideView) -> Vec<&Trouble> {
+    let link = match &side.link {
+        Observed::Absent { why } => Some(why),
+        Observed::Known { trouble, .. } => trouble.as_ref(),
+    };
+    side.identity_trouble.iter().chain(link).chain(&side.broker_troubles).collect()
+}
+
+fn cluster<'a>(side: &'a SideView, snapshot: &Snapshot) -> Cluster<'a> {
+    let seen = side.link.value().is_some();
+    Cluster {
+        bootstrap: &side.bootstrap,
+        cluster_id: side.cluster_id.as_deref(),
+        age_ms: side.link.age_ms(snapshot.now),
+        brokers_up: seen.then_some(side.brokers.0),
+        brokers: seen.then_some(side.brokers.1),
+        topics: seen.then_some(side.topics),
+        under_replicated: seen.then_some(side.under_replicated),
+        lag: side.lag,
+        in_rate: side.in_rate,
+        troubles: troubles(side),
+    }
+}
+
+fn group_lag(row: &GroupRow) -> GroupLag<'_> {
+    GroupLag {
+        group: &row.group,
+        kind: row.kind.to_string(),
+        listed: row.listed,
+        blue: side_lag(&row.blue),
+        green: side_lag(&row.green),
+        partitions: row
+            .partitions
+            .iter()
+            .map(|p| Partition { topic: &p.topic, partition: p.partition, blue: p.blue, green: p.green })
+            .collect(),
+    }
+}
+
+fn side_lag(side: &GroupSide) -> SideLag<'_> {
+    SideLag {
+        state: side.state.map(|s| s.to_string()),
+        members: side.members.len(),
+        lag: side.lag,
+        stuck: side.stuck,
+        trouble: side.trouble.as_ref(),
+    }
+}
+
+fn group_status(row: &GroupRow) -> GroupStatus<'_> {
+    GroupStatus {
+        lag: group_lag(row),
+        team: &row.team,
+        stage: &row.stage,
+        side_state: row.side_state.as_ref(),
+        switch: row.switch.as_ref().and_then(|s| s.value().copied()),
+        way_back: &row.way_back,
+        next: &row.next,
+        run: row.run.as_ref(),
+        witnessed: row.witnessed,
+    }
+}
+
+fn producer_status(row: &ProducerRow) -> ProducerStatus<'_> {
+    ProducerStatus {
+        producer: &row.name,
+        team: &row.team,
+        topics: &row.topics,
+        critical: row.critical,
+        transactional: row.transactional,
+        flag: row.flag.as_ref().and_then(|f| f.value().copied()),
+        blue_rate: row.observed.blue_rate,
+        green_rate: row.observed.green_rate,
+        disagreement: row.disagreement.as_deref(),
+        next: &row.next,
+    }
+}
+
+/// Groups that could not be read on a side that was: for exit code 4.
+#[must_use]
+pub fn complete(snapshot: &Snapshot) -> bool {
+    let sides = [(Side::Blue, &snapshot.blue), (Side::Green, &snapshot.green)];
+    sides.iter().all(|(_, view)| matches!(view.link, Observed::Known { trouble: None, .. }) && view.broker_troubles.is_empty())
+        && snapshot.groups.iter().all(|g| g.blue.trouble.is_none() && g.green.trouble.is_none())
+}

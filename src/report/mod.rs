@@ -1,0 +1,5 @@
+//! The same state as the cockpit's, as text and as JSON: everything is read from one snapshot.
+
+pub mod json;
+pub mod offsets;
+pub mod text;

@@ -1,0 +1,166 @@
+//! The same state for people without a cockpit: aligned plain text, one line a group.
+
+use std::fmt::Write as _;
+
+use super::json::troubles;
+use crate::controller::snapshot::{GroupRow, GroupSide, SideView, Snapshot};
+use crate::migration::stage::{SideState, Stage, WayBack};
+use crate::sanitise::visible;
+
+/// A count, or `-` where there is nothing to measure.
+fn count(value: Option<u64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |v| v.to_string())
+}
+
+fn side_line(out: &mut String, letter: &str, side: &SideView, snapshot: &Snapshot) {
+    let age = side.link.age_ms(snapshot.now);
+    let _ = match age {
+        Some(age) => writeln!(
+            out,
+            "[{letter}] {}  brokers {}/{}  topics {}  under-replicated {}  lag {}  seen {:.1}s ago",
+            visible(&side.name),
+            side.brokers.0,
+            side.brokers.1,
+            side.topics,
+            side.under_replicated,
+            count(side.lag),
+            age as f64 / 1000.0
+        ),
+        None => writeln!(out, "[{letter}] {}  not seen", visible(&side.name)),
+    };
+    for trouble in troubles(side) {
+        let _ = writeln!(out, "    {}", visible(&trouble.what));
+        if !trouble.advice.is_empty() {
+            let _ = writeln!(out, "      {}", visible(&trouble.advice));
+        }
+    }
+}
+
+fn side_words(side: &GroupSide) -> String {
+    let state = side.state.map_or_else(|| "-".to_owned(), |s| s.to_string());
+    let stuck = if side.stuck { " STUCK" } else { "" };
+    format!("{state} {} members{stuck}", side.members.len())
+}
+
+/// A stage in one word.
+#[must_use]
+pub fn stage_word(row: &GroupRow) -> String {
+    match &row.side_state {
+        Some(SideState::NeedsOperator { .. }) => return "NeedsOperator".into(),
+        Some(SideState::Held { .. }) => return "Held".into(),
+        Some(SideState::Blocked { .. }) => return "Blocked".into(),
+        None => {}
+    }
+    match &row.stage {
+        Stage::OnBlue => "OnBlue".into(),
+        Stage::Moving { phase, .. } => phase.to_string(),
+        Stage::Soaking { .. } => "Soaking".into(),
+        Stage::Complete { .. } => "Complete".into(),
+        Stage::RolledBack { .. } => "RolledBack".into(),
+    }
+}
+
+/// The rollback verdict in a few words.
+#[must_use]
+pub fn way_back_word(way: &WayBack) -> String {
+    match way {
+        WayBack::Exact => "EXACT".into(),
+        WayBack::Bounded { re_read } => format!("BOUNDED {re_read}"),
+        WayBack::Closed { why } => format!("CLOSED ({})", visible(why)),
+        WayBack::Unknown { why } => format!("???? ({})", visible(why)),
+    }
+}
+
+/// Pads every column to its widest cell; the last one is left as it is.
+#[must_use]
+pub fn table(rows: &[Vec<String>]) -> String {
+    use unicode_width::UnicodeWidthStr as _;
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> =
+        (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|s| s.width()).max().unwrap_or(0)).collect();
+    let mut out = String::new();
+    for row in rows {
+        for (i, cell) in row.iter().enumerate() {
+            out.push_str(cell);
+            if i + 1 < row.len() {
+                out.extend(std::iter::repeat_n(' ', widths[i] - cell.width() + 2));
+            }
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// `cutover lag`.
+#[must_use]
+pub fn lag(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    side_line(&mut out, "B", &snapshot.blue, snapshot);
+    side_line(&mut out, "G", &snapshot.green, snapshot);
+    let mut rows = vec![["group", "kind", "[B] state", "[B] lag", "[G] state", "[G] lag"].map(String::from).to_vec()];
+    for g in &snapshot.groups {
+        rows.push(vec![
+            visible(&g.group),
+            g.kind.to_string(),
+            side_words(&g.blue),
+            count(g.blue.lag),
+            side_words(&g.green),
+            count(g.green.lag),
+        ]);
+    }
+    out.push('\n');
+    out.push_str(&table(&rows));
+    out
+}
+
+/// `cutover status`.
+#[must_use]
+pub fn status(snapshot: &Snapshot) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}  controller {}", visible(&snapshot.header.migration), visible(&snapshot.header.controller));
+    for phase in &snapshot.phases {
+        let progress = if phase.total == 0 { "–".to_owned() } else { format!("{}/{}", phase.done, phase.total) };
+        let _ = writeln!(out, "  {} {} {progress}", phase.number, phase.name);
+    }
+    side_line(&mut out, "B", &snapshot.blue, snapshot);
+    side_line(&mut out, "G", &snapshot.green, snapshot);
+    let mut rows = vec![["group", "team", "stage", "[B] lag", "[G] lag", "way back", "next"].map(String::from).to_vec()];
+    for g in &snapshot.groups {
+        rows.push(vec![
+            visible(&g.group),
+            visible(&g.team),
+            stage_word(g),
+            count(g.blue.lag),
+            count(g.green.lag),
+            way_back_word(&g.way_back),
+            visible(&g.next),
+        ]);
+    }
+    out.push('\n');
+    out.push_str(&table(&rows));
+    if !snapshot.producers.is_empty() {
+        let mut rows = vec![["producer", "team", "flag", "[B] rec/s", "[G] rec/s", "next"].map(String::from).to_vec()];
+        let rate = |r: Option<f64>| r.map_or_else(|| "-".to_owned(), |r| format!("{r:.1}"));
+        for p in &snapshot.producers {
+            let flag = p.flag.as_ref().and_then(|f| f.value()).map_or_else(|| "-".to_owned(), ToString::to_string);
+            rows.push(vec![
+                visible(&p.name),
+                visible(&p.team),
+                flag,
+                rate(p.observed.blue_rate),
+                rate(p.observed.green_rate),
+                visible(p.disagreement.as_deref().unwrap_or(&p.next)),
+            ]);
+        }
+        out.push('\n');
+        out.push_str(&table(&rows));
+    }
+    out
+}
+
+/// A moment as UTC clock time with its date, to the millisecond.
+#[must_use]
+pub fn clock(at: crate::migration::estate::At) -> String {
+    jiff::Timestamp::from_millisecond(at.0)
+        .map_or_else(|_| format!("{} ms", at.0), |t| t.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
+}

@@ -1,0 +1,195 @@
+//! Holds the rules of ARCHITECTURE.md that a look at the text can hold: which room may know which,
+//! what the pure core may import, and that files stay readable.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Every Rust file below a folder of the package, with its text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    fn walk(dir: &Path, out: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(dir).expect("a readable folder") {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() {
+                walk(&path, out);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).expect("readable source");
+                out.push((path, text));
+            }
+        }
+    }
+    let mut out = Vec::new();
+    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut out);
+    assert!(!out.is_empty(), "{folder} holds no Rust file: the rule would hold for nothing");
+    out
+}
+
+/// The text without comments, and without the unit tests at its end: a test may use what it likes.
+fn code(text: &str) -> String {
+    let body = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(text);
+    body.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Rooms of this crate that a file names: `crate::ROOM`, also inside `use crate::{a::b, c}`.
+fn rooms(text: &str) -> BTreeSet<String> {
+    let text = code(text);
+    let mut found = BTreeSet::new();
+    for (i, _) in text.match_indices("crate::") {
+        let rest = &text[i + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let (mut depth, mut start) = (0, true);
+            let mut word = String::new();
+            for c in list.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => start = true,
+                    c if depth == 0 && start && (c.is_alphanumeric() || c == '_') => word.push(c),
+                    _ if !word.is_empty() => {
+                        found.insert(std::mem::take(&mut word));
+                        start = false;
+                    }
+                    _ => {}
+                }
+            }
+            if !word.is_empty() {
+                found.insert(word);
+            }
+        } else {
+            found.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    found.remove("");
+    found
+}
+
+/// A room and the rooms it may name besides itself.
+const MAY_KNOW: &[(&str, &[&str])] = &[
+    ("migration", &["offsets"]),
+    ("offsets", &["migration"]),
+    ("plan", &["migration", "offsets", "sanitise"]),
+    ("kafka", &["plan", "migration", "offsets", "sanitise"]),
+    ("flags", &["plan", "migration", "offsets", "sanitise"]),
+    ("journal", &["plan", "migration", "offsets", "sanitise"]),
+    ("controller", &["plan", "migration", "offsets", "kafka", "flags", "journal", "sanitise"]),
+    ("tui", &["controller", "migration", "offsets", "sanitise"]),
+    ("report", &["controller", "migration", "offsets", "sanitise"]),
+    ("sim", &["migration", "offsets", "sanitise"]),
+    ("cli", &["plan", "migration", "offsets", "controller", "journal", "tui", "report", "sim", "sanitise"]),
+];
+
+#[test]
+fn each_room_knows_only_what_it_may() {
+    let mut wrong = Vec::new();
+    for (room, allowed) in MAY_KNOW {
+        for (path, text) in sources(&format!("src/{room}")) {
+            for other in rooms(&text) {
+                if other != *room && !allowed.contains(&other.as_str()) {
+                    wrong.push(format!("{} names crate::{other}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn screens_see_snapshots_and_commands_only() {
+    let mut wrong = Vec::new();
+    for room in ["tui", "report"] {
+        for (path, text) in sources(&format!("src/{room}")) {
+            for (i, _) in code(&text).match_indices("controller::") {
+                let rest = code(&text)[i + "controller::".len()..].to_owned();
+                if !rest.starts_with("snapshot") {
+                    let word = rest.split_whitespace().next().unwrap_or_default();
+                    wrong.push(format!("{} names controller::{word}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_core_is_pure() {
+    const FORBIDDEN: &[&str] = &[
+        "tokio",
+        "std::fs",
+        "std::net",
+        "std::io",
+        "std::process",
+        "std::thread",
+        "std::env",
+        "Instant::now",
+        "SystemTime",
+        "rand",
+        "fastrand",
+        "async fn",
+        "rdkafka",
+        "kafka_protocol",
+        "rusqlite",
+        "jiff",
+        "tracing",
+        "println!",
+        "eprintln!",
+    ];
+    let mut wrong = Vec::new();
+    for room in ["migration", "offsets"] {
+        for (path, text) in sources(&format!("src/{room}")) {
+            let text = code(&text);
+            for word in FORBIDDEN {
+                let named = text.match_indices(word).any(|(i, _)| {
+                    let before = text[..i].chars().next_back();
+                    let after = text[i + word.len()..].chars().next();
+                    let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+                    !inside(before) && !inside(after)
+                });
+                if named {
+                    wrong.push(format!("{} uses {word}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn one_clock_one_sleep() {
+    // clippy.toml bans the calls; this holds the list of the places that lift the ban.
+    const MAY_LIFT: &[&str] = &["src/controller/", "src/sim/", "src/tui/terminal.rs"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        let relative = path.strip_prefix(root).expect("a file of the package").display().to_string();
+        if code(&text).contains("clippy::disallowed_methods") && !MAY_LIFT.iter().any(|p| relative.starts_with(p)) {
+            wrong.push(relative);
+        }
+    }
+    assert!(wrong.is_empty(), "these lift the ban on clocks and sleeps: {}", wrong.join(", "));
+}
+
+#[test]
+fn files_stay_readable() {
+    let long: Vec<_> = sources("src")
+        .into_iter()
+        .filter_map(|(path, text)| {
+            let lines = text.lines().count();
+            (lines > 620).then(|| format!("{} has {lines} lines", path.display()))
+        })
+        .collect();
+    assert!(long.is_empty(), "split by meaning: {}", long.join(", "));
+}
+
+#[test]
+fn no_test_is_skipped_and_nothing_is_left_unfinished() {
+    let ignore = format!("#[{}", "ignore");
+    let words = [format!("{}!(", "todo"), format!("{}!(", "unimplemented")];
+    for folder in ["src", "tests"] {
+        for (path, text) in sources(folder) {
+            assert!(!text.contains(&ignore), "{} skips a test", path.display());
+            for word in &words {
+                assert!(!text.contains(word.as_str()), "{} holds {word}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The binary from outside: exit codes, what stands on which stream, pages that must not drift.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn cutover(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_cutover")).args(args).env_remove("CUTOVER_PLAN").output().expect("the binary runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn plan(dir: &Path, text: &str) -> PathBuf {
+    let path = dir.join("cutover.toml");
+    std::fs::write(&path, text).expect("a plan");
+    path
+}
+
+/// A loopback address that nobody listens on.
+fn dead() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+fn two(blue: &str, green: &str) -> String {
+    format!("[migration]\nname = \"t\"\n[clusters.blue]\nbootstrap = \"{blue}\"\n[clusters.green]\nbootstrap = \"{green}\"\n")
+}
+
+fn page(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+#[test]
+fn the_page_of_commands_is_what_the_arguments_say() {
+    let wanted = cutover::cli::pages::markdown();
+    let path = page("docs/cli.md");
+    if std::env::var_os("UPDATE_PAGES").is_some() {
+        std::fs::write(&path, &wanted).expect("docs/cli.md can be written");
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, wanted, "docs/cli.md drifted: run UPDATE_PAGES=1 cargo test --test cli");
+}
+
+#[test]
+fn the_changelog_and_the_readme_name_what_there_is() {
+    let readme = std::fs::read_to_string(page("README.md")).expect("a README");
+    for word in ["cargo run --release -- demo", "cargo test", "ARCHITECTURE.md", "assets/cockpit.svg", "openjdk-17", "maven"] {
+        assert!(readme.contains(word), "README.md does not name {word}");
+    }
+    for link in readme.split("](").skip(1).filter_map(|l| l.split(')').next()).filter(|l| !l.starts_with("http")) {
+        assert!(page(link).exists(), "README.md links to {link}, which is not there");
+    }
+}
+
+#[test]
+fn a_plan_that_is_missing_says_how_to_get_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let missing = dir.path().join("cutover.toml");
+    for args in [vec!["plan", "check"], vec!["lag"], vec!["status", "--json"], vec![]] {
+        let mut all = vec!["--plan", missing.to_str().expect("a plain path")];
+        all.extend(args);
+        let output = cutover(&all);
+        assert_eq!(output.status.code(), Some(2), "{all:?}: {}", err(&output));
+        assert!(err(&output).contains("cutover init --blue"), "{}", err(&output));
+    }
+}
+
+#[test]
+fn every_error_of_a_plan_has_its_place_and_what_to_write() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = plan(
+        dir.path(),
+        "[migration]\nname = \"t\"\n[clusters.blue]\nbootsrap = \"b:9092\"\n[clusters.green]\nbootstrap = \"g:9092\"\n[defaults]\ndrain_still = \"15 parsecs\"\n",
+    );
+    let output = cutover(&["--plan", path.to_str().expect("plain"), "plan", "check"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = err(&output);
+    assert!(text.contains("cutover.toml:4:1: unknown key \"bootsrap\""), "{text}");
+    assert!(text.contains("did you mean \"bootstrap\"?"), "{text}");
+    assert!(text.contains("cutover.toml:8:"), "both errors are told at once: {text}");
+    let json = cutover(&["--plan", path.to_str().expect("plain"), "plan", "check", "--json"]);
+    let value: Value = serde_json::from_str(&out(&json)).expect("JSON alone on standard output");
+    assert_eq!(value["errors"][0]["line"], 4);
+}
+
+#[test]
+fn the_example_plan_checks_clean() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let example = cutover(&["plan", "example"]);
+    let path = plan(dir.path(), &out(&example));
+    let output = cutover(&["--plan", path.to_str().expect("plain"), "plan", "check", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let value: Value = serde_json::from_str(&out(&output)).expect("JSON");
+    assert_eq!(value["ok"], true);
+}
+
+#[test]
+fn dead_brokers_are_unknown_not_zero() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (blue, green) = (dead(), dead());
+    let path = plan(dir.path(), &two(&blue, &green));
+    let output = cutover(&["--plan", path.to_str().expect("plain"), "lag", "--json"]);
+    assert_eq!(output.status.code(), Some(4), "{}", err(&output));
+    let value: Value = serde_json::from_str(&out(&output)).expect("JSON alone on standard output");
+    assert!(value["clusters"]["blue"]["lag"].is_null() && value["clusters"]["green"]["brokers"].is_null());
+    let trouble = &value["clusters"]["blue"]["troubles"][0];
+    assert!(trouble["what"].as_str().expect("words").contains(&blue), "names the address: {trouble}");
+    assert!(!trouble["advice"].as_str().expect("words").is_empty(), "says what to do: {trouble}");
+    assert!(!dir.path().join(".cutover").exists(), "a look leaves nothing behind");
+}
+
+#[test]
+fn nothing_is_moved_without_its_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = plan(dir.path(), &two(&dead(), &dead()));
+    for args in [["group", "cutover", "g"], ["group", "rollback", "g"]] {
+        let mut all = vec!["--read-only", "--plan", path.to_str().expect("plain")];
+        all.extend(args);
+        let output = cutover(&all);
+        let code = output.status.code().expect("an exit code");
+        assert!([1, 4].contains(&code), "{all:?} ended with {code}: {}", err(&output));
+    }
+}
+
+#[test]
+fn completions_and_the_man_page_come_from_the_arguments() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = cutover(&["completions", shell]);
+        assert!(output.status.success() && out(&output).contains("rollback"), "{shell}");
+    }
+    assert!(out(&cutover(&["man"])).contains(".TH cutover"));
+}
