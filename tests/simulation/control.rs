@@ -69,3 +69,46 @@ fn a_snapshot_of_the_demo_is_complete_and_survives_a_broker() {
         seen(&cluster, "the third is back", |v| v.brokers.len() == 3 && all_stable(v)).await;
     });
 }
+
+/// The simulation's own view of itself, which the deterministic runs observe with, is what the control plane sees.
+#[test]
+fn a_state_sees_itself_as_the_control_plane_does() {
+    use cutover::sim::state::{Commit, NewRecord, Writer};
+    use cutover::sim::{SimCluster, SimConfig};
+    use rdkafka::consumer::{BaseConsumer, Consumer};
+
+    let sim = SimCluster::start(SimConfig::new(Side::Blue)).unwrap();
+    sim.with_state_at(|s, now| {
+        s.create_topic("t", 3, 3, &[], false).unwrap();
+        s.append(now, "t", 1, &[NewRecord::new("k", "v", now), NewRecord::new("k", "v", now)], Writer::PLAIN, None)
+            .unwrap();
+        s.trim("t", 1, 1).unwrap();
+        let x = s.init_producer(now, Some("x"), 60_000, (-1, -1)).unwrap();
+        s.add_partitions(now, "x", x, &[("t".to_owned(), 2)]).unwrap();
+        let writer = Writer { id: x.0, epoch: x.1, sequence: 0, transactional: true };
+        s.append(now, "t", 2, &[NewRecord::new("k", "v", now)], writer, Some("x")).unwrap();
+        let commit = Commit { offset: 1, leader_epoch: -1, ..Commit::default() };
+        s.commit("idle", "t", 1, commit).unwrap();
+        s.kill_broker(3);
+    });
+    let consumer: BaseConsumer = rdkafka::ClientConfig::new()
+        .set("bootstrap.servers", sim.bootstrap())
+        .set("group.id", "busy")
+        .create()
+        .unwrap();
+    consumer.subscribe(&["t"]).unwrap();
+    let start = std::time::Instant::now();
+    while consumer.assignment().unwrap().count() < 3 {
+        let _ = consumer.poll(Duration::from_millis(20));
+        assert!(start.elapsed() < PATIENCE, "waited 20 s for an assignment");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let seen = runtime.block_on(async {
+        let control = Cluster::new(Side::Blue, &sim.bootstrap(), &ClientProperties::default());
+        seen(&control, "a whole look", |v| {
+            v.groups.values().all(|g| g.state == GroupState::Stable || g.members.is_empty())
+        })
+        .await
+    });
+    assert_eq!(seen, sim.with_state(|s| s.view()));
+}

@@ -6,6 +6,7 @@ mod conformance;
 mod clients;
 mod control;
 mod controller;
+mod deterministic;
 mod estate;
 mod faults;
 

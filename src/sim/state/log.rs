@@ -305,16 +305,21 @@ impl Log {
     /// Every data record from `from` on that a reader of this isolation sees: the truth a test compares with.
     #[must_use]
     pub fn records(&self, from: i64, isolation: Isolation) -> Vec<StoredRecord> {
+        self.stream(from, isolation).collect()
+    }
+
+    /// The same, decoded as it is taken.
+    pub fn stream(&self, from: i64, isolation: Isolation) -> impl Iterator<Item = StoredRecord> + '_ {
         let until = self.end_for(isolation);
-        let dropped = |r: &StoredRecord| {
+        let dropped = move |r: &StoredRecord| {
             isolation == Isolation::ReadCommitted
                 && r.transactional
                 && self.aborted.iter().any(|a| a.producer_id == r.producer_id && (a.first..a.last).contains(&r.offset))
         };
         let first = self.batches.partition_point(|b| b.last < from);
-        let batches = self.batches.range(first..).take_while(|b| b.base < until);
+        let batches = self.batches.range(first..).take_while(move |b| b.base < until);
         let from = from.max(self.start);
-        batches.flat_map(Batch::records).filter(|r| r.offset >= from && !dropped(r)).collect()
+        batches.flat_map(Batch::records).filter(move |r| r.offset >= from && !dropped(r))
     }
 
     /// A new leader: the next epoch begins at the log's end.

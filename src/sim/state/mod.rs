@@ -15,6 +15,7 @@ mod produce;
 mod tests;
 mod topics;
 mod transactions;
+mod view;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,94 @@
+//! A cluster as an observer would see it who asked for everything at one moment: what the control plane's snapshot
+//! gives, without the wire. The deterministic simulation observes with it.
+
+use bytes::Buf;
+use kafka_protocol::messages::ConsumerProtocolAssignment;
+use kafka_protocol::protocol::Decodable;
+
+use super::State;
+use super::group::{Group, GroupState as Phase};
+use crate::migration::estate::{
+    BrokerView, ClusterView, Committed, GroupKind, GroupState, GroupView, MemberView, PartitionView, TopicPartition,
+    TopicView,
+};
+
+impl State {
+    /// The whole cluster now. Configuration is left out, as it is in an ordinary snapshot.
+    #[must_use]
+    pub fn view(&self) -> ClusterView {
+        let broker = |b: &super::Broker| {
+            (b.id, BrokerView { host: b.host.clone(), port: b.port, rack: None, answered: Some(Ok(())) })
+        };
+        let group = |(id, g): (&String, &Group)| (id.clone(), self.view_group(id, g));
+        ClusterView {
+            cluster_id: Some(self.cluster_id.clone()),
+            controller: self.controller(),
+            brokers: self.brokers.values().filter(|b| b.alive).map(broker).collect(),
+            topics: self.topics.iter().map(|(name, t)| (name.clone(), self.view_topic(t))).collect(),
+            groups: self.groups.iter().map(group).collect(),
+            took_ms: 0,
+        }
+    }
+
+    fn view_topic(&self, topic: &super::Topic) -> TopicView {
+        let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        let lives = |r: &&i32| self.brokers.get(r).is_some_and(|b| b.alive);
+        let partition = |log: &super::Log| PartitionView {
+            leader: log.leader,
+            replicas: count(log.replicas.len()),
+            isr: count(log.replicas.iter().filter(lives).count()),
+            log_start: Some(log.start()),
+            lso: Some(log.lso()),
+            high_watermark: Some(log.high_watermark()),
+            trouble: None,
+        };
+        TopicView { partitions: topic.partitions.iter().map(partition).collect(), ..TopicView::default() }
+    }
+
+    fn view_group(&self, id: &str, group: &Group) -> GroupView {
+        let stable = group.state == Phase::Stable;
+        let member = |(id, m): (&String, &super::group::Member)| MemberView {
+            member_id: id.clone(),
+            instance_id: m.instance.clone(),
+            client_id: m.client_id.clone(),
+            host: m.host.trim_start_matches('/').to_owned(),
+            assigned: if stable { assigned(&m.assignment) } else { Vec::new() },
+        };
+        let offsets = group.offsets.iter().map(|(topic, partitions)| {
+            let commits = partitions.iter().map(|(p, c)| {
+                let commit = Committed { offset: c.offset, leader_epoch: c.leader_epoch };
+                (*p, commit)
+            });
+            (topic.clone(), commits.collect())
+        });
+        let state = match group.state {
+            Phase::Stable => GroupState::Stable,
+            Phase::Empty => GroupState::Empty,
+            Phase::PreparingRebalance | Phase::CompletingRebalance => GroupState::Rebalancing,
+            Phase::Dead => GroupState::Dead,
+        };
+        let kind =
+            if matches!(group.protocol_type.as_str(), "" | "consumer") { GroupKind::Classic } else { GroupKind::Other };
+        GroupView {
+            kind,
+            state,
+            protocol_type: group.protocol_type.clone(),
+            coordinator: self.coordinator(id).map_or(-1, |b| b.id),
+            members: group.members.iter().map(member).collect(),
+            offsets: offsets.collect(),
+            trouble: None,
+        }
+    }
+}
+
+/// What an assignment in the consumer protocol's encoding says; nothing if it is in another.
+fn assigned(bytes: &bytes::Bytes) -> Vec<TopicPartition> {
+    let mut bytes = bytes.clone();
+    if bytes.remaining() < 2 {
+        return Vec::new();
+    }
+    let version = bytes.get_i16().clamp(0, 3);
+    let Ok(assignment) = ConsumerProtocolAssignment::decode(&mut bytes, version) else { return Vec::new() };
+    let each = assignment.assigned_partitions.iter();
+    each.flat_map(|t| t.partitions.iter().map(|p| TopicPartition::new(t.topic.to_string(), *p))).collect()
+}
