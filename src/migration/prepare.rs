@@ -2,7 +2,7 @@
 //! when it is executed.
 
 use super::command::{Command, Level, Prepared, Refusal, Subject};
-use super::estate::{At, FlagState, Observed, Side};
+use super::estate::{At, FlagState, Observed, Side, SwitchState};
 use super::event::RunKind;
 use super::gate::{Gate, span};
 use super::group::{self, Facts};
@@ -346,7 +346,7 @@ impl Machine {
             level,
             way_back: format!("set the flag back to {from}"),
             warnings,
-            by_hand: if p.flag_words.is_empty() { Vec::new() } else { vec![p.flag_words.clone()] },
+            by_hand: Some(p.flag_words.setting(to).to_owned()).filter(|w| !w.is_empty()).into_iter().collect(),
             facts: format!("flag={from}\ntopics={}", p.topics.join(" ")),
             ..plain(command, format!("Route {name} from {from} to {to}"))
         })
@@ -362,8 +362,9 @@ impl Machine {
         let bootstrap = brokers.filter(|b| !b.is_empty()).unwrap_or_else(|| to.name().to_uppercase());
         let id = sight.id_on(group, to);
         let mut lines = Vec::new();
-        if kind != RunKind::ResetOffsets && !settings.switch_words.is_empty() {
-            lines.push(format!("# stop on {}: {}", to.other(), settings.switch_words));
+        let stop = settings.switch_words.setting(SwitchState::Off);
+        if kind != RunKind::ResetOffsets && !stop.is_empty() {
+            lines.push(format!("# stop on {}: {stop}", to.other()));
         }
         lines.push(format!(
             "kafka-consumer-groups --bootstrap-server {bootstrap} --group {id} --reset-offsets --from-file plan.csv --execute"

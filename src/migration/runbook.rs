@@ -130,10 +130,6 @@ pub fn group_steps(kind: RunKind, group: &GroupSettings, to: Side) -> Vec<Step> 
     }
 }
 
-fn words(group: &GroupSettings) -> String {
-    if group.switch_words.is_empty() { String::new() } else { format!(" ({})", group.switch_words) }
-}
-
 fn translate(group: &GroupSettings, to: Side) -> Step {
     let what = format!("translate every partition to {to}, at most {} re-read, 0 lost", group.max_re_read);
     Step::new(StepKind::Translate { to }, what).within(group.settle_timeout_ms.saturating_add(TRANSLATE_MS))
@@ -145,7 +141,8 @@ fn handover(group: &GroupSettings, to: Side) -> Vec<Step> {
     let forth = if to == Side::Green { "roll back" } else { "go on" };
     vec![
         Step::new(StepKind::Preflight, "check the facts again"),
-        Step::new(StepKind::Stop, format!("stop on {from}{}", words(group))).undo(&again),
+        Step::new(StepKind::Stop, format!("stop on {from}{}", group.switch_words.in_brackets(SwitchState::Off)))
+            .undo(&again),
         Step::new(
             StepKind::Drain { side: from },
             format!("wait Empty on {from}, commits still {}", super::gate::span(group.drain_still_ms)),
@@ -155,7 +152,11 @@ fn handover(group: &GroupSettings, to: Side) -> Vec<Step> {
         translate(group, to).undo(&again),
         Step::new(StepKind::Commit { side: to }, format!("commit every partition on {to}, read back"))
             .undo("old offsets"),
-        Step::new(StepKind::Start { side: to }, format!("start on {to}{}", words(group))).undo(forth),
+        Step::new(
+            StepKind::Start { side: to },
+            format!("start on {to}{}", group.switch_words.in_brackets(SwitchState::only(to))),
+        )
+        .undo(forth),
         Step::new(StepKind::Stable { side: to }, format!("wait Stable on {to}"))
             .within(group.stable_timeout_ms)
             .undo(forth),
@@ -166,7 +167,10 @@ fn give_back(group: &GroupSettings, to: Side) -> Vec<Step> {
     vec![
         Step::new(StepKind::Settle, "let the running effect end"),
         Step::new(StepKind::Restore { side: to.other() }, format!("old offsets on {}", to.other())),
-        Step::new(StepKind::Start { side: to }, format!("start on {to}{}", words(group))),
+        Step::new(
+            StepKind::Start { side: to },
+            format!("start on {to}{}", group.switch_words.in_brackets(SwitchState::only(to))),
+        ),
         Step::new(StepKind::Stable { side: to }, format!("wait Stable on {to}")).within(group.stable_timeout_ms),
     ]
 }
@@ -183,7 +187,7 @@ fn reset(group: &GroupSettings, to: Side) -> Vec<Step> {
 /// The steps of a producer's route to `to`, coming from `from`.
 #[must_use]
 pub fn route_steps(producer: &ProducerSettings, to: FlagState) -> Vec<Step> {
-    let how = if producer.flag_words.is_empty() { String::new() } else { format!(" ({})", producer.flag_words) };
+    let how = producer.flag_words.in_brackets(to);
     vec![
         Step::new(StepKind::Preflight, "check the facts again"),
         Step::new(StepKind::Flag { to }, format!("set the flag to {to}, read back{how}")).undo("set it back"),

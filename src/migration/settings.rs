@@ -16,6 +16,49 @@ pub enum Mode {
     Overlap,
 }
 
+/// What setting a switch or flag does, in words: for each state, as its command or file differs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Words {
+    by_state: BTreeMap<String, String>,
+    otherwise: String,
+}
+
+impl Words {
+    /// Words by state (`blue`, `off`, ...).
+    pub fn new(by_state: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self { by_state: by_state.into_iter().collect(), otherwise: String::new() }
+    }
+
+    /// The words for setting a state; empty when there are none.
+    pub fn setting(&self, state: impl std::fmt::Display) -> &str {
+        self.by_state.get(&state.to_string()).unwrap_or(&self.otherwise)
+    }
+
+    /// ` (words)`, or nothing.
+    pub fn in_brackets(&self, state: impl std::fmt::Display) -> String {
+        match self.setting(state) {
+            "" => String::new(),
+            words => format!(" ({words})"),
+        }
+    }
+
+    /// `: words` behind "by hand", or nothing when the words say no more than that.
+    pub fn after_by_hand(&self, state: impl std::fmt::Display) -> String {
+        match self.setting(state) {
+            "" => String::new(),
+            words if words.starts_with("by hand") => String::new(),
+            words => format!(": {words}"),
+        }
+    }
+}
+
+/// The same words for every state.
+impl From<&str> for Words {
+    fn from(words: &str) -> Self {
+        Self { by_state: BTreeMap::new(), otherwise: words.to_owned() }
+    }
+}
+
 /// Success criteria of a soak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Criteria {
@@ -36,8 +79,8 @@ pub struct GroupSettings {
     pub mode: Mode,
     /// Whether the plan gives it a switch. Without one it can be shown and planned for, not moved.
     pub has_switch: bool,
-    /// How a person would stop it on a side, for the dialog: e.g. the argv of its `set` command.
-    pub switch_words: String,
+    /// What setting its switch does, for dialogs: e.g. the argv of its `set` command.
+    pub switch_words: Words,
     /// Its group id on green; the same as on blue unless the plan says otherwise.
     pub green_group: String,
     /// Most records it may read twice, per cutover or rollback.
@@ -65,8 +108,8 @@ pub struct ProducerSettings {
     pub critical: bool,
     /// Whether the plan gives it a flag. Without one it can be shown, not routed.
     pub has_flag: bool,
-    /// How a person would set its flag.
-    pub flag_words: String,
+    /// What setting its flag does, for dialogs.
+    pub flag_words: Words,
     /// Its transactional ids on blue; not empty means exactly-once: hard cutover only, never dual.
     pub transactional_blue: Vec<String>,
     /// Its transactional ids on green.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::command::{Command, Subject};
 use super::drain::{Bounds, Look, MIN_GAP_MS, committed};
 use super::effect::{Answer, Effect, Outcome};
-use super::estate::{At, FlagState, GroupState, Observed, Side, Trouble};
+use super::estate::{At, FlagState, GroupState, Observed, Side, SwitchState, Trouble};
 use super::event::{Event, RunEnd, RunId, RunKind};
 use super::group;
 use super::machine::{CONTROLLER, Live, Machine};
@@ -282,11 +282,12 @@ impl Machine {
         last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))))
     }
 
-    fn hand_words(&self, id: RunId, doing: &str, side: Side) -> String {
+    fn hand_words(&self, id: RunId, to: SwitchState, side: Side) -> String {
         let run = &self.state.runs[&id];
         let Some(group) = run.group().filter(|_| Self::by_hand(run)) else { return String::new() };
-        let how = self.settings.groups.get(group).map(|g| g.switch_words.as_str()).unwrap_or_default();
-        format!("please {doing} {group} on {side} by hand{}{how}; ", if how.is_empty() { "" } else { ": " })
+        let doing = if to == SwitchState::Off { "stop" } else { "start" };
+        let how = self.settings.groups.get(group).map(|g| g.switch_words.after_by_hand(to)).unwrap_or_default();
+        format!("please {doing} {group} on {side} by hand{how}; ")
     }
 
     fn drain(&mut self, id: RunId, step: &Step, side: Side, now: At) -> Next {
@@ -324,7 +325,7 @@ impl Machine {
             let limit = super::gate::span(step.timeout_ms.unwrap_or_default());
             return fail(format!("not drained on {side} within {limit}: {words}"), "stop what still runs there");
         }
-        Next::Wait(format!("{}{words}", self.hand_words(id, "stop", side)), Some(until))
+        Next::Wait(format!("{}{words}", self.hand_words(id, SwitchState::Off, side)), Some(until))
     }
 
     /// Right before the other side is started: the drained side still stands, and the journal says so before it happens.
@@ -380,7 +381,10 @@ impl Machine {
                 format!("see why {group} does not start on {side}"),
             );
         }
-        Next::Wait(format!("{}waiting for Stable: {is}", self.hand_words(id, "start", side)), Some(until))
+        Next::Wait(
+            format!("{}waiting for Stable: {is}", self.hand_words(id, SwitchState::only(side), side)),
+            Some(until),
+        )
     }
 
     fn flag(&mut self, id: RunId, to: FlagState, now: At) -> Next {
@@ -420,7 +424,7 @@ impl Machine {
             None => "nothing is seen to move yet".to_string(),
         };
         let please = if by_hand {
-            format!("please set the flag of {name} to {to} by hand ({}); ", p.flag_words)
+            format!("please set the flag of {name} to {to} by hand{}; ", p.flag_words.after_by_hand(to))
         } else {
             String::new()
         };

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::model::{ARRIVAL_SKEW_MS, GroupPlan, PAIR_DELTA_MS, Plan, ProducerPlan, Selector, Strategy, TopicPlan};
-use super::provider::Names;
-use crate::migration::settings::{Criteria, GroupSettings, ProducerSettings, Settings};
+use super::provider::{Names, ProviderPlan};
+use crate::migration::settings::{Criteria, GroupSettings, ProducerSettings, Settings, Words};
 use crate::offsets::identity::IdentityRule;
 
 /// How one topic is translated.
@@ -75,7 +75,7 @@ impl Plan {
             topics: group.topics.clone(),
             mode: limits.mode,
             has_switch: group.switch.is_some(),
-            switch_words: group.switch.as_ref().map(|s| s.words(&names, "off")).unwrap_or_default(),
+            switch_words: group.switch.as_ref().map(|s| words(s, &names)).unwrap_or_default(),
             green_group: group.green_group.clone(),
             max_re_read: limits.max_re_read,
             drain_still_ms: limits.drain_still_ms,
@@ -93,11 +93,15 @@ impl Plan {
             topics: producer.topics.clone(),
             critical: producer.critical,
             has_flag: producer.flag.is_some(),
-            flag_words: producer.flag.as_ref().map(|f| f.words(&names, "dual")).unwrap_or_default(),
+            flag_words: producer.flag.as_ref().map(|f| words(f, &names)).unwrap_or_default(),
             transactional_blue: producer.transactional_ids.blue.clone(),
             transactional_green: producer.transactional_ids.green.clone(),
         }
     }
+}
+
+fn words(provider: &ProviderPlan, names: &Names) -> Words {
+    Words::new(names.of.states().iter().map(|state| ((*state).to_owned(), provider.words(names, state))))
 }
 
 fn green_name(rule: &TopicPlan, name: &str) -> String {
@@ -180,7 +184,10 @@ mod tests {
         assert_eq!((b.max_re_read, b.mode, b.has_switch), (7, Mode::Handover, false));
         assert_eq!((b.drain_still_ms, b.green_group.as_str()), (15_000, "b"));
         assert_eq!(settings.zero_age_ms, 9_000);
-        assert_eq!(a.switch_words, "by hand: stop a");
+        assert_eq!(a.switch_words.setting("off"), "by hand: stop a");
+        assert_eq!(a.switch_words.in_brackets("green"), " (by hand: run a on green only)");
+        assert_eq!(a.switch_words.after_by_hand("green"), "");
+        assert_eq!(b.switch_words.in_brackets("off"), "");
     }
 
     #[test]
@@ -199,7 +206,27 @@ mod tests {
         let green = plan.green.client_properties().unwrap();
         assert_eq!(green["ssl.ca.location"], "/etc/loans/ca.pem");
         assert_eq!(green["bootstrap.servers"], "g:1");
-        assert_eq!(plan.settings().producers["p"].flag_words, "set k to dual in /etc/loans/flags.json");
+        let words = &plan.settings().producers["p"].flag_words;
+        assert_eq!(words.after_by_hand("green"), ": set k to green in /etc/loans/flags.json");
+    }
+
+    #[test]
+    fn each_step_of_a_dialog_shows_the_command_of_its_own_state() {
+        use crate::migration::{estate::Side, event::RunKind, runbook::group_steps};
+        let plan = plan(
+            r#"
+            [[groups]]
+            name = "g"
+            [groups.switch]
+            provider = "command"
+            get = ["where"]
+            set = { off = ["scale", "0"], blue = ["run", "old"], green = ["run", "new", "{group}"] }
+            "#,
+        );
+        let steps = group_steps(RunKind::CutOver, &plan.settings().groups["g"], Side::Green);
+        let said: Vec<&str> = steps.iter().map(|s| s.what.as_str()).collect();
+        assert!(said.contains(&"stop on blue (scale 0)"), "{said:?}");
+        assert!(said.contains(&"start on green (run new g)"), "{said:?}");
     }
 
     #[test]
