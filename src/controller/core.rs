@@ -321,8 +321,9 @@ impl Core {
             }
             Ask::Execute { id, command, actor, typed, facts } => {
                 let result = self.execute(&command, &actor, &typed, facts.as_deref(), now);
-                // The start of the run is durable before anybody is told that it was taken.
+                // The start of the run is durable, and in the picture, before anybody is told that it was taken.
                 self.act().await;
+                self.publish();
                 Reply::Executed { id, result }
             }
             Ask::Watch { group } => {

@@ -3,12 +3,16 @@
 #[path = "../conformance/mod.rs"]
 mod conformance;
 
+#[path = "../support/kill.rs"]
+mod kill_support;
+
 mod clients;
 mod control;
 mod controller;
 mod deterministic;
 mod estate;
 mod faults;
+mod kill;
 
 /// What real Kafka 4.3.1 answered (recorded by `tests/kafka`), answer by answer.
 #[test]

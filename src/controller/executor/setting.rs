@@ -11,7 +11,9 @@ use crate::migration::estate::{FlagState, SwitchState, Trouble};
 
 /// How long a setting may take to be read back as set: flag servers answer a second or so behind, ms.
 const READ_BACK_MS: u64 = 10_000;
-/// Pause between two reads, ms.
+/// How long a refusal is tried again, ms.
+const REFUSED_MS: u64 = 2_000;
+/// Pause between two reads, or two attempts, ms.
 const PAUSE_MS: u64 = 250;
 
 /// Something with a state that can be read and set.
@@ -82,10 +84,15 @@ async fn set<K: Knob>(knob: &K, to: K::State) -> Result<K::State, Outcome> {
             )));
         }
     };
-    let mut why = match knob.write(to).await {
-        Ok(()) => return Ok(to), // read back by the provider
-        Err(NotSet::Refused(why)) => return Err(failed(why)),
-        Err(NotSet::Unknown(why)) => why,
+    let watch = Clock.stopwatch();
+    let mut why = loop {
+        match knob.write(to).await {
+            Ok(()) => return Ok(to), // read back by the provider
+            Err(NotSet::Unknown(why)) => break why,
+            // Nothing was changed, so trying again is safe: another plan's controller may just hold the flag file.
+            Err(NotSet::Refused(_)) if watch.ms() < REFUSED_MS => Clock.sleep(PAUSE_MS).await,
+            Err(NotSet::Refused(why)) => return Err(failed(why)),
+        }
     };
     // Some take a moment until what was set is read, and some answer with an error and do it all the same.
     let watch = Clock.stopwatch();

@@ -1,0 +1,114 @@
+//! `kill -9` at each effect boundary of a cutover and of a rollback, with live traffic: what was begun is finished
+//! by the next controller, nothing is lost, and the re-reads are those that were predicted.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cutover::migration::command::Command;
+use cutover::migration::estate::{Side, SwitchState};
+use cutover::sim::{DemoConfig, DemoEstate};
+
+use crate::kill_support::{carry_out, killed};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Steps of both runbooks that have an effect: stop, translate, commit, start.
+const STEPS: [(usize, &str); 4] = [(1, "stop"), (3, "translate"), (4, "commit"), (5, "start")];
+/// One group a step: each has a journal of its own, and they are killed side by side.
+const GROUPS: [&str; 4] = ["loan-ledger", "loan-audit", "cust-360-index", "payments-settle"];
+
+struct World {
+    dir: tempfile::TempDir,
+    estate: DemoEstate,
+}
+
+impl World {
+    fn start() -> Arc<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let estate = DemoEstate::start(DemoConfig::new(dir.path())).unwrap();
+        Arc::new(Self { dir, estate })
+    }
+
+    /// A plan and a journal of one's own.
+    fn plan(&self, name: &str) -> PathBuf {
+        let dir = self.dir.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        let plan = self.estate.plan_toml();
+        let flags = self.estate.flags().display().to_string();
+        let plan = plan.replace("\"flags.json\"", &format!("{flags:?}")).replace("drain_still = \"3s\"", "drain_still = \"1s\"");
+        std::fs::write(dir.join("cutover.toml"), plan).unwrap();
+        dir
+    }
+
+    /// Lost and re-read since the mark, once the group has gone on.
+    fn seen(&self, group: &str) -> (u64, u64) {
+        let report = || self.estate.witness().group(group).unwrap();
+        let (before, start) = (report().processed, Instant::now());
+        while report().processed < before + 200 {
+            assert!(start.elapsed() < PATIENCE, "{group} stopped reading: {:?}", report());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        (report().lost, report().re_read)
+    }
+
+    /// Killed at the boundary, then continued: it is where it should be, and nothing is lost.
+    fn killed_and_continued(&self, dir: &std::path::Path, group: &str, to: Side, crash_at: &str) {
+        let command = match to {
+            Side::Green => Command::CutOver { group: group.into() },
+            Side::Blue => Command::RollBack { group: group.into() },
+        };
+        self.estate.mark(group);
+        killed(dir, &command, crash_at);
+        let report = carry_out(dir, Command::Continue { group: group.into() }, None);
+        assert_eq!(report.exit_code, 0, "{group} to {to}, killed {crash_at}: {report:?}");
+        let predicted = report.run.unwrap().predicted_re_read.unwrap();
+        let (lost, re_read) = self.seen(group);
+        println!("{group} to {to}, killed {crash_at}: lost {lost}, re-read {re_read}, predicted {predicted}");
+        assert_eq!((lost, re_read), (0, predicted), "{group} to {to}, killed {crash_at}");
+        let flags = std::fs::read_to_string(self.estate.flags()).unwrap();
+        let flags: serde_json::Value = serde_json::from_str(&flags).unwrap();
+        let is = &flags["flags"][format!("{group}-consumer")]["defaultVariant"];
+        assert_eq!(is, &serde_json::json!(SwitchState::only(to).to_string()), "{group}'s switch");
+    }
+}
+
+#[test]
+fn killed_at_every_effect_boundary_it_goes_on_and_nothing_is_lost() {
+    let world = World::start();
+    for group in GROUPS {
+        world.seen(group);
+    }
+    let threads = GROUPS.into_iter().zip(STEPS).map(|(group, (step, what))| {
+        let world = Arc::clone(&world);
+        std::thread::spawn(move || {
+            let dir = world.plan(&format!("{group}-{what}"));
+            let mut run = 0;
+            for boundary in ["before", "after-intent", "after-effect"] {
+                for to in [Side::Green, Side::Blue] {
+                    run += 1;
+                    world.killed_and_continued(&dir, group, to, &format!("{boundary}:{run}/{step}/1"));
+                }
+            }
+        })
+    });
+    let threads: Vec<_> = threads.collect();
+    let ends: Vec<_> = threads.into_iter().map(std::thread::JoinHandle::join).collect();
+    assert!(ends.iter().all(Result::is_ok), "see above");
+}
+
+#[test]
+fn killed_after_the_commit_it_can_be_given_back_as_if_nothing_had_been() {
+    let world = World::start();
+    let (group, dir) = ("card-risk", world.plan("give-back"));
+    world.seen(group);
+    world.estate.mark(group);
+    killed(&dir, &Command::CutOver { group: group.into() }, "after-effect:1/4/1");
+    let report = carry_out(&dir, Command::RollBack { group: group.into() }, None);
+    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(world.seen(group), (0, 0), "lost, re-read");
+    // "old offsets" of a group that had none there: none
+    let left = world.estate.cluster(Side::Green).with_state(|s| {
+        s.groups().get(group).map_or(0, |g| g.offsets.len())
+    });
+    assert_eq!(left, 0, "offsets left on green");
+}
