@@ -12,6 +12,7 @@ use cutover::plan::Plan;
 use cutover::sim::traffic::{Addresses, EstateSpec, ProducerSpec, TopicSpec, demo_plan_toml, write_flags};
 use cutover::sim::{Traffic, Witness, WitnessReport};
 
+use crate::kill_support::{carry_out, killed};
 use crate::support::kafka::{Broker, create_topic, old_blue, pair};
 use crate::support::unique;
 
@@ -134,4 +135,36 @@ async fn a_group_goes_to_green_and_back() {
 async fn a_group_goes_from_zookeeper_times_to_green_and_back() {
     let (old, pair) = tokio::task::block_in_place(|| (old_blue(), pair()));
     there_and_back(old, &pair.green).await;
+}
+
+#[test]
+fn killed_around_commit_and_start_it_goes_on_or_back_and_nothing_is_lost() {
+    let pair = pair();
+    let world = World::start(&pair.blue, &pair.green);
+    world.goes_on(500);
+    let (dir, group) = (world.dir.path(), world.group.clone());
+    let cut_over = Command::CutOver { group: group.clone() };
+    let roll_back = Command::RollBack { group: group.clone() };
+    let go_on = Command::Continue { group: group.clone() };
+    let cases = [
+        (&cut_over, "after-effect:1/4/1", &go_on),
+        (&roll_back, "after-intent:2/1/1", &go_on),
+        (&cut_over, "after-effect:3/4/1", &roll_back), // given back
+        (&cut_over, "after-effect:5/5/1", &go_on),
+        (&roll_back, "before:6/5/1", &go_on),
+    ];
+    for (command, crash_at, then) in cases {
+        world.mark();
+        killed(dir, command, crash_at);
+        let report = carry_out(dir, then.clone(), None);
+        assert_eq!(report.exit_code, 0, "killed {crash_at}: {report:?}");
+        let predicted = report.run.unwrap().predicted_re_read.unwrap_or(0);
+        world.goes_on(300);
+        let seen = world.report();
+        println!(
+            "killed {crash_at}, then {then:?}: lost {}, re-read {}, predicted {predicted}",
+            seen.lost, seen.re_read
+        );
+        assert_eq!((seen.lost, seen.re_read), (0, predicted), "killed {crash_at}: {seen:?}");
+    }
 }

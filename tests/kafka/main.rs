@@ -6,11 +6,14 @@ mod support;
 #[path = "../conformance/mod.rs"]
 mod conformance;
 
+#[path = "../support/kill.rs"]
+mod kill_support;
+
 mod control;
 mod control_faults;
 mod control_secure;
-mod init;
 mod controller;
+mod init;
 mod kit;
 mod records;
 mod traffic;

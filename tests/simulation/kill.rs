@@ -35,7 +35,9 @@ impl World {
         std::fs::create_dir(&dir).unwrap();
         let plan = self.estate.plan_toml();
         let flags = self.estate.flags().display().to_string();
-        let plan = plan.replace("\"flags.json\"", &format!("{flags:?}")).replace("drain_still = \"3s\"", "drain_still = \"1s\"");
+        let plan = plan
+            .replace("\"flags.json\"", &format!("{flags:?}"))
+            .replace("drain_still = \"3s\"", "drain_still = \"1s\"");
         std::fs::write(dir.join("cutover.toml"), plan).unwrap();
         dir
     }
@@ -107,8 +109,6 @@ fn killed_after_the_commit_it_can_be_given_back_as_if_nothing_had_been() {
     assert_eq!(report.exit_code, 0, "{report:?}");
     assert_eq!(world.seen(group), (0, 0), "lost, re-read");
     // "old offsets" of a group that had none there: none
-    let left = world.estate.cluster(Side::Green).with_state(|s| {
-        s.groups().get(group).map_or(0, |g| g.offsets.len())
-    });
+    let left = world.estate.cluster(Side::Green).with_state(|s| s.groups().get(group).map_or(0, |g| g.offsets.len()));
     assert_eq!(left, 0, "offsets left on green");
 }

@@ -30,7 +30,9 @@ fn the_process_that_dies() {
 pub fn carry_out(dir: &Path, command: Command, crash_at: Option<cutover::controller::crash::CrashAt>) -> RunReport {
     let plan = Plan::load(&dir.join("cutover.toml")).unwrap_or_else(|p| panic!("{p:?}")).plan;
     let name = match command.subject() {
-        cutover::migration::command::Subject::Group(name) | cutover::migration::command::Subject::Producer(name) => name,
+        cutover::migration::command::Subject::Group(name) | cutover::migration::command::Subject::Producer(name) => {
+            name
+        }
         other => panic!("{other:?}"),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
