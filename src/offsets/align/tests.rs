@@ -157,6 +157,13 @@ fn a_gap_of_more_than_the_delta_separates_identical_payloads() {
 }
 
 #[test]
+fn an_old_copy_does_not_serve_a_record_whose_own_send_failed() {
+    let a = plain("h@50 a@51 | h@100 b@101", "h@50 a@51 b@101");
+    assert_eq!(figures(&a), (2, 0, 1, 0));
+    assert_eq!(a.missing_ranges, [(2, 3)]);
+}
+
+#[test]
 fn a_young_record_on_the_target_only_is_owed() {
     let young = |offset: i64| move |ax: &mut Axioms| ax.settled_target = offset;
     let a = run("a@1 c@3 |", "a@1 b@2 c@3", young(1));
