@@ -2,6 +2,8 @@
 //!
 //! The map, one line a module; ARCHITECTURE.md has the data flow and the rules.
 
+/// The command line: one file a verb.
+pub mod cli;
 /// Observe, decide, journal, act: the only room that joins the others.
 pub mod controller;
 /// Switches of consumer groups and flags of producers: read, set, read back.
@@ -16,13 +18,11 @@ pub mod migration;
 pub mod offsets;
 /// `cutover.toml`: the typed plan, every error in it with its place, secrets, what the machine takes from it.
 pub mod plan;
+/// The same state as plain text and JSON.
+pub mod report;
 /// Makes strings from outside visible: the one sanitiser.
 pub mod sanitise;
 /// A Kafka in memory: the demo's clusters, the deterministic simulation, wire-level tests.
 pub mod sim;
 /// The cockpit: screens and keys over the controller's snapshots.
 pub mod tui;
-/// The command line: one file a verb.
-pub mod cli;
-/// The same state as plain text and JSON.
-pub mod report;

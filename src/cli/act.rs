@@ -22,7 +22,9 @@ const MEASURE: Duration = Duration::from_secs(600);
 pub fn offsets(global: &Global, verb: OffsetsVerb) -> Result<Exit, Error> {
     match verb {
         OffsetsVerb::Plan { group, to } => measure(global, &group, to.into()),
-        OffsetsVerb::Apply { group, to, yes } => carry_out(global, Command::ResetOffsets { group, to: to.into() }, yes.as_deref()),
+        OffsetsVerb::Apply { group, to, yes } => {
+            carry_out(global, Command::ResetOffsets { group, to: to.into() }, yes.as_deref())
+        }
     }
 }
 
@@ -139,7 +141,8 @@ async fn estimate(handle: &mut Handle, group: &str, to: Side, actor: &str) -> Re
     let wait = async {
         loop {
             let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());
-            let row = snapshot.groups.iter().find(|row| row.group == group && row.estimate_to == Some(to) && !row.measuring);
+            let row =
+                snapshot.groups.iter().find(|row| row.group == group && row.estimate_to == Some(to) && !row.measuring);
             match row.and_then(|row| row.estimate.as_ref()) {
                 Some(Observed::Known { value, trouble: None, .. }) => return Ok(value.clone()),
                 Some(Observed::Known { trouble: Some(why), .. } | Observed::Absent { why }) => {

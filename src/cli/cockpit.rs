@@ -21,7 +21,10 @@ fn now() -> At {
 /// Opens the cockpit on a plan that is loaded; off a terminal, or with `--plain`, a line a change.
 pub fn open(global: &Global, plan: Plan, options: Options) -> Result<Exit, Error> {
     let lost = |e: std::io::Error| {
-        Error::Failed(Trouble::new(format!("the terminal: {e}"), "run it on a terminal, or with --plain, or `cutover status`"))
+        Error::Failed(Trouble::new(
+            format!("the terminal: {e}"),
+            "run it on a terminal, or with --plain, or `cutover status`",
+        ))
     };
     if global.plain || !on_terminal() {
         let reason = runtime()?.block_on(async {

@@ -31,7 +31,10 @@ const CATCH_UP: Duration = Duration::from_secs(60);
 /// `cutover demo`.
 pub fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Error> {
     if !(args.scale > 0.0 && args.scale <= 1_000.0) {
-        return Err(Error::Usage(Trouble::new("--scale must be above 0 and at most 1000", "leave it out for the usual pace")));
+        return Err(Error::Usage(Trouble::new(
+            "--scale must be above 0 and at most 1000",
+            "leave it out for the usual pace",
+        )));
     }
     let dir = Scratch::new()?;
     let mut config = DemoConfig::new(dir.path());
@@ -40,7 +43,9 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Error> {
     let estate = Arc::new(DemoEstate::start(config).map_err(Error::Failed)?);
     let file = dir.path().join("cutover.toml");
     let written = std::fs::write(&file, estate.plan_toml());
-    written.map_err(|e| Error::Failed(Trouble::new(format!("{}: {e}", file.display()), "set TMPDIR to a writable directory")))?;
+    written.map_err(|e| {
+        Error::Failed(Trouble::new(format!("{}: {e}", file.display()), "set TMPDIR to a writable directory"))
+    })?;
     let plan = Plan::load(&file)?.plan;
     let options = with_witness(options(global)?, &estate);
     if args.headless { headless(plan, options, &estate) } else { cockpit::open(global, plan, options) }
@@ -51,11 +56,19 @@ fn with_witness(mut options: Options, estate: &Arc<DemoEstate>) -> Options {
     let counting = Arc::clone(estate);
     options.witness = Some(Arc::new(move |group| {
         let report = counting.witness().group(group)?;
-        Some(Witnessed { processed: report.processed, lost: report.lost, re_read: report.re_read, at: At(report.since) })
+        Some(Witnessed {
+            processed: report.processed,
+            lost: report.lost,
+            re_read: report.re_read,
+            at: At(report.since),
+        })
     }));
     let marking = Arc::clone(estate);
     options.on_entry = Some(Arc::new(move |entry| {
-        if let Event::RunStarted { kind: RunKind::CutOver | RunKind::RollBack, subject: Subject::Group(group), .. } = &entry.event {
+        if let Event::RunStarted {
+            kind: RunKind::CutOver | RunKind::RollBack, subject: Subject::Group(group), ..
+        } = &entry.event
+        {
             marking.mark(group);
         }
     }));
@@ -172,7 +185,8 @@ fn past_prediction(row: &GroupRow, to: Side) -> bool {
     let Some(plan) = row.estimate.as_ref().and_then(|e| e.value()) else { return false };
     row.estimate_to == Some(to)
         && plan.partitions.iter().all(|planned| {
-            let seen = row.partitions.iter().find(|p| p.topic == planned.tp.topic && p.partition == planned.tp.partition);
+            let seen =
+                row.partitions.iter().find(|p| p.topic == planned.tp.topic && p.partition == planned.tp.partition);
             let side = seen.map(|p| if to == Side::Green { p.green } else { p.blue });
             side.and_then(|s| s.committed).is_some_and(|committed| committed >= planned.target.end)
         })

@@ -51,7 +51,8 @@ fn properties(both: &[String], own: &[String]) -> Result<BTreeMap<String, Client
             Error::Usage(Trouble::new(format!("{text}: no ="), "write NAME=VALUE, e.g. security.protocol=SASL_SSL"))
         })?;
         let (name, value) = (name.trim().to_owned(), value.to_owned());
-        let value = if is_secret_key(&name) { ClientValue::Secret(Secret::inline(value)) } else { ClientValue::Plain(value) };
+        let value =
+            if is_secret_key(&name) { ClientValue::Secret(Secret::inline(value)) } else { ClientValue::Plain(value) };
         Ok((name, value))
     };
     both.iter().chain(own).map(split).collect()
@@ -62,7 +63,11 @@ fn write(global: &Global, args: &InitArgs, text: &str) -> Result<(), Error> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).mode(0o600);
-    if args.force { options.create(true).truncate(true) } else { options.create_new(true) };
+    if args.force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     let written = options.open(&global.plan).and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()));
     written.map_err(|e| {
         Error::Failed(Trouble::new(format!("{}: {e}", global.plan.display()), "name a writable place with --plan"))
@@ -80,10 +85,10 @@ fn say(global: &Global, plan: &Plan, blue: &ClusterView, green: &ClusterView) ->
         )
     };
     if global.json {
-        let counts = |v: &ClusterView| {
-            serde_json::json!({"cluster_id": v.cluster_id, "brokers": v.brokers.len(), "topics": v.topics.len(), "groups": v.groups.len()})
-        };
-        print_json(&serde_json::json!({"ok": true, "plan": global.plan, "name": plan.name, "blue": counts(blue), "green": counts(green)}))?;
+        let counts = |v: &ClusterView| serde_json::json!({"cluster_id": v.cluster_id, "brokers": v.brokers.len(), "topics": v.topics.len(), "groups": v.groups.len()});
+        print_json(
+            &serde_json::json!({"ok": true, "plan": global.plan, "name": plan.name, "blue": counts(blue), "green": counts(green)}),
+        )?;
         return Ok(Exit::DONE);
     }
     print_text(&side(Side::Blue, blue));

@@ -167,7 +167,10 @@ fn actor() -> String {
 /// A multi-threaded runtime: the controller's pollers, its journal thread and the screen live on it.
 fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build().map_err(|e| {
-        Error::Failed(Trouble::new(format!("no runtime: {e}"), "check the limits on threads and open files (ulimit -a)"))
+        Error::Failed(Trouble::new(
+            format!("no runtime: {e}"),
+            "check the limits on threads and open files (ulimit -a)",
+        ))
     })
 }
 

@@ -38,8 +38,11 @@ fn page(command: &mut clap::Command, path: &str, out: &mut String) {
     let help = command.clone().bin_name(path).term_width(100).render_long_help().to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
     let _ = write!(out, "\n## `{path}`\n\n```text\n{}\n```\n", lines.join("\n").trim());
-    let names: Vec<String> =
-        command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help").map(|c| c.get_name().to_owned()).collect();
+    let names: Vec<String> = command
+        .get_subcommands()
+        .filter(|c| !c.is_hide_set() && c.get_name() != "help")
+        .map(|c| c.get_name().to_owned())
+        .collect();
     for name in names {
         if let Some(sub) = command.find_subcommand_mut(&name) {
             page(sub, &format!("{path} {name}"), out);

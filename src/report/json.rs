@@ -5,7 +5,9 @@
 
 use serde::Serialize;
 
-use crate::controller::snapshot::{Arming, GroupRow, GroupSide, PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, Witnessed};
+use crate::controller::snapshot::{
+    Arming, GroupRow, GroupSide, PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, Witnessed,
+};
 use crate::migration::estate::{FlagState, Observed, Side, SwitchState, Trouble};
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
 
@@ -181,7 +183,12 @@ pub struct ProducerStatus<'a> {
 /// The lag of every group.
 #[must_use]
 pub fn lag(snapshot: &Snapshot) -> Lag<'_> {
-    Lag { schema: SCHEMA, at_ms: snapshot.now.0, clusters: clusters(snapshot), groups: snapshot.groups.iter().map(group_lag).collect() }
+    Lag {
+        schema: SCHEMA,
+        at_ms: snapshot.now.0,
+        clusters: clusters(snapshot),
+        groups: snapshot.groups.iter().map(group_lag).collect(),
+    }
 }
 
 /// The whole state.
@@ -289,6 +296,8 @@ fn producer_status(row: &ProducerRow) -> ProducerStatus<'_> {
 #[must_use]
 pub fn complete(snapshot: &Snapshot) -> bool {
     let sides = [(Side::Blue, &snapshot.blue), (Side::Green, &snapshot.green)];
-    sides.iter().all(|(_, view)| matches!(view.link, Observed::Known { trouble: None, .. }) && view.broker_troubles.is_empty())
+    sides
+        .iter()
+        .all(|(_, view)| matches!(view.link, Observed::Known { trouble: None, .. }) && view.broker_troubles.is_empty())
         && snapshot.groups.iter().all(|g| g.blue.trouble.is_none() && g.green.trouble.is_none())
 }

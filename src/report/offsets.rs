@@ -24,7 +24,12 @@ pub struct OffsetsPlan<'a> {
 /// The JSON of a translation to `to`.
 #[must_use]
 pub fn json<'a>(group: &'a str, to: Side, plan: &GroupPlan) -> OffsetsPlan<'a> {
-    OffsetsPlan { group, to, partitions: plan.partitions.iter().map(|p| partition(p, to)).collect(), totals: plan.totals }
+    OffsetsPlan {
+        group,
+        to,
+        partitions: plan.partitions.iter().map(|p| partition(p, to)).collect(),
+        totals: plan.totals,
+    }
 }
 
 fn partition(p: &PartitionPlan, to: Side) -> Value {

@@ -117,14 +117,16 @@ pub fn lag(snapshot: &Snapshot) -> String {
 #[must_use]
 pub fn status(snapshot: &Snapshot) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "{}  controller {}", visible(&snapshot.header.migration), visible(&snapshot.header.controller));
+    let _ =
+        writeln!(out, "{}  controller {}", visible(&snapshot.header.migration), visible(&snapshot.header.controller));
     for phase in &snapshot.phases {
         let progress = if phase.total == 0 { "–".to_owned() } else { format!("{}/{}", phase.done, phase.total) };
         let _ = writeln!(out, "  {} {} {progress}", phase.number, phase.name);
     }
     side_line(&mut out, "B", &snapshot.blue, snapshot);
     side_line(&mut out, "G", &snapshot.green, snapshot);
-    let mut rows = vec![["group", "team", "stage", "[B] lag", "[G] lag", "way back", "next"].map(String::from).to_vec()];
+    let mut rows =
+        vec![["group", "team", "stage", "[B] lag", "[G] lag", "way back", "next"].map(String::from).to_vec()];
     for g in &snapshot.groups {
         rows.push(vec![
             visible(&g.group),

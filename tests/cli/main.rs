@@ -31,7 +31,9 @@ fn dead() -> String {
 }
 
 fn two(blue: &str, green: &str) -> String {
-    format!("[migration]\nname = \"t\"\n[clusters.blue]\nbootstrap = \"{blue}\"\n[clusters.green]\nbootstrap = \"{green}\"\n")
+    format!(
+        "[migration]\nname = \"t\"\n[clusters.blue]\nbootstrap = \"{blue}\"\n[clusters.green]\nbootstrap = \"{green}\"\n"
+    )
 }
 
 fn page(name: &str) -> PathBuf {
@@ -52,7 +54,9 @@ fn the_page_of_commands_is_what_the_arguments_say() {
 #[test]
 fn the_changelog_and_the_readme_name_what_there_is() {
     let readme = std::fs::read_to_string(page("README.md")).expect("a README");
-    for word in ["cargo run --release -- demo", "cargo test", "ARCHITECTURE.md", "assets/cockpit.svg", "openjdk-17", "maven"] {
+    for word in
+        ["cargo run --release -- demo", "cargo test", "ARCHITECTURE.md", "assets/cockpit.svg", "openjdk-17", "maven"]
+    {
         assert!(readme.contains(word), "README.md does not name {word}");
     }
     for link in readme.split("](").skip(1).filter_map(|l| l.split(')').next()).filter(|l| !l.starts_with("http")) {

@@ -163,3 +163,35 @@ fn a_slow_broker_answers_late_and_a_dead_one_not_at_all() {
     });
     assert_eq!(look(PATIENCE), Ok(1));
 }
+
+/// Before Kafka 3.0 there is no batched OffsetFetch, before 2.6 ListGroups tells no states, before 2.4 no OffsetDelete.
+#[test]
+fn an_old_cluster_is_seen_whole_all_the_same() {
+    use cutover::kafka::control::SnapshotOptions;
+
+    let cluster = cluster();
+    cluster.with_state(|s| {
+        for (api, version) in [
+            (ApiKey::OffsetFetch, 7),
+            (ApiKey::FindCoordinator, 3),
+            (ApiKey::ListGroups, 3),
+            (ApiKey::OffsetDelete, -1),
+        ] {
+            s.faults.age(api as i16, version);
+        }
+        for g in 0..30 {
+            s.commit(&format!("g{g}"), "t", 0, Commit { offset: g, leader_epoch: -1, ..Commit::default() }).unwrap();
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let control = Cluster::new(Side::Green, &cluster.bootstrap(), &ClientProperties::default());
+    let view = runtime.block_on(async { control.snapshot(&SnapshotOptions::default()).await.unwrap() });
+    for g in 0..30 {
+        let group = &view.groups[&format!("g{g}")];
+        assert_eq!((group.committed("t", 0), &group.trouble), (Some(g), &None), "g{g}");
+    }
+    let tp = [TopicPartition::new("t", 0)];
+    let gone = runtime.block_on(async { control.delete_offsets("g1", &tp).await });
+    assert!(!gone.is_ok_and(|o| o.values().all(Outcome::is_done)), "it can't be done, and nobody says it was");
+    assert_eq!(cluster.with_state(|s| s.committed("g1", "t", 0, true).offset), 1);
+}

@@ -22,6 +22,8 @@ pub struct Faults {
     pub delay_ms: BTreeMap<i32, u64>,
     /// By API key: how many more requests have their connection cut, and when.
     pub cut: BTreeMap<i16, (u32, Cut)>,
+    /// By API key: the highest version that brokers offer, as an old one would; -1 hides the API.
+    pub newest: BTreeMap<i16, i16>,
 }
 
 impl Faults {
@@ -33,6 +35,12 @@ impl Faults {
     /// Cuts the connection of the next `times` requests of an API (its key number).
     pub fn cut_next(&mut self, api_key: i16, times: u32, cut: Cut) {
         self.cut.insert(api_key, (times, cut));
+    }
+
+    /// Offers an API only up to `version`, as an older broker does; -1 hides it. Connections that are open go on as
+    /// they began: clients ask for versions once.
+    pub fn age(&mut self, api_key: i16, version: i16) {
+        self.newest.insert(api_key, version);
     }
 
     /// Delays every answer of a broker; 0 ends it.

@@ -64,11 +64,12 @@ pub(super) async fn answer(context: &mut Context<'_>, mut frame: Bytes) -> Resul
     let (key, version) = (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
     let correlation = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
     let api = ApiKey::try_from(key).map_err(|()| Close)?;
-    let (_, low, high) = APIS.iter().find(|(k, ..)| *k == api).ok_or(Close)?;
+    let offered = offered(context);
+    let (_, low, high) = offered.iter().find(|(k, ..)| *k == api).ok_or(Close)?;
     if !(*low..=*high).contains(&version) {
         // a client that is newer than us learns from a v0 answer what we can (KIP-511)
         return if api == ApiKey::ApiVersions {
-            reply(api, 0, correlation, &api_versions(Some(ResponseError::UnsupportedVersion)))
+            reply(api, 0, correlation, &api_versions(&offered, Some(ResponseError::UnsupportedVersion)))
         } else {
             Err(Close)
         };
@@ -105,7 +106,7 @@ async fn route(
     match api {
         ApiKey::ApiVersions => {
             ApiVersionsRequest::decode(&mut body, version).map_err(|_| Close)?;
-            reply(api, version, correlation, &api_versions(None))
+            reply(api, version, correlation, &api_versions(&offered(context), None))
         }
         ApiKey::Produce => {
             let request = ProduceRequest::decode(&mut body, version).map_err(|_| Close)?;
@@ -145,13 +146,24 @@ async fn route(
     }
 }
 
-fn api_versions(error: Option<ResponseError>) -> ApiVersionsResponse {
+/// What the brokers offer: everything that is implemented, unless a test made them old.
+fn offered(context: &Context<'_>) -> Vec<(ApiKey, i16, i16)> {
+    context.shared.with(|s, _| {
+        let cap = |(key, low, high): &(ApiKey, i16, i16)| {
+            let newest = s.faults.newest.get(&(*key as i16)).copied().unwrap_or(*high);
+            (*key, *low, newest.min(*high))
+        };
+        APIS.iter().map(cap).filter(|(_, low, high)| low <= high).collect()
+    })
+}
+
+fn api_versions(offered: &[(ApiKey, i16, i16)], error: Option<ResponseError>) -> ApiVersionsResponse {
     let mut response = ApiVersionsResponse::default();
     response.error_code = error.map_or(0, |e| e.code());
     let each = |(key, min, max): &(ApiKey, i16, i16)| {
         ApiVersion::default().with_api_key(*key as i16).with_min_version(*min).with_max_version(*max)
     };
-    response.api_keys = APIS.iter().map(each).collect();
+    response.api_keys = offered.iter().map(each).collect();
     response
 }
 
