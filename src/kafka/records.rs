@@ -160,6 +160,8 @@ impl RecordReader {
                 // At the end of a log the answer comes at once: nobody waits for records yet to be written.
                 ("fetch.wait.max.ms", "10"),
                 ("fetch.error.backoff.ms", "100"),
+                // A full queue is looked at again soon; the default of 1 s would be the speed limit.
+                ("fetch.queue.backoff.ms", "10"),
                 // A bound of what waits in memory, per partition.
                 ("queued.max.messages.kbytes", "16384"),
                 // Tells fetch positions: progress through records that are not shown (aborted ones).
@@ -208,6 +210,9 @@ impl RecordReader {
     }
 
     fn list_offsets(&self, partitions: &[TopicPartition], which: Offset) -> Result<Vec<i64>, ReadError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut last = None;
         for _ in 0..END_ATTEMPTS {
             let mut ask = TopicPartitionList::new();
@@ -224,7 +229,11 @@ impl RecordReader {
                 }
                 Err(e) => {
                     self.refresh(&partitions[0]);
-                    let what = format!("asking for the offsets of {} partitions", partitions.len());
+                    let more = partitions.len() - 1;
+                    let what = match more {
+                        0 => format!("asking for the offsets of {}", partitions[0]),
+                        _ => format!("asking for the offsets of {} and {more} more partitions", partitions[0]),
+                    };
                     return Err(match self.missing(partitions) {
                         Some(p) => self.refused("asking for the offsets of", p, &e),
                         None => self.stalled(&what, Some(&e)),
@@ -267,7 +276,7 @@ impl RecordReader {
     /// The first partition that its cluster does not have; `None` when all are there or nobody can be asked.
     fn missing<'a>(&self, partitions: &'a [TopicPartition]) -> Option<&'a TopicPartition> {
         partitions.iter().find(|p| {
-            let metadata = self.consumer.fetch_metadata(Some(&p.topic), self.patience).ok();
+            let metadata = self.consumer.fetch_metadata(Some(&p.topic), self.patience.min(TICK * 10)).ok();
             metadata.is_some_and(|m| m.topics().iter().all(|t| t.partitions().iter().all(|q| q.id() != p.partition)))
         })
     }

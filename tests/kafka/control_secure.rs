@@ -48,12 +48,12 @@ fn certificate(name: &str, issuer: Option<(&X509, &PKey<Private>)>) -> (X509, PK
     (x509.build(), key)
 }
 
-struct Secure {
+pub(crate) struct Secure {
     broker: Broker,
-    sasl_ssl: u16,
+    pub(crate) sasl_ssl: u16,
     mtls: u16,
     ca: PathBuf,
-    other_ca: PathBuf,
+    pub(crate) other_ca: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
     _dir: tempfile::TempDir,
@@ -67,7 +67,7 @@ fn write(dir: &Path, name: &str, parts: &[Vec<u8>]) -> PathBuf {
 }
 
 /// A broker with SASL_SSL (PLAIN), mutual TLS and PLAINTEXT listeners.
-fn secure() -> &'static Secure {
+pub(crate) fn secure() -> &'static Secure {
     static SECURE: OnceLock<Secure> = OnceLock::new();
     SECURE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
@@ -117,7 +117,7 @@ fn secure() -> &'static Secure {
 }
 
 impl Secure {
-    fn sasl(&self, changes: &[(&str, &str)]) -> ClientProperties {
+    pub(crate) fn sasl(&self, changes: &[(&str, &str)]) -> ClientProperties {
         let ca = self.ca.display().to_string();
         let base = [
             ("security.protocol", "SASL_SSL"),

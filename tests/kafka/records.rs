@@ -10,6 +10,7 @@ use cutover::migration::estate::{TopicPartition, Trouble};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer;
 
+use crate::control_secure;
 use crate::support::kafka::{self, Broker};
 use crate::support::unique;
 
@@ -145,6 +146,75 @@ fn aborted_records_and_markers_are_holes() {
         assert_eq!(offsets(&mut committed, &range), expected, "committed [{from}, {to})");
         let expected: Vec<_> = (0..15).filter(|o| ![5, 9, 12].contains(o)).filter(inside).collect();
         assert_eq!(offsets(&mut all, &range), expected, "uncommitted [{from}, {to})");
+    }
+}
+
+/// The same holes on the oldest cluster that is migrated from: other fetch and offset versions, another cleaner of markers.
+#[test]
+fn an_old_broker_in_zookeeper_mode_is_read_exactly() {
+    let old = kafka::old_blue();
+    let topic = unique("old");
+    kafka::create_topic(old, &topic, 3, &[("max.message.bytes", "12000000")]);
+    let to = TopicPartition::new(&topic, 0);
+    let writer = transactional(old, &unique("tx"));
+    for (count, commit) in [(5, true), (3, false), (2, true), (2, false)] {
+        writer.begin().expect("begun");
+        write(&writer, &topic, numbered(0..count));
+        if commit { writer.commit() } else { writer.abort() }.expect("ended");
+    }
+    let mut committed = reader(old, Isolation::Committed);
+    assert_eq!(committed.ends(std::slice::from_ref(&to)), Ok(vec![16]));
+    for (from, to) in (0..=16).flat_map(|from| (from..=16).map(move |to| (from, to))) {
+        let expected: Vec<_> = [0, 1, 2, 3, 4, 10, 11].into_iter().filter(|o| (from..to).contains(o)).collect();
+        assert_eq!(offsets(&mut committed, &range(&topic, 0, from, to)), expected, "[{from}, {to})");
+    }
+    let huge = vec![7; 10 << 20];
+    let plain = self::writer(old);
+    plain.send(&to, &Outgoing { value: Some(&huge), ..Outgoing::default() }).expect("sent");
+    plain.flush().expect("written");
+    let ranges = [range(&topic, 0, 0, 17), range(&topic, 1, 0, 0), range(&topic, 2, 0, 0)];
+    let done = committed.read(&ranges, &mut |_, _| Continue(())).expect("read");
+    assert_eq!((done[0].records, done[0].bytes > 10 << 20, done[1].records), (8, true, 0));
+    kafka::delete_records(old, &topic, 0, 6);
+    assert!(matches!(read(&mut committed, &range(&topic, 0, 5, 17)), Err(ReadError::OutOfRange { start: 6, .. })));
+}
+
+#[test]
+fn the_data_plane_speaks_sasl_over_tls_and_says_what_is_wrong() {
+    let secure = control_secure::secure();
+    let bootstrap = format!("127.0.0.1:{}", secure.sasl_ssl);
+    let properties = secure.sasl(&[]);
+    let topic = unique("secret");
+    let client: rdkafka::ClientConfig = properties.to_rdkafka().into_iter().collect();
+    let mut client = client;
+    client.set("bootstrap.servers", &bootstrap);
+    kafka::admin::create_topic_with(&client, &topic, 1, &[]);
+    let writer = Writer::open(&properties, &bootstrap, PATIENCE).expect("a writer");
+    write(&writer, &topic, numbered(0..10));
+    let mut reader = RecordReader::open(&properties, &bootstrap, Isolation::Committed, PATIENCE).expect("a reader");
+    assert_eq!(offsets(&mut reader, &range(&topic, 0, 2, 10)), (2..10).collect::<Vec<_>>());
+
+    let other_ca = secure.other_ca.display().to_string();
+    for (change, said, advised) in [
+        (("ssl.ca.location", other_ca.as_str()), "certificate verify failed", "ssl.ca.location"),
+        (("sasl.password", "wrong-hunter2"), "Authentication failed", "sasl.username"),
+        (("security.protocol", "SASL_PLAINTEXT"), "", ""),
+    ] {
+        let properties = secure.sasl(&[change]);
+        let patience = Duration::from_secs(3);
+        let started = Instant::now();
+        let mut reader = RecordReader::open(&properties, &bootstrap, Isolation::Committed, patience).expect("opened");
+        let trouble = Trouble::from(read(&mut reader, &range(&topic, 0, 0, 10)).expect_err("refused"));
+        println!("{}: {trouble:?} after {:?}", change.0, started.elapsed());
+        assert!(trouble.what.contains(said) && trouble.what.contains(&bootstrap), "{trouble:?}");
+        assert!(trouble.advice.contains(advised) && !trouble.what.contains("hunter2"), "{trouble:?}");
+        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        let writer = Writer::open(&properties, &bootstrap, patience).expect("opened");
+        let record = Outgoing { value: Some(b"x"), ..Outgoing::default() };
+        let sent = writer.send(&TopicPartition::new(&topic, 0), &record).and_then(|()| writer.flush());
+        let trouble = sent.expect_err("refused");
+        println!("{} (writer): {trouble:?}", change.0);
+        assert!(trouble.what.contains(said) && trouble.advice.contains(advised), "{trouble:?}");
     }
 }
 
