@@ -7,6 +7,9 @@
 //!
 //! Both must be complete: a row for every group and partition, with the same committed offset, end and lag.
 
+// Real time against real brokers is what is measured here.
+#![allow(clippy::disallowed_methods)]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 

@@ -2,6 +2,9 @@
 //!
 //! `cargo bench --bench read_windows` starts a Kafka 4.3.1 broker of its own (needs `java` and `mvn`).
 
+// Real time against real brokers is what is measured here.
+#![allow(clippy::disallowed_methods)]
+
 #[path = "../tests/support/mod.rs"]
 mod support;
 
@@ -13,7 +16,7 @@ use cutover::kafka::records::{Isolation, Range, RecordReader};
 use cutover::kafka::writer::{Outgoing, Writer};
 use cutover::migration::estate::TopicPartition;
 use rdkafka::consumer::Consumer;
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use support::kafka;
 
 const WITHIN: Duration = Duration::from_secs(60);

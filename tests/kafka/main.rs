@@ -1,5 +1,8 @@
 //! Everything that is tried on real Kafka, in one binary, so that its tests share two clusters.
 
+// Real time against real brokers is what is measured here.
+#![allow(clippy::disallowed_methods)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -4,6 +4,8 @@
 //! `#[path = "../support/mod.rs"] mod support;` (a `tests/NAME.rs` file: `mod support;`).
 //! Each binary uses a part of it, so unused items are no warning here.
 #![allow(dead_code, unused_imports)]
+// Tests measure real time against real brokers.
+#![allow(clippy::disallowed_methods)]
 
 pub mod kafka;
 pub mod pty;

@@ -58,7 +58,7 @@ pub fn audit(truth: &Truth, events: &[Event]) -> Audit {
         let cluster = events[0].cluster;
         let mut ends: BTreeMap<&Partition, i64> = BTreeMap::new();
         for event in events {
-            *count.entry(content_of[&(cluster, event.partition.clone(), event.offset)].clone()).or_default() += 1;
+            *count.entry(content_of[&(cluster, event.partition.clone(), event.offset)]).or_default() += 1;
             let end = ends.entry(&event.partition).or_default();
             *end = (*end).max(event.offset + 1);
             if cluster == Cluster::Green {
@@ -73,13 +73,13 @@ pub fn audit(truth: &Truth, events: &[Event]) -> Audit {
             }
         }
         for (content, copies) in holds {
-            let most = to_be.entry(content.clone()).or_default();
+            let most = to_be.entry(*content).or_default();
             *most = (*most).max(copies);
         }
         let mut again = 0;
         for (content, processed) in &count {
             let beyond = processed.saturating_sub(to_be.get(content).copied().unwrap_or(0));
-            let before = excess.insert(content.clone(), beyond).unwrap_or(0);
+            let before = excess.insert(*content, beyond).unwrap_or(0);
             again += beyond.saturating_sub(before);
         }
         audit.re_read += again;
