@@ -85,7 +85,8 @@ pub fn audit(truth: &Truth, events: &[Event]) -> Audit {
         audit.re_read += again;
         audit.re_read_by_session.insert(*session, again);
     }
-    account_for_sends(truth, &count, &first_green, &mut audit);
+    let ids = events.iter().filter_map(|e| e.id).collect();
+    account_for_sends(truth, &count, &ids, &first_green, &mut audit);
     audit
 }
 
@@ -110,6 +111,7 @@ fn contents(truth: &Truth) -> HashMap<(Cluster, Partition, i64), Content> {
 fn account_for_sends(
     truth: &Truth,
     count: &HashMap<Content, u64>,
+    seen: &BTreeSet<u64>,
     first_green: &BTreeMap<Partition, i64>,
     audit: &mut Audit,
 ) {
@@ -125,7 +127,9 @@ fn account_for_sends(
             audit.green_only_skipped += 1;
         }
     }
-    for (content, ids) in owed {
+    for (content, mut ids) in owed {
+        // Of equal records, those are named lost that were not seen themselves.
+        ids.sort_by_key(|id| !seen.contains(id));
         let processed = usize::try_from(count.get(&content).copied().unwrap_or(0)).unwrap_or(usize::MAX);
         audit.lost.extend(ids.iter().skip(processed.min(ids.len())));
     }
