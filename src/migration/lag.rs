@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::estate::{At, ClusterView, Estate, GroupState, GroupView, Side, TopicView};
+use super::estate::{At, ClusterView, Estate, GroupKind, GroupState, GroupView, Side, TopicView};
 
 /// Samples a trend holds at most: the snapshot's trends are cut from these.
 pub const TREND_LEN: usize = 120;
@@ -282,7 +282,10 @@ impl SideBook {
         let mut total = Some(None);
         for (id, group) in &view.groups {
             let lag = group_lag(view, group);
-            if let (Some(t), false) = (&mut total, group.offsets.is_empty() && group.trouble.is_none()) {
+            // Share and streams groups keep no lag that could be counted like this.
+            let counts = !matches!(group.kind, GroupKind::Share | GroupKind::Streams);
+            let counts = counts && !(group.offsets.is_empty() && group.trouble.is_none());
+            if let (Some(t), true) = (&mut total, counts) {
                 match lag {
                     Some(lag) => *t.get_or_insert(0) += lag,
                     // A sum that leaves one out would be a number too low: no sum then.

@@ -32,9 +32,13 @@ impl Machine {
         match command {
             Command::Estimate { group, to } => self.prepare_estimate(command, group, *to, now),
             Command::Hold { subject, why } => self.prepare_hold(command, subject, why),
-            Command::Resume { subject } => match self.state.holder(subject) {
-                Some((by, why)) => Ok(plain(command, format!("End the hold by {by}: {why}"))),
-                None => Err(Refusal::refused("it is not held", "nothing to do")),
+            Command::Resume { subject } => match (self.state.own_hold(subject), &self.state.held) {
+                (None, Some(all)) => Err(Refusal::refused(
+                    format!("the whole migration is held by {}: {}", all.0, all.1),
+                    "resume the migration",
+                )),
+                (Some((by, why)), _) => Ok(plain(command, format!("End the hold by {by}: {why}"))),
+                (None, None) => Err(Refusal::refused("it is not held", "nothing to do")),
             },
             _ => {
                 if let Some((by, why)) = self.state.holder(&command.subject()) {

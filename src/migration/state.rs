@@ -165,15 +165,20 @@ impl State {
         self.runs.get(&id)
     }
 
+    /// Who holds a subject itself, and why.
+    #[must_use]
+    pub fn own_hold(&self, subject: &Subject) -> Option<&(String, String)> {
+        match subject {
+            Subject::Group(g) => self.groups.get(g)?.held.as_ref(),
+            Subject::Producer(p) => self.producers.get(p)?.held.as_ref(),
+            Subject::Migration | Subject::Cluster(_) => self.held.as_ref(),
+        }
+    }
+
     /// Who holds a subject (itself or the whole migration), and why.
     #[must_use]
     pub fn holder(&self, subject: &Subject) -> Option<&(String, String)> {
-        let own = match subject {
-            Subject::Group(g) => self.groups.get(g).and_then(|g| g.held.as_ref()),
-            Subject::Producer(p) => self.producers.get(p).and_then(|p| p.held.as_ref()),
-            _ => None,
-        };
-        own.or(self.held.as_ref())
+        self.own_hold(subject).or(self.held.as_ref())
     }
 
     /// The run and those it replaced, newest first.
