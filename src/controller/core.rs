@@ -112,6 +112,8 @@ struct Core {
     watching: Option<String>,
     ends: Ends,
     stopping: bool,
+    /// Why the journal can't be written any more: nothing is done then.
+    unwritable: Option<Trouble>,
     seq: u64,
 }
 
@@ -153,6 +155,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         watching: None,
         ends,
         stopping: false,
+        unwritable: None,
         seq: 0,
         plan,
         options,
@@ -320,9 +323,12 @@ impl Core {
                 Reply::Prepared { id, result }
             }
             Ask::Execute { id, command, actor, typed, facts } => {
-                let result = self.execute(&command, &actor, &typed, facts.as_deref(), now);
+                let mut result = self.execute(&command, &actor, &typed, facts.as_deref(), now);
                 // The start of the run is durable, and in the picture, before anybody is told that it was taken.
                 self.act().await;
+                if let (Ok(_), Some(why)) = (&result, &self.unwritable) {
+                    result = Err(Refusal::refused(why.what.clone(), why.advice.clone()));
+                }
                 self.publish();
                 Reply::Executed { id, result }
             }

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::controller::snapshot::{Arming, Snapshot};
+use cutover::controller::snapshot::{Arming, Ask, Reply, Snapshot};
 use cutover::controller::{Controller, Handle, Options, Want, headless};
-use cutover::migration::command::Command;
-use cutover::migration::estate::{FlagState, Side};
-use cutover::migration::stage::Stage;
+use cutover::journal::Reader;
+use cutover::migration::command::{Command, Level};
+use cutover::migration::estate::{FlagState, Observed, Side};
+use cutover::migration::event::Event;
+use cutover::migration::stage::{Stage, StepState};
 use cutover::plan::Plan;
 use cutover::sim::{DemoConfig, DemoEstate};
 
@@ -147,5 +149,110 @@ async fn a_dry_run_walks_the_path_and_changes_nothing() {
     assert_eq!(stage(&handle.snapshot(), GROUP), Stage::OnBlue);
     let green = demo.estate.cluster(Side::Green).with_state(|s| s.groups().contains_key(GROUP));
     assert!(!green, "nothing was committed on green");
+    handle.shutdown().await;
+}
+
+fn armed_and_seen(s: &Snapshot) -> bool {
+    s.header.arming == Arming::Armed && s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()
+}
+
+fn doing(s: &Snapshot, what: &str) -> bool {
+    let run = s.groups.iter().find(|g| g.group == GROUP).and_then(|g| g.run.as_ref());
+    run.is_some_and(|r| r.steps.iter().any(|(words, at)| words.contains(what) && matches!(at, StepState::Doing { .. })))
+}
+
+/// Starts a cutover without waiting for its end.
+async fn begin(handle: &mut Handle) {
+    handle.asks.send(Ask::Prepare { id: 1, command: Command::CutOver { group: GROUP.into() } }).await.unwrap();
+    let Some(Reply::Prepared { result: Ok(prepared), .. }) = handle.replies.recv().await else {
+        panic!("not prepared")
+    };
+    let Level::Typed(typed) = prepared.level else { panic!("no phrase") };
+    let (command, actor) = (prepared.command, "ada@bastion".to_owned());
+    handle.asks.send(Ask::Execute { id: 2, command, actor, typed, facts: Some(prepared.facts) }).await.unwrap();
+    let Some(Reply::Executed { result, .. }) = handle.replies.recv().await else { panic!("no reply") };
+    assert_eq!(result, Ok(Some(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_end_in_the_middle_it_starts_nothing_more_and_goes_on_next_time() {
+    let demo = Demo::start();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "seen", armed_and_seen).await;
+    demo.estate.mark(GROUP);
+    begin(&mut handle).await;
+    until(&mut handle, "the drain", |s| doing(s, "wait Empty")).await;
+    handle.shutdown().await;
+
+    let journal = Reader::open(&demo.plan().journal).unwrap().entries(1).unwrap();
+    assert!(matches!(journal.last().unwrap().event, Event::Closed { .. }), "{:?}", journal.last());
+    let intents = journal.iter().filter(|e| matches!(e.event, Event::Intent { .. })).count();
+    let results = journal.iter().filter(|e| matches!(e.event, Event::Result { .. })).count();
+    assert_eq!((intents, results), (1, 1), "what was begun was finished, and nothing else begun");
+
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "bob@bastion"));
+    let report = run(&mut handle, Command::Continue { group: GROUP.into() }, GROUP).await;
+    assert_eq!(report.exit_code, 0, "{report:?}");
+    settled(&demo).await;
+    let seen = demo.estate.witness().group(GROUP).unwrap();
+    assert_eq!((seen.lost, Some(seen.re_read)), (0, report.run.unwrap().predicted_re_read));
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_journal_nothing_is_done_any_more() {
+    let demo = Demo::start();
+    let flags = std::fs::read(demo.estate.flags()).unwrap();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "seen", armed_and_seen).await;
+    let mut lock = demo.plan().journal.into_os_string();
+    lock.push(".lock");
+    std::fs::remove_file(lock).unwrap();
+    let report = run(&mut handle, Command::CutOver { group: GROUP.into() }, GROUP).await;
+    assert_eq!(report.exit_code, 1, "{report:?}");
+    assert!(report.summary.contains("lock file"), "{report:?}");
+    assert!(matches!(&handle.snapshot().header.arming, Arming::ReadOnly { why } if why.contains("can't be written")));
+    assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_cluster_or_the_same_one_twice_is_refused() {
+    let demo = Demo::start();
+    let toml = demo.estate.plan_toml();
+    let green = demo.estate.cluster(Side::Green);
+    let wrong_id = toml.replace(&green.cluster_id(), "another-cluster-000001");
+    let blue = demo.estate.cluster(Side::Blue);
+    let twice = toml.replace(&green.bootstrap(), &blue.bootstrap()).replace(&green.cluster_id(), &blue.cluster_id());
+    for (toml, says) in [(wrong_id, "the plan pins another-cluster-000001"), (twice, "are one cluster")] {
+        std::fs::write(demo.dir.path().join("cutover.toml"), toml).unwrap();
+        let Ok(loaded) = Plan::load(&demo.dir.path().join("cutover.toml")) else { continue }; // refused even earlier
+        let mut handle = Controller::start(loaded.plan, Options::new(Want::Armed, "ada@bastion"));
+        let seen = until(&mut handle, "the trouble", |s| s.green.identity_trouble.is_some()).await;
+        assert!(seen.green.identity_trouble.as_ref().unwrap().what.contains(says), "{:?}", seen.green.identity_trouble);
+        let report = run(&mut handle, Command::CutOver { group: GROUP.into() }, GROUP).await;
+        assert_eq!(report.exit_code, 1, "{report:?}");
+        handle.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_cluster_says_so_and_the_other_one_stays_alive() {
+    let demo = Demo::start();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap(); // closed again at once
+    let toml = demo.estate.plan_toml().replace(&demo.estate.cluster(Side::Blue).bootstrap(), &nobody.to_string());
+    std::fs::write(demo.dir.path().join("cutover.toml"), toml).unwrap();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    let dead =
+        |s: &Snapshot| matches!(&s.blue.link, Observed::Absent { why } if why.what.contains(&nobody.to_string()));
+    let seen = until(&mut handle, "green seen, blue in trouble", |s| dead(s) && s.green.in_rate.is_some()).await;
+    let Observed::Absent { why } = &seen.blue.link else { unreachable!() };
+    assert!(!why.advice.is_empty(), "{why:?}");
+    assert_eq!(seen.blue.lag, None, "nothing to measure is not 0");
+    let group = seen.groups.iter().find(|g| g.group == GROUP).unwrap();
+    assert_eq!((group.blue.lag, group.blue.state), (None, None));
+    handle.asks.send(Ask::Prepare { id: 9, command: Command::CutOver { group: GROUP.into() } }).await.unwrap();
+    let Some(Reply::Prepared { result: Err(refusal), .. }) = handle.replies.recv().await else { panic!("prepared") };
+    assert_eq!(refusal.exit_code, 4, "{refusal:?}");
     handle.shutdown().await;
 }

@@ -20,10 +20,10 @@ impl Core {
     pub(super) async fn act(&mut self) {
         while let Some(action) = self.machine.poll() {
             match action {
+                // No new effect when it ends: neither the intent nor the deed; the next start finds the run where the
+                // journal leaves it.
+                Action::Journal { event: Event::Intent { .. }, .. } | Action::Do(_) if self.stopping => {}
                 Action::Journal { actor, event } => {
-                    if self.stopping && matches!(event, Event::Intent { .. }) {
-                        return; // no new effect: the next start finds the run where the journal leaves it
-                    }
                     if !self.write(actor, event).await {
                         return;
                     }
@@ -63,6 +63,7 @@ impl Core {
                 let why = format!("the journal can't be written: {}", trouble.what);
                 self.arming = Arming::ReadOnly { why };
                 self.executor = None;
+                self.unwritable = Some(trouble.clone());
                 self.notice(Severity::Fail, Subject::Migration, trouble);
                 false
             }
