@@ -109,7 +109,8 @@ fn health<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
         _ => Role::Ok,
     };
     let urp = if v.under_replicated > 0 { Role::Hold } else { Role::Ok };
-    let row = Row::new(theme).gap(1).put(Role::Dim, "brokers ").put(brokers, format!("{up}/{all}"));
+    let row = Row::new(theme).gap(1).put(Role::Dim, "brokers ");
+    let row = if all == 0 { row.glyph(Role::Dim, Glyph::Dash) } else { row.put(brokers, format!("{up}/{all}")) };
     let row = if v.leaderless > 0 {
         row.gap(2).put(Role::Fail, format!("leaderless {}", v.leaderless))
     } else {

@@ -63,6 +63,9 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
 fn nothing(m: &Model) -> &'static str {
     match &m.snapshot {
         None => "Nothing observed yet.",
+        Some(s) if s.groups.is_empty() && s.blue.link.value().is_none() && s.green.link.value().is_none() => {
+            "Nothing observed yet."
+        }
         Some(s) if s.groups.is_empty() => "No consumer groups on either cluster.",
         Some(_) => "No group matches the filter; esc takes it away.",
     }
