@@ -11,11 +11,12 @@ use super::act::report_json;
 use super::args::{DemoArgs, Global};
 use super::look::seen;
 use super::{Error, Exit, actor, cockpit, options, print_json, runtime};
+use crate::controller::clock::Clock;
 use crate::controller::headless::{RunReport, execute};
 use crate::controller::run::{Controller, Handle, Options};
 use crate::controller::snapshot::{GroupRow, Snapshot, Witnessed};
 use crate::migration::command::{Command, Subject};
-use crate::migration::estate::{At, FlagState, Side, Trouble};
+use crate::migration::estate::{FlagState, Side, Trouble};
 use crate::migration::event::{Event, RunKind};
 use crate::plan::Plan;
 use crate::sim::traffic::EstateSpec;
@@ -60,7 +61,7 @@ fn with_witness(mut options: Options, estate: &Arc<DemoEstate>) -> Options {
             processed: report.processed,
             lost: report.lost,
             re_read: report.re_read,
-            at: At(report.since),
+            at: Clock.now(),
         })
     }));
     let marking = Arc::clone(estate);

@@ -2,7 +2,7 @@
 
 use super::text;
 use super::theme::{Glyph, Role};
-use crate::controller::snapshot::{GroupRow, ProducerRow};
+use crate::controller::snapshot::{GroupRow, GroupSide, ProducerRow};
 use crate::migration::command::Subject;
 use crate::migration::estate::{At, FlagState, GroupKind, GroupState, Side};
 use crate::migration::event::RunKind;
@@ -124,6 +124,22 @@ pub fn goes_to(g: &GroupRow) -> Side {
         Stage::Soaking { .. } | Stage::Complete { .. } => Side::Blue,
         Stage::OnBlue | Stage::Moving { .. } | Stage::RolledBack { .. } => Side::Green,
     }
+}
+
+/// A group on a side.
+#[must_use]
+pub fn on(g: &GroupRow, side: Side) -> &GroupSide {
+    match side {
+        Side::Blue => &g.blue,
+        Side::Green => &g.green,
+    }
+}
+
+/// Whether what lies unread on a side says anything of the group's health: it runs there, or moves. Where it has left
+/// nobody reads, and dual writing lets the distance grow.
+#[must_use]
+pub fn lag_counts(g: &GroupRow, side: Side) -> bool {
+    matches!(g.stage, Stage::Moving { .. }) || goes_to(g) != side || !on(g, side).members.is_empty()
 }
 
 /// The way back of a group as its row shows it: after the end nobody misses it, and who is not in the plan has none.

@@ -34,7 +34,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
 pub fn hints<'t>(m: &'t Model, rows: &[&'static Action], width: usize) -> Row<'t> {
     let hint = |a: &Action| Row::new(m.theme()).put(Role::Key, actions::key_label(a)).gap(1).put(Role::KeyWord, a.word);
     // What is always there goes to the right end; the rest is cut where there is no room.
-    let (always, first): (Vec<&Action>, Vec<&Action>) = rows.iter().copied().partition(|a| a.footer >= 70);
+    let (always, first): (Vec<&Action>, Vec<&Action>) = rows.iter().copied().partition(|a| a.footer >= 60);
     let mut end = Row::new(m.theme());
     for a in always {
         end = if end.width() == 0 { hint(a) } else { end.gap(2).then(hint(a)) };

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::groups::more;
 use super::line::{self, Row, rule, window};
 use super::run;
-use crate::controller::snapshot::{GroupRow, GroupSide, PartitionRow, PartitionSide};
+use crate::controller::snapshot::{GroupRow, PartitionRow, PartitionSide};
 use crate::migration::estate::{Observed, Side};
 use crate::migration::stage::Stage;
 use crate::offsets::verdict::{Cut, CutRecord, GroupPlan, PartitionPlan, Verdict};
@@ -83,10 +83,12 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     let (role, way) = words::way_back_of(g);
     let end = Row::new(theme).put(Role::Dim, if way.is_empty() { "" } else { "way back " }).put(role, &way).gap(1);
     line::titled(theme, row.gap(1), end, area, 0, buf);
-    let max = spark::shared_max(&[&g.blue.trend, &g.green.trend], width / 2);
+    let live: Vec<&[Option<u64>]> =
+        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| words::on(g, s).trend.as_slice()).collect();
+    let max = spark::shared_max(&live, width / 2);
     let half = width / 2;
-    let blue = side(m, Side::Blue, &g.blue, half, max);
-    let green = side(m, Side::Green, &g.green, width - half, max);
+    let blue = side(m, Side::Blue, g, half, max);
+    let green = side(m, Side::Green, g, width - half, max);
     blue.to(half).then(green).draw(area, 1, buf);
     let mut y = 2;
     if g.green_group != g.group {
@@ -111,13 +113,17 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
 }
 
 /// One side of the group in one half of a line.
-fn side<'t>(m: &'t Model, side: Side, v: &GroupSide, cells: usize, max: u64) -> Row<'t> {
+fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> Row<'t> {
+    let v = words::on(g, side);
     let (role, state) = words::kafka_state(v.state);
     let mut row = Row::new(m.theme()).gap(1).mark(side).gap(1).put(role, state);
     if !v.members.is_empty() {
         row = row.gap(1).put(Role::Dim, words::plural(v.members.len(), "member"));
     }
     let Some(lag) = v.lag else { return row.gap(1).dots(6) };
+    if !words::lag_counts(g, side) {
+        return row.put(Role::Dim, format!("  {} unread since it left", text::count(lag)));
+    }
     row = row.put(Role::Dim, "  lag ").put(Role::Strong, text::count(lag));
     let left = cells.saturating_sub(row.width() + 2).min(40);
     if left >= 4 { row.gap(1).spark(side_role(side), &v.trend, left, max) } else { row }

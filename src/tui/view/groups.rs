@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::{Row, window};
-use crate::controller::snapshot::{GroupRow, GroupSide};
+use crate::controller::snapshot::GroupRow;
 use crate::migration::estate::Side;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
@@ -29,8 +29,8 @@ impl Columns {
         match width {
             0..=69 => Self { name: 13, team: 0, spark: 4, ..base },
             70..=99 => base,
-            100..=117 => Self { name: 20, spark: 10, ..base },
-            118..=149 => Self { name: 22, spark: 14, way_back: 12, ..base },
+            100..=117 => Self { name: 19, team: 8, spark: 10, ..base },
+            118..=149 => Self { name: 20, team: 8, spark: 13, way_back: 12, ..base },
             150..=179 => Self { name: 28, team: 10, spark: 18, way_back: 12, members: 4, ..base },
             _ => Self { name: 34, team: 12, spark: 22, way_back: 13, members: 5, time_lag: 7, switch: 7, ..base },
         }
@@ -126,9 +126,11 @@ fn row<'t>(m: &'t Model, g: &GroupRow, c: &Columns, cursor: bool, width: usize) 
         row = row.left(Role::Dim, &g.team, c.team).gap(1);
     }
     row = row.left(state.role, &state.word, c.state);
-    let max = spark::shared_max(&[&g.blue.trend, &g.green.trend], c.spark);
-    for (side, view) in [(Side::Blue, &g.blue), (Side::Green, &g.green)] {
-        row = half(m, row, side, view, c, max);
+    let live: Vec<&[Option<u64>]> =
+        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| words::on(g, s).trend.as_slice()).collect();
+    let max = spark::shared_max(&live, c.spark);
+    for side in Side::BOTH {
+        row = half(m, row, side, g, c, max);
     }
     if c.switch > 0 {
         let switch = g.switch.as_ref().map_or_else(
@@ -153,8 +155,10 @@ impl<'t> Row<'t> {
     }
 }
 
-/// Lag and trend of one side. Nothing to measure is a dotted line, never a zero.
-fn half<'t>(m: &'t Model, row: Row<'t>, side: Side, v: &GroupSide, c: &Columns, max: u64) -> Row<'t> {
+/// Lag and trend of one side. Nothing to measure is a dotted line, never a zero; where nobody reads any more the
+/// distance is told, and no trend of it.
+fn half<'t>(m: &'t Model, row: Row<'t>, side: Side, g: &GroupRow, c: &Columns, max: u64) -> Row<'t> {
+    let (v, counts) = (words::on(g, side), words::lag_counts(g, side));
     let stale = v.at.is_some_and(|at| m.clock().since(at) > m.stale_after());
     let mut row = row;
     if c.members > 0 {
@@ -165,15 +169,18 @@ fn half<'t>(m: &'t Model, row: Row<'t>, side: Side, v: &GroupSide, c: &Columns, 
     row = match v.lag {
         None => row.gap(6),
         Some(_) if stale => row.right(Role::Fail, "STALE", 6),
+        Some(lag) if !counts => row.right(Role::Dim, text::count(lag), 6),
         Some(lag) => row.right(if v.stuck { Role::Hold } else { Role::Text }, text::count(lag), 6),
     };
     row = row.gap(1);
     row = match v.lag {
+        Some(_) if !counts => row.dots(c.spark),
         None => row.dots(c.spark),
         Some(_) => row.spark(side_role(side), &v.trend, c.spark, max),
     };
     if c.time_lag > 0 {
-        row = row.gap(1).right(Role::Dim, v.time_lag_ms.map_or_else(String::new, text::duration), c.time_lag);
+        let behind = v.time_lag_ms.filter(|_| counts).map_or_else(String::new, text::duration);
+        row = row.gap(1).right(Role::Dim, behind, c.time_lag);
     }
     row
 }

@@ -95,23 +95,27 @@ fn cockpit(m: &Model, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// How a tall screen is shared: the table that was chosen, then the other one, then the end of the journal.
+/// How a tall screen is shared: the table that was chosen, then the other one, then the end of the journal, each only
+/// where it has room to be of use.
 fn shares(m: &Model, rest: Rect) -> (Rect, Rect, Rect) {
-    const JOURNAL: u16 = 7;
-    const TALL: u16 = 26;
+    const TALL: u16 = 16;
+    const LEAST: u16 = 4;
     let none = Rect { height: 0, ..rest };
-    let count = |rows: usize| u16::try_from(rows + 1).unwrap_or(u16::MAX);
-    if rest.height < TALL || m.pane == Pane::Journal {
+    if rest.height < TALL || matches!(m.pane, Pane::Journal) {
         return (rest, none, none);
     }
+    let count = |rows: usize| u16::try_from(rows + 1).unwrap_or(u16::MAX);
     let (mine, other) = match m.pane {
-        Pane::Groups => (count(m.groups().len()), count(m.producers().len()).saturating_add(2)),
-        Pane::Producers => (count(m.producers().len()), count(m.groups().len()).saturating_add(2)),
-        _ => (rest.height, 0),
+        Pane::Groups => (count(m.groups().len()), count(m.producers().len()).saturating_add(1)),
+        Pane::Producers => (count(m.producers().len()), count(m.groups().len()).saturating_add(1)),
+        _ => (count(m.notices().len()).saturating_add(6), 0),
     };
-    let table = mine.min(rest.height - JOURNAL - if other > 0 { 8 } else { 0 });
-    let second = other.min(rest.height - JOURNAL - table);
+    let (reserve, journal) = if rest.height >= 26 { (if other > 0 { 15 } else { 7 }, 7) } else { (0, 0) };
+    let table = mine.min(rest.height - reserve);
+    let second = other.min(rest.height - table - journal);
+    let second = if second < LEAST { 0 } else { second };
     let tail = rest.height - table - second;
+    let (table, tail) = if tail < LEAST { (table + tail, 0) } else { (table, tail) };
     (
         Rect { height: table, ..rest },
         Rect { y: rest.y + table, height: second, ..rest },

@@ -23,7 +23,8 @@ impl Columns {
         match width {
             0..=69 => Self { name: 15, team: 0, topics: 0, kind: 0 },
             70..=99 => Self { name: 17, team: 6, topics: 0, kind: 4 },
-            100..=139 => Self { name: 22, team: 8, topics: 20, kind: 8 },
+            100..=117 => Self { name: 18, team: 8, topics: 0, kind: 8 },
+            118..=139 => Self { name: 20, team: 8, topics: 18, kind: 8 },
             _ => Self { name: 32, team: 12, topics: 40, kind: 8 },
         }
     }
