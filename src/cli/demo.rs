@@ -1,7 +1,7 @@
 //! `cutover demo`: the cockpit over two embedded clusters with live traffic; `--headless` plays the story and proves it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,6 +18,7 @@ use crate::controller::snapshot::{GroupRow, Snapshot, Witnessed};
 use crate::migration::command::{Command, Subject};
 use crate::migration::estate::{FlagState, Side, Trouble};
 use crate::migration::event::{Event, RunKind};
+use crate::offsets::verdict::GroupPlan;
 use crate::plan::Plan;
 use crate::sim::traffic::EstateSpec;
 use crate::sim::{DemoConfig, DemoEstate};
@@ -48,12 +49,13 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Error> {
         Error::Failed(Trouble::new(format!("{}: {e}", file.display()), "set TMPDIR to a writable directory"))
     })?;
     let plan = Plan::load(&file)?.plan;
-    let options = with_witness(options(global)?, &estate);
-    if args.headless { headless(plan, options, &estate) } else { cockpit::open(global, plan, options) }
+    let predicted = Predicted::default();
+    let options = with_witness(options(global)?, &estate, Arc::clone(&predicted));
+    if args.headless { headless(plan, options, &estate, &predicted) } else { cockpit::open(global, plan, options) }
 }
 
 /// The demo's consumers keep count: the controller shows what they saw, and a new count begins with every move.
-fn with_witness(mut options: Options, estate: &Arc<DemoEstate>) -> Options {
+fn with_witness(mut options: Options, estate: &Arc<DemoEstate>, predicted: Predicted) -> Options {
     let counting = Arc::clone(estate);
     options.witness = Some(Arc::new(move |group| {
         let report = counting.witness().group(group)?;
@@ -65,16 +67,18 @@ fn with_witness(mut options: Options, estate: &Arc<DemoEstate>) -> Options {
         })
     }));
     let marking = Arc::clone(estate);
-    options.on_entry = Some(Arc::new(move |entry| {
-        if let Event::RunStarted {
-            kind: RunKind::CutOver | RunKind::RollBack, subject: Subject::Group(group), ..
-        } = &entry.event
-        {
+    options.on_entry = Some(Arc::new(move |entry| match &entry.event {
+        Event::RunStarted { kind: RunKind::CutOver | RunKind::RollBack, subject: Subject::Group(group), .. } => {
             marking.mark(group);
         }
+        Event::Predicted { plan, .. } => *predicted.lock().unwrap_or_else(PoisonError::into_inner) = plan.clone(),
+        _ => {}
     }));
     options
 }
+
+/// The newest prediction in the journal: what the story is held against.
+type Predicted = Arc<Mutex<GroupPlan>>;
 
 /// One step of the headless story.
 #[derive(Debug, Serialize)]
@@ -93,11 +97,11 @@ struct Chapter {
     report: Value,
 }
 
-fn headless(plan: Plan, options: Options, estate: &Arc<DemoEstate>) -> Result<Exit, Error> {
+fn headless(plan: Plan, options: Options, estate: &DemoEstate, predicted: &Predicted) -> Result<Exit, Error> {
     let actor = actor();
     let chapters = runtime()?.block_on(async {
         let mut handle = Controller::start(plan, options);
-        let chapters = story(&mut handle, estate, &actor).await;
+        let chapters = story(&mut handle, estate, &actor, predicted).await;
         handle.shutdown().await;
         chapters
     })?;
@@ -106,7 +110,12 @@ fn headless(plan: Plan, options: Options, estate: &Arc<DemoEstate>) -> Result<Ex
     Ok(if ok { Exit::DONE } else { Exit::FAILED })
 }
 
-async fn story(handle: &mut Handle, estate: &DemoEstate, actor: &str) -> Result<Vec<Chapter>, Error> {
+async fn story(
+    handle: &mut Handle,
+    estate: &DemoEstate,
+    actor: &str,
+    predicted: &Predicted,
+) -> Result<Vec<Chapter>, Error> {
     seen(handle).await?;
     let mut say = |line: &str| eprintln!("{line}");
     let route = Command::Route { producer: PRODUCER.into(), to: FlagState::Dual };
@@ -120,7 +129,8 @@ async fn story(handle: &mut Handle, estate: &DemoEstate, actor: &str) -> Result<
             break;
         }
         let report = execute(handle, command, actor, Some(GROUP), &mut say).await;
-        chapters.push(moved(step, &report, to, handle, estate).await);
+        let plan = predicted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        chapters.push(moved(step, &report, (to, &plan), handle, estate).await);
     }
     Ok(chapters)
 }
@@ -139,12 +149,18 @@ fn plain_chapter(step: &str, report: &RunReport) -> Chapter {
 }
 
 /// Holds a move against what was promised, once the group has read past everything the prediction covers.
-async fn moved(step: &str, report: &RunReport, to: Side, handle: &mut Handle, estate: &DemoEstate) -> Chapter {
+async fn moved(
+    step: &str,
+    report: &RunReport,
+    goal: (Side, &GroupPlan),
+    handle: &mut Handle,
+    estate: &DemoEstate,
+) -> Chapter {
     let mut chapter = plain_chapter(step, report);
     if !chapter.ok {
         return chapter;
     }
-    if !caught_up(handle, to).await {
+    if !caught_up(handle, goal).await {
         (chapter.ok, chapter.why) = (false, Some(format!("{GROUP} did not read on within {} s", CATCH_UP.as_secs())));
         return chapter;
     }
@@ -163,11 +179,11 @@ async fn moved(step: &str, report: &RunReport, to: Side, handle: &mut Handle, es
 }
 
 /// Waits until the group's commits on `to` have passed every end that the prediction was made against.
-async fn caught_up(handle: &mut Handle, to: Side) -> bool {
+async fn caught_up(handle: &mut Handle, goal: (Side, &GroupPlan)) -> bool {
     let wait = async {
         loop {
             let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());
-            if row(&snapshot).is_some_and(|row| past_prediction(row, to)) {
+            if row(&snapshot).is_some_and(|row| past_prediction(row, goal)) {
                 return true;
             }
             if handle.snapshots.changed().await.is_err() {
@@ -182,15 +198,12 @@ fn row(snapshot: &Snapshot) -> Option<&GroupRow> {
     snapshot.groups.iter().find(|row| row.group == GROUP)
 }
 
-fn past_prediction(row: &GroupRow, to: Side) -> bool {
-    let Some(plan) = row.estimate.as_ref().and_then(|e| e.value()) else { return false };
-    row.estimate_to == Some(to)
-        && plan.partitions.iter().all(|planned| {
-            let seen =
-                row.partitions.iter().find(|p| p.topic == planned.tp.topic && p.partition == planned.tp.partition);
-            let side = seen.map(|p| if to == Side::Green { p.green } else { p.blue });
-            side.and_then(|s| s.committed).is_some_and(|committed| committed >= planned.target.end)
-        })
+fn past_prediction(row: &GroupRow, (to, plan): (Side, &GroupPlan)) -> bool {
+    plan.partitions.iter().all(|planned| {
+        let seen = row.partitions.iter().find(|p| p.topic == planned.tp.topic && p.partition == planned.tp.partition);
+        let side = seen.map(|p| if to == Side::Green { p.green } else { p.blue });
+        side.and_then(|s| s.committed).is_some_and(|committed| committed >= planned.target.end)
+    })
 }
 
 /// A directory of the demo's own, removed at the end.

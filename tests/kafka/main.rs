@@ -12,6 +12,7 @@ mod conformance;
 #[path = "../support/kill.rs"]
 mod kill_support;
 
+mod cockpit;
 mod control;
 mod control_faults;
 mod control_secure;

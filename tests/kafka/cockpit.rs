@@ -1,0 +1,217 @@
+//! The whole job through a pseudo-terminal on real clusters: eight dual-writing producers, a live consumer, cutover
+//! and rollback by the keys, and what was then seen held against what the journal promised after the drain.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::support::kafka::{Broker, create_topic, old_blue, pair};
+use crate::support::pty::{self, Terminal, key};
+use crate::support::unique;
+use crate::support::workload::{
+    Application, ApplicationOptions, Audit, Cluster, Switch, Traffic, TrafficOptions, audit,
+};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A group to move, with everything around it alive.
+pub struct Scene {
+    pub group: String,
+    pub traffic: Traffic,
+    pub application: Application,
+    /// Last: what runs looks at files in it until it has stopped.
+    pub dir: tempfile::TempDir,
+}
+
+impl Scene {
+    /// Eight writers at 600 records a second, and an application that is always a little behind.
+    pub fn start(blue: &Broker, green: &Broker) -> Scene {
+        let (topics, group) = (vec![unique("loan-events"), unique("loan-notes")], unique("loan-audit"));
+        for broker in [blue, green] {
+            topics.iter().for_each(|topic| create_topic(broker, topic, 3, &[]));
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let switch = Switch::file(&dir.path().join("switch.json"), &group, "blue");
+        let flag = Switch::file(&dir.path().join("flag.json"), "loan-api", "dual");
+        let bootstrap = [blue.bootstrap.as_str(), green.bootstrap.as_str()];
+        let text = format!(
+            "[migration]\nname = \"real\"\n[clusters.blue]\nbootstrap = \"{}\"\n[clusters.green]\nbootstrap = \"{}\"\n\
+             [defaults]\ndrain_still = \"2s\"\nsettle_timeout = \"8s\"\nmax_re_read = 500\n\
+             [[producers]]\nname = \"loan-api\"\nteam = \"loans\"\ntopics = {topics:?}\ncritical = true\nflag = {}\n\
+             [[groups]]\nname = \"{group}\"\nteam = \"loans\"\ntopics = {topics:?}\nmode = \"handover\"\nswitch = {}\n",
+            bootstrap[0],
+            bootstrap[1],
+            flag.toml(),
+            switch.toml(),
+        );
+        std::fs::write(dir.path().join("cutover.toml"), text).expect("a plan");
+        let options = TrafficOptions { rate: 600, partitions: 3, flag: Some(flag), ..TrafficOptions::default() };
+        let traffic = Traffic::start(bootstrap, &topics, &options);
+        let slow = ApplicationOptions { per_record: Duration::from_millis(2), ..ApplicationOptions::default() };
+        let application = Application::start(bootstrap, &group, &topics, &switch, &slow);
+        application.wait_processed(1_000, SOON);
+        Scene { dir, group, traffic, application }
+    }
+
+    pub fn cockpit(&self, args: &[&str]) -> Terminal {
+        let terminal = pty::cutover(args, &[], self.dir.path(), (80, 24));
+        terminal.wait_for(SOON, |s| shows(s, &["GROUPS", &self.group[..8]]));
+        terminal.send("/");
+        terminal.send(&self.group);
+        terminal.send(key::ENTER);
+        terminal.wait_for(SOON, |s| shows(s, &["▸", &self.group[..8]]));
+        terminal.send(key::ENTER);
+        terminal.wait_for(SOON, |s| shows(s, &["verdict", "loan-events"]));
+        terminal
+    }
+
+    /// Opens the dialog with `letter`, waits for its measured estimate, types the phrase and goes on. Gives the limit
+    /// that the dialog showed.
+    pub fn confirm(&self, terminal: &Terminal, letter: &str, side: &str) -> u64 {
+        // The footer offers the key only when it works now.
+        let offered = if side == "green" { "c cut over" } else { "b roll back" };
+        terminal.wait_for(SOON, |s| shows(s, &[offered]));
+        terminal.send(letter);
+        let phrase = format!("{side} {}", self.group);
+        let limit = terminal.wait_for(SOON, |screen| {
+            let text = screen.contents();
+            let measured = text.lines().any(|l| l.contains("estimate") && l.contains("re-read"));
+            let limit = text.lines().find(|l| l.contains("limit 0 lost"))?;
+            measured.then(|| number_before(limit, "re-read")).flatten()
+        });
+        type_phrase(terminal, &phrase);
+        terminal.send(key::ENTER);
+        limit
+    }
+
+    /// Entries of the journal, as `cutover journal export` gives them.
+    pub fn journal(&self) -> Vec<Value> {
+        let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
+            .args(["journal", "export"])
+            .current_dir(self.dir.path())
+            .output()
+            .expect("the binary runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    }
+
+    /// Stops the traffic, lets the application read to the end of `on`, and audits the whole story.
+    pub fn audit(self, on: Cluster) -> Audit {
+        let truth = self.traffic.stop();
+        self.application.set_per_record(Duration::ZERO);
+        self.application.wait_caught_up(on, SOON);
+        audit(&truth, &self.application.stop())
+    }
+}
+
+/// Whether every word stands on the screen.
+pub fn shows(screen: &vt100::Screen, words: &[&str]) -> Option<()> {
+    let text = screen.contents();
+    words.iter().all(|word| text.contains(word)).then_some(())
+}
+
+fn number_before(line: &str, word: &str) -> Option<u64> {
+    let before = &line[..line.find(word)?];
+    before.split_whitespace().next_back()?.replace(['\u{202f}', '\u{a0}'], "").parse().ok()
+}
+
+/// Types into an open dialog. It drops what comes in its first moments (typed ahead), so what is not there is typed again.
+fn type_phrase(terminal: &Terminal, phrase: &str) {
+    for _ in 0..10 {
+        terminal.send(&key::BACKSPACE.repeat(phrase.len()));
+        terminal.send(phrase);
+        if terminal.look_for(Duration::from_secs(1), |s| shows(s, &[&format!("> {phrase}"), "✓"])).is_ok() {
+            return;
+        }
+    }
+    panic!("the dialog does not take {phrase:?}:\n{}", terminal.screen_text());
+}
+
+/// Predictions by run, from the journal: (re-read, missing).
+fn predictions(entries: &[Value]) -> Vec<(u64, u64)> {
+    let event = |e: &Value| e["event"].clone();
+    let predicted = entries.iter().map(event).filter(|e| e["event"] == "predicted");
+    predicted
+        .map(|e| {
+            let totals = &e["plan"]["totals"];
+            (totals["re_read"].as_u64().expect("counted"), totals["missing"].as_u64().expect("counted"))
+        })
+        .collect()
+}
+
+fn there_and_back(blue: &Broker, green: &Broker, what: &str) {
+    let scene = Scene::start(blue, green);
+    let terminal = scene.cockpit(&[]);
+
+    let limit_there = scene.confirm(&terminal, "c", "green");
+    terminal.wait_for(SOON, |s| shows(s, &["soaking", "promised after the drain"]));
+    let processed = scene.application.processed();
+    scene.application.wait_processed(processed + 1_000, SOON);
+
+    let limit_back = scene.confirm(&terminal, "b", "blue");
+    terminal.wait_for(SOON, |s| shows(s, &["rolled back"]));
+    let processed = scene.application.processed();
+    scene.application.wait_processed(processed + 1_000, SOON);
+
+    terminal.send("q");
+    let exit = terminal.wait_exit(SOON);
+    assert_eq!(exit, Some(pty::Exit::Code(0)), "{}", terminal.screen_text());
+
+    let promised = predictions(&scene.journal());
+    let seen = scene.audit(Cluster::Blue);
+    let sessions: Vec<(u32, Cluster)> = seen.sessions.iter().map(|(n, c)| (*n, *c)).collect();
+    let clusters: Vec<Cluster> = sessions.iter().map(|(_, c)| *c).collect();
+    assert_eq!(clusters, [Cluster::Blue, Cluster::Green, Cluster::Blue], "{seen}");
+    println!("{what}: {seen}");
+    for (i, (name, limit)) in [("cutover", limit_there), ("rollback", limit_back)].into_iter().enumerate() {
+        let (re_read, missing) = promised[i];
+        let observed = seen.re_read_by_session[&sessions[i + 1].0];
+        println!(
+            "{what}: {name}: 0 lost promised, {missing} missing; {re_read} re-read promised, {observed} observed, limit {limit}"
+        );
+        assert_eq!((missing, observed), (0, re_read), "{name}: {seen}");
+        assert!(observed <= limit, "{name}");
+    }
+    assert_eq!(seen.lost, Vec::<u64>::new(), "{seen}");
+}
+
+#[test]
+fn by_the_keys_to_green_and_back() {
+    let pair = pair();
+    there_and_back(&pair.blue, &pair.green, "4.3.1 to 4.3.1");
+}
+
+#[test]
+fn by_the_keys_from_zookeeper_times_to_green_and_back() {
+    there_and_back(old_blue(), &pair().green, "2.8.2 (ZooKeeper) to 4.3.1");
+}
+
+/// A second cockpit on the same journal only looks, and says who holds it.
+#[test]
+fn a_second_cockpit_reads_only_and_names_the_first() {
+    let pair = pair();
+    let scene = Scene::start(&pair.blue, &pair.green);
+    let first = scene.cockpit(&[]);
+    first.wait_for(SOON, |s| shows(s, &["ARMED"]));
+    let second = pty::cutover(&[], &[], scene.dir.path(), (120, 30));
+    second.wait_for(SOON, |s| shows(s, &["READ-ONLY"]));
+    let pid = first.pid().to_string();
+    second.wait_for(SOON, |s| shows(s, &["held by", &pid]));
+}
+
+/// The file's modes, for what holds a migration's history.
+#[test]
+fn the_journal_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let pair = pair();
+    let scene = Scene::start(&pair.blue, &pair.green);
+    let terminal = scene.cockpit(&[]);
+    terminal.wait_for(SOON, |s| shows(s, &["ARMED"]));
+    let dir: &Path = &scene.dir.path().join(".cutover");
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(dir), 0o700);
+    assert_eq!(mode(&dir.join("real.journal")), 0o600);
+}
