@@ -95,8 +95,11 @@ impl Libs {
         need("java", &["-version"]);
         need("mvn", &["-version"]);
         let kit = self.dir.parent().expect("in the kit");
-        let temp = tempfile::Builder::new().prefix("fetch-").tempdir_in(kit).expect("a temporary directory");
-        let (pom, jars) = (temp.path().join("pom.xml"), temp.path().join("jars"));
+        // The lock is held: what has this name is left of a process that was killed while it fetched.
+        let temp = kit.join(format!("fetch-{}", self.version));
+        let _ = fs::remove_dir_all(&temp);
+        fs::create_dir_all(&temp).expect("a temporary directory");
+        let (pom, jars) = (temp.join("pom.xml"), temp.join("jars"));
         let tools = if self.is_old() { "" } else { TOOLS };
         fs::write(&pom, POM.replace("<!--tools-->", tools)).expect("a pom file");
         let output = Command::new("mvn")
@@ -117,6 +120,7 @@ impl Libs {
         fs::write(jars.join(".done"), &self.version).expect("a marker");
         let _ = fs::remove_dir_all(&self.dir);
         fs::rename(&jars, &self.dir).expect("the jars take their place");
+        let _ = fs::remove_dir_all(&temp);
     }
 
     /// Once a version: format a directory to copy from, then run a broker to its orderly end, which
