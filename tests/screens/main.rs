@@ -4,4 +4,5 @@ mod fixture;
 mod keys;
 mod looks;
 mod pictures;
+mod plain;
 mod scenes;

@@ -1,0 +1,49 @@
+//! Plain mode: a line a change, and nothing without one.
+
+use cutover::migration::estate::{At, Observed, Trouble};
+use cutover::migration::stage::Stage;
+use cutover::tui::plain::changes;
+
+use crate::fixture;
+
+#[test]
+fn the_first_picture_is_told_whole_and_then_only_what_changes() {
+    let first = fixture::estate();
+    let told = changes(None, &first);
+    for piece in [
+        "14:02:11 loans-psc: armed",
+        "blue legacy: 3 of 3 brokers answer",
+        "phase 2 Producers: 29 of 32 proven",
+        "phase 4 Soak: nothing planned",
+        "group loan-report: on blue, way back EXACT, lag blue 31 green unknown",
+        "producer ledger: flag blue",
+        "notice: cust-360: A commit moved on blue",
+    ] {
+        assert!(told.iter().any(|l| l.contains(piece)), "{piece} in {told:#?}");
+    }
+    let mut next = first.clone();
+    next.now = At(first.now.0 + 1_000);
+    for side in [&mut next.blue, &mut next.green] {
+        side.link = Observed::seen(40, next.now);
+    }
+    assert_eq!(changes(Some(&first), &next), Vec::<String>::new(), "figures alone are no news");
+    let mut after = next.clone();
+    after.blue.link.failed(Trouble::new("blue-1 refuses connections", "Look whether it runs."));
+    let moved = after.groups.iter_mut().find(|g| g.group == "loan-report").expect("there");
+    moved.stage = Stage::Soaking { since: after.now };
+    after.journal.push(cutover::controller::snapshot::JournalLine {
+        seq: 215,
+        text: "run 9 done".into(),
+        ..first.journal[0].clone()
+    });
+    let told = changes(Some(&next), &after);
+    assert_eq!(
+        told,
+        [
+            "14:02:12 blue legacy: blue-1 refuses connections. Look whether it runs.",
+            "14:02:12 group loan-report: soaking, way back EXACT, lag blue 31 green unknown",
+            "14:02:12 journal 215: cust-360: run 9 done (ana@bastion)",
+        ]
+    );
+    assert!(told.iter().all(|l| !l.chars().any(char::is_control)));
+}
