@@ -156,7 +156,7 @@ fn the_core_is_pure() {
 #[test]
 fn one_clock_one_sleep() {
     // clippy.toml bans the calls; this holds the list of the places that lift the ban.
-    const MAY_LIFT: &[&str] = &["src/controller/", "src/sim/", "src/tui/terminal.rs"];
+    const MAY_LIFT: &[&str] = &["src/controller/", "src/sim/", "src/tui/terminal.rs", "src/kafka/control/router.rs"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
     for (path, text) in sources("src") {

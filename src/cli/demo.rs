@@ -59,12 +59,7 @@ fn with_witness(mut options: Options, estate: &Arc<DemoEstate>, predicted: Predi
     let counting = Arc::clone(estate);
     options.witness = Some(Arc::new(move |group| {
         let report = counting.witness().group(group)?;
-        Some(Witnessed {
-            processed: report.processed,
-            lost: report.lost,
-            re_read: report.re_read,
-            at: Clock.now(),
-        })
+        Some(Witnessed { processed: report.processed, lost: report.lost, re_read: report.re_read, at: Clock.now() })
     }));
     let marking = Arc::clone(estate);
     options.on_entry = Some(Arc::new(move |entry| match &entry.event {

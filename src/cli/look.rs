@@ -7,7 +7,7 @@ use super::args::Global;
 use super::{Error, Exit, load, options, print_json, print_text, runtime};
 use crate::controller::run::{Controller, Handle, Want};
 use crate::controller::snapshot::Snapshot;
-use crate::migration::estate::{Side, Trouble};
+use crate::migration::estate::{Observed, Side, Trouble};
 use crate::report;
 
 /// How long one look may take before it is given up.
@@ -54,11 +54,10 @@ fn look(global: &Global) -> Result<Arc<Snapshot>, Error> {
 
 /// The first snapshot in which both sides have answered or failed.
 pub async fn seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
-    let first = handle.snapshot();
     let look = async {
         loop {
             let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());
-            if [Side::Blue, Side::Green].iter().all(|side| answered(&first, &snapshot, *side)) {
+            if [Side::Blue, Side::Green].iter().all(|side| answered(&snapshot, *side)) {
                 return Ok(snapshot);
             }
             if handle.snapshots.changed().await.is_err() {
@@ -72,10 +71,11 @@ pub async fn seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
     })
 }
 
-fn answered(first: &Snapshot, now: &Snapshot, side: Side) -> bool {
-    let link = |s: &Snapshot| match side {
-        Side::Blue => s.blue.link.clone(),
-        Side::Green => s.green.link.clone(),
-    };
-    link(now).value().is_some() || link(now) != link(first)
+/// Whether a side was read, or failed with something to do about it: what is merely not observed yet advises nothing.
+fn answered(now: &Snapshot, side: Side) -> bool {
+    let view = if side == Side::Blue { &now.blue } else { &now.green };
+    match &view.link {
+        Observed::Known { .. } => true,
+        Observed::Absent { why } => !why.advice.is_empty(),
+    }
 }
