@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::line::Row;
 use crate::controller::snapshot::Witnessed;
+use crate::migration::event::RunKind;
 use crate::migration::stage::{RunView, StepState};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
@@ -49,12 +50,12 @@ pub fn draw(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, area: Rect,
 
 fn head<'t>(m: &'t Model, run: &RunView, width: usize) -> Row<'t> {
     let now = m.clock();
-    let mut row = Row::new(m.theme())
-        .gap(1)
-        .put(Role::Strong, format!("{} ", run.kind))
-        .put(Role::Dim, "to ")
-        .mark(run.to)
-        .put(Role::Dim, format!("  run {}  {}", run.run, run.actor));
+    let mut row = Row::new(m.theme()).gap(1).put(Role::Strong, run.kind.to_string());
+    // A flag can go to a state that is no side (dual): its steps say which.
+    if run.kind != RunKind::Route {
+        row = row.put(Role::Dim, " to ").mark(run.to);
+    }
+    row = row.put(Role::Dim, format!("  run {}  {}", run.run, run.actor));
     if run.dry_run {
         row = row.gap(2).put(Role::DryRun, " DRY-RUN ");
     }
