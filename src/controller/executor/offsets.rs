@@ -212,3 +212,69 @@ pub(super) fn who(view: &GroupView) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+    use crate::sim::{SimCluster, SimConfig};
+    use std::sync::Arc;
+
+    fn world() -> (SimCluster, SimCluster, Tools) {
+        let start = |side| SimCluster::start(SimConfig::new(side)).unwrap();
+        let (blue, green) = (start(Side::Blue), start(Side::Green));
+        green.with_state(|s| s.create_topic("t", 2, 3, &[], false)).unwrap();
+        let plan = Plan::from_bootstraps(&blue.bootstrap(), &green.bootstrap()).unwrap().plan;
+        let names = Arc::new(TopicNames::new(&plan));
+        (blue, green, Tools::new(&plan, names))
+    }
+
+    fn at(offsets: [Option<i64>; 2]) -> Vec<(TopicPartition, Option<i64>)> {
+        (0..2).zip(offsets).map(|(p, at)| (TopicPartition::new("t", p), at)).collect()
+    }
+
+    async fn change(tools: &Tools, target: [Option<i64>; 2], before: Option<[Option<i64>; 2]>) -> Outcome {
+        Change::new(tools, Side::Green, "g", at(target), before.map(at)).run().await
+    }
+
+    fn is_done(outcome: &Outcome, offsets: [Option<i64>; 2]) -> bool {
+        *outcome == Outcome::Done { result: Answer::Offsets { offsets: at(offsets) } }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_partition_is_committed_read_back_and_put_back() {
+        let (_blue, green, tools) = world();
+        let none = [None, None];
+        let done = change(&tools, [Some(7), Some(0)], Some(none)).await;
+        assert!(is_done(&done, [Some(7), Some(0)]), "{done:?}");
+        green.with_state(|s| {
+            assert_eq!(s.committed("g", "t", 0, true).offset, 7);
+            assert_eq!(s.committed("g", "t", 0, true).leader_epoch, -1);
+        });
+        // once more, as after an unknown outcome: what stands already is no stranger's
+        let again = change(&tools, [Some(7), Some(0)], Some(none)).await;
+        assert!(is_done(&again, [Some(7), Some(0)]), "{again:?}");
+        let restored = change(&tools, none, None).await;
+        assert!(is_done(&restored, none), "{restored:?}");
+        green.with_state(|s| assert_eq!(s.committed("g", "t", 0, true).offset, -1));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_somebody_else_committed_since_is_not_overwritten() {
+        let (_blue, green, tools) = world();
+        assert!(is_done(&change(&tools, [Some(5), Some(5)], None).await, [Some(5), Some(5)]));
+        let Outcome::Failed { why } = change(&tools, [Some(9), Some(9)], Some([Some(5), Some(4)])).await else {
+            panic!("it overwrote")
+        };
+        assert!(why.what.contains("t-1 on green was 4 and is 5 now"), "{why:?}");
+        green.with_state(|s| assert_eq!(s.committed("g", "t", 0, true).offset, 5));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_unreachable_cluster_is_failed_before_and_never_unknown() {
+        let (_blue, green, tools) = world();
+        drop(green);
+        let Outcome::Failed { why } = change(&tools, [Some(9), Some(9)], Some([None, None])).await else { panic!() };
+        assert!(!why.advice.is_empty(), "{why:?}");
+    }
+}
