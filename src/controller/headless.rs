@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::clock::Clock;
 use super::run::Handle;
 use super::snapshot::{Ask, Reply, Snapshot};
+use super::words;
 use crate::migration::command::{Command, Level, Prepared, Refusal, Subject};
-use crate::migration::estate::Side;
+use crate::migration::estate::{Observed, Side};
 use crate::migration::event::RunId;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
 
@@ -17,6 +18,8 @@ use crate::migration::stage::{RunView, SideState, Stage, StepState};
 const READY_MS: u64 = 60_000;
 /// How long the controller may take to answer a question: it answers from memory, after at most one journal write.
 const ANSWER: Duration = Duration::from_secs(20);
+/// How long a measurement that was asked for may take.
+const MEASUREMENT: Duration = Duration::from_secs(300);
 /// How long the estimate may take before the dialog goes without it.
 const ESTIMATE: Duration = Duration::from_secs(30);
 /// How often a dialog may be asked for again because its facts moved.
@@ -55,6 +58,10 @@ pub async fn execute(
     let mut driver = Driver { handle, next_id: 1, progress };
     match driver.confirm(&command, actor, yes).await {
         Err((refusal, prepared)) => RunReport::refused(refusal, prepared),
+        Ok((prepared, None)) if matches!(command, Command::Estimate { .. }) => {
+            let measured = driver.measured(&command).await;
+            RunReport { prepared: Some(prepared), ..measured }
+        }
         Ok((prepared, None)) => RunReport {
             exit_code: 0,
             summary: format!("{}: done", prepared.title),
@@ -170,6 +177,29 @@ impl Driver<'_> {
         };
         // Without one the dialog says so, and the exact numbers come after the drain all the same.
         let _ = tokio::time::timeout(ESTIMATE, self.handle.snapshots.wait_for(measured)).await;
+    }
+
+    /// Waits until a measurement that was ordered is there; the estimate is in the snapshot then.
+    async fn measured(&mut self, command: &Command) -> RunReport {
+        let Subject::Group(group) = command.subject() else { return RunReport::refused(gone(), None) };
+        let row = |s: &Snapshot| s.groups.iter().find(|g| g.group == group).cloned();
+        let over = |s: &Arc<Snapshot>| row(s).is_none_or(|r| !r.measuring);
+        let waited = matches!(tokio::time::timeout(MEASUREMENT, self.handle.snapshots.wait_for(over)).await, Ok(Ok(_)));
+        if !waited {
+            let why = format!("the measurement of {group} took longer than {} s", MEASUREMENT.as_secs());
+            return RunReport::refused(Refusal::unknown(why, "look at both clusters' brokers, then try again"), None);
+        }
+        let estimate = row(&self.handle.snapshot()).and_then(|r| r.estimate);
+        let said = |exit_code, summary, advice| RunReport { exit_code, summary, advice, prepared: None, run: None };
+        match estimate {
+            Some(Observed::Known { value, trouble: None, .. }) => {
+                said(0, format!("{group}: {}", words::budget(&value)), String::new())
+            }
+            Some(Observed::Known { trouble: Some(why), .. } | Observed::Absent { why }) => {
+                said(4, why.what, why.advice)
+            }
+            None => said(4, format!("{group} was not measured"), "try again".into()),
+        }
     }
 
     async fn question(&mut self, command: &Command) -> Result<Prepared, Refusal> {

@@ -12,6 +12,7 @@ use cutover::migration::estate::{FlagState, Observed, Side};
 use cutover::migration::event::Event;
 use cutover::migration::stage::{Stage, StepState};
 use cutover::plan::Plan;
+use cutover::sim::traffic::set_flag;
 use cutover::sim::{DemoConfig, DemoEstate};
 
 const GROUP: &str = "loan-audit";
@@ -254,5 +255,70 @@ async fn a_dead_cluster_says_so_and_the_other_one_stays_alive() {
     handle.asks.send(Ask::Prepare { id: 9, command: Command::CutOver { group: GROUP.into() } }).await.unwrap();
     let Some(Reply::Prepared { result: Err(refusal), .. }) = handle.replies.recv().await else { panic!("prepared") };
     assert_eq!(refusal.exit_code, 4, "{refusal:?}");
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_the_switch_and_only_what_is_observed_counts() {
+    let demo = Demo::start();
+    let key = format!("{GROUP}-consumer");
+    let by_file = format!("{{ provider = \"file\", path = \"flags.json\", key = \"{key}\" }}");
+    let toml = demo.estate.plan_toml();
+    assert!(toml.contains(&by_file));
+    std::fs::write(demo.dir.path().join("cutover.toml"), toml.replace(&by_file, "{ provider = \"manual\" }")).unwrap();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "seen", armed_and_seen).await;
+    demo.estate.mark(GROUP);
+    begin(&mut handle).await;
+    let asked = |s: &Snapshot, what: &str| {
+        let run = s.groups.iter().find(|g| g.group == GROUP).and_then(|g| g.run.as_ref());
+        run.is_some_and(|r| {
+            r.steps.iter().any(|(_, at)| matches!(at, StepState::Doing { waiting, .. } if waiting.contains(what)))
+        })
+    };
+    until(&mut handle, "the person is asked to stop it", |s| asked(s, "please stop")).await;
+    set_flag(demo.estate.flags(), &key, "off").unwrap();
+    until(&mut handle, "the person is asked to start it", |s| asked(s, "please start")).await;
+    set_flag(demo.estate.flags(), &key, "green").unwrap();
+    let soaking = |s: &Snapshot| matches!(stage(s, GROUP), Stage::Soaking { .. });
+    let end = until(&mut handle, "soaking", soaking).await;
+    settled(&demo).await;
+    let seen = demo.estate.witness().group(GROUP).unwrap();
+    let predicted = end.groups.iter().find(|g| g.group == GROUP).unwrap().run.as_ref().unwrap().predicted_re_read;
+    assert_eq!((seen.lost, Some(seen.re_read)), (0, predicted));
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_is_badly_behind_takes_its_backlog_along() {
+    const BEHIND: &str = "audit-archive";
+    let demo = Demo::start();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "seen", armed_and_seen).await;
+    // Where its backlog reaches back beyond the dual-writing, green lacks records that it still owes: no cutover.
+    let start = std::time::Instant::now();
+    let report = loop {
+        demo.estate.mark(BEHIND);
+        let report = run(&mut handle, Command::CutOver { group: BEHIND.into() }, BEHIND).await;
+        if report.exit_code != 3 {
+            break report;
+        }
+        assert!(report.summary.contains("MISSING"), "{report:?}");
+        assert!(start.elapsed() < PATIENCE, "it never gets past the records that green lacks");
+        let again = Command::Estimate { group: BEHIND.into(), to: Side::Green };
+        run(&mut handle, again, BEHIND).await;
+    };
+    assert_eq!(report.exit_code, 0, "{report:?}");
+    let snapshot = handle.snapshot();
+    let row = snapshot.groups.iter().find(|g| g.group == BEHIND).unwrap();
+    println!("{:?}", row.estimate.as_ref().unwrap().value().unwrap().totals);
+    let before = demo.estate.witness().group(BEHIND).unwrap();
+    while demo.estate.witness().group(BEHIND).unwrap().processed < before.processed + 100 {
+        tokio::task::yield_now().await;
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    let seen = demo.estate.witness().group(BEHIND).unwrap();
+    assert_eq!((seen.lost, Some(seen.re_read)), (0, report.run.unwrap().predicted_re_read), "{seen:?}");
+    assert!(seen.pending > 15_000, "{seen:?}");
     handle.shutdown().await;
 }
