@@ -166,7 +166,7 @@ impl World {
                     copies.push(again);
                 }
             }
-            if k.flip.is_some_and(|flip| at >= t0 + flip && writer % 2 == 0) && !on_target.is_empty() {
+            if k.flip.is_some_and(|flip| at >= t0 + flip && writer.is_multiple_of(2)) && !on_target.is_empty() {
                 on_source.clear();
                 on_target.truncate(1);
                 flipped.insert(send);

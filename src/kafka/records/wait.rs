@@ -93,7 +93,7 @@ mod tests {
     fn a_position_that_moves_is_progress() {
         let mut patience = Patience::new(Duration::from_millis(100));
         let partition = TopicPartition::new("t", 3);
-        let mut told = |patience: &mut Patience, offset: i64| {
+        let told = |patience: &mut Patience, offset: i64| {
             let json = format!(r#"{{"topics":{{"t":{{"partitions":{{"3":{{"next_offset":{offset}}}}}}}}}}}"#);
             patience.statistics(json.as_bytes(), std::iter::once(&partition));
         };
