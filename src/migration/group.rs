@@ -7,10 +7,11 @@ use super::estate::{ClusterView, FlagState, GroupState, GroupView, Side, SwitchS
 use super::event::RunKind;
 use super::gate::span;
 use super::producer;
-use super::settings::GroupSettings;
 use super::settings::Mode;
+use super::settings::{GroupSettings, Settings};
 use super::sight::{Sight, kind_refusal};
 use super::stage::Stage;
+use super::state::State;
 
 /// Kafka's default `session.timeout.ms` since 3.0 (KIP-735): how long a static member that stopped still counts.
 const SESSION_MS: u64 = 45_000;
@@ -22,6 +23,19 @@ pub fn rests_on(rest: Option<&Stage>) -> Side {
         Some(Stage::Soaking { .. } | Stage::Complete { .. }) => Side::Green,
         _ => Side::Blue,
     }
+}
+
+/// Groups that were moved, by the side they do not rest on and their id there: what they left there is nobody's lag.
+#[must_use]
+pub fn left_behind(settings: &Settings, state: &State) -> BTreeSet<(Side, String)> {
+    let mut left = BTreeSet::new();
+    for (group, g) in &state.groups {
+        let side = rests_on(Some(&g.rest)).other();
+        let green = settings.groups.get(group).map(|s| s.green_group.as_str()).filter(|id| !id.is_empty());
+        let id = if side == Side::Green { green.unwrap_or(group) } else { group };
+        left.insert((side, id.to_owned()));
+    }
+    left
 }
 
 /// The topics a group reads: as the plan says, else every existing topic that it has committed on `side` (or, before

@@ -1,7 +1,7 @@
 //! The lag book: bounded series made from whole-cluster rounds, and what they tell (lag, time lag, rates, commit
 //! intervals, stuck groups). A hole is `None`, never 0; a number that would be a guess is `None` too.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::estate::{At, ClusterView, Estate, GroupKind, GroupState, GroupView, Side, TopicView};
 
@@ -77,8 +77,9 @@ impl LagBook {
     }
 
     /// Takes a whole estate in. A round that was seen before adds nothing; a hole longer than `sample_gap_ms` adds
-    /// one `None` each time that long passes.
-    pub fn observe(&mut self, estate: &Estate, now: At, sample_gap_ms: u64) {
+    /// one `None` each time that long passes. `left` names, by side, groups that have moved away: what they left behind
+    /// grows for ever and says nothing of the cluster's health, so totals leave it out.
+    pub fn observe(&mut self, estate: &Estate, now: At, sample_gap_ms: u64, left: &BTreeSet<(Side, String)>) {
         for side in Side::BOTH {
             let book = match side {
                 Side::Blue => &mut self.blue,
@@ -86,7 +87,8 @@ impl LagBook {
             };
             match estate.side(side) {
                 super::estate::Observed::Known { value, at, .. } if book.seen != Some(*at) => {
-                    book.take(value, *at, sample_gap_ms);
+                    let gone = |group: &str| left.contains(&(side, group.to_owned()));
+                    book.take(value, *at, sample_gap_ms, &gone);
                 }
                 _ => book.hole(now, sample_gap_ms),
             }
@@ -270,7 +272,7 @@ impl SideBook {
         }
     }
 
-    fn take(&mut self, view: &ClusterView, at: At, gap: u64) {
+    fn take(&mut self, view: &ClusterView, at: At, gap: u64, gone: &dyn Fn(&str) -> bool) {
         if self.seen.is_some_and(|seen| at.since(seen) > gap || at < seen) {
             self.break_series();
         }
@@ -284,7 +286,7 @@ impl SideBook {
             let lag = group_lag(view, group);
             // Share and streams groups keep no lag that could be counted like this.
             let counts = !matches!(group.kind, GroupKind::Share | GroupKind::Streams);
-            let counts = counts && !(group.offsets.is_empty() && group.trouble.is_none());
+            let counts = counts && !(group.offsets.is_empty() && group.trouble.is_none()) && !gone(id);
             if let (Some(t), true) = (&mut total, counts) {
                 match lag {
                     Some(lag) => *t.get_or_insert(0) += lag,
@@ -394,10 +396,20 @@ mod tests {
         Estate { blue: Observed::seen(view, At(at)), ..Default::default() }
     }
 
+    #[test]
+    fn what_a_moved_group_left_behind_is_no_lag_of_its_old_cluster() {
+        let mut book = LagBook::default();
+        book.observe(&estate(0, 500, 100), At(0), 3000, &BTreeSet::new());
+        assert_eq!(book.total(Side::Blue), Some(400));
+        let left = [(Side::Blue, "g".to_owned())].into();
+        book.observe(&estate(1000, 600, 100), At(1000), 3000, &left);
+        assert_eq!((book.total(Side::Blue), book.lag(Side::Blue, "g")), (None, Some(500)));
+    }
+
     fn fed(samples: &[(i64, i64, i64)]) -> LagBook {
         let mut book = LagBook::default();
         for &(at, end, committed) in samples {
-            book.observe(&estate(at, end, committed), At(at), 3000);
+            book.observe(&estate(at, end, committed), At(at), 3000, &BTreeSet::new());
         }
         book
     }
@@ -421,10 +433,10 @@ mod tests {
         let mut book = fed(&[(0, 100, 100), (1000, 150, 100)]);
         let old = estate(1000, 150, 100);
         for now in [2000, 4001, 5000, 8000] {
-            book.observe(&old, At(now), 3000);
+            book.observe(&old, At(now), 3000, &BTreeSet::new());
         }
         assert_eq!(book.trend(Side::Blue, "g"), [Some(0), Some(50), None, None]);
-        book.observe(&estate(9000, 500, 100), At(9000), 3000);
+        book.observe(&estate(9000, 500, 100), At(9000), 3000, &BTreeSet::new());
         assert_eq!(book.in_rate(Side::Blue), None, "one sample after a hole is no rate");
         assert_eq!(book.lag(Side::Blue, "g"), Some(400));
     }
@@ -436,13 +448,13 @@ mod tests {
         if let Observed::Known { value, .. } = &mut e.blue {
             value.topics.get_mut("t").unwrap().partitions[0].lso = None;
         }
-        book.observe(&e, At(0), 3000);
+        book.observe(&e, At(0), 3000, &BTreeSet::new());
         assert_eq!((book.lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
         let mut e = estate(1000, 10, 10);
         if let Observed::Known { value, .. } = &mut e.blue {
             value.groups.get_mut("g").unwrap().trouble = Some(Trouble::new("no coordinator", ""));
         }
-        book.observe(&e, At(1000), 3000);
+        book.observe(&e, At(1000), 3000, &BTreeSet::new());
         assert_eq!((book.lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
     }
 

@@ -148,7 +148,8 @@ impl Machine {
     /// Takes the newest estate in: everything that was observed, with ages.
     pub fn handle_observation(&mut self, estate: Estate, now: At) {
         self.estate = estate;
-        self.lag.observe(&self.estate, now, self.settings.sample_gap_ms);
+        let left = super::group::left_behind(&self.settings, &self.state);
+        self.lag.observe(&self.estate, now, self.settings.sample_gap_ms, &left);
         if self.session.read_only.is_none() {
             self.pin(now);
             self.watch_soaks(now);

@@ -2,7 +2,8 @@
 
 use super::Scene;
 use crate::controller::snapshot::SideView;
-use crate::migration::estate::{ClusterView, Observed, Side, Trouble};
+use crate::migration::estate::{ClusterView, GroupView, Observed, Side, Trouble};
+use crate::migration::group::left_behind;
 use crate::migration::sight::Sight;
 
 /// A cluster as last seen.
@@ -15,8 +16,9 @@ pub(super) fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side) -> SideView
     let partitions = || view.topics.values().flat_map(|t| &t.partitions);
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let answered = view.brokers.values().filter(|b| matches!(b.answered, Some(Ok(())))).count();
-    let mut lags =
-        view.groups.values().filter(|g| !g.offsets.is_empty()).filter_map(|g| sight.lag.time_lag_ms(side, g));
+    let left = left_behind(sight.settings, sight.state);
+    let here = |id: &str, g: &GroupView| !g.offsets.is_empty() && !left.contains(&(side, id.to_owned()));
+    let mut lags = view.groups.iter().filter(|(id, g)| here(id, g)).filter_map(|(_, g)| sight.lag.time_lag_ms(side, g));
     let first = lags.next();
     SideView {
         side,
