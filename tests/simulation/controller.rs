@@ -96,9 +96,13 @@ async fn a_group_goes_to_green_and_back_and_what_was_promised_is_what_happens() 
 
 /// The group goes on reading: whatever it would read again, it has read by then.
 async fn settled(demo: &Demo) {
-    let before = demo.estate.witness().group(GROUP).unwrap().processed;
+    goes_on(demo, GROUP).await;
+}
+
+async fn goes_on(demo: &Demo, group: &str) {
+    let before = demo.estate.witness().group(group).unwrap().processed;
     let start = std::time::Instant::now();
-    while demo.estate.witness().group(GROUP).unwrap().processed < before + 200 {
+    while demo.estate.witness().group(group).unwrap().processed < before + 200 {
         assert!(start.elapsed() < PATIENCE, "the group stopped reading");
         tokio::task::yield_now().await;
         std::thread::park_timeout(Duration::from_millis(20));
@@ -163,8 +167,8 @@ fn doing(s: &Snapshot, what: &str) -> bool {
 }
 
 /// Starts a cutover without waiting for its end.
-async fn begin(handle: &mut Handle) {
-    handle.asks.send(Ask::Prepare { id: 1, command: Command::CutOver { group: GROUP.into() } }).await.unwrap();
+async fn begin(handle: &mut Handle, group: &str, run: u64) {
+    handle.asks.send(Ask::Prepare { id: 1, command: Command::CutOver { group: group.into() } }).await.unwrap();
     let Some(Reply::Prepared { result: Ok(prepared), .. }) = handle.replies.recv().await else {
         panic!("not prepared")
     };
@@ -172,7 +176,7 @@ async fn begin(handle: &mut Handle) {
     let (command, actor) = (prepared.command, "ada@bastion".to_owned());
     handle.asks.send(Ask::Execute { id: 2, command, actor, typed, facts: Some(prepared.facts) }).await.unwrap();
     let Some(Reply::Executed { result, .. }) = handle.replies.recv().await else { panic!("no reply") };
-    assert_eq!(result, Ok(Some(1)));
+    assert_eq!(result, Ok(Some(run)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +185,7 @@ async fn told_to_end_in_the_middle_it_starts_nothing_more_and_goes_on_next_time(
     let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "seen", armed_and_seen).await;
     demo.estate.mark(GROUP);
-    begin(&mut handle).await;
+    begin(&mut handle, GROUP, 1).await;
     until(&mut handle, "the drain", |s| doing(s, "wait Empty")).await;
     handle.shutdown().await;
 
@@ -269,7 +273,7 @@ async fn a_person_is_the_switch_and_only_what_is_observed_counts() {
     let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "seen", armed_and_seen).await;
     demo.estate.mark(GROUP);
-    begin(&mut handle).await;
+    begin(&mut handle, GROUP, 1).await;
     let asked = |s: &Snapshot, what: &str| {
         let run = s.groups.iter().find(|g| g.group == GROUP).and_then(|g| g.run.as_ref());
         run.is_some_and(|r| {
@@ -320,5 +324,41 @@ async fn a_group_that_is_badly_behind_takes_its_backlog_along() {
     let seen = demo.estate.witness().group(BEHIND).unwrap();
     assert_eq!((seen.lost, Some(seen.re_read)), (0, report.run.unwrap().predicted_re_read), "{seen:?}");
     assert!(seen.pending > 15_000, "{seen:?}");
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_groups_move_at_the_same_time() {
+    const BOTH: [&str; 2] = [GROUP, "payments-settle"];
+    let demo = Demo::start();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "seen", armed_and_seen).await;
+    for (run, group) in (1..).zip(BOTH) {
+        demo.estate.mark(group);
+        begin(&mut handle, group, run).await;
+    }
+    let soaking = |s: &Snapshot| BOTH.iter().all(|g| matches!(stage(s, g), Stage::Soaking { .. }));
+    let end = until(&mut handle, "both soak", soaking).await;
+    for group in BOTH {
+        goes_on(&demo, group).await;
+        let seen = demo.estate.witness().group(group).unwrap();
+        let row = end.groups.iter().find(|g| g.group == group).unwrap();
+        assert_eq!((seen.lost, Some(seen.re_read)), (0, row.run.as_ref().unwrap().predicted_re_read), "{group}");
+    }
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offsets_alone_are_set_without_moving_anything() {
+    let demo = Demo::start();
+    let flags = std::fs::read(demo.estate.flags()).unwrap();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "seen", armed_and_seen).await;
+    let report = run(&mut handle, Command::ResetOffsets { group: GROUP.into(), to: Side::Green }, GROUP).await;
+    assert_eq!(report.exit_code, 0, "{report:?}");
+    let set = demo.estate.cluster(Side::Green).with_state(|s| s.groups()[GROUP].offsets["loan-events"].len());
+    assert_eq!(set, 4, "every partition");
+    assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
+    assert_eq!(stage(&handle.snapshot(), GROUP), Stage::OnBlue);
     handle.shutdown().await;
 }
