@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use cutover::migration::command::Command;
 use cutover::migration::estate::{Side, SwitchState};
+use cutover::sim::traffic::GroupSpec;
 use cutover::sim::{DemoConfig, DemoEstate};
 
 use crate::kill_support::{carry_out, killed};
@@ -14,8 +15,8 @@ use crate::kill_support::{carry_out, killed};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Steps of both runbooks that have an effect: stop, translate, commit, start.
 const STEPS: [(usize, &str); 4] = [(1, "stop"), (3, "translate"), (4, "commit"), (5, "start")];
-/// One group a step: each has a journal of its own, and they are killed side by side.
-const GROUPS: [&str; 4] = ["loan-ledger", "loan-audit", "cust-360-index", "payments-settle"];
+/// Where in the life of an effect.
+const BOUNDARIES: [&str; 3] = ["before", "after-intent", "after-effect"];
 
 struct World {
     dir: tempfile::TempDir,
@@ -23,9 +24,15 @@ struct World {
 }
 
 impl World {
+    /// The demo's estate, with one more group for each boundary: each has a journal of its own, and they are killed
+    /// side by side.
     fn start() -> Arc<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let estate = DemoEstate::start(DemoConfig::new(dir.path())).unwrap();
+        let mut config = DemoConfig::new(dir.path());
+        let like = config.estate.groups.iter().find(|g| g.name == "loan-audit").unwrap().clone();
+        let names = STEPS.iter().flat_map(|(_, step)| BOUNDARIES.map(|boundary| name(boundary, step)));
+        config.estate.groups.extend(names.map(|name| GroupSpec { name, per_second: None, ..like.clone() }));
+        let estate = DemoEstate::start(config).unwrap();
         Arc::new(Self { dir, estate })
     }
 
@@ -74,23 +81,22 @@ impl World {
     }
 }
 
+fn name(boundary: &str, step: &str) -> String {
+    format!("{boundary}-{step}")
+}
+
 #[test]
 fn killed_at_every_effect_boundary_it_goes_on_and_nothing_is_lost() {
     let world = World::start();
-    for group in GROUPS {
-        world.seen(group);
-    }
-    let threads = GROUPS.into_iter().zip(STEPS).map(|(group, (step, what))| {
+    let cases = STEPS.into_iter().flat_map(|(index, step)| BOUNDARIES.map(|boundary| (index, step, boundary)));
+    let threads = cases.map(|(index, step, boundary)| {
         let world = Arc::clone(&world);
         std::thread::spawn(move || {
-            let dir = world.plan(&format!("{group}-{what}"));
-            let mut run = 0;
-            for boundary in ["before", "after-intent", "after-effect"] {
-                for to in [Side::Green, Side::Blue] {
-                    run += 1;
-                    world.killed_and_continued(&dir, group, to, &format!("{boundary}:{run}/{step}/1"));
-                }
-            }
+            let group = name(boundary, step);
+            world.seen(&group);
+            let dir = world.plan(&group);
+            world.killed_and_continued(&dir, &group, Side::Green, &format!("{boundary}:1/{index}/1"));
+            world.killed_and_continued(&dir, &group, Side::Blue, &format!("{boundary}:2/{index}/1"));
         })
     });
     let threads: Vec<_> = threads.collect();
