@@ -9,11 +9,11 @@ use cutover::controller::{Controller, Handle, Options, Want, headless};
 use cutover::journal::Reader;
 use cutover::migration::command::{Command, Level};
 use cutover::migration::estate::{FlagState, Observed, Side};
-use cutover::migration::event::Event;
+use cutover::migration::event::{Event, RunKind};
 use cutover::migration::stage::{Stage, StepState};
 use cutover::plan::Plan;
 use cutover::sim::traffic::set_flag;
-use cutover::sim::{DemoConfig, DemoEstate};
+use cutover::sim::{DemoConfig, DemoEstate, Incident};
 
 const GROUP: &str = "loan-audit";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -360,5 +360,27 @@ async fn offsets_alone_are_set_without_moving_anything() {
     assert_eq!(set, 4, "every partition");
     assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
     assert_eq!(stage(&handle.snapshot(), GROUP), Stage::OnBlue);
+    handle.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_green_dies_under_a_cutover_the_group_is_given_back_by_itself() {
+    let demo = Demo::start();
+    let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut handle, "seen", armed_and_seen).await;
+    demo.estate.mark(GROUP);
+    begin(&mut handle, GROUP, 1).await;
+    until(&mut handle, "the drain", |s| doing(s, "wait Empty")).await;
+    for broker in 1..=3 {
+        demo.estate.incident(&Incident::BrokerDown { side: Side::Green, broker });
+    }
+    let given_back = |s: &Snapshot| {
+        let run = s.groups.iter().find(|g| g.group == GROUP).and_then(|g| g.run.as_ref());
+        stage(s, GROUP) == Stage::OnBlue && run.is_some_and(|r| r.kind == RunKind::GiveBack)
+    };
+    until(&mut handle, "given back", given_back).await;
+    goes_on(&demo, GROUP).await;
+    let seen = demo.estate.witness().group(GROUP).unwrap();
+    assert_eq!((seen.lost, seen.re_read), (0, 0), "{seen:?}");
     handle.shutdown().await;
 }
