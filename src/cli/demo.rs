@@ -24,7 +24,7 @@ use crate::sim::traffic::EstateSpec;
 use crate::sim::{DemoConfig, DemoEstate};
 
 /// The group that the headless story moves.
-const GROUP: &str = "loan-ledger";
+const GROUP: &str = "loan-audit";
 /// The producer that the headless story routes.
 const PRODUCER: &str = "doc-scanner";
 /// How long the moved group may take to read past what the prediction covers.

@@ -8,11 +8,12 @@ use crate::sim::cluster::SimCluster;
 use crate::sim::state::{Commit, NewRecord, ResponseError, State, Writer};
 
 /// The past spans this much time before the demo, ms.
-const PAST_MS: i64 = 15 * 60_000;
+const PAST_MS: i64 = 5 * 60_000;
 /// Records of the past in one batch.
 const BATCH: usize = 100;
-/// Longest distance between the two sends of one record, ms.
-const JITTER_MS: i64 = 25;
+/// Longest distance between the two sends of one record, ms: more than the time between two records of a partition, so
+/// that two writers interleave differently on each cluster and no offset is exact (03-offsets); under half of `pair_delta`.
+const JITTER_MS: i64 = 1_200;
 
 struct Past {
     id: u64,
@@ -164,4 +165,27 @@ fn begin_group(
         state.commit(&group.name, &topic.name, partition, commit)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::cluster::SimConfig;
+    use crate::sim::state::Isolation;
+
+    /// Two writers, two clusters: what makes equal offsets wrong, and what a demo has to show.
+    #[test]
+    fn the_past_is_interleaved_differently_on_each_cluster() {
+        let estate = EstateSpec::bank(1.0);
+        let clusters = Side::BOTH.map(|side| SimCluster::start(SimConfig::new(side)).unwrap());
+        fill(&estate, [&clusters[0], &clusters[1]], &Witness::default(), 7, 1_700_000_000_000).unwrap();
+        let ids = |c: &SimCluster| -> Vec<u64> {
+            let read = |s: &mut State| s.topics()["loan-events"].partitions[0].records(0, Isolation::ReadCommitted);
+            c.with_state(read).iter().filter_map(|r| r.header(ID_HEADER)?.parse().ok()).collect()
+        };
+        let (blue, green) = (ids(&clusters[0]), ids(&clusters[1]));
+        let blue = &blue[blue.len() - green.len()..];
+        let elsewhere = blue.iter().zip(&green).filter(|(b, g)| b != g).count();
+        assert!(elsewhere * 10 > green.len(), "{elsewhere} of {} records stand elsewhere", green.len());
+    }
 }

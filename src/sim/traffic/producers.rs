@@ -18,7 +18,7 @@ use super::{Shared, partition_for};
 use crate::migration::estate::Side;
 
 /// Longest wait between the two sends of one record, ms.
-const JITTER_MS: f64 = 25.0;
+const JITTER_MS: f64 = 150.0;
 /// How often the schedule is looked at.
 const STEP: Duration = Duration::from_millis(4);
 /// How long a stopping producer waits for its last sends.
