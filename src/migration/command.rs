@@ -179,3 +179,27 @@ pub struct Offer {
     /// Why not now.
     pub refused: Option<Refusal>,
 }
+
+/// A word as a POSIX shell reads it back: group ids may hold anything, and these lines are made to be copied.
+#[must_use]
+pub(super) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_word;
+
+    #[test]
+    fn a_hostile_group_id_is_one_word_of_a_shell() {
+        for plain in ["loan-audit", "a.b_c:d@e"].iter() {
+            assert_eq!(shell_word(plain), *plain);
+        }
+        for hostile in ["", "a b", "x; rm -rf ~", "$(reboot)", "it's", "`id`", "a\nb", "#", "команда"] {
+            let out =
+                std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", shell_word(hostile))).output();
+            assert_eq!(String::from_utf8(out.unwrap().stdout).unwrap(), hostile);
+        }
+    }
+}

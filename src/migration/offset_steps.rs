@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::command::Subject;
 use super::drain::committed;
 use super::effect::{Answer, Effect, Outcome};
-use super::estate::{At, GroupView, Side, TopicPartition};
+use super::estate::{At, GroupView, Observed, Side, TopicPartition};
 use super::event::{Event, RunId, RunKind};
 use super::gate::span;
 use super::group;
@@ -123,6 +123,65 @@ impl Machine {
             }
             Ok(_) if dry => Next::Done,
             Ok(_) => fail(format!("the commit on {side} was not read back"), ""),
+        }
+    }
+
+    /// Right before the group is started on a side: what was committed there stands, lies within the logs, and leaves
+    /// no partition to `auto.offset.reset`. Topics and commits may have been changed since the translation, by anybody.
+    pub(super) fn as_committed(&self, id: RunId, name: &str, side: Side, now: At) -> Result<(), Next> {
+        let Some(plan) = &self.state.runs[&id].predicted else { return Err(fail("no prediction to start from", "")) };
+        let (sight, since) = (self.sight(now), self.since(id));
+        let seen = sight.seen(name, side).filter(|s| s.at >= since && s.view.is_none_or(|v| v.trouble.is_none()));
+        let (Some(seen), Ok(there), Ok(here)) = (seen, sight.fresh(side), sight.fresh(side.other())) else {
+            let until = since.plus(FRESH_MS);
+            let words = format!("a fresh look at {name} on {side}");
+            return Err(match now < until {
+                true => Next::Wait(format!("waiting for {words}"), Some(until)),
+                false => fail(format!("no {words} for {}", span(FRESH_MS)), "see whether both clusters answer"),
+            });
+        };
+        let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
+        let topics = group::topics(&sight, name, side.other());
+        let grown = [there, here].into_iter().flat_map(|v| group::partitions(v, &topics));
+        if let Some(tp) = grown.into_iter().find(|tp| !planned.contains_key(tp)) {
+            return Err(fail(
+                format!("{tp} was not there when {name} was translated: it would start there by auto.offset.reset"),
+                "measure again",
+            ));
+        }
+        let looked = match self.estate.side(side) {
+            Observed::Known { at, .. } => *at,
+            Observed::Absent { .. } => At(i64::MIN),
+        };
+        for (tp, p) in &planned {
+            let log = there.topics.get(&tp.topic).and_then(|t| t.partitions.get(usize::try_from(tp.partition).ok()?));
+            let (Some(log), Some(offset)) = (log, p.target.offset) else {
+                return Err(fail(format!("{tp} is not there any more on {side}"), "find out who removed it"));
+            };
+            let cut = log.log_start.is_some_and(|start| offset < start);
+            // An end that was seen before the translation says nothing of what was translated after it.
+            let beyond = looked >= p.at && log.high_watermark.is_some_and(|end| offset > end);
+            if cut || beyond {
+                let why = format!("{tp}: offset {offset} does not lie within the log on {side} any more");
+                return Err(fail(
+                    why,
+                    "see whether the topic was recreated, or its records expired; then measure again",
+                ));
+            }
+        }
+        // With members in it (started by hand, ahead of us) it moves on from what was committed.
+        let has = committed(seen.view);
+        let moved = planned.iter().find(|(tp, p)| has.get(*tp).copied() != p.target.offset);
+        match moved.filter(|_| seen.view.is_none_or(group::is_empty)) {
+            None => Ok(()),
+            Some((tp, p)) => {
+                let word = |o: Option<i64>| o.map_or_else(|| "nothing".to_string(), |o| o.to_string());
+                let (is, was) = (word(has.get(*tp).copied()), word(p.target.offset));
+                Err(Next::Help(
+                    format!("{name} has {is} at {tp} on {side}, where {was} was committed"),
+                    "find out who changed that; continue to translate and commit again, or roll back".into(),
+                ))
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a command would do: everything a confirm dialog shows, or why it can't be done now. The same checks run again
 //! when it is executed.
 
-use super::command::{Command, Level, Prepared, Refusal, Subject};
+use super::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use super::estate::{At, FlagState, Observed, Side, SwitchState};
 use super::event::RunKind;
 use super::gate::{Gate, span};
@@ -29,6 +29,7 @@ impl Machine {
             ));
         }
         self.dry_or_real(command)?;
+        self.outlives_a_dry_run(command)?;
         match command {
             Command::Estimate { group, to } => self.prepare_estimate(command, group, *to, now),
             Command::Hold { subject, why } => self.prepare_hold(command, subject, why),
@@ -84,6 +85,22 @@ impl Machine {
         Err(Refusal::refused(
             format!("run {} is {is}, and this session is {session}", run.id),
             "end it in a session of its own kind",
+        ))
+    }
+
+    /// A dry run writes nothing that a real session would act on: no mark, no answer to an alarm.
+    fn outlives_a_dry_run(&self, command: &Command) -> Result<(), Refusal> {
+        let mark = match command {
+            Command::Complete { .. } | Command::Hold { .. } | Command::Resume { .. } => true,
+            Command::Continue { group } => self.state.groups.get(group).is_some_and(|g| g.alarm.is_some()),
+            _ => false,
+        };
+        if !(self.session.dry_run && mark) {
+            return Ok(());
+        }
+        Err(Refusal::refused(
+            "this session is a dry run, and that would stand in the journal after it",
+            "do it in a session that is none",
         ))
     }
 
@@ -364,7 +381,7 @@ impl Machine {
             v.brokers.values().take(3).map(|b| format!("{}:{}", b.host, b.port)).collect::<Vec<_>>().join(",")
         });
         let bootstrap = brokers.filter(|b| !b.is_empty()).unwrap_or_else(|| to.name().to_uppercase());
-        let id = sight.id_on(group, to);
+        let id = shell_word(sight.id_on(group, to));
         let mut lines = Vec::new();
         let stop = settings.switch_words.setting(SwitchState::Off);
         if kind != RunKind::ResetOffsets && !stop.is_empty() {

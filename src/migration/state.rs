@@ -103,6 +103,8 @@ pub struct Run {
     pub fresh_from: usize,
     /// When each step was done; absent when it was not, or has to be done again.
     pub done: BTreeMap<usize, At>,
+    /// The side whose offsets count as this journal's own only since this run's commit, whose end is not known yet.
+    pub claimed: Option<Side>,
     /// Its effects, oldest first.
     pub effects: Vec<Done>,
     /// The drain as proven.
@@ -255,6 +257,7 @@ impl State {
             begun: None,
             fresh_from: 0,
             done: BTreeMap::new(),
+            claimed: None,
             effects: Vec::new(),
             proof: None,
             predicted: None,
@@ -266,7 +269,10 @@ impl State {
         match subject {
             Subject::Group(g) => {
                 let g = self.groups.entry(g.clone()).or_default();
-                (g.run, g.alarm) = (Some(*run), None);
+                g.run = Some(*run);
+                if !dry_run {
+                    g.alarm = None;
+                }
                 if replaces.is_none() {
                     g.remark = None;
                 }
@@ -297,12 +303,27 @@ impl State {
                 let (step, to, dry) = (run.step, issued.effect.clone(), run.dry_run);
                 run.effects.push(Done { issued: issued.clone(), step, at, outcome: None });
                 if let (Effect::CommitOffsets { side, .. }, false, Subject::Group(g)) = (&to, dry, &run.subject) {
-                    self.groups.entry(g.clone()).or_default().own.insert(*side);
+                    // It may take from here on; whether it did is known with its result.
+                    if self.groups.entry(g.clone()).or_default().own.insert(*side) {
+                        run.claimed = Some(*side);
+                    }
                 }
             }
             Event::Result { key, outcome, .. } => {
                 if let Some(e) = run.effects.iter_mut().rev().find(|e| e.issued.key == *key) {
                     e.outcome = Some((outcome.clone(), at));
+                    let Effect::CommitOffsets { side, .. } = &e.issued.effect else { return };
+                    let (side, Subject::Group(g)) = (*side, &run.subject) else { return };
+                    match outcome {
+                        Outcome::Unknown { .. } => {}
+                        Outcome::Done { .. } => run.claimed = None,
+                        // Nothing was written: what is found there is still somebody else's.
+                        Outcome::Failed { .. } => {
+                            if run.claimed.take_if(|claimed| *claimed == side).is_some() {
+                                self.groups.entry(g.clone()).or_default().own.remove(&side);
+                            }
+                        }
+                    }
                 }
             }
             Event::Drained { proof, .. } => run.proof = Some(proof.clone()),

@@ -88,6 +88,9 @@ impl Machine {
             let live = self.live.entry(id).or_insert_with(|| Live { since: now, ..Live::default() });
             if std::mem::take(&mut live.paused) {
                 live.since = now;
+                if self.prove_again(id, now) {
+                    continue;
+                }
             }
             if begun.is_none() {
                 self.begin(id, run_step(&self.state.runs[&id]), now);
@@ -154,19 +157,40 @@ impl Machine {
     /// After a person said go on: where the run goes on from.
     pub(super) fn rewind(&mut self, id: RunId, now: At) {
         let Some(run) = self.state.runs.get(&id).filter(|r| r.open()) else { return };
-        let steps = self.steps_of(run);
         let unresolved = run.effect().is_some_and(|e| {
             e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Done { .. } | Outcome::Failed { .. }, _)))
         });
-        let drain = steps.iter().position(|s| matches!(s.kind, StepKind::Drain { .. }));
+        let (step, begun) = (run.step, run.begun.is_some());
         if unresolved {
             self.live.insert(id, Live { since: now, continued: true, ..Live::default() });
-        } else if let Some(drain) = drain.filter(|d| run.step > *d && !run.no_return) {
-            // What was proven before the interruption proves nothing now: drain and translate again.
-            self.begin(id, drain, now);
-        } else if run.begun.is_some() {
-            self.begin(id, run.step, now);
+        } else if !self.prove_again(id, now) && begun {
+            self.begin(id, step, now);
         }
+    }
+
+    /// After a hold or an interruption, however long: what was proven before it proves nothing now. Before the first
+    /// effect the facts are checked again; between the drain and the point of no return the group is drained and
+    /// translated again. An effect that nobody knows the end of is looked at first. Returns whether the run went back.
+    pub(super) fn prove_again(&mut self, id: RunId, now: At) -> bool {
+        let Some(run) = self.state.runs.get(&id).filter(|r| r.open() && !r.no_return) else { return false };
+        let drain = self.steps_of(run).iter().position(|s| matches!(s.kind, StepKind::Drain { .. }));
+        let back_to = match drain {
+            _ if run.effects.is_empty() => 0,
+            Some(drain) => drain,
+            None => return false,
+        };
+        if run.step <= back_to {
+            return false;
+        }
+        let unresolved = run.effect().is_some_and(|e| {
+            e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Done { .. } | Outcome::Failed { .. }, _)))
+        });
+        if unresolved {
+            self.live.entry(id).or_default().continued = true;
+            return false;
+        }
+        self.begin(id, back_to, now);
+        true
     }
 
     /// What a failed step leads to. Returns the run that goes on, if one does at once.
@@ -349,6 +373,9 @@ impl Machine {
                 format!("{group} committed {o} at {tp} on {from} after the drain"),
                 "find who still consumes there",
             );
+        }
+        if let Err(next) = self.as_committed(id, &group, side, now) {
+            return next;
         }
         if !passed {
             self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);

@@ -78,7 +78,12 @@ impl Machine {
             Seen::Nothing | Seen::Nobody => (None, "no fresh look yet".into()),
         };
         if let Some(outcome) = outcome {
+            let took = matches!(outcome, Outcome::Done { .. });
             self.emit(CONTROLLER, Event::Result { run: id, key: key.to_string(), outcome }, now);
+            // After an interruption the offsets stand, but what they rest on is as old as that.
+            if took && self.live.get(&id).is_some_and(|l| l.continued) {
+                self.prove_again(id, now);
+            }
             return Next::Again;
         }
         if now >= until {

@@ -96,6 +96,24 @@ fn killed_at_every_entry_and_after_every_effect() {
     }
 }
 
+/// Killed after the preflight and before anything was stopped: however long that was ago, the facts are checked again.
+#[test]
+fn continued_before_the_first_effect_it_checks_the_facts_again() {
+    use cutover::migration::estate::FlagState;
+    let mut d = begin(Story::CutOver);
+    d.die_at = Some(d.journal.len() + 4);
+    let _ = d.ask(&command("cutover"), None);
+    d.run(2);
+    assert_eq!(crate::script::word(&d.journal.last().unwrap().event), "step 1", "the stop was about to be ordered");
+    d.restart();
+    d.world.flag = FlagState::Blue;
+    d.run(600);
+    d.ask(&command("continue"), None).unwrap();
+    d.run(60);
+    assert!(d.world.effects.is_empty(), "{:?}", d.world.effects);
+    assert!(!d.open());
+}
+
 #[test]
 fn killed_twice() {
     for story in [Story::CutOver, Story::RollBack] {

@@ -17,6 +17,7 @@
 //! journal Drained, Predicted     these events are in the journal, in this order
 //! remark: 37 would be            the last remark on the group has these words
 //! kill                           the process dies and a new one replays the journal
+//! session dry                    the process ends, and a dry-run session (or a `real` one) opens the journal
 //! check running blue             exactly there; also: lost 0, re_read 7, way_back exact, committed green none
 //! ```
 
@@ -118,6 +119,11 @@ impl Player {
                 has(&said.1, rest)
             }
             "kill" => {
+                self.d.restart();
+                Ok(())
+            }
+            "session" => {
+                self.d.session.dry_run = rest == "dry";
                 self.d.restart();
                 Ok(())
             }

@@ -30,10 +30,11 @@ impl History {
     /// Takes in a journal entry. A flag counts from its intent on: it may have been set at once.
     pub fn entry(&mut self, entry: &Entry) {
         match &entry.event {
-            Event::RunStarted { run, subject, .. } => {
+            // A dry run sets nothing.
+            Event::RunStarted { run, subject, dry_run: false, .. } => {
                 self.runs.insert(*run, subject.clone());
             }
-            Event::Intent { issued, .. } => {
+            Event::Intent { run, issued } if self.runs.contains_key(run) => {
                 if let Effect::SetFlag { producer, to } = &issued.effect {
                     let changes = self.flags.entry(producer.clone()).or_default();
                     changes.push_back((entry.at, *to));
@@ -114,6 +115,28 @@ mod tests {
         assert_eq!(first_alone(&timeline, Green, At(30)), Some(At(40)));
         assert_eq!(first_alone(&timeline, Green, At(50)), Some(At(50)));
         assert_eq!(first_alone(&timeline, Blue, never), None);
+    }
+
+    #[test]
+    fn a_dry_run_sets_no_flag() {
+        use crate::migration::command::Command;
+        use crate::migration::effect::Issued;
+        use crate::migration::event::RunKind;
+        let mut history = History::default();
+        let mut seq = 0;
+        let mut write = |event| {
+            seq += 1;
+            history.entry(&Entry { seq, at: At(10), actor: "ann@bastion".into(), event });
+        };
+        for (run, dry_run, to) in [(1, false, FlagState::Dual), (2, true, FlagState::Green)] {
+            let subject = Subject::Producer("shop".into());
+            let command = Command::Route { producer: "shop".into(), to };
+            let (kind, confirmed, estimate, max_re_read) = (RunKind::Route, String::new(), None, None);
+            write(Event::RunStarted { run, kind, subject, command, confirmed, estimate, max_re_read, dry_run });
+            let effect = Effect::SetFlag { producer: "shop".into(), to };
+            write(Event::Intent { run, issued: Issued { key: format!("{run}/1/1"), effect } });
+        }
+        assert_eq!(history.flags["shop"], [(At(10), FlagState::Dual)]);
     }
 
     #[test]
