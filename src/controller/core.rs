@@ -165,7 +165,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     }
     core.replay(&entries);
     core.begin().await;
-    core.turn(&mut seen, &mut heard).await;
+    core.turn(&mut seen, &mut heard, &mut pollers).await;
     pollers.shutdown().await;
     core.end(&mut heard).await;
 }
@@ -205,7 +205,12 @@ impl Core {
     }
 
     /// Until it is told to stop, or nobody holds the other ends any more.
-    async fn turn(&mut self, seen: &mut mpsc::Receiver<Seen>, heard: &mut mpsc::Receiver<Murmur>) {
+    async fn turn(
+        &mut self,
+        seen: &mut mpsc::Receiver<Seen>,
+        heard: &mut mpsc::Receiver<Murmur>,
+        pollers: &mut JoinSet<()>,
+    ) {
         let mut pulse = Pulse::new();
         loop {
             let wake = self.wake(&pulse);
@@ -223,6 +228,11 @@ impl Core {
                 },
                 Some(measured) = self.measurements.join_next() => self.measured(measured),
                 Some(murmur) = heard.recv() => self.hear(murmur),
+                Some(Err(broken)) = pollers.join_next() => {
+                    let what = format!("a poller broke off ({broken}): what it looked at only grows old from here");
+                    let advice = "start cutover again; this is a fault of cutover";
+                    self.notice(Severity::Fail, Subject::Migration, Trouble::new(what, advice));
+                }
                 Some(sighting) = seen.recv() => {
                     self.see(sighting);
                     pulse.unobserved = true;

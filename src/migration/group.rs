@@ -321,7 +321,7 @@ fn producers(sight: &Sight<'_>, group: &str, to: Side, facts: &mut Facts) -> Res
     let mut writers = Vec::new();
     for topic in topics(sight, group, to.other()) {
         let mut any = false;
-        for name in sight.settings.producers.iter().filter(|(_, p)| p.topics.contains(&topic)).map(|(n, _)| n) {
+        for (name, p) in sight.settings.producers.iter().filter(|(_, p)| p.topics.contains(&topic)) {
             any = true;
             if sight.state.open_run(&Subject::Producer(name.clone())).is_some_and(|r| !r.dry_run) {
                 return Err(Refusal::holds(
@@ -337,6 +337,12 @@ fn producers(sight: &Sight<'_>, group: &str, to: Side, facts: &mut Facts) -> Res
                     ));
                 }
                 Some(f) => writers.push(format!("{name}:{f}")),
+                None if p.has_flag && !p.flag_by_hand => {
+                    return Err(Refusal::unknown(
+                        format!("where {name} writes {topic} is not known now: its flag can't be read"),
+                        "wait until its flag can be read",
+                    ));
+                }
                 None => facts.warnings.push(format!("where {name} writes {topic} is not known now")),
             }
         }

@@ -108,6 +108,8 @@ pub struct ProducerSettings {
     pub critical: bool,
     /// Whether the plan gives it a flag. Without one it can be shown, not routed.
     pub has_flag: bool,
+    /// Whether a person is the flag: then it can't be read, only what is written can be observed.
+    pub flag_by_hand: bool,
     /// What setting its flag does, for dialogs.
     pub flag_words: Words,
     /// Its transactional ids on blue; not empty means exactly-once: hard cutover only, never dual.

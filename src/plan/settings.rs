@@ -93,6 +93,7 @@ impl Plan {
             topics: producer.topics.clone(),
             critical: producer.critical,
             has_flag: producer.flag.is_some(),
+            flag_by_hand: matches!(producer.flag, Some(crate::plan::ProviderPlan::Manual { .. })),
             flag_words: producer.flag.as_ref().map(|f| words(f, &names)).unwrap_or_default(),
             transactional_blue: producer.transactional_ids.blue.clone(),
             transactional_green: producer.transactional_ids.green.clone(),

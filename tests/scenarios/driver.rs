@@ -32,6 +32,7 @@ pub fn settings() -> Settings {
         topics: vec![TOPIC.into()],
         critical: true,
         has_flag: true,
+        flag_by_hand: false,
         flag_words: "flags.json shop-cluster".into(),
         transactional_blue: Vec::new(),
         transactional_green: Vec::new(),

@@ -1,6 +1,9 @@
 //! Acting: what the machine wants is journalled, then done. The order is the whole safety.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+use futures_util::FutureExt as _;
 
 use super::{Core, ESTIMATE_AGE_MS, Measured};
 use crate::controller::clock::Clock;
@@ -105,7 +108,11 @@ impl Core {
         };
         self.measurements.spawn(async move {
             let quiet: Progress = Arc::new(|_| {});
-            let result = translator.translate(&group, to, Purpose::Estimate, &quiet).await;
+            let translating = AssertUnwindSafe(translator.translate(&group, to, Purpose::Estimate, &quiet));
+            // Without an answer the group would count as being measured for ever.
+            let result = translating.catch_unwind().await.unwrap_or_else(|_| {
+                Err(Trouble::new("the measurement broke off", "this is a fault of cutover: run with --log-file"))
+            });
             (group, to, result)
         });
     }

@@ -42,6 +42,7 @@ fn settings() -> Settings {
         topics: vec![TOPIC.into()],
         critical: true,
         has_flag: true,
+        flag_by_hand: false,
         flag_words: "flags.json".into(),
         transactional_blue: Vec::new(),
         transactional_green: Vec::new(),
