@@ -323,7 +323,10 @@ impl<'a> Seen<'a> {
         });
         let rest = self.at_rest_on.map_or_else(String::new, |side| format!("; it is on {side}"));
         match stuck {
-            None => report(1, format!("run {asked} was given up{rest}"), "the journal says why".into()),
+            None => match &self.run.because {
+                Some(why) => report(1, format!("{why}{rest}"), "the journal says more".into()),
+                None => report(1, format!("run {asked} was given up{rest}"), "the journal says why".into()),
+            },
             Some(why) => report(1, format!("failed: {why}{rest}"), "the journal says more".into()),
         }
     }

@@ -16,6 +16,8 @@ pub(super) struct Drain {
     empty: Option<At>,
     still: Option<At>,
     committed: BTreeMap<TopicPartition, i64>,
+    /// The last of them that were any: a group on its way to be deleted has none.
+    stood: BTreeMap<TopicPartition, i64>,
     members: usize,
 }
 
@@ -60,9 +62,13 @@ impl Drain {
             return;
         }
         if self.last.is_some_and(|last| look.at.since(last) > bounds.gap_ms) {
-            *self = Drain::default();
+            *self = Drain { stood: std::mem::take(&mut self.stood), ..Drain::default() };
         }
         let at = look.at;
+        let has = committed(look.view);
+        if !has.is_empty() {
+            self.stood = has;
+        }
         match look.switch {
             None => self.switch_off = self.switch_off.or(Some(at)),
             Some(Observed::Known { value: SwitchState::Off, at: read, .. })
@@ -97,6 +103,11 @@ impl Drain {
             samples: self.samples,
             committed: self.committed.iter().map(|(tp, o)| (tp.clone(), *o)).collect(),
         })
+    }
+
+    /// Where the group stood when it was last seen, by partition.
+    pub fn stood(&self) -> &BTreeMap<TopicPartition, i64> {
+        &self.stood
     }
 
     /// What is waited for.

@@ -55,14 +55,17 @@ impl<'a> Sight<'a> {
     pub fn fresh(&self, side: Side) -> Result<&'a ClusterView, Refusal> {
         let seen = self.estate.side(side);
         seen.fresh(self.now, self.settings.stale_after_ms).ok_or_else(|| {
-            let why = match seen {
-                Observed::Absent { why } => format!("{side} was never seen: {why}"),
+            let (why, trouble) = match seen {
+                Observed::Absent { why } => (format!("{side} was never seen"), Some(why)),
                 Observed::Known { at, trouble, .. } => {
-                    let trouble = trouble.as_ref().map(|t| format!(": {t}")).unwrap_or_default();
-                    format!("{side} was last seen {} ago{trouble}", span(self.now.since(*at)))
+                    (format!("{side} was last seen {} ago", span(self.now.since(*at))), trouble.as_ref())
                 }
             };
-            Refusal::unknown(why, format!("wait until {side} answers again"))
+            let advice = match trouble.filter(|t| !t.advice.is_empty()) {
+                Some(t) => format!("wait until {side} answers again, or mend it: {}; {}", t.what, t.advice),
+                None => format!("wait until {side} answers"),
+            };
+            Refusal::unknown(why, advice)
         })
     }
 

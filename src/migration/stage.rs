@@ -152,6 +152,8 @@ pub struct RunView {
     pub max_re_read: Option<u64>,
     /// Earliest moment at which a timeout acts, if any.
     pub deadline: Option<At>,
+    /// Why a run that nobody asked for was started (a move that could not go on is given back), and what to do.
+    pub because: Option<String>,
 }
 
 impl Stage {

@@ -333,9 +333,8 @@ impl Machine {
         let live = self.live.entry(id).or_default();
         if let Some(seen) = seen {
             if seen.view.is_none() && seen.at >= live.since {
-                let why = format!("group {there} was deleted on {side}: its offsets there are gone");
-                let advice = "set them by hand from the journal's last translation, then continue, or roll back";
-                return Next::Help(why, advice.into());
+                let stood: Vec<String> = live.drain.stood().iter().map(|(tp, o)| format!("{tp} {o}")).collect();
+                return self.deleted(&group, &there, side, &stood, now);
             }
             live.drain.feed(&Look { at: seen.at, view: seen.view, switch }, live.since, bounds);
         }
@@ -350,6 +349,24 @@ impl Machine {
             return fail(format!("not drained on {side} within {limit}: {words}"), "stop what still runs there");
         }
         Next::Wait(format!("{}{words}", self.hand_words(id, SwitchState::Off, side)), Some(until))
+    }
+
+    /// The group was deleted while it drained, and its offsets with it. Where it stood goes into the journal; a start
+    /// without offsets would be at its `auto.offset.reset`, so nothing is started by itself.
+    fn deleted(&mut self, group: &str, there: &str, side: Side, stood: &[String], now: At) -> Next {
+        let why = format!("group {there} was deleted on {side}, and its offsets with it");
+        if stood.is_empty() {
+            let advice = "set its offsets there by hand; a start without them is at its auto.offset.reset";
+            return Next::Help(why, advice.into());
+        }
+        let what = format!("{there} was deleted on {side}; it stood at {}", stood.join(", "));
+        self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.into()), what }, now);
+        let advice = format!(
+            "set them by hand (it stood at {}{}): a start without them is at its auto.offset.reset",
+            stood[..stood.len().min(3)].join(", "),
+            if stood.len() > 3 { ", the rest is in the journal" } else { "" },
+        );
+        Next::Help(why, advice)
     }
 
     /// Right before the other side is started: the drained side still stands, and the journal says so before it happens.

@@ -3,6 +3,7 @@
 use super::command::{Command, Offer, Refusal, Subject};
 use super::effect::Outcome;
 use super::estate::{At, FlagState, Observed, Side, Trouble};
+use super::event::RunKind;
 use super::event::{RunEnd, RunId};
 use super::gate::{Gate, span};
 use super::group;
@@ -98,9 +99,9 @@ impl Machine {
         }
         match self.state.groups.get(g).map(|g| &g.rest) {
             Some(Stage::Soaking { .. } | Stage::Complete { .. }) => None,
-            _ => self
-                .prepare_quietly(&Command::CutOver { group: g.clone() }, now)
-                .map(|r| SideState::Blocked { why: r.why }),
+            _ => self.prepare_quietly(&Command::CutOver { group: g.clone() }, now).map(|r| SideState::Blocked {
+                why: if r.advice.is_empty() { r.why } else { format!("{}; {}", r.why, r.advice) },
+            }),
         }
     }
 
@@ -124,8 +125,15 @@ impl Machine {
             steps: steps.iter().enumerate().map(|(i, s)| self.step_view(run, i, s)).collect(),
             predicted_re_read: run.predicted.as_ref().and_then(|p| p.totals.re_read),
             max_re_read: run.max_re_read,
+            because: self.because(run),
             deadline: self.live.get(&run.id).filter(|l| !l.paused && run.open()).and_then(|l| l.until),
         })
+    }
+
+    /// A give-back is started together with the remark that says why.
+    fn because(&self, run: &Run) -> Option<String> {
+        let (at, what) = self.state.groups.get(run.group()?)?.remark.as_ref()?;
+        (run.kind == RunKind::GiveBack && *at == run.started).then(|| what.clone())
     }
 
     fn step_view(&self, run: &Run, i: usize, step: &runbook::Step) -> (String, StepState) {

@@ -40,7 +40,8 @@ impl Plan {
                 let bytes = e.into_bytes();
                 let places = Places::new(shown, String::from_utf8_lossy(&bytes[..valid]).into_owned());
                 let message = format!("not UTF-8 text (byte 0x{:02x})", bytes.get(valid).copied().unwrap_or(0));
-                return Err(places.finding(Some(valid..valid), Severity::Error, message, None).into());
+                let hint = Some("save the file as UTF-8".to_owned());
+                return Err(places.finding(Some(valid..valid), Severity::Error, message, hint).into());
             }
         };
         parse(text, shown, Some(path))
@@ -109,21 +110,29 @@ fn read(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
             "no such file".to_owned(),
             Some("write one with `cutover init --blue HOST:PORT --green HOST:PORT`, or name it with --plan".to_owned()),
         ),
-        _ => (format!("can't be read: {e}"), None),
+        _ => unreadable(&e),
     })?;
     if meta.is_dir() {
         return Err(("is a directory".to_owned(), Some("name the plan file in it".to_owned())));
     }
     if !meta.is_file() {
-        return Err(("is not a regular file".to_owned(), None));
+        return Err(("is not a regular file".to_owned(), Some("name the plan file with --plan".to_owned())));
     }
-    let file = std::fs::File::open(path).map_err(|e| (format!("can't be read: {e}"), None))?;
+    let file = std::fs::File::open(path).map_err(|e| unreadable(&e))?;
     let mut bytes = Vec::new();
-    file.take(MAX_PLAN + 1).read_to_end(&mut bytes).map_err(|e| (format!("can't be read: {e}"), None))?;
+    file.take(MAX_PLAN + 1).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
     if bytes.len() as u64 > MAX_PLAN {
         return Err((format!("is larger than {} MiB: this is no plan", MAX_PLAN >> 20), None));
     }
     Ok(bytes)
+}
+
+fn unreadable(e: &std::io::Error) -> (String, Option<String>) {
+    let advice = match e.kind() {
+        std::io::ErrorKind::PermissionDenied => "let this user read it: `ls -l` shows whose it is",
+        _ => "check the path and the disk it is on",
+    };
+    (format!("can't be read: {e}"), Some(advice.to_owned()))
 }
 
 /// The parser's words, and what to do about the mistakes people make most.
@@ -182,7 +191,7 @@ mod tests {
         std::fs::File::create(&file).unwrap().set_len(MAX_PLAN + 1).unwrap();
         assert_eq!(said(&file), ": is larger than 4 MiB: this is no plan");
         std::fs::write(&file, b"[migration]\nname = \"\xc3\xa9\xff\"\n").unwrap();
-        assert_eq!(said(&file), ":2:10: not UTF-8 text (byte 0xff)");
+        assert_eq!(said(&file), ":2:10: not UTF-8 text (byte 0xff) (save the file as UTF-8)");
     }
 
     #[test]

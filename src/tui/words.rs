@@ -103,7 +103,18 @@ pub fn why(state: &Option<SideState>) -> Option<(Role, String)> {
 #[must_use]
 pub fn sentence(what: &str, advice: &str) -> String {
     let what = what.trim_end_matches('.');
-    if advice.is_empty() { format!("{what}.") } else { format!("{what}. {}", advice.trim()) }
+    if advice.is_empty() { format!("{what}.") } else { format!("{what}. {}", begun(advice.trim())) }
+}
+
+/// With a capital letter, unless it begins with a name that has none (`ssl.ca.location`, `kafka-acls`, the key `b`).
+fn begun(advice: &str) -> String {
+    let first = advice.split([' ', ',', ':']).next().unwrap_or_default();
+    match advice.chars().next() {
+        Some(c) if first.len() > 1 && first.chars().all(|c| c.is_ascii_alphabetic()) => {
+            format!("{}{}", c.to_ascii_uppercase(), &advice[c.len_utf8()..])
+        }
+        _ => advice.to_owned(),
+    }
 }
 
 /// The way back in a word, and how it looks.

@@ -255,6 +255,7 @@ pub fn run(kind: RunKind, at: usize, waiting: &str) -> RunView {
         no_return_after: Some(5),
         predicted_re_read: (at > 3).then_some(37),
         max_re_read: Some(500),
+        because: None,
         deadline: (at < STEPS.len()).then(|| NOW.plus(51_000)),
     }
 }

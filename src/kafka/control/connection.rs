@@ -22,6 +22,7 @@ use super::failure::{Class, Failure, check};
 use super::transport::{Endpoint, Stream, dial, seconds};
 use super::{guard, sasl};
 use crate::kafka::properties::ControlProperties;
+use crate::migration::estate::Trouble;
 
 /// Requests under way on one connection; more wait for a place.
 const MAX_IN_FLIGHT: usize = 256;
@@ -171,9 +172,9 @@ impl Connection {
         self.shared.waiting.lock().map_or(true, |w| w.is_err())
     }
 
-    /// Whether it was closed because the broker did not answer in time.
-    pub fn was_stuck(&self) -> bool {
-        self.shared.stuck.load(Ordering::Relaxed)
+    /// Why, if it was closed because the broker did not answer in time.
+    pub fn was_stuck(&self) -> Option<Trouble> {
+        self.shared.stuck.load(Ordering::Relaxed).then(|| *self.shared.reason().trouble)
     }
 
     /// The greatest version of a request that both sides speak, request and answer alike.

@@ -61,8 +61,8 @@ type Opening = Shared<BoxFuture<'static, Result<Arc<Connection>, Failure>>>;
 struct Slot {
     endpoint: Endpoint,
     opening: Opening,
-    /// The attempt before this one failed, or its connection got stuck.
-    suspect: bool,
+    /// Why the attempt before this one failed, or its connection got stuck.
+    suspect: Option<Trouble>,
 }
 
 /// What is coordinated.
@@ -218,7 +218,7 @@ impl Inner {
         };
         let Some(broker) = answer.brokers.iter().find(same) else { return };
         let ready: BoxFuture<'static, _> = std::future::ready(Ok(Arc::clone(connection))).boxed();
-        let slot = Slot { endpoint: endpoint.clone(), opening: ready.shared(), suspect: false };
+        let slot = Slot { endpoint: endpoint.clone(), opening: ready.shared(), suspect: None };
         // Polled once, so that `peek` sees the connection.
         let _ = slot.opening.clone().now_or_never();
         lock(&self.pool).entry(Peer::Node(broker.node_id.0)).or_insert(slot);
@@ -254,16 +254,11 @@ impl Inner {
 
     async fn connect(&self, peer: Peer) -> Result<Arc<Connection>, Failure> {
         let slot = self.slot(peer)?;
-        if !slot.suspect {
-            return slot.opening.await;
-        }
+        let Some(before) = slot.suspect else { return slot.opening.await };
+        // Whoever looks now is told what was found out last, not that nothing new is known yet.
         match timeout(SUSPECT_WAIT, slot.opening).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::new(
-                Class::Unreachable,
-                format!("{} is still unreachable", slot.endpoint.label),
-                "check that the broker runs and can be reached from this machine; cutover goes on trying",
-            )),
+            Err(_) => Err(Failure::of(Class::Unreachable, before)),
         }
     }
 
@@ -275,9 +270,9 @@ impl Inner {
         let suspect = match before.map(|slot| (slot, slot.opening.peek())) {
             Some((slot, None)) => return Ok(slot.clone()),
             Some((slot, Some(Ok(connection)))) if !connection.is_closed() => return Ok(slot.clone()),
-            Some((_, Some(Err(_)))) => true,
+            Some((_, Some(Err(failure)))) => Some((*failure.trouble).clone()),
             Some((_, Some(Ok(connection)))) => connection.was_stuck(),
-            None => false,
+            None => None,
         };
         let properties = self.properties.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
         let connector = self.connector(properties)?;
@@ -347,7 +342,8 @@ fn none_answered(side: Side, seeds: usize, mut failures: Vec<Failure>) -> Failur
             "set `bootstrap` of the cluster",
         );
     };
-    if failures.len() == 1 || first.class == Class::Final {
+    // Of a single address the node behind it says the same once more.
+    if failures.len() == 1 || seeds == 1 || first.class == Class::Final {
         return first;
     }
     let mut reasons: Vec<_> = failures.iter().map(|f| f.trouble.what.as_str()).collect();

@@ -78,7 +78,7 @@ fn unresolved(endpoint: &Endpoint, why: &str) -> Failure {
 fn silent(endpoint: &Endpoint, address: SocketAddr, limit: Duration) -> Failure {
     Failure::new(
         Class::Unreachable,
-        format!("{}: no answer from {address} within {}", endpoint.label, seconds(limit)),
+        format!("{}: no answer within {}", at(endpoint, address), seconds(limit)),
         format!("check routes and firewalls from this machine: `nc -zv {} {}`", address.ip(), address.port()),
     )
 }
@@ -86,18 +86,26 @@ fn silent(endpoint: &Endpoint, address: SocketAddr, limit: Duration) -> Failure 
 fn unreachable(endpoint: &Endpoint, address: SocketAddr, error: &Error) -> Failure {
     let (what, advice) = match error.kind() {
         ErrorKind::ConnectionRefused => (
-            format!("{address} refused the connection"),
+            "refused the connection".to_owned(),
             "check the port, and that the broker runs and listens on this address",
         ),
         ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => {
-            (format!("{address} is unreachable ({error})"), "check routes, VPN and firewalls from this machine")
+            (format!("is unreachable ({error})"), "check routes, VPN and firewalls from this machine")
         }
         ErrorKind::PermissionDenied => {
-            (format!("connecting to {address} is not permitted"), "a local firewall forbids it")
+            ("may not be connected to from here".to_owned(), "a local firewall forbids it: have it opened")
         }
-        _ => (format!("connecting to {address} failed: {error}"), "check the address and the network"),
+        _ => (format!("can't be connected to: {error}"), "check the address and the network"),
     };
-    Failure::new(Class::Unreachable, format!("{}: {what}", endpoint.label), advice)
+    Failure::new(Class::Unreachable, format!("{} {what}", at(endpoint, address)), advice)
+}
+
+/// The endpoint, with the address that its name resolved to unless it says so itself.
+fn at(endpoint: &Endpoint, address: SocketAddr) -> String {
+    match endpoint.host.parse::<std::net::IpAddr>() {
+        Ok(_) => endpoint.label.clone(),
+        Err(_) => format!("{} (at {address})", endpoint.label),
+    }
 }
 
 /// `5 s`, `250 ms`.

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::header::side_title;
+use super::header::{side_title, unseen};
 use super::line::{Row, frame};
 use crate::controller::snapshot::{SideView, Snapshot};
 use crate::migration::estate::{Observed, Side};
@@ -57,9 +57,10 @@ fn panel(m: &Model, s: &Snapshot, v: &SideView, max: u64, area: Rect, buf: &mut 
     let width = usize::from(inside.width);
     let chart_rows = usize::from(inside.height.saturating_sub(if inside.height >= 6 { 3 } else { 2 }));
     health(m, v, width).draw(inside, 0, buf);
-    let trouble = trouble(v);
+    let trouble = trouble(m, v);
     // Why it can't be seen matters more than how it looked before.
-    let chart_rows = if trouble.is_some() && inside.height < 6 { 0 } else { chart_rows.max(1) };
+    let least = if unseen(v, m).is_some() || v.identity_trouble.is_some() { 3 } else { 6 };
+    let chart_rows = if trouble.is_some() && inside.height < least { 0 } else { chart_rows.max(1) };
     chart(m, v, max, inside, 1, chart_rows, buf);
     let y = u16::try_from(1 + chart_rows).unwrap_or(2);
     if let Some((role, words)) = trouble {
@@ -84,19 +85,25 @@ fn side_frame(v: &SideView) -> Role {
 }
 
 /// What stands in the way of seeing this cluster, the worst first.
-fn trouble(v: &SideView) -> Option<(Role, String)> {
+fn trouble(m: &Model, v: &SideView) -> Option<(Role, String)> {
     let t = |t: &crate::migration::estate::Trouble| words::sentence(&t.what, &t.advice);
-    if let Some(id) = &v.identity_trouble {
-        return Some((Role::Fail, t(id)));
+    // The lines on top say it in full.
+    if v.identity_trouble.is_some() {
+        return Some((Role::Fail, "wrong cluster: see above".into()));
+    }
+    match (unseen(v, m), &v.link) {
+        (None, _) => {}
+        (Some(_), Observed::Absent { .. }) => return Some((Role::Fail, "never seen: see above".into())),
+        (Some((Role::BannerHold, _)), _) => return Some((Role::Hold, "not seen now: see above".into())),
+        (Some(_), _) => return Some((Role::Fail, "numbers are old: see above".into())),
     }
     match &v.link {
         // Without advice there is nothing to do but wait.
         Observed::Absent { why } if why.advice.is_empty() => {
             Some((Role::Hold, format!("{} to {}", why.what.trim_end_matches('.'), v.bootstrap)))
         }
-        Observed::Absent { why } => Some((Role::Fail, t(why))),
-        Observed::Known { trouble: Some(why), .. } => Some((Role::Fail, t(why))),
-        Observed::Known { trouble: None, .. } => v.broker_troubles.first().map(|b| (Role::Hold, t(b))),
+        Observed::Absent { .. } => None,
+        Observed::Known { .. } => v.broker_troubles.first().map(|b| (Role::Hold, t(b))),
     }
 }
 
@@ -110,7 +117,12 @@ fn health<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
     };
     let urp = if v.under_replicated > 0 { Role::Hold } else { Role::Ok };
     let row = Row::new(theme).gap(1).put(Role::Dim, "brokers ");
-    let row = if all == 0 { row.glyph(Role::Dim, Glyph::Dash) } else { row.put(brokers, format!("{up}/{all}")) };
+    let row = match unseen(v, m) {
+        _ if all == 0 => row.glyph(Role::Dim, Glyph::Dash),
+        // Nobody knows how many are up while none answers.
+        Some(_) if up > 0 => row.put(Role::Fail, format!("?/{all}")),
+        _ => row.put(brokers, format!("{up}/{all}")),
+    };
     let row = if v.leaderless > 0 {
         row.gap(2).put(Role::Fail, format!("leaderless {}", v.leaderless))
     } else {

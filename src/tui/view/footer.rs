@@ -56,7 +56,7 @@ pub fn hints<'t>(m: &'t Model, rows: &[&'static Action], width: usize) -> Row<'t
 /// the table does not jump while one moves through it; a long answer to a key lies over the table for a while.
 pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
     let theme = m.theme();
-    let kept = if m.screen == Screen::Cockpit && body.height >= 18 { 2 } else { 1 };
+    let kept = if m.screen == Screen::Cockpit && body.height >= 16 { 2 } else { 1 };
     let rest = Rect { height: body.height.saturating_sub(kept), ..body };
     let Some((role, words)) = what_to_say(m) else { return rest };
     let max = if m.flash.is_some() { MAX_MESSAGE } else { usize::from(kept) };
@@ -88,6 +88,7 @@ fn what_to_say(m: &Model) -> Option<(Role, String)> {
         let stuck =
             |side: &str| (Role::Hold, format!("stuck on {side}: there is something to read and commits do not move."));
         return words::why(&g.side_state)
+            .or_else(|| Some((Role::Hold, g.run.as_ref()?.because.clone()?)))
             .or_else(|| g.blue.stuck.then(|| stuck("blue")))
             .or_else(|| g.green.stuck.then(|| stuck("green")))
             .or_else(|| {

@@ -102,8 +102,9 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     let closed = words::way_back_why(&g.way_back)
         .filter(|_| !way.is_empty() && role != Role::Dim)
         .map(|why| (role, format!("way back: {why}")));
-    for (role, why) in words::why(&g.side_state).into_iter().chain(closed) {
-        for line in text::wrap(&why, width.saturating_sub(2), 2, theme.glyph(Glyph::Ellipsis)) {
+    let because = g.run.as_ref().and_then(|r| r.because.clone()).map(|why| (Role::Hold, why));
+    for (role, why) in because.into_iter().chain(words::why(&g.side_state)).chain(closed) {
+        for line in text::wrap(&why, width.saturating_sub(2), 3, theme.glyph(Glyph::Ellipsis)) {
             Row::new(theme).gap(1).put(role, line).draw(area, y, buf);
             y += 1;
         }
@@ -115,7 +116,11 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
 /// One side of the group in one half of a line.
 fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> Row<'t> {
     let v = words::on(g, side);
-    let (role, state) = words::kafka_state(v.state);
+    let (role, state) = match (v.state, v.at) {
+        // The cluster was seen, and knows no such group.
+        (None, Some(_)) => (Role::Dim, "no such group".to_owned()),
+        (state, _) => words::kafka_state(state),
+    };
     let mut row = Row::new(m.theme()).gap(1).mark(side).gap(1).put(role, state);
     if !v.members.is_empty() {
         row = row.gap(1).put(Role::Dim, words::plural(v.members.len(), "member"));
@@ -137,7 +142,10 @@ fn estimate<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
     let row = match &g.estimate {
         None if g.measuring => row.put(Role::Hold, "measuring the translation").glyph(Role::Hold, Glyph::Ellipsis),
         None => row.put(Role::Dim, "not measured yet: m measures what a move would cost"),
-        Some(Observed::Absent { why }) => row.put(Role::Hold, words::sentence(&why.what, &why.advice)),
+        Some(Observed::Absent { why }) => {
+            let words = words::sentence(&why.what, &why.advice);
+            row.put(Role::Hold, text::cut(&words, width.saturating_sub(2), theme.glyph(Glyph::Ellipsis)))
+        }
         Some(Observed::Known { value, .. }) => totals(row.put(Role::Dim, "to ").shape(to).gap(1), value),
     };
     let mut end = Row::new(theme);

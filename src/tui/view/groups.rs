@@ -63,10 +63,12 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
 fn nothing(m: &Model) -> &'static str {
     match &m.snapshot {
         None => "Nothing observed yet.",
-        Some(s) if s.groups.is_empty() && s.blue.link.value().is_none() && s.green.link.value().is_none() => {
-            "Nothing observed yet."
-        }
-        Some(s) if s.groups.is_empty() => "No consumer groups on either cluster.",
+        Some(s) if s.groups.is_empty() => match (s.blue.link.value(), s.green.link.value()) {
+            (Some(_), Some(_)) => "No consumer groups on either cluster.",
+            (Some(_), None) => "No consumer groups on blue; green was not seen yet.",
+            (None, Some(_)) => "No consumer groups on green; blue was not seen yet.",
+            (None, None) => "Nothing observed yet.",
+        },
         Some(_) => "No group matches the filter; esc takes it away.",
     }
 }

@@ -14,36 +14,67 @@ use crate::tui::{text, words};
 /// Rows without banners.
 pub const ROWS: u16 = 2;
 
-/// Lines across the screen that forbid or limit acting, worst first; at most three.
-pub fn banners(m: &Model) -> Vec<(Role, String)> {
-    let mut out = Vec::new();
+/// Messages across the screen at most, and lines of one: what to do stands at the end of it, and must be read.
+const MESSAGES: usize = 3;
+const LINES: usize = 3;
+
+/// Lines across a screen of this size that forbid or limit acting, worst first.
+pub fn banners(m: &Model, area: Rect) -> Vec<(Role, String)> {
+    let messages = messages(m);
+    let room = usize::from(area.height / 4).max(messages.len());
+    let each = room.checked_div(messages.len()).unwrap_or_default().min(LINES);
+    let (width, ellipsis) = (usize::from(area.width) - 2, m.theme().glyph(Glyph::Ellipsis));
+    let lines =
+        |(role, words): (Role, String)| text::wrap(&words, width, each, ellipsis).into_iter().map(move |l| (role, l));
+    messages.into_iter().flat_map(lines).collect()
+}
+
+fn messages(m: &Model) -> Vec<(Role, String)> {
+    let mut out: Vec<(Role, String)> = Vec::new();
     if m.controller_gone {
         out.push((Role::BannerFail, "The controller has stopped: what is shown is old, and nothing can be done from here. Leave with q and start again.".into()));
     }
     if let Some(s) = &m.snapshot {
         for side in [&s.blue, &s.green] {
-            if let Some(t) = &side.identity_trouble {
-                out.push((Role::BannerFail, words::sentence(&t.what, &t.advice)));
-            } else if let Some(t) = unseen(side, m) {
-                let name = side.side.name().to_uppercase();
-                out.push((Role::BannerFail, format!("{name}: {}", words::sentence(&t.what, &t.advice))));
+            let unseen = unseen(side, m);
+            let Some(t) = side.identity_trouble.as_ref().or(unseen.map(|(_, t)| t)) else { continue };
+            let role = match unseen {
+                Some((role, _)) if side.identity_trouble.is_none() => role,
+                _ => Role::BannerFail,
+            };
+            let name = side.side.name();
+            let words = words::sentence(&t.what, &t.advice);
+            let words = match words
+                .strip_prefix(name)
+                .filter(|rest| rest.starts_with(' '))
+                .filter(|_| side.identity_trouble.is_none())
+            {
+                Some(rest) => format!("{}{rest}", name.to_uppercase()),
+                None if side.identity_trouble.is_some() => words,
+                None => format!("{}: {words}", name.to_uppercase()),
+            };
+            // That both are one cluster is one message.
+            if out.iter().all(|(_, said)| *said != words) {
+                out.push((role, words));
             }
         }
         if let Arming::ReadOnly { why } = &s.header.arming {
             out.push((Role::BannerHold, words::sentence(&format!("Read-only: {why}"), "")));
         }
     }
-    out.truncate(3);
+    out.truncate(MESSAGES);
     out
 }
 
-/// Why a cluster has not been seen for so long that what is shown of it is stale.
-fn unseen<'a>(v: &'a SideView, m: &Model) -> Option<&'a Trouble> {
+/// Why a cluster can't be seen now; worse once what is shown of it is stale.
+pub fn unseen<'a>(v: &'a SideView, m: &Model) -> Option<(Role, &'a Trouble)> {
     match &v.link {
         // Without advice there is nothing to do but wait: it is still connecting.
-        Observed::Absent { why } => Some(why).filter(|w| !w.advice.is_empty()),
-        Observed::Known { at, trouble: Some(why), .. } if m.clock().since(*at) > m.stale_after() => Some(why),
-        Observed::Known { .. } => None,
+        Observed::Absent { why } => Some((Role::BannerFail, why)).filter(|(_, w)| !w.advice.is_empty()),
+        Observed::Known { at, trouble: Some(why), .. } => {
+            Some((if m.clock().since(*at) > m.stale_after() { Role::BannerFail } else { Role::BannerHold }, why))
+        }
+        Observed::Known { trouble: None, .. } => None,
     }
 }
 

@@ -42,7 +42,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     if area.width < MIN_COLUMNS || area.height < MIN_ROWS {
         return too_small(m, area, buf);
     }
-    let banners = header::banners(m);
+    let banners = header::banners(m, area);
     let top = header::ROWS + u16::try_from(banners.len()).unwrap_or(0);
     header::draw(m, &banners, Rect { height: top, ..area }, buf);
     footer::draw(m, Rect { y: area.bottom() - 1, height: 1, ..area }, buf);
