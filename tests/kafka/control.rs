@@ -22,7 +22,7 @@ fn cluster(broker: &Broker) -> Cluster {
     Cluster::new(Side::Blue, &broker.bootstrap, &ClientProperties::default())
 }
 
-fn on(broker: &Broker, test: impl AsyncFnOnce(Cluster)) {
+pub fn on(broker: &Broker, test: impl AsyncFnOnce(Cluster)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let cluster = cluster(broker);
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test(cluster)).await.unwrap() });
@@ -225,8 +225,8 @@ fn offsets_in_an_open_transaction_are_pending() {
     });
 }
 
-/// Joins a share group by hand (KIP-932): no client here speaks it.
-fn join_share_group(broker: &Broker, group: &str, topic: &str) {
+/// Joins a share group by hand (KIP-932): no client here speaks it. Its coordinator must serve already.
+pub fn join_share_group(broker: &Broker, group: &str, topic: &str) {
     let member = "AAAAAAAAAAAAAAAAAAAAAQ".to_owned();
     let request = ShareGroupHeartbeatRequest::default()
         .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))

@@ -52,7 +52,7 @@ pub(crate) struct Secure {
     broker: Broker,
     pub(crate) sasl_ssl: u16,
     mtls: u16,
-    ca: PathBuf,
+    pub(crate) ca: PathBuf,
     pub(crate) other_ca: PathBuf,
     certificate: PathBuf,
     key: PathBuf,

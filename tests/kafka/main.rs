@@ -17,6 +17,7 @@ mod control;
 mod control_faults;
 mod control_secure;
 mod controller;
+mod faults;
 mod init;
 mod kit;
 mod records;

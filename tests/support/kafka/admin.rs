@@ -88,3 +88,23 @@ where
         scope.spawn(move || runtime.block_on(future)).join().expect("the future does not panic")
     })
 }
+
+/// Deletes a topic.
+pub fn delete_topic(broker: &Broker, topic: &str) {
+    let admin: AdminClient<DefaultClientContext> = base(broker).create().expect("an admin client");
+    let options = AdminOptions::new().operation_timeout(Some(WITHIN)).request_timeout(Some(WITHIN));
+    let results = block_on(admin.delete_topics(&[topic], &options)).expect("DeleteTopics answers");
+    for result in results {
+        result.unwrap_or_else(|(name, code)| panic!("deleting topic {name}: {code}"));
+    }
+}
+
+/// Deletes a group in which nobody is.
+pub fn delete_group(broker: &Broker, group: &str) {
+    let admin: AdminClient<DefaultClientContext> = base(broker).create().expect("an admin client");
+    let options = AdminOptions::new().operation_timeout(Some(WITHIN)).request_timeout(Some(WITHIN));
+    let results = block_on(admin.delete_groups(&[group], &options)).expect("DeleteGroups answers");
+    for result in results {
+        result.unwrap_or_else(|(name, code)| panic!("deleting group {name}: {code}"));
+    }
+}

@@ -96,7 +96,10 @@ impl Application {
             let mut config = ClientConfig::new();
             config.set("bootstrap.servers", bootstrap[cluster as usize]).set("group.id", group).set("log_level", "0");
             config.set("enable.auto.commit", "false").set("auto.offset.reset", "earliest");
-            config.set("session.timeout.ms", "6000").set("heartbeat.interval.ms", "500");
+            // In the new protocol (KIP-848) the broker says how often.
+            if !options.properties.iter().any(|(name, value)| name == "group.protocol" && value == "consumer") {
+                config.set("session.timeout.ms", "6000").set("heartbeat.interval.ms", "500");
+            }
             for (name, value) in &options.properties {
                 config.set(name, value);
             }

@@ -1,0 +1,69 @@
+//! Green's broker dies in the middle of a cutover: the run waits, and goes on when it is back.
+
+use std::time::Duration;
+
+use std::process::Command;
+
+use super::{Desk, Move, SOON, says, show};
+use crate::support::kafka::{pair, throwaway};
+use crate::support::unique;
+use crate::support::workload::{ApplicationOptions, Cluster, Switch};
+
+fn slow() -> ApplicationOptions {
+    ApplicationOptions { per_record: Duration::from_millis(2), ..ApplicationOptions::default() }
+}
+
+#[test]
+fn greens_broker_dies_while_draining() {
+    let green = throwaway("mortal-green", &[]);
+    let this = Move::start(&pair().blue, &green, "drain_still = \"4s\"\nstale_after = \"4s\"", &slow());
+    let terminal = this.cockpit();
+    this.confirm(&terminal, "c", "c cut over", "green");
+    terminal.wait_for(SOON, |s| says(s, &["commits still"]));
+    green.kill();
+    terminal.wait_for(SOON, |s| says(s, &["refused the connection"]));
+    show("green's broker died while draining", &terminal);
+    terminal.wait_for(SOON, |s| says(s, &["given back to blue: ", "wait Stable on blue"]));
+    show("and then", &terminal);
+    this.application.wait_running(Cluster::Blue, true, SOON);
+    green.restart();
+    terminal.wait_for(SOON, |s| says(s, &["c cut over"]));
+    this.confirm(&terminal, "c", "c cut over", "green");
+    terminal.wait_for(SOON, |s| says(s, &["soaking"]));
+    show("after the restart", &terminal);
+    let seen = this.audit(Cluster::Green);
+    println!("{seen}");
+    assert_eq!(seen.lost, Vec::<u64>::new(), "{seen}");
+}
+
+/// After the commit, in the middle of the start: the switch's command waits at a pipe until the broker is dead. Nothing is
+/// undone and nothing is guessed: the run waits for the group to be Stable, and goes on when the broker is back.
+#[test]
+fn greens_broker_dies_after_the_commit() {
+    let green = throwaway("mortal-green", &[]);
+    let (desk, group) = (Desk::new(""), unique("loan-audit"));
+    let (word, pipe) = (desk.path().join("switch"), desk.path().join("pipe"));
+    let switch = Switch::word(&word, "blue");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let set = "if [ \"$1\" = green ]; then read -r _ <\"$3\"; fi; printf %s \"$1\" >\"$2.new\" && mv \"$2.new\" \"$2\"";
+    let toml = format!(
+        "{{ provider = \"command\", get = [\"cat\", {word:?}], set = [\"sh\", \"-c\", {set:?}, \"set\", \"{{state}}\", {word:?}, {pipe:?}] }}"
+    );
+    let defaults = "drain_still = \"2s\"\nstale_after = \"4s\"";
+    let this = Move::with_switch(&pair().blue, &green, defaults, &slow(), (desk, group), (&switch, &toml));
+    let terminal = this.cockpit();
+    this.confirm(&terminal, "c", "c cut over", "green");
+    terminal.wait_for(SOON, |s| says(s, &["✓ 5 commit every partition on green"]));
+    green.kill();
+    std::fs::write(&pipe, "go\n").expect("the command reads");
+    terminal.wait_for(SOON, |s| says(s, &["✓ 6 start on green", "waiting for Stable: not seen yet", "GREEN broker"]));
+    terminal.wait_for(SOON, |s| says(s, &["refused the connection. Check the port"]));
+    show("green's broker died after the commit", &terminal);
+    green.restart();
+    terminal.wait_for(SOON, |s| says(s, &["soaking", "✓ 7 wait Stable on green"]));
+    show("and is back", &terminal);
+    drop(terminal);
+    let seen = this.audit(Cluster::Green);
+    println!("{seen}");
+    assert_eq!(seen.lost, Vec::<u64>::new(), "{seen}");
+}
