@@ -22,6 +22,11 @@ pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64
     if let Some(r) = Side::BOTH.into_iter().find_map(|s| sight.fresh(s).err()) {
         return WayBack::Unknown { why: r.why };
     }
+    // A group that was deleted where it runs has no position that could be translated.
+    let home = group::rests_on(sight.state.groups.get(group).map(|g| &g.rest));
+    if home == Side::Green && sight.seen(group, home).is_some_and(|s| s.view.is_none()) {
+        return WayBack::Unknown { why: format!("{} does not exist on green any more", sight.id_on(group, home)) };
+    }
     let mut unknown = None;
     for topic in &topics {
         match topic_way_back(sight, topic) {

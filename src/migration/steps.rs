@@ -356,13 +356,14 @@ impl Machine {
     fn deleted(&mut self, group: &str, there: &str, side: Side, stood: &[String], now: At) -> Next {
         let why = format!("group {there} was deleted on {side}, and its offsets with it");
         if stood.is_empty() {
-            let advice = "set its offsets there by hand; a start without them is at its auto.offset.reset";
+            let advice =
+                "set its offsets there again before anything starts it, or auto.offset.reset decides where it starts";
             return Next::Help(why, advice.into());
         }
         let what = format!("{there} was deleted on {side}; it stood at {}", stood.join(", "));
         self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.into()), what }, now);
         let advice = format!(
-            "set them by hand (it stood at {}{}): a start without them is at its auto.offset.reset",
+            "set them again before anything starts it, or auto.offset.reset decides where it starts; it stood at {}{}",
             stood[..stood.len().min(3)].join(", "),
             if stood.len() > 3 { ", the rest is in the journal" } else { "" },
         );

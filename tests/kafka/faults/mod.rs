@@ -114,6 +114,7 @@ struct Move {
     topic: String,
     application: Application,
     traffic: Traffic,
+    switch: Switch,
     /// Last: what runs looks at files in it until it has stopped.
     desk: Desk,
 }
@@ -154,7 +155,7 @@ impl Move {
             TrafficOptions { rate: 200, partitions: 3, flag: Some(flag), ..TrafficOptions::default() };
         let traffic = Traffic::start(bootstrap, &topics, &traffic_options);
         let application = Application::start(bootstrap, &group, &topics, switch, options);
-        let this = Move { desk, group, topic, application, traffic };
+        let this = Move { desk, group, topic, application, traffic, switch: switch.clone() };
         this.wait_committed(blue);
         this
     }

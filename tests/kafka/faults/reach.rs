@@ -88,7 +88,7 @@ fn a_plan_that_cant_be_read() {
     let write = |name: &str, bytes: &[u8]| std::fs::write(desk.path().join(name), bytes).expect("written");
     write("bytes.toml", b"[migration]\nname = \"\xff\"\n");
     write("locked.toml", b"");
-    let locked = std::fs::Permissions::from_mode(0);
+    let locked = std::fs::Permissions::from_mode(0o0);
     std::fs::set_permissions(desk.path().join("locked.toml"), locked).expect("no rights");
     let root = std::fs::read(desk.path().join("locked.toml")).is_ok();
     std::fs::create_dir(desk.path().join("dir.toml")).expect("a directory");

@@ -21,7 +21,7 @@ const SASL: &str = "\"security.protocol\" = \"SASL_SSL\", \"sasl.mechanism\" = \
 fn tls_to_a_plaintext_port() {
     let client = "\"security.protocol\" = \"SSL\"";
     let words = ["TLS failed", "set `security.protocol` to PLAINTEXT"];
-    blue_says("TLS to a plaintext port", &pair().blue.bootstrap, &client, &words);
+    blue_says("TLS to a plaintext port", &pair().blue.bootstrap, client, &words);
 }
 
 #[test]
