@@ -253,13 +253,24 @@ impl Screen {
         self.terminal.resize(size.into())
     }
 
-    /// Draws what changed, as one update of the terminal.
+    /// Draws what changed, as one update of the terminal. A terminal that a panic elsewhere has given back is left
+    /// alone: its person reads there what happened.
     fn draw(&mut self) -> io::Result<()> {
+        let given_back = || io::Error::other("the terminal was given back");
+        if !OPEN.load(Ordering::SeqCst) {
+            return Err(given_back());
+        }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         let model = &self.model;
         self.terminal.draw(|frame| view::view(model, frame))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        self.terminal.backend_mut().flush()
+        self.terminal.backend_mut().flush()?;
+        if !OPEN.load(Ordering::SeqCst) {
+            // it was given back while this frame was on its way
+            put_back();
+            return Err(given_back());
+        }
+        Ok(())
     }
 
     /// Asks the terminal to put text on the clipboard (OSC 52): works over SSH, where the terminal allows it.
@@ -286,16 +297,21 @@ fn enter() -> io::Result<()> {
 /// Puts the terminal back, once; a terminal that is gone can't be put back and needs no error.
 pub fn restore() {
     if OPEN.swap(false, Ordering::SeqCst) {
-        let _ = execute!(
-            io::stdout(),
-            EndSynchronizedUpdate,
-            DisableBracketedPaste,
-            LeaveAlternateScreen,
-            cursor::Show,
-            crossterm::style::ResetColor
-        );
-        let _ = disable_raw_mode();
+        put_back();
     }
+}
+
+/// The person's own screen, cursor and modes.
+fn put_back() {
+    let _ = execute!(
+        io::stdout(),
+        EndSynchronizedUpdate,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show,
+        crossterm::style::ResetColor
+    );
+    let _ = disable_raw_mode();
 }
 
 /// A panic's message must be read on the person's own screen, not on the one that goes away. Hooked once.

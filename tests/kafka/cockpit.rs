@@ -72,7 +72,7 @@ impl Scene {
         terminal.send(key::ENTER);
         terminal.wait_for(SOON, |s| shows(s, &["▸", &self.group[..8]]));
         terminal.send(key::ENTER);
-        terminal.wait_for(SOON, |s| shows(s, &["verdict", "loan-events"]));
+        terminal.wait_for(SOON, |s| shows(s, &["verdict", "members"]));
         terminal
     }
 
@@ -91,8 +91,15 @@ impl Scene {
             measured.then(|| number_before(limit, "re-read")).flatten()
         });
         type_phrase(terminal, &phrase);
-        terminal.send(key::ENTER);
-        limit
+        // A dialog whose facts moved under it asks again: a person looks, and presses enter once more.
+        for _ in 0..20 {
+            terminal.send(key::ENTER);
+            let gone = |s: &vt100::Screen| (!s.contents().contains("esc leave")).then_some(());
+            if terminal.look_for(Duration::from_secs(2), gone).is_ok() {
+                return limit;
+            }
+        }
+        panic!("the dialog is not taken:\n{}", terminal.screen_text());
     }
 
     /// Entries of the journal, as `cutover journal export` gives them.

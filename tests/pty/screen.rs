@@ -83,9 +83,7 @@ fn start(story: &str, size: (u16, u16)) -> Terminal {
 
 /// The terminal is as it was: main screen, cursor, no bracketed paste.
 fn put_back(t: &Terminal) {
-    t.with_screen(|s| {
-        assert!(!s.alternate_screen() && !s.hide_cursor() && !s.bracketed_paste(), "{}", t.screen_text());
-    });
+    t.wait_for(SOON, |s| (!s.alternate_screen() && !s.hide_cursor() && !s.bracketed_paste()).then_some(()));
 }
 
 #[test]
