@@ -75,10 +75,11 @@ impl World {
         self.traffic.witness().mark(&self.group, i64::try_from(now.as_millis()).unwrap());
     }
 
-    /// Until the group has processed so many more: whatever it would read again, it has read by then.
+    /// Until the group has processed so many more, and is a third of a second behind at most: whatever it would read
+    /// again lies further back, and has been read by then.
     fn goes_on(&self, more: u64) {
         let (before, start) = (self.report().processed, Instant::now());
-        while self.report().processed < before + more {
+        while self.report().processed < before + more || self.report().pending > 100 {
             assert!(start.elapsed() < PATIENCE, "the group stopped reading: {:?}", self.report());
             std::thread::park_timeout(Duration::from_millis(50));
         }

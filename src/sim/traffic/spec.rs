@@ -188,7 +188,7 @@ impl EstateSpec {
             }],
             groups: vec![
                 group("loan-ledger", "loans", &["loan-events", "loan-notes"], None, 500),
-                GroupSpec { backlog: 1_200, ..group("loan-audit", "loans", &["loan-events"], Some(150.0), 1000) },
+                group("loan-audit", "loans", &["loan-events"], Some(400.0), 1000),
                 group("cust-360-index", "cust", &["cust-360"], None, 500),
                 group("payments-settle", "payments", &["payments"], None, 500),
                 group("card-risk", "cards", &["card-auth", "fraud-scores"], Some(500.0), 700),
