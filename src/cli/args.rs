@@ -178,7 +178,7 @@ pub enum OffsetsVerb {
         /// The cluster whose offsets are set
         #[arg(long, value_enum, default_value = "green")]
         to: SideArg,
-        /// The typed confirmation, e.g. --yes='green loan-audit'
+        /// Instead of typing the confirmation: its name, --yes=loan-audit
         #[arg(long, value_name = "NAME")]
         yes: Option<String>,
     },
@@ -189,7 +189,7 @@ pub enum OffsetsVerb {
 pub struct GroupArgs {
     /// Group id on blue
     pub group: String,
-    /// The typed confirmation, e.g. --yes='green loan-audit' (or just the name)
+    /// Instead of typing the confirmation: its name, --yes=loan-audit
     #[arg(long, value_name = "NAME")]
     pub yes: Option<String>,
 }
@@ -243,7 +243,7 @@ pub enum ProducerVerb {
         /// Where it writes
         #[arg(value_enum)]
         to: RouteArg,
-        /// The typed confirmation
+        /// Instead of typing the confirmation: its name
         #[arg(long, value_name = "NAME")]
         yes: Option<String>,
     },
