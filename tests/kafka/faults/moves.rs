@@ -54,8 +54,11 @@ fn greens_broker_dies_after_the_commit() {
     let terminal = this.cockpit();
     this.confirm(&terminal, "c", "c cut over", "green");
     terminal.wait_for(SOON, |s| says(s, &["✓ 5 commit every partition on green"]));
+    // Opens when the start's command reads: from then on nothing looks at green before the switch is set.
+    let mut go = std::fs::OpenOptions::new().write(true).open(&pipe).expect("the command reads");
     green.kill();
-    std::fs::write(&pipe, "go\n").expect("the command reads");
+    std::io::Write::write_all(&mut go, b"go\n").expect("the command reads");
+    drop(go);
     terminal.wait_for(SOON, |s| says(s, &["✓ 6 start on green", "waiting for Stable: not seen yet", "GREEN broker"]));
     terminal.wait_for(SOON, |s| says(s, &["refused the connection. Check the port"]));
     show("green's broker died after the commit", &terminal);
