@@ -72,7 +72,7 @@ impl Reading {
         });
         let mut stop = self.stop.subscribe();
         tokio::select! {
-            plan = translator.translate(&group, to, Purpose::Run, &progress) => match plan {
+            plan = translator.translate(&group, to, Purpose::Run, None, &progress) => match plan {
                 Ok(plan) => done(Answer::Plan { plan }),
                 Err(why) => failed(why),
             },

@@ -21,11 +21,11 @@ use windows::Windows;
 use super::clock::Clock;
 use super::names::TopicNames;
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
-use crate::migration::estate::{ClusterView, Side, TopicPartition, Trouble};
+use crate::migration::estate::{At, ClusterView, Side, TopicPartition, Trouble};
 use crate::offsets::translate::Log;
 use crate::offsets::verdict::{GroupPlan, PartitionPlan};
-use crate::offsets::{Params, Translation};
-use crate::plan::{Plan, Strategy};
+use crate::offsets::{Chosen, Params, Strategy, Translation};
+use crate::plan::Plan;
 
 /// Offsets of unconsumed backlog that are worked on at the same time; one partition alone may have more.
 const TOGETHER: u64 = 2_000_000;
@@ -76,6 +76,17 @@ struct Ways {
     target: Side,
 }
 
+/// One group to translate.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    /// Its id on blue.
+    group: &'a str,
+    ways: Ways,
+    purpose: Purpose,
+    /// What the operator asked for.
+    chosen: Option<&'a Chosen>,
+}
+
 impl Ways {
     fn side(self, log: Log) -> Side {
         match log {
@@ -99,12 +110,14 @@ impl Translator {
     }
 
     /// Translates every partition of a group (its id on blue) to `to`. A partition of which nothing can be said comes
-    /// back UNMAPPABLE with its reason; an error means that nothing could be observed.
+    /// back UNMAPPABLE with its reason; an error means that nothing could be observed. `chosen`: what the operator
+    /// asked for; it goes over the plan's choice for the group, and that over the topics' rules.
     pub async fn translate(
         &self,
         group: &str,
         to: Side,
         purpose: Purpose,
+        chosen: Option<&Chosen>,
         progress: &Progress,
     ) -> Result<GroupPlan, Trouble> {
         let gate = if purpose == Purpose::Run { &self.inner.runs } else { &self.inner.measurements };
@@ -121,7 +134,8 @@ impl Translator {
         let shapes = Shapes { source: source?, target: target? };
         let named = inner.partitions_on(ways.source, &topics, &shapes.source);
         let committed = inner.committed(group, ways.source, &named, purpose).await?;
-        let (mut plans, jobs) = inner.jobs(group, ways, &topics, &shapes, &committed, purpose).await?;
+        let case = Case { group, ways, purpose, chosen };
+        let (mut plans, jobs) = inner.jobs(case, &topics, &shapes, &committed).await?;
         let total = jobs.len() + plans.len();
         for batch in batches(jobs) {
             let left = batch.len();
@@ -237,18 +251,17 @@ impl Inner {
     /// What is to be translated, and what can't be.
     async fn jobs(
         &self,
-        group: &str,
-        ways: Ways,
+        case: Case<'_>,
         topics: &BTreeSet<String>,
         Shapes { source, target }: &Shapes,
         committed: &Offsets,
-        purpose: Purpose,
     ) -> Result<(Vec<PartitionPlan>, Vec<Job>), Trouble> {
+        let ways = case.ways;
         let target_topics: Vec<String> = topics.iter().map(|t| self.names.on(ways.target, t)).collect();
         let configs = self.cluster(ways.target).describe_configs(&target_topics).await;
         let (mut plans, mut jobs) = (Vec::new(), Vec::new());
         for topic in topics {
-            let strategy = self.strategy(topic);
+            let (strategy, _) = self.choice(case, topic);
             match self.partitions(topic, ways, source, target, strategy) {
                 Err((count, why)) => {
                     let gone = |p| {
@@ -268,7 +281,7 @@ impl Inner {
                     let compacted = policy.is_none_or(|p| p.contains("compact"));
                     for p in 0..count {
                         let at = committed.get(topic).and_then(|c| c.get(&p)).copied();
-                        let params = self.params(group, ways, TopicPartition::new(topic, p), at, compacted, purpose);
+                        let params = self.params(case, TopicPartition::new(topic, p), at, compacted);
                         let end = source
                             .topics
                             .get(&self.names.on(ways.source, topic))
@@ -305,8 +318,17 @@ impl Inner {
         })
     }
 
-    fn strategy(&self, topic: &str) -> Strategy {
-        self.plan.topic(topic).strategy
+    /// How a topic is translated, and for `timestamp` the moment: the operator's word, else the plan's for the group,
+    /// else the rule of the topic.
+    fn choice(&self, case: Case<'_>, topic: &str) -> (Strategy, Option<At>) {
+        let planned = self.plan.group(case.group).and_then(|g| g.chosen.as_ref());
+        case.chosen.or(planned).map_or_else(
+            || {
+                let rule = self.plan.topic(topic);
+                (rule.strategy, rule.at)
+            },
+            |chosen| (chosen.strategy, chosen.at),
+        )
     }
 
     /// The number of partitions, or (how many there are on the source, why nothing can be said).
@@ -345,12 +367,10 @@ impl Inner {
 
     fn params(
         &self,
-        group: &str,
-        ways: Ways,
+        Case { group, ways, purpose, .. }: Case<'_>,
         tp: TopicPartition,
         committed: Option<i64>,
         target_compacted: bool,
-        purpose: Purpose,
     ) -> Params {
         let rule = self.plan.topic(&tp.topic);
         let settle_timeout_ms =

@@ -8,7 +8,7 @@
 //! - [`window`]: the stretch of a log that was loaded, 24 bytes a record.
 //! - [`align`]: the definition of a safe offset, and the algorithm that finds the largest one.
 //! - [`translate`]: a sans-I/O driver that says what has to be read next, and ends in a [`PartitionPlan`].
-//! - [`strategy`]: seam, identity, timestamp, latest, earliest: those that need no alignment.
+//! - [`strategy`]: the strategies by name, an operator's choice, and those that need no alignment.
 //! - [`verdict`]: how far the answer can be trusted, for one partition and for a group.
 //!
 //! # How to run it
@@ -37,6 +37,7 @@ pub mod window;
 
 pub use align::{Alignment, Axioms, Unsettled, align};
 pub use identity::{Identity, IdentityRule, NoSchemas, SchemaIds};
+pub use strategy::{Chosen, Strategy};
 pub use translate::{Answer, Batch, Log, Need, Params, Translation};
 pub use verdict::{Cut, CutRecord, GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Totals, Verdict};
 pub use window::{EndRead, EndSample, LogWindow, Rec};

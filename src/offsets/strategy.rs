@@ -1,10 +1,73 @@
-//! The strategies that need no alignment: seam, identity, timestamp, latest, earliest. Each states what it rests on;
-//! `latest`, `earliest` and `timestamp` are guesses, and what they cost is said, not hidden.
+//! The strategies by name, an operator's choice among them, and those that need no alignment: seam, identity,
+//! timestamp, latest, earliest. Each states what it rests on; `latest`, `earliest` and `timestamp` are guesses, and
+//! what they cost is said, not hidden.
+
+use serde::{Deserialize, Serialize};
 
 use super::align::Unsettled;
 use super::verdict::{Cut, PartitionPlan, SourcePosition, TargetPosition, Verdict};
 use super::window::{EndRead, LogWindow};
 use crate::migration::estate::{At, TopicPartition};
+
+/// How offsets of a topic are translated (03-offsets, "Strategies").
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::EnumIter,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Strategy {
+    /// The strongest evidence there is.
+    #[default]
+    Auto,
+    /// Dual-written: by record contents.
+    Align,
+    /// Producers cut hard: by the journalled seam.
+    Seam,
+    /// Mirrored byte for byte: the same offset.
+    Identity,
+    /// MirrorMaker 2's checkpoints and offset syncs.
+    Mm2,
+    /// By timestamp: a guess.
+    Timestamp,
+    /// The end: skips the backlog.
+    Latest,
+    /// The start: reads everything again.
+    Earliest,
+}
+
+impl Strategy {
+    /// Whether it rests on what a person says instead of on evidence: such a choice always needs a reason.
+    #[must_use]
+    pub fn is_asked_for(self) -> bool {
+        matches!(self, Strategy::Timestamp | Strategy::Latest | Strategy::Earliest)
+    }
+}
+
+/// An operator's choice of a strategy for one group, over what the topics' rules say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The strategy, for every topic of the group.
+    pub strategy: Strategy,
+    /// For `timestamp`: start at the first record at or after this moment. `None`: each partition's own moment, that of
+    /// the oldest record the group has not consumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<At>,
+    /// Why, in the operator's words; it is journalled.
+    pub reason: String,
+}
 
 /// What every strategy starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]

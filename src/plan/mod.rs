@@ -22,10 +22,12 @@ mod validate;
 pub use load::Loaded;
 pub use model::{
     ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, Comparison, CriteriaPlan, GroupLimits, GroupPlan, Metric,
-    PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, Selector, Strategy, TopicPlan, TransactionalIds,
-    TriggerMode, TriggerPlan, WindowPlan,
+    PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, Selector, TopicPlan, TransactionalIds, TriggerMode,
+    TriggerPlan, WindowPlan,
 };
 pub use problem::{PlanError, Problems, Severity};
 pub use provider::{Names, Of, ProviderPlan, SetCommand};
 pub use reader::Places;
 pub use settings::TopicRule;
+
+pub use crate::offsets::strategy::{Chosen, Strategy};

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::provider::ProviderPlan;
 use super::secrets::{ClientValue, Secret};
-use crate::migration::estate::{Side, Trouble};
+use crate::migration::estate::{At, Side, Trouble};
 use crate::migration::settings::Mode;
 use crate::offsets::identity::IdentityRule;
+use crate::offsets::strategy::{Chosen, Strategy};
 
 /// How long a send may arrive later on the other cluster when the plan does not say, ms: a producer's
 /// `delivery.timeout.ms` (120 s by default) plus slack.
@@ -259,30 +260,6 @@ pub struct TriggerPlan {
     pub arm: Arm,
 }
 
-/// How offsets of a topic are translated (03-offsets, "Strategies").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, strum::Display)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum Strategy {
-    /// The strongest evidence there is.
-    #[default]
-    Auto,
-    /// Dual-written: by record contents.
-    Align,
-    /// Producers cut hard: by the journalled seam.
-    Seam,
-    /// Mirrored byte for byte: the same offset.
-    Identity,
-    /// MirrorMaker 2's checkpoints and offset syncs.
-    Mm2,
-    /// By timestamp: a guess.
-    Timestamp,
-    /// The end: skips the backlog.
-    Latest,
-    /// The start: reads everything again.
-    Earliest,
-}
-
 /// An anchored regular expression over topic names.
 #[derive(Clone, Serialize)]
 #[serde(into = "String")]
@@ -367,6 +344,8 @@ pub struct TopicPlan {
     pub selector: Selector,
     /// How offsets are translated.
     pub strategy: Strategy,
+    /// For `timestamp`: the moment. `None`: that of the oldest record the group has not consumed, per partition.
+    pub at: Option<At>,
     /// What makes two records the same.
     pub identity: IdentityRule,
     /// How far apart the two timestamps of one record may be, ms.
@@ -435,6 +414,8 @@ pub struct GroupPlan {
     pub green_group: String,
     /// Latency before the move.
     pub baseline: Option<BaselinePlan>,
+    /// A strategy for this group, over what the topics' rules say, with its reason.
+    pub chosen: Option<Chosen>,
     /// Defaults with this group's overrides.
     #[serde(flatten)]
     pub limits: GroupLimits,

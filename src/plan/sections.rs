@@ -4,15 +4,17 @@
 use std::path::Path;
 
 use super::model::{
-    BaselinePlan, CriteriaPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan, Selector, Strategy, TopicPlan,
+    BaselinePlan, CriteriaPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan, Selector, TopicPlan,
     TransactionalIds,
 };
 use super::problem::nearest;
 use super::provider::Of;
-use super::reader::TableReader;
+use super::reader::{TableReader, quoted};
 use super::{clusters, load, model, providers, schedule};
+use crate::migration::estate::At;
 use crate::migration::settings::Mode;
 use crate::offsets::identity::IdentityRule;
+use crate::offsets::strategy::{Chosen, Strategy};
 use crate::sanitise::visible;
 
 /// An observation is stale after this when the plan does not say, ms.
@@ -148,9 +150,12 @@ fn topic(mut t: TableReader<'_>) -> TopicPlan {
             }
         }
     });
+    let (strategy, at) = (t.get("strategy").and_then(|f| f.word(STRATEGIES)).unwrap_or_default(), moment(&mut t, "at"));
+    only_with_timestamp(&mut t, "at", Some(strategy));
     let rule = TopicPlan {
         selector: selector.unwrap_or(Selector::Name(String::new())),
-        strategy: t.get("strategy").and_then(|f| f.word(STRATEGIES)).unwrap_or_default(),
+        strategy,
+        at,
         identity: identity.unwrap_or_default(),
         pair_delta_ms: t.duration("pair_delta").unwrap_or(model::PAIR_DELTA_MS),
         arrival_skew_ms: positive(&mut t, "arrival_skew").unwrap_or(model::ARRIVAL_SKEW_MS),
@@ -158,6 +163,47 @@ fn topic(mut t: TableReader<'_>) -> TopicPlan {
     };
     t.finish();
     rule
+}
+
+/// A moment in RFC 3339, with its offset from UTC.
+fn moment(t: &mut TableReader<'_>, key: &'static str) -> Option<At> {
+    let field = t.get(key)?;
+    let text = field.string()?;
+    match text.parse::<jiff::Timestamp>() {
+        Ok(ts) => Some(At(ts.as_millisecond())),
+        Err(_) => {
+            let shown = if text.chars().count() > 40 { "that text".to_owned() } else { quoted(&text) };
+            let hint = "write it as \"2026-11-22T02:00:00Z\" or \"2026-11-22T02:00:00-05:00\"".to_owned();
+            field.error(format!("{shown} is not a moment with a time zone"), Some(hint));
+            None
+        }
+    }
+}
+
+/// A moment without the strategy that goes by it is a slip, and a dangerous one.
+fn only_with_timestamp(t: &mut TableReader<'_>, key: &'static str, strategy: Option<Strategy>) {
+    if strategy != Some(Strategy::Timestamp)
+        && let Some(field) = t.get(key)
+    {
+        field.error(format!("\"{key}\" is for strategy \"timestamp\" only"), None);
+    }
+}
+
+/// A group's own strategy, with the reason that it must have.
+fn chosen(t: &mut TableReader<'_>) -> Option<Chosen> {
+    let strategy = t.get("strategy").and_then(|f| f.word(STRATEGIES));
+    let (at, reason) = (moment(t, "strategy_at"), t.name("strategy_reason"));
+    only_with_timestamp(t, "strategy_at", strategy);
+    if !t.has("strategy") {
+        if let Some(field) = t.get("strategy_reason") {
+            field.error("\"strategy_reason\" without \"strategy\"", None);
+        }
+        return None;
+    }
+    if !t.has("strategy_reason") {
+        t.missing("strategy_reason", "strategy_reason = \"WHY this group and not the topics' own strategy\"");
+    }
+    Some(Chosen { strategy: strategy?, at, reason: reason? })
 }
 
 fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
@@ -209,6 +255,7 @@ fn group(mut t: TableReader<'_>, base: &Path, defaults: &GroupLimits) -> GroupPl
             b.finish();
             p99.map(|p99_ms| BaselinePlan { p99_ms })
         }),
+        chosen: chosen(&mut t),
         name,
         limits,
     };

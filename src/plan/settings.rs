@@ -2,16 +2,20 @@
 
 use serde::Serialize;
 
-use super::model::{ARRIVAL_SKEW_MS, GroupPlan, PAIR_DELTA_MS, Plan, ProducerPlan, Selector, Strategy, TopicPlan};
+use super::model::{ARRIVAL_SKEW_MS, GroupPlan, PAIR_DELTA_MS, Plan, ProducerPlan, Selector, TopicPlan};
 use super::provider::{Names, ProviderPlan};
+use crate::migration::estate::At;
 use crate::migration::settings::{Criteria, GroupSettings, ProducerSettings, Settings, Words};
 use crate::offsets::identity::IdentityRule;
+use crate::offsets::strategy::Strategy;
 
 /// How one topic is translated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TopicRule {
     /// Strategy.
     pub strategy: Strategy,
+    /// For `timestamp`: the moment, when the plan names one.
+    pub at: Option<At>,
     /// What makes two records the same.
     pub identity: IdentityRule,
     /// How far apart the two timestamps of one record may be, ms.
@@ -35,6 +39,7 @@ impl Plan {
         match rule {
             Some(rule) => TopicRule {
                 strategy: rule.strategy,
+                at: rule.at,
                 identity: rule.identity.clone(),
                 pair_delta_ms: rule.pair_delta_ms,
                 arrival_skew_ms: rule.arrival_skew_ms,
@@ -43,6 +48,7 @@ impl Plan {
             },
             None => TopicRule {
                 strategy: Strategy::Auto,
+                at: None,
                 identity: IdentityRule::Content,
                 pair_delta_ms: PAIR_DELTA_MS,
                 arrival_skew_ms: ARRIVAL_SKEW_MS,
@@ -154,6 +160,27 @@ mod tests {
         let other = plan.topic("else");
         assert_eq!((other.pair_delta_ms, other.arrival_skew_ms), (5_000, 130_000));
         assert_eq!(other.green_name, "else");
+    }
+
+    #[test]
+    fn a_group_may_choose_with_a_reason() {
+        let plan = plan(
+            r#"
+            [[topics]]
+            name = "a"
+            strategy = "timestamp"
+            at = "2026-11-22T02:00:00-05:00"
+            [[groups]]
+            name = "g"
+            strategy = "timestamp"
+            strategy_at = "1970-01-01T00:00:01.5Z"
+            strategy_reason = "audited by hand"
+            "#,
+        );
+        assert_eq!(plan.topic("a").at, Some(At(1_795_330_800_000)));
+        let chosen = plan.group("g").unwrap().chosen.clone().unwrap();
+        assert_eq!((chosen.strategy, chosen.at), (Strategy::Timestamp, Some(At(1_500))));
+        assert_eq!(chosen.reason, "audited by hand");
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Core {
         };
         self.measurements.spawn(async move {
             let quiet: Progress = Arc::new(|_| {});
-            let translating = AssertUnwindSafe(translator.translate(&group, to, Purpose::Estimate, &quiet));
+            let translating = AssertUnwindSafe(translator.translate(&group, to, Purpose::Estimate, None, &quiet));
             // Without an answer the group would count as being measured for ever.
             let result = translating.catch_unwind().await.unwrap_or_else(|_| {
                 Err(Trouble::new("the measurement broke off", "this is a fault of cutover: run with --log-file"))
