@@ -66,8 +66,8 @@ impl Default for TargetPosition {
     }
 }
 
-/// A record at the cut, for people to look at. Keys and values are never kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A record at the cut, for people to look at. Values are kept only where they were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CutRecord {
     /// Offset.
     pub offset: i64,
@@ -75,6 +75,15 @@ pub struct CutRecord {
     pub ts: i64,
     /// First 8 hexadecimal digits of its identity: equal on both logs for the same record.
     pub id: String,
+    /// The beginning of its key, made visible; `None`: a null key, or (when `size` is `None` too) not read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Bytes of key and value; `None`: it was not read again, or was gone by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u32>,
+    /// The beginning of its value, made visible, where values were asked for; `None` otherwise, and for a tombstone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
 }
 
 /// The records on both sides of the cut, at most two each, so that a person can see that it is right.

@@ -147,7 +147,7 @@ pub fn group(name: &str, team: &str, lag: u64, seed: u64) -> GroupRow {
 /// The record before the cut and the one after it; the same identities on both logs.
 fn cut(offset: i64, ts: i64, seed: i64) -> Vec<CutRecord> {
     let id = |i: i64| format!("{:08x}", (seed + i).wrapping_mul(2_654_435_761) & 0xffff_ffff);
-    (-1..1).map(|i| CutRecord { offset: offset + i, ts: ts + i * 212, id: id(i) }).collect()
+    (-1..1).map(|i| CutRecord { offset: offset + i, ts: ts + i * 212, id: id(i), ..CutRecord::default() }).collect()
 }
 
 struct P(&'static str, i32, i64, i64, i64, i64, Verdict, u64);

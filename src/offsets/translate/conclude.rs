@@ -97,7 +97,7 @@ fn cut(source: &LogWindow, committed: i64, target: &LogWindow, offset: i64) -> C
         (i.saturating_sub(SHOWN)..(i + SHOWN).min(window.len()))
             .map(|i| {
                 let r = window.get(i);
-                CutRecord { offset: r.offset, ts: r.ts, id: r.id.prefix() }
+                CutRecord { offset: r.offset, ts: r.ts, id: r.id.prefix(), ..CutRecord::default() }
             })
             .collect()
     };
