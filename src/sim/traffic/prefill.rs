@@ -67,7 +67,7 @@ pub fn fill(
         }
         for group in estate.groups.iter().filter(|g| g.topics.contains(&topic.name)) {
             clusters[0]
-                .with_state(|s| begin_group(s, group, topic, witness, &on_blue, now))
+                .with_state(|s| begin_group(s, group, topic, witness, &on_blue, dual.first().map(|d| d.id), now))
                 .map_err(|e| refused(&format!("commit for {}", group.name), e))?;
         }
     }
@@ -144,20 +144,24 @@ fn expire(state: &mut State, topic: &TopicSpec) -> Result<(), ResponseError> {
     Ok(())
 }
 
-/// Where a group stands on blue: at the end, or its backlog before it.
+/// Where a group stands on blue: at the end, or its backlog before it. Never before the last record that only blue has
+/// (ids below `first_dual`; `None`: all of them): green could not give it those, and its cutover would be refused.
 fn begin_group(
     state: &mut State,
     group: &GroupSpec,
     topic: &TopicSpec,
     witness: &Witness,
     arrived: &[(u64, i32, i64)],
+    first_dual: Option<u64>,
     now: i64,
 ) -> Result<(), ResponseError> {
     let each = i64::from(group.backlog) / i64::from(topic.partitions.max(1));
     for partition in 0..topic.partitions {
         let Some(log) = state.log(&topic.name, partition) else { continue };
-        let dual_each = i64::from(topic.dual_history) / i64::from(topic.partitions.max(1));
-        let offset = (log.high_watermark() - each.min(dual_each)).max(log.start());
+        let only_blue =
+            arrived.iter().filter(|(id, p, _)| *p == partition && first_dual.is_none_or(|first| *id < first));
+        let dual_from = only_blue.map(|(_, _, offset)| offset + 1).max().unwrap_or(0);
+        let offset = (log.high_watermark() - each).max(dual_from).max(log.start());
         for (id, ..) in arrived.iter().filter(|(_, p, o)| *p == partition && *o < offset) {
             witness.consumed_before(&group.name, *id);
         }
