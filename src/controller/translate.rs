@@ -6,6 +6,7 @@
 
 mod drive;
 mod history;
+mod many;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use drive::Job;
 pub use history::History;
+pub use many::Wanted;
 use windows::Windows;
 
 use super::clock::Clock;

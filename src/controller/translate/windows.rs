@@ -1,7 +1,7 @@
 //! One cluster's record windows: a reader that is kept open, used from blocking threads, and hashed as it reads.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub struct Windows {
     bootstrap: String,
     /// One at a time: a second translation waits for the first one's read, which is bounded.
     reader: Arc<Mutex<Option<RecordReader>>>,
+    /// Records that came over the wire so far.
+    records: Arc<AtomicU64>,
 }
 
 /// Stops the blocking read when the one who asked is gone.
@@ -55,7 +57,7 @@ impl Windows {
     /// Nothing is opened before the first read. Errors: secrets that can't be read.
     pub fn new(cluster: &ClusterPlan) -> Result<Self, Trouble> {
         let (properties, bootstrap) = (client_properties(cluster)?, cluster.bootstrap.join(","));
-        Ok(Self { properties, bootstrap, reader: Arc::default() })
+        Ok(Self { properties, bootstrap, reader: Arc::default(), records: Arc::default() })
     }
 
     /// Reads what is asked for, or a part of it: an answer for each job that got anything.
@@ -67,6 +69,7 @@ impl Windows {
         let stop = Stop(Arc::default());
         let (reader, stopped) = (Arc::clone(&self.reader), Arc::clone(&stop.0));
         let (properties, bootstrap) = (self.properties.clone(), self.bootstrap.clone());
+        let records = Arc::clone(&self.records);
         let read = tokio::task::spawn_blocking(move || {
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
             if reader.is_none() {
@@ -74,6 +77,10 @@ impl Windows {
             }
             let Some(open) = reader.as_mut() else { return Ok(Vec::new()) };
             let answers = read_all(open, &asks, &stopped);
+            if let Ok(answers) = &answers {
+                let came = answers.iter().map(|(_, a)| if let Answer::Records(b) = a { b.records.len() } else { 0 });
+                records.fetch_add(came.sum::<usize>() as u64, Ordering::Relaxed);
+            }
             if answers.is_err() {
                 *reader = None; // a fresh client next time: whatever this one holds on to is gone with it
             }
@@ -87,6 +94,11 @@ impl Windows {
         });
         drop(stop);
         answers
+    }
+
+    /// Records that were read from the cluster so far.
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
     }
 
     /// Closes the reader. Blocking, 100-200 ms.
