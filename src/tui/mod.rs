@@ -5,8 +5,10 @@
 
 pub mod actions;
 pub mod dialog;
+pub mod filter;
 pub mod model;
 pub mod palette;
+pub mod partitions;
 pub mod picture;
 pub mod plain;
 pub mod spark;

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use tui_input::Input;
 
 use super::dialog::Dialog;
+use super::filter::Filter;
+use super::partitions::{self, Lines};
 use super::theme::Theme;
 use super::words;
 use crate::controller::snapshot::{Arming, GroupRow, JournalLine, Notice, ProducerRow, Snapshot};
 use crate::migration::command::Subject;
-use crate::migration::estate::{At, FlagState};
+use crate::migration::estate::{At, FlagState, TopicPartition};
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
 
 /// Most requests whose answers are waited for at once; older ones are forgotten.
@@ -58,8 +60,25 @@ pub enum Screen {
     Cockpit,
     /// One group: its partitions and its run.
     Group(String),
+    /// One partition of a group, that under the cursor: why its offset is right.
+    Partition(String),
     /// One producer: its topics and its run.
     Producer(String),
+}
+
+/// A table that can be filtered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// One of the cockpit's.
+    Pane(Pane),
+    /// The partitions of a group's screen.
+    Partitions,
+}
+
+impl From<Pane> for Table {
+    fn from(pane: Pane) -> Self {
+        Table::Pane(pane)
+    }
 }
 
 /// Which part of a group's screen the keys move in.
@@ -164,12 +183,14 @@ pub struct Model {
     pub producer: Option<String>,
     /// Journal and notices: lines up from the newest.
     pub back: usize,
-    /// The partition under the cursor.
-    pub partition: usize,
+    /// The partition under the cursor, by name: rows are sorted by what needs a person. `None`: the first.
+    pub partition: Option<TopicPartition>,
+    /// First line shown of a partition's screen.
+    pub scroll: usize,
     /// Which part of a group's screen has the focus.
     pub focus: Focus,
     /// Filters by table.
-    pub filters: BTreeMap<Pane, String>,
+    pub filters: BTreeMap<Table, String>,
     /// What lies over the screen.
     pub overlay: Option<Overlay>,
     /// The message line.
@@ -198,7 +219,8 @@ impl Model {
             group: None,
             producer: None,
             back: 0,
-            partition: 0,
+            partition: None,
+            scroll: 0,
             focus: Focus::Partitions,
             filters: BTreeMap::new(),
             overlay: None,
@@ -240,13 +262,29 @@ impl Model {
             || self.snapshot.as_ref().is_some_and(|s| matches!(s.header.arming, Arming::ReadOnly { .. }))
     }
 
+    /// The table that the keys move in.
+    #[must_use]
+    pub fn table(&self) -> Table {
+        match self.screen {
+            Screen::Group(_) | Screen::Partition(_) => Table::Partitions,
+            Screen::Cockpit | Screen::Producer(_) => Table::Pane(self.pane),
+        }
+    }
+
     /// The filter of a table; empty when there is none.
     #[must_use]
-    pub fn filter(&self, pane: Pane) -> &str {
+    pub fn filter(&self, table: impl Into<Table>) -> &str {
+        let table = table.into();
         match &self.overlay {
-            Some(Overlay::Filter { input }) if self.pane == pane => input.value(),
-            _ => self.filters.get(&pane).map_or("", String::as_str),
+            Some(Overlay::Filter { input }) if self.table() == table => input.value(),
+            _ => self.filters.get(&table).map_or("", String::as_str),
         }
+    }
+
+    /// The partitions of the group that keys act on, as shown.
+    #[must_use]
+    pub fn partition_rows(&self) -> Lines<'_> {
+        self.current_group().map_or_else(Lines::default, |g| partitions::lines(self, g))
     }
 
     /// Groups as shown: filtered, and what needs a person first.
@@ -309,7 +347,7 @@ impl Model {
     #[must_use]
     pub fn current_group(&self) -> Option<&GroupRow> {
         match &self.screen {
-            Screen::Group(id) => self.group_row(id),
+            Screen::Group(id) | Screen::Partition(id) => self.group_row(id),
             Screen::Cockpit if self.pane == Pane::Groups => {
                 let rows = self.groups();
                 rows.get(self.group_index(&rows)).copied()
@@ -434,21 +472,5 @@ fn producer_rank(p: &ProducerRow) -> u8 {
         _ if p.run.as_ref().is_some_and(doing) => 1,
         4 if p.disagreement.is_some() => 2,
         r => r,
-    }
-}
-
-/// Words that must all be found, case aside.
-struct Filter(Vec<String>);
-
-impl Filter {
-    fn new(text: &str) -> Self {
-        Self(text.split_whitespace().map(str::to_lowercase).collect())
-    }
-
-    fn matches(&self, fields: &[&str]) -> bool {
-        self.0.is_empty() || {
-            let hay = fields.join(" ").to_lowercase();
-            self.0.iter().all(|w| hay.contains(w))
-        }
     }
 }

@@ -165,12 +165,12 @@ fn stand_on(m: &mut Model, subject: &Subject) {
     match subject {
         Subject::Group(g) => {
             m.pane = Pane::Groups;
-            m.filters.remove(&Pane::Groups);
+            m.filters.remove(&Pane::Groups.into());
             m.group = Some(g.clone());
         }
         Subject::Producer(p) => {
             m.pane = Pane::Producers;
-            m.filters.remove(&Pane::Producers);
+            m.filters.remove(&Pane::Producers.into());
             m.producer = Some(p.clone());
         }
         Subject::Migration | Subject::Cluster(_) => {}

@@ -234,6 +234,19 @@ pub fn clock(at_ms: i64) -> String {
     format!("{:02}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
 }
 
+/// Time of day in UTC with milliseconds, `14:02:11.204`; nothing for a record that has no time.
+#[must_use]
+pub fn clock_ms(at_ms: i64) -> Option<String> {
+    (at_ms >= 0).then(|| format!("{}.{:03}", clock(at_ms), at_ms.rem_euclid(1000)))
+}
+
+/// The day in UTC, `2026-03-01`.
+#[must_use]
+pub fn day(at_ms: i64) -> Option<String> {
+    let at = jiff::Timestamp::from_millisecond(at_ms).ok().filter(|_| at_ms >= 0)?;
+    Some(at.strftime("%Y-%m-%d").to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +279,9 @@ mod tests {
         assert_eq!(age(1_900), "1s");
         assert_eq!(clock(50_531_204), "14:02:11");
         assert_eq!(clock(-1), "23:59:59");
+        assert_eq!(clock_ms(50_531_204).as_deref(), Some("14:02:11.204"));
+        assert_eq!((clock_ms(-1), day(-1), day(i64::MAX)), (None, None, None), "no time, or none that a calendar has");
+        assert_eq!(day(1_772_373_731_000).as_deref(), Some("2026-03-01"));
     }
 
     #[test]

@@ -6,8 +6,9 @@ use crate::controller::snapshot::{GroupRow, GroupSide, ProducerRow};
 use crate::migration::command::Subject;
 use crate::migration::estate::{At, FlagState, GroupKind, GroupState, Side};
 use crate::migration::event::RunKind;
+use crate::migration::rollback::ESTIMATE_AGE_MS;
 use crate::migration::stage::{MovePhase, SideState, Stage, WayBack};
-use crate::offsets::verdict::Verdict;
+use crate::offsets::verdict::{PartitionPlan, Verdict};
 
 /// A state as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,6 +195,28 @@ pub fn verdict_role(v: Verdict) -> Role {
         Verdict::Guess => Role::Hold,
         Verdict::Unmappable => Role::Fail,
     }
+}
+
+/// Whether a partition would lose something: that takes the place of its verdict.
+#[must_use]
+pub fn loses(p: &PartitionPlan) -> bool {
+    p.missing.is_some_and(|n| n > 0)
+}
+
+/// A partition's verdict as shown: a loss takes its place, and what was not measured has none.
+#[must_use]
+pub fn verdict(plan: Option<&PartitionPlan>) -> (Role, String) {
+    match plan {
+        None => (Role::Dim, "not measured".into()),
+        Some(PartitionPlan { missing: Some(n @ 1..), .. }) => (Role::Fail, format!("MISSING {}", text::count(*n))),
+        Some(p) => (verdict_role(p.verdict), p.verdict.to_string()),
+    }
+}
+
+/// How old a measurement is: amber and then STALE when no rule would believe it any more.
+#[must_use]
+pub fn measured_age(now: At, at: At) -> (Role, String) {
+    aged(now, at, ESTIMATE_AGE_MS)
 }
 
 /// A flag state in the identity of where it writes.

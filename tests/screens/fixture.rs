@@ -8,6 +8,7 @@ use cutover::migration::estate::*;
 use cutover::migration::event::RunKind;
 use cutover::migration::settings::Mode;
 use cutover::migration::stage::*;
+use cutover::offsets::align::Unsettled;
 use cutover::offsets::verdict::*;
 use cutover::tui::model::{Model, Options};
 use cutover::tui::theme::{Depth, Glyphs, Theme};
@@ -218,6 +219,65 @@ pub fn measured(with_unmappable: bool) -> GroupRow {
         g.offers.retain(|o| !matches!(o.command, Command::CutOver { .. }));
         g.offers.push(refusal);
     }
+    g
+}
+
+/// Records with these offsets and identities, a few ms apart.
+fn records(first: i64, ts: i64, ids: &[&str]) -> Vec<CutRecord> {
+    let at = |i: i64| ts + i * 211 + first % 7;
+    (0..).zip(ids).map(|(i, id)| CutRecord { offset: first + i, ts: at(i), id: (*id).to_owned() }).collect()
+}
+
+/// `loan-audit` with everything that stands in the way of a cutover: loss, no evidence, no statement; and two writers
+/// that interleaved differently.
+pub fn alarming() -> GroupRow {
+    let mut g = measured(true);
+    let Some(Observed::Known { value, .. }) = &mut g.estimate else { panic!("measured") };
+    let mut plans = value.partitions.clone();
+    for p in &mut plans {
+        match (p.tp.topic.as_str(), p.tp.partition) {
+            ("loan-events", 1) => {
+                p.missing = Some(23);
+                p.missing_ranges = vec![(1_198_221, 1_198_222), (1_198_230, 1_198_250), (1_198_301, 1_198_303)];
+                p.why = Some("23 sends to green failed between 13:58:02 and 13:58:40".into());
+                p.unsettled = Unsettled { consumed: 1, unconsumed: 2, target_only: 0 };
+                p.read = (1_412, 1_388);
+            }
+            ("loan-events", 3) => {
+                let ts = NOW.0 - 9_400;
+                p.cut.source =
+                    records(986_998, ts, &["8b8169f8", "29b8e3a9", "77aa01c2", "d00dfeed", "0badcafe", "5eed5eed"]);
+                p.cut.target =
+                    records(801_219, ts, &["8b8169f8", "29b8e3a9", "77aa01c2", "0badcafe", "d00dfeed", "4f1c22e0"]);
+                (p.source.committed, p.target.offset) = (Some(987_001), Some(801_221));
+                p.read = (412, 409);
+            }
+            ("loan-notes", 0) => {
+                (p.verdict, p.missing, p.re_read, p.strategy) = (Verdict::Guess, None, None, "timestamp".into());
+                p.evidence = "first record at or after 2026-03-01T13:00:00Z".into();
+                p.why = Some("a timestamp is no position: what it skips or repeats is not known".into());
+            }
+            _ => {}
+        }
+    }
+    g.estimate = Some(Observed::seen(GroupPlan::new(plans), ago(71_000)));
+    g.side_state = None;
+    g
+}
+
+/// `loan-ledger`, measured for its way back.
+pub fn going_back() -> GroupRow {
+    let mut g = soaking();
+    let forward = measured(false);
+    let Some(plan) = forward.estimate.as_ref().and_then(|e| e.value()) else { panic!("measured") };
+    let turned = plan.partitions.iter().map(|p| PartitionPlan {
+        source: SourcePosition { committed: p.target.offset, log_start: p.target.log_start, end: p.target.end },
+        target: TargetPosition { offset: p.source.committed, log_start: p.source.log_start, end: p.source.end },
+        cut: Cut { source: p.cut.target.clone(), target: p.cut.source.clone() },
+        ..p.clone()
+    });
+    g.estimate = Some(Observed::seen(GroupPlan::new(turned.collect()), ago(3_000)));
+    g.estimate_to = Some(Side::Blue);
     g
 }
 

@@ -78,6 +78,55 @@ fn numbers_and_tab_choose_tables_and_escape_goes_back() {
     assert_eq!(m.screen, Screen::Group("cust-360".into()), "a notice leads to what it is about");
 }
 
+/// The names of the partitions, in the order shown.
+fn partitions(m: &Model) -> Vec<String> {
+    m.partition_rows().lines.iter().map(|l| l.key().to_string()).collect()
+}
+
+#[test]
+fn partitions_sort_by_what_needs_a_person_and_the_cursor_stays_on_its_own() {
+    let mut s = fixture::estate();
+    let at = s.groups.iter().position(|g| g.group == "loan-audit").expect("there");
+    s.groups[at] = fixture::alarming();
+    let mut m = cockpit(s.clone());
+    m.group = Some("loan-audit".into());
+    press(&mut m, &["enter"]);
+    let worst_first = ["loan-events-1", "audit-raw-4", "loan-notes-0", "loan-notes-1", "loan-events-3"];
+    assert_eq!(partitions(&m)[..5], worst_first);
+    press(&mut m, &["j", "j", "j", "j", "enter"]);
+    assert_eq!(m.screen, Screen::Partition("loan-audit".into()));
+    let under = |m: &Model| m.partition.as_ref().map(ToString::to_string);
+    assert_eq!(under(&m).as_deref(), Some("loan-events-3"));
+    // Another measurement: what was lost is there, and the order is another.
+    s.groups[at] = fixture::measured(false);
+    s.seq += 1;
+    update(&mut m, Msg::Snapshot(Arc::new(s), NOW.plus(9_000)));
+    assert_eq!(partitions(&m)[0], "loan-notes-1");
+    assert_eq!(under(&m).as_deref(), Some("loan-events-3"), "rows move, the screen stays on its partition");
+    press(&mut m, &["p"]);
+    assert_eq!(under(&m).as_deref(), Some("loan-events-1"));
+    press(&mut m, &["n", "n"]);
+    assert_eq!(under(&m).as_deref(), Some("loan-events-4"));
+    press(&mut m, &["esc"]);
+    assert_eq!((&m.screen, under(&m).as_deref()), (&Screen::Group("loan-audit".into()), Some("loan-events-4")));
+}
+
+#[test]
+fn partitions_are_filtered_by_name_and_verdict_and_escape_goes_one_step_at_a_time() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    press(&mut m, &["enter", "/", "bounded", "enter"]);
+    assert_eq!(partitions(&m), ["loan-notes-1"]);
+    press(&mut m, &["enter"]);
+    assert!(matches!(m.screen, Screen::Partition(_)));
+    press(&mut m, &["esc", "esc"]);
+    assert_eq!((partitions(&m).len(), &m.screen), (9, &Screen::Group("loan-audit".into())), "the filter goes first");
+    press(&mut m, &["/", "zzz", "enter", "enter", "j"]);
+    assert_eq!((partitions(&m).len(), &m.screen), (0, &Screen::Group("loan-audit".into())), "nothing to open");
+    press(&mut m, &["esc", "esc"]);
+    assert_eq!(m.screen, Screen::Cockpit);
+}
+
 #[test]
 fn a_filter_narrows_while_it_is_typed_and_escape_takes_it_away() {
     let mut m = cockpit(fixture::estate());

@@ -102,6 +102,41 @@ pub fn hostile() -> Snapshot {
     })
 }
 
+/// The estate with another row for one of its groups.
+fn replaced(row: cutover::controller::snapshot::GroupRow) -> Snapshot {
+    with(|s| {
+        let at = s.groups.iter().position(|g| g.group == row.group).expect("in the fixture");
+        s.groups[at] = row.clone();
+    })
+}
+
+/// A group's partitions, and one of them opened.
+fn partitions(out: &mut Vec<(&'static str, Model)>) {
+    let at = |row, size, keys: &[&str]| {
+        let row: cutover::controller::snapshot::GroupRow = row;
+        let mut m = fixture::model(replaced(row.clone()), size);
+        m.group = Some(row.group);
+        press(&mut m, keys);
+        m
+    };
+    let (small, wide) = ((80, 24), (140, 40));
+    out.push(("partitions_80x24", at(fixture::alarming(), small, &["enter"])));
+    out.push(("partitions_140x40", at(fixture::alarming(), wide, &["enter"])));
+    out.push(("partitions_60x16", at(fixture::alarming(), (60, 16), &["enter"])));
+    out.push(("partitions_filtered", at(fixture::alarming(), small, &["enter", "/", "proven events", "enter"])));
+    out.push(("partitions_back_80x24", at(fixture::going_back(), small, &["enter"])));
+    out.push(("partition_loss_80x24", at(fixture::alarming(), small, &["enter", "enter"])));
+    let crossed = &["enter", "/", "events-3", "enter", "enter"];
+    out.push(("partition_cut_80x24", at(fixture::alarming(), small, crossed)));
+    out.push(("partition_cut_140x40", at(fixture::alarming(), wide, crossed)));
+    out.push(("partition_unmappable", at(fixture::alarming(), small, &["enter", "j", "enter"])));
+    out.push(("partition_back", at(fixture::going_back(), small, &["enter", "j", "enter"])));
+    let mut ascii = fixture::model_in(replaced(fixture::alarming()), small, "mono", Glyphs::Ascii);
+    ascii.group = Some("loan-audit".into());
+    press(&mut ascii, crossed);
+    out.push(("partition_ascii_mono", ascii));
+}
+
 /// All scenes: a name, and the model.
 pub fn all() -> Vec<(&'static str, Model)> {
     let small = (80, 24);
@@ -151,6 +186,7 @@ pub fn all() -> Vec<(&'static str, Model)> {
         }),
     ));
     out.push(("group_120x40", on(fixture::estate(), (120, 40), open("loan-audit"))));
+    partitions(&mut out);
     out.push(("group_moving_80x24", on(fixture::estate(), small, open("doc-index"))));
     out.push(("group_moving_120x40", on(fixture::estate(), (120, 40), open("doc-index"))));
     out.push((

@@ -1,7 +1,10 @@
 //! The registry: each thing a key can do is one row of one table ([`ACTIONS`]). Dispatch, footer, help, palette and
 //! `docs/keys.md` all come from it.
 
-mod act;
+mod asks;
+mod over;
+mod places;
+mod ready;
 mod table;
 
 use std::fmt::Write as _;
@@ -15,7 +18,8 @@ pub use table::ACTIONS;
 use super::model::{Model, Overlay, Pane, Screen};
 use super::update::Cmd;
 
-pub(super) use act::{close_overlay, open_subject as open};
+pub(super) use over::close_overlay;
+pub(super) use places::open_subject as open;
 
 /// Where a key works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::AsRefStr, strum::VariantArray)]
@@ -35,6 +39,8 @@ pub enum Scope {
     Notices,
     /// One group's screen.
     Group,
+    /// One partition's screen.
+    Partition,
     /// One producer's screen.
     Producer,
     /// The confirm dialog.
@@ -65,6 +71,7 @@ impl Scope {
             Scope::Journal => "In the journal",
             Scope::Notices => "In the notices",
             Scope::Group => "On a group's screen",
+            Scope::Partition => "On a partition's screen",
             Scope::Producer => "On a producer's screen",
             Scope::Confirm => "In the confirm dialog",
             Scope::Route => "Choosing a flag state",
@@ -153,6 +160,7 @@ pub fn scopes(m: &Model) -> Vec<Scope> {
         (Some(Overlay::Confirm(_)), ..) => vec![Scope::Confirm],
         (Some(Overlay::Leave { .. }), ..) => vec![Scope::Leave],
         (None, Screen::Group(_), _) => vec![Scope::Group, Scope::Global],
+        (None, Screen::Partition(_), _) => vec![Scope::Partition, Scope::Global],
         (None, Screen::Producer(_), _) => vec![Scope::Producer, Scope::Global],
         (None, Screen::Cockpit, Pane::Groups) => vec![Scope::Groups, Scope::Cockpit, Scope::Global],
         (None, Screen::Cockpit, Pane::Producers) => vec![Scope::Producers, Scope::Cockpit, Scope::Global],

@@ -63,6 +63,12 @@ pub enum Glyph {
     Bar,
     /// Leads from one to the other.
     Arrow,
+    /// The same, in one cell.
+    ArrowHead,
+    /// Stands before an upper bound.
+    AtMost,
+    /// Two that are the same.
+    Equal,
     /// Text cursor.
     Caret,
     /// Filled part of a progress bar.
@@ -147,6 +153,9 @@ impl Glyph {
             Glyph::HeavyRule => ("━", "="),
             Glyph::Bar => ("│", "|"),
             Glyph::Arrow => ("→", "->"),
+            Glyph::ArrowHead => ("→", ">"),
+            Glyph::AtMost => ("≤", "<"),
+            Glyph::Equal => ("=", "="),
             Glyph::Caret => ("▌", "_"),
             Glyph::Full => ("█", "#"),
             Glyph::Rest => ("░", "."),

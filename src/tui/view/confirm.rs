@@ -170,7 +170,7 @@ fn cost<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>
     let row = Row::new(theme).left(Role::Dim, "estimate", 10);
     let row = match m.group_row(group).map(|g| (g, estimate_of(g, to))) {
         Some((g, Some(Observed::Known { value, at, .. }))) => {
-            let row = totals(row, value);
+            let row = totals(row, value, cells.saturating_sub(22));
             let age = format!("  {} old", text::age(m.clock().since(*at)));
             let row = row.put(Role::Dim, age);
             if g.measuring { row.put(Role::Hold, ", measuring").glyph(Role::Hold, Glyph::Ellipsis) } else { row }

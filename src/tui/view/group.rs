@@ -3,13 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::groups::more;
-use super::line::{self, Row, rule, window};
-use super::run;
-use crate::controller::snapshot::{GroupRow, PartitionRow, PartitionSide};
+use super::line::{self, Row, rule};
+use super::{partitions, run};
+use crate::controller::snapshot::GroupRow;
 use crate::migration::estate::{Observed, Side};
 use crate::migration::stage::Stage;
-use crate::offsets::verdict::{Cut, CutRecord, GroupPlan, PartitionPlan, Verdict};
+use crate::offsets::verdict::{GroupPlan, Verdict};
 use crate::tui::model::{Focus, Model};
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
@@ -43,7 +42,8 @@ pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
             return;
         }
     }
-    partitions(m, g, Rect { y: area.y + y, height: left(y), ..area }, buf);
+    let below = partitions::draw(m, g, Rect { y: area.y + y, height: left(y), ..area }, buf);
+    members(m, g, below, buf);
 }
 
 /// What of a run fits into one line.
@@ -146,24 +146,36 @@ fn estimate<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
             let words = words::sentence(&why.what, &why.advice);
             row.put(Role::Hold, text::cut(&words, width.saturating_sub(2), theme.glyph(Glyph::Ellipsis)))
         }
-        Some(Observed::Known { value, .. }) => totals(row.put(Role::Dim, "to ").shape(to).gap(1), value),
-    };
-    let mut end = Row::new(theme);
-    if let Some(Observed::Known { at, .. }) = &g.estimate {
-        let old = m.clock().since(*at);
-        end = end.put(Role::Dim, format!("estimate {} old", text::age(old)));
-        if g.measuring {
-            end = end.put(Role::Hold, ", measuring").glyph(Role::Hold, Glyph::Ellipsis);
+        // Its age keeps its place.
+        Some(Observed::Known { value, .. }) => {
+            totals(row.put(Role::Dim, "to ").shape(to).gap(1), value, width.saturating_sub(14))
         }
-    }
-    row.ending(end, width - 1)
+    };
+    let end = |long: bool| {
+        let mut end = Row::new(theme);
+        if let Some(Observed::Known { at, .. }) = &g.estimate {
+            let (role, old) = words::measured_age(m.clock(), *at);
+            end = end.put(Role::Dim, if long { "measured " } else { "" }).put(role, old).put(Role::Dim, " ago");
+            if g.measuring {
+                let word = if long { ", measuring" } else { " " };
+                end = end.put(Role::Hold, word).glyph(Role::Hold, Glyph::Ellipsis);
+            }
+        }
+        end
+    };
+    // Its age is always there; what it is called only where there is room.
+    let long = row.width() + end(true).width() + 2 <= width;
+    row.ending(end(long), width - 1)
 }
 
-/// `0 lost, 31 re-read   PROVEN 23  UNMAPPABLE 1`
-pub fn totals<'t>(row: Row<'t>, plan: &GroupPlan) -> Row<'t> {
+/// `0 lost, 31 re-read   UNMAPPABLE 1  PROVEN 23`: what would be lost takes the place of a verdict, the worst comes
+/// first, and what has no room in `cells` is left out from the end.
+pub fn totals<'t>(row: Row<'t>, plan: &GroupPlan, cells: usize) -> Row<'t> {
+    let known: u64 = plan.partitions.iter().filter_map(|p| p.missing).fold(0, u64::saturating_add);
     let row = match plan.totals.missing {
         Some(0) => row.put(Role::Strong, "0 lost"),
-        Some(n) => row.put(Role::Fail, format!("{n} LOST")),
+        Some(n) => row.put(Role::Fail, format!("MISSING {n}")),
+        None if known > 0 => row.put(Role::Fail, format!("MISSING {known} or more")),
         None => row.put(Role::Unknown, "loss UNKNOWN"),
     };
     let row = row.put(Role::Dim, ", ");
@@ -172,139 +184,15 @@ pub fn totals<'t>(row: Row<'t>, plan: &GroupPlan) -> Row<'t> {
         None => row.put(Role::Unknown, "re-read UNKNOWN"),
     };
     row = row.gap(2);
-    for verdict in [Verdict::Proven, Verdict::Bounded, Verdict::Guess, Verdict::Unmappable] {
-        let n = plan.partitions.iter().filter(|p| p.verdict == verdict).count();
-        if n > 0 {
-            row = row.gap(1).put(words::verdict_role(verdict), format!("{verdict} {n}"));
+    let losing = plan.partitions.iter().filter(|p| words::loses(p)).count();
+    let verdicts = [Verdict::Unmappable, Verdict::Guess, Verdict::Bounded, Verdict::Proven].map(|verdict| {
+        let n = plan.partitions.iter().filter(|p| p.verdict == verdict && !words::loses(p)).count();
+        (words::verdict_role(verdict), format!("{verdict} {n}"), n)
+    });
+    for (role, words, n) in [(Role::Fail, format!("MISSING in {losing}"), losing)].into_iter().chain(verdicts) {
+        if n > 0 && row.width() + 1 + words.len() <= cells {
+            row = row.gap(1).put(role, words);
         }
-    }
-    row
-}
-
-fn plan_of<'a>(g: &'a GroupRow, p: &PartitionRow) -> Option<&'a PartitionPlan> {
-    let plan = g.estimate.as_ref()?.value()?;
-    plan.partitions.iter().find(|x| x.tp.partition == p.partition && x.tp.topic == p.topic)
-}
-
-/// Widths of the columns of the partition table.
-struct Columns {
-    name: usize,
-    offset: usize,
-    lag: usize,
-    evidence: bool,
-}
-
-impl Columns {
-    fn at(width: usize) -> Self {
-        match width {
-            0..=71 => Self { name: 14, offset: 9, lag: 0, evidence: false },
-            72..=99 => Self { name: 14, offset: 10, lag: 0, evidence: false },
-            100..=139 => Self { name: 26, offset: 13, lag: 7, evidence: false },
-            _ => Self { name: 36, offset: 15, lag: 8, evidence: true },
-        }
-    }
-}
-
-/// The partition table, and the records at the cut of the one under the cursor.
-fn partitions(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
-    let theme = m.theme();
-    let columns = Columns::at(usize::from(area.width));
-    // From which side the plan goes: there its source columns are.
-    let to = g.estimate_to.unwrap_or_else(|| words::goes_to(g));
-    let measured = g.estimate.as_ref().is_some_and(|e| e.value().is_some());
-    head(m, &columns, to, measured).draw(area, 0, buf);
-    if g.partitions.is_empty() {
-        Row::new(theme)
-            .gap(3)
-            .put(Role::Dim, "No partitions: the group has committed nothing on either side.")
-            .draw(area, 1, buf);
-        return;
-    }
-    let at = m.partition.min(g.partitions.len() - 1);
-    let detail = g.partitions.get(at).and_then(|p| plan_of(g, p));
-    let detail_rows = match detail {
-        Some(d) if area.height >= 10 => detail_height(d),
-        _ => 0,
-    };
-    let needed = u16::try_from(g.partitions.len() + 1).unwrap_or(u16::MAX);
-    let table = Rect { height: (area.height - detail_rows).min(needed), ..area };
-    let range = window(g.partitions.len(), at, usize::from(table.height.saturating_sub(1)));
-    let (above, below) = (range.start, g.partitions.len() - range.end);
-    for (y, i) in (1u16..).zip(range) {
-        let line = row(m, g, &g.partitions[i], &columns, to, i == at, usize::from(area.width));
-        if i == at { line.draw_cursor(table, y, buf) } else { line.draw(table, y, buf) }
-    }
-    more(m, above, below, table, buf);
-    if let (Some(d), 1..) = (detail, detail_rows) {
-        cut(m, d, to, Rect { y: table.bottom(), height: detail_rows, ..area }, buf);
-    }
-    let y = table.bottom() + detail_rows;
-    members(m, g, Rect { y, height: area.bottom().saturating_sub(y), ..area }, buf);
-}
-
-fn head<'t>(m: &'t Model, c: &Columns, to: Side, measured: bool) -> Row<'t> {
-    let theme = m.theme();
-    let from = to.other();
-    let shape = |side: Side, word: &str| format!("{} {word}", theme.shape(side));
-    let mut row = Row::new(theme)
-        .gap(2)
-        .left(Role::Dim, "partition", c.name)
-        .gap(1)
-        .right(side_role(from), shape(from, "at"), c.offset)
-        .gap(1)
-        .right(Role::Dim, "end", c.offset);
-    if c.lag > 0 {
-        row = row.gap(1).right(Role::Dim, "lag", c.lag);
-    }
-    row = row.gap(1).right(side_role(to), shape(to, if measured { "plan" } else { "at" }), c.offset).gap(1).right(
-        Role::Dim,
-        "end",
-        c.offset,
-    );
-    row = row.gap(2).left(Role::Dim, "verdict", 10).right(Role::Dim, "re-read", 7);
-    if c.evidence { row.gap(2).put(Role::Dim, "evidence") } else { row }
-}
-
-fn number<'t>(m: &'t Model, row: Row<'t>, role: Role, n: Option<i64>, cells: usize) -> Row<'t> {
-    match n {
-        None | Some(..0) => row.right(Role::Dim, m.theme().glyph(Glyph::Dash), cells),
-        Some(n) => {
-            let spaced = text::offset(n);
-            // Digits are never cut: without room for the gaps they go.
-            let s = if text::width(&spaced) <= cells { spaced } else { n.to_string() };
-            row.right(role, s, cells)
-        }
-    }
-}
-
-fn row<'t>(m: &'t Model, g: &GroupRow, p: &PartitionRow, c: &Columns, to: Side, cursor: bool, width: usize) -> Row<'t> {
-    let theme = m.theme();
-    let (from_side, to_side): (&PartitionSide, &PartitionSide) =
-        if to == Side::Green { (&p.blue, &p.green) } else { (&p.green, &p.blue) };
-    let plan = plan_of(g, p);
-    let row = Row::new(theme);
-    let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor).gap(1) } else { row.gap(2) };
-    let row = row.name(if cursor { Role::Strong } else { Role::Text }, format!("{}-{}", p.topic, p.partition), c.name);
-    let mut row = number(m, row.gap(1), Role::Text, from_side.committed, c.offset);
-    row = number(m, row.gap(1), Role::Dim, from_side.end, c.offset);
-    if c.lag > 0 {
-        let lag = from_side.lag.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::count);
-        row = row.gap(1).right(Role::Text, lag, c.lag);
-    }
-    let planned = plan.map_or(to_side.committed, |p| p.target.offset);
-    row = number(m, row.gap(1), if plan.is_some() { Role::Strong } else { Role::Dim }, planned, c.offset);
-    row = number(m, row.gap(1), Role::Dim, to_side.end, c.offset);
-    let Some(plan) = plan else { return row.gap(2).put(Role::Dim, "not measured") };
-    row = row.gap(2).left(words::verdict_role(plan.verdict), plan.verdict.to_string(), 10);
-    row = match (plan.missing, plan.re_read) {
-        (Some(n), _) if n > 0 => row.right(Role::Fail, format!("{n} LOST"), 7),
-        _ if plan.source.end >= 0 && plan.source.log_start == plan.source.end => row.right(Role::Dim, "empty", 7),
-        (_, Some(n)) => row.right(if n > 0 { Role::Strong } else { Role::Text }, text::count(n), 7),
-        (_, None) => row.right(Role::Unknown, "????", 7),
-    };
-    if c.evidence {
-        let left = width.saturating_sub(row.width() + 3);
-        row = row.gap(2).left(Role::Dim, &plan.evidence, left);
     }
     row
 }
@@ -337,64 +225,4 @@ fn members(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
             row.draw(area, y, buf);
         }
     }
-}
-
-fn detail_height(p: &PartitionPlan) -> u16 {
-    2 + u16::from(p.why.is_some()) + if p.cut == Cut::default() { 0 } else { 2 }
-}
-
-/// Evidence, why it is not better, and the records on both sides of the cut.
-fn cut(m: &Model, p: &PartitionPlan, to: Side, area: Rect, buf: &mut Buffer) {
-    let theme = m.theme();
-    rule(theme, &format!("{} {}", p.tp, p.verdict), area, 0, buf);
-    let width = usize::from(area.width);
-    let mut y = 1;
-    let mut evidence = format!("{}: {}", p.strategy, p.evidence);
-    if p.target_only > 0 {
-        evidence.push_str(&format!("; passes over {} that only {to} has", p.target_only));
-    }
-    if let Some((a, b)) = p.missing_ranges.first() {
-        evidence.push_str(&format!("; missing on {to}: {} offsets from {a} to {}", p.missing_ranges.len(), b - 1));
-    }
-    Row::new(theme).gap(1).left(Role::Text, evidence, width - 2).draw(area, y, buf);
-    y += 1;
-    if let Some(why) = &p.why {
-        Row::new(theme).gap(1).left(Role::Hold, why, width - 2).draw(area, y, buf);
-        y += 1;
-    }
-    if p.cut == Cut::default() {
-        return;
-    }
-    let sides = [(to.other(), &p.cut.source, p.source.committed), (to, &p.cut.target, p.target.offset)];
-    for (side, records, at) in sides {
-        cut_side(m, side, records, at, width).draw(area, y, buf);
-        y += 1;
-    }
-}
-
-/// The records around an offset: what was read before the bar, what comes after it.
-fn cut_side<'t>(m: &'t Model, side: Side, records: &[CutRecord], at: Option<i64>, width: usize) -> Row<'t> {
-    let theme = m.theme();
-    let mut row = Row::new(theme).gap(1).mark(side).gap(1);
-    let at = at.unwrap_or(i64::MAX);
-    let split = records.iter().position(|r| r.offset >= at).unwrap_or(records.len());
-    let show = |r: &CutRecord| format!("{} {} {}", r.offset, text::clock(r.ts), r.id);
-    let (before, after) = records.split_at(split);
-    let room = width.saturating_sub(row.width() + 6) / 2;
-    let fit = |words: Vec<String>| {
-        let mut out = String::new();
-        for w in words {
-            if !out.is_empty() && text::width(&out) + 2 + text::width(&w) > room {
-                break;
-            }
-            if !out.is_empty() {
-                out.push_str("  ");
-            }
-            out.push_str(&w);
-        }
-        out
-    };
-    let before = before.last().map(show).unwrap_or_default();
-    row = row.left(Role::Dim, before, room.min(32)).gap(1).glyph(Role::NoReturn, Glyph::Bar).gap(1);
-    row.put(Role::Text, text::cut(&fit(after.iter().map(show).collect()), room, theme.glyph(Glyph::Ellipsis)))
 }

@@ -188,10 +188,15 @@ pub fn frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Bu
 
 /// A rule across an area with a word in it.
 pub fn rule(theme: &Theme, word: &str, area: Rect, y: u16, buf: &mut Buffer) {
+    rule_row(theme, word, usize::from(area.width)).draw(area, y, buf);
+}
+
+/// The same as a line of `width` cells.
+pub fn rule_row<'t>(theme: &'t Theme, word: &str, width: usize) -> Row<'t> {
     let rule = theme.glyph(Glyph::Rule);
-    let end = usize::from(area.width).saturating_sub(text::width(word) + 4);
+    let end = width.saturating_sub(text::width(word) + 4);
     let row = Row::new(theme).put(Role::Frame, rule).gap(1).put(Role::Dim, word).gap(1);
-    row.put(Role::Frame, rule.repeat(end)).draw(area, y, buf);
+    row.put(Role::Frame, rule.repeat(end))
 }
 
 /// A rule across an area with a title at its left and a remark at its right.

@@ -11,6 +11,8 @@ mod help;
 mod journal;
 mod line;
 mod palette;
+mod partition;
+mod partitions;
 mod producer;
 mod producers;
 mod prompts;
@@ -51,6 +53,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     match &m.screen {
         Screen::Cockpit => cockpit(m, body, buf),
         Screen::Group(id) => group::draw(m, id, body, buf),
+        Screen::Partition(id) => partition::draw(m, id, body, buf),
         Screen::Producer(name) => producer::draw(m, name, body, buf),
     }
     let over = Rect { y: area.y + header::ROWS, height: area.height - header::ROWS - 1, ..area };

@@ -1,0 +1,121 @@
+//! What is asked of the controller: questions that open dialogs, and commands that need none.
+
+use tui_input::Input;
+
+use super::super::dialog::{self, Dialog};
+use super::super::model::{Model, Overlay, ROUTES, Tone};
+use super::super::update::Cmd;
+use super::super::words;
+use super::ready::{held, offers};
+use crate::controller::snapshot::Ask;
+use crate::migration::command::Command;
+use crate::migration::estate::Side;
+use crate::migration::stage::Stage;
+
+/// Sends a command that needs no dialog.
+pub(super) fn send(m: &mut Model, command: Command, about: &str) -> Vec<Cmd> {
+    let id = m.ask_id(about);
+    let actor = m.options.actor.clone();
+    vec![Cmd::Ask(Ask::Execute { id, command, actor, typed: String::new(), facts: None })]
+}
+
+/// Opens the confirm dialog of a command: asks what it would do, has its facts kept fresh, and measures anew
+/// when the estimate is missing, of the other way, or old.
+pub(super) fn open_confirm(m: &mut Model, command: Command) -> Vec<Cmd> {
+    let question = m.ask_id("what would it do");
+    let mut cmds = vec![Cmd::Ask(Ask::Prepare { id: question, command: command.clone() })];
+    if let Some(group) = dialog::watched(&command) {
+        cmds.push(Cmd::Ask(Ask::Watch { group: Some(group) }));
+    }
+    // In the middle of a run there is nothing to estimate: going back needs no facts of the other side.
+    let resting = |g: &str| m.group_row(g).is_some_and(|g| !matches!(g.stage, Stage::Moving { .. }));
+    if let Some((group, to)) = dialog::estimate_for(&command).filter(|(g, _)| resting(g)) {
+        let fresh = m.group_row(group).is_some_and(|g| {
+            g.measuring && g.estimate_to == Some(to)
+                || g.estimate_to == Some(to)
+                    && g.estimate.as_ref().is_some_and(|e| e.fresh(m.clock(), dialog::ESTIMATE_FRESH_MS).is_some())
+        });
+        if !fresh {
+            let group = group.to_owned();
+            cmds.extend(send(m, Command::Estimate { group, to }, "measuring"));
+        }
+    }
+    m.overlay = Some(Overlay::Confirm(Box::new(Dialog::new(command, question, m.now))));
+    cmds
+}
+
+/// Opens the dialog of the first offer that `pick` chooses and that would be taken.
+fn confirm_offer(m: &mut Model, pick: impl Fn(&Command) -> bool) -> Vec<Cmd> {
+    let command = offers(m).iter().find(|o| o.refused.is_none() && pick(&o.command)).map(|o| o.command.clone());
+    command.map_or_else(Vec::new, |c| open_confirm(m, c))
+}
+
+pub(super) fn cut_over(m: &mut Model) -> Vec<Cmd> {
+    confirm_offer(m, |c| matches!(c, Command::CutOver { .. }))
+}
+
+pub(super) fn roll_back(m: &mut Model) -> Vec<Cmd> {
+    confirm_offer(m, |c| matches!(c, Command::RollBack { .. }))
+}
+
+/// Where the group does not run is where its offsets are worth setting.
+fn other_side(m: &Model) -> Side {
+    m.current_group().map_or(Side::Green, words::goes_to)
+}
+
+pub(super) fn reset(m: &mut Model) -> Vec<Cmd> {
+    let side = other_side(m);
+    let cmds = confirm_offer(m, |c| matches!(c, Command::ResetOffsets { to, .. } if *to == side));
+    if cmds.is_empty() { confirm_offer(m, |c| matches!(c, Command::ResetOffsets { .. })) } else { cmds }
+}
+
+pub(super) fn continue_run(m: &mut Model) -> Vec<Cmd> {
+    confirm_offer(m, |c| matches!(c, Command::Continue { .. }))
+}
+
+pub(super) fn complete(m: &mut Model) -> Vec<Cmd> {
+    confirm_offer(m, |c| matches!(c, Command::Complete { .. }))
+}
+
+pub(super) fn measure(m: &mut Model) -> Vec<Cmd> {
+    let side = other_side(m);
+    let pick = |any: bool| {
+        offers(m)
+            .iter()
+            .filter(|o| o.refused.is_none())
+            .find(|o| matches!(&o.command, Command::Estimate { to, .. } if any || *to == side))
+            .map(|o| o.command.clone())
+    };
+    let Some(command) = pick(false).or_else(|| pick(true)) else { return Vec::new() };
+    m.say(Tone::Plain, "measuring the translation; this reads only");
+    send(m, command, "measuring")
+}
+
+pub(super) fn route(m: &mut Model) -> Vec<Cmd> {
+    let Some(p) = m.current_producer() else { return Vec::new() };
+    let free = |to| {
+        p.offers.iter().any(|o| o.refused.is_none() && matches!(&o.command, Command::Route { to: t, .. } if *t == to))
+    };
+    // The next step of the way is the likely choice: forward from where the flag is.
+    let at = p.flag.as_ref().and_then(|f| f.value()).and_then(|f| ROUTES.iter().position(|r| r == f)).unwrap_or(0);
+    let selected = (at + 1..ROUTES.len()).chain(0..at).find(|i| free(ROUTES[*i])).unwrap_or(0);
+    let producer = p.name.clone();
+    m.overlay = Some(Overlay::Route { producer, selected });
+    Vec::new()
+}
+
+pub(super) fn hold(m: &mut Model) -> Vec<Cmd> {
+    if held(m) {
+        return resume(m);
+    }
+    if let Some(subject) = m.current_subject() {
+        m.overlay = Some(Overlay::Why { subject, input: Input::default() });
+    }
+    Vec::new()
+}
+
+pub(super) fn resume(m: &mut Model) -> Vec<Cmd> {
+    let Some(subject) = m.current_subject() else { return Vec::new() };
+    let about = format!("resume {}", words::subject(&subject));
+    send(m, Command::Resume { subject }, &about)
+}

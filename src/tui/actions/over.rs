@@ -1,0 +1,133 @@
+//! What lies over the screen: saying yes, closing it, leaving.
+
+use tui_input::Input;
+
+use super::super::dialog::{self, Dialog, Phase};
+use super::super::model::{Model, Overlay, ROUTES, Tone};
+use super::super::palette;
+use super::super::update::Cmd;
+use super::super::words;
+use super::asks::{open_confirm, send};
+use crate::controller::snapshot::Ask;
+use crate::migration::command::{Command, Offer, Subject};
+
+/// Closes what lies over the screen.
+pub(in crate::tui) fn close_overlay(m: &mut Model) -> Vec<Cmd> {
+    match m.overlay.take() {
+        Some(Overlay::Confirm(d)) if dialog::watched(&d.command).is_some() => {
+            vec![Cmd::Ask(Ask::Watch { group: None })]
+        }
+        Some(Overlay::Filter { .. }) => {
+            m.filters.remove(&m.table());
+            Vec::new()
+        }
+        _ => Vec::new(),
+    }
+}
+
+pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
+    match m.overlay.take() {
+        Some(Overlay::Filter { input }) => {
+            if input.value().trim().is_empty() {
+                m.filters.remove(&m.table());
+            } else {
+                m.filters.insert(m.table(), input.value().to_owned());
+            }
+            Vec::new()
+        }
+        Some(Overlay::Palette { input, selected }) => palette::run(m, input.value(), selected),
+        Some(Overlay::Route { producer, selected }) => accept_route(m, producer, selected),
+        Some(Overlay::Why { subject, input }) => accept_why(m, subject, input),
+        Some(Overlay::Confirm(d)) => accept_confirm(m, d),
+        Some(Overlay::Leave { input }) => {
+            if input.value().trim() == "leave" {
+                return vec![Cmd::Quit];
+            }
+            m.overlay = Some(Overlay::Leave { input });
+            Vec::new()
+        }
+        other => {
+            m.overlay = other;
+            Vec::new()
+        }
+    }
+}
+
+fn accept_route(m: &mut Model, producer: String, selected: usize) -> Vec<Cmd> {
+    let to = ROUTES[selected.min(ROUTES.len() - 1)];
+    let offer = m.producer_row(&producer).and_then(|p| {
+        p.offers.iter().find(|o| matches!(&o.command, Command::Route { to: t, .. } if *t == to)).cloned()
+    });
+    match offer {
+        Some(Offer { refused: None, command }) => open_confirm(m, command),
+        Some(Offer { refused: Some(r), .. }) => {
+            m.say(Tone::Hold, words::sentence(&r.why, &r.advice));
+            m.overlay = Some(Overlay::Route { producer, selected });
+            Vec::new()
+        }
+        None => {
+            m.say(
+                Tone::Hold,
+                format!("{producer} can't be set to {to}: it is there already, or the plan has no such way."),
+            );
+            m.overlay = Some(Overlay::Route { producer, selected });
+            Vec::new()
+        }
+    }
+}
+
+fn accept_why(m: &mut Model, subject: Subject, input: Input) -> Vec<Cmd> {
+    let why = input.value().trim().to_owned();
+    if why.is_empty() {
+        m.say(Tone::Hold, "Type why: the next person reads it in the journal.");
+        m.overlay = Some(Overlay::Why { subject, input });
+        return Vec::new();
+    }
+    let about = format!("hold {}", words::subject(&subject));
+    send(m, Command::Hold { subject, why }, &about)
+}
+
+fn accept_confirm(m: &mut Model, mut d: Box<Dialog>) -> Vec<Cmd> {
+    if matches!(d.phase, Phase::Refused(_)) {
+        // Ask anew: what it rests on may have changed.
+        return open_confirm(m, d.command);
+    }
+    let id = m.ask_id("run");
+    let ask = if d.typed_ahead(m.now) { None } else { d.confirm(&m.options.actor, id, m.now) };
+    m.overlay = Some(Overlay::Confirm(d));
+    ask.map(Cmd::Ask).into_iter().collect()
+}
+
+pub(super) fn complete_word(m: &mut Model) -> Vec<Cmd> {
+    let Some(Overlay::Palette { input, selected }) = &m.overlay else { return Vec::new() };
+    if let Some(text) = palette::entries(m, input.value()).get(*selected).map(|e| e.completion.clone()) {
+        m.overlay = Some(Overlay::Palette { input: Input::new(text), selected: 0 });
+    }
+    Vec::new()
+}
+
+pub(super) fn copy_by_hand(m: &mut Model) -> Vec<Cmd> {
+    let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
+    let Some(lines) = d.prepared.as_ref().map(|p| p.by_hand.clone()) else { return Vec::new() };
+    m.say(Tone::Plain, format!("copied {} (if your terminal allows OSC 52)", words::plural(lines.len(), "command")));
+    vec![Cmd::Copy(lines.join("\n"))]
+}
+
+// ---- leaving ----
+
+pub(super) fn leave(m: &mut Model) -> Vec<Cmd> {
+    if !m.must_stay() {
+        return vec![Cmd::Quit];
+    }
+    m.overlay = Some(Overlay::Leave { input: Input::default() });
+    Vec::new()
+}
+
+pub(super) fn leave_anyway(m: &mut Model) -> Vec<Cmd> {
+    if matches!(m.overlay, Some(Overlay::Leave { .. })) {
+        return vec![Cmd::Quit];
+    }
+    let mut cmds = close_overlay(m);
+    cmds.extend(leave(m));
+    cmds
+}

@@ -1,0 +1,223 @@
+//! Moving about: tables, screens, cursors. Nothing here asks anybody anything.
+
+use tui_input::Input;
+
+use super::super::model::{Focus, Model, Overlay, Pane, ROUTES, Screen, Table};
+use super::super::palette;
+use super::super::update::Cmd;
+use crate::migration::command::Subject;
+use crate::migration::stage::Stage;
+
+fn show(m: &mut Model, pane: Pane) -> Vec<Cmd> {
+    m.screen = Screen::Cockpit;
+    m.pane = pane;
+    m.back = 0;
+    Vec::new()
+}
+
+pub(super) fn show_groups(m: &mut Model) -> Vec<Cmd> {
+    show(m, Pane::Groups)
+}
+
+pub(super) fn show_producers(m: &mut Model) -> Vec<Cmd> {
+    show(m, Pane::Producers)
+}
+
+pub(super) fn show_journal(m: &mut Model) -> Vec<Cmd> {
+    show(m, Pane::Journal)
+}
+
+pub(super) fn show_notices(m: &mut Model) -> Vec<Cmd> {
+    show(m, Pane::Notices)
+}
+
+pub(super) fn next_table(m: &mut Model) -> Vec<Cmd> {
+    let at = Pane::ALL.iter().position(|p| *p == m.pane).unwrap_or(0);
+    show(m, Pane::ALL[(at + 1) % Pane::ALL.len()])
+}
+
+pub(super) fn previous_table(m: &mut Model) -> Vec<Cmd> {
+    let at = Pane::ALL.iter().position(|p| *p == m.pane).unwrap_or(0);
+    show(m, Pane::ALL[(at + Pane::ALL.len() - 1) % Pane::ALL.len()])
+}
+
+pub(super) fn notice_subject(m: &Model) -> Option<Subject> {
+    let rows = m.notices();
+    let at = rows.len().checked_sub(1 + m.back)?;
+    match &rows.get(at)?.subject {
+        Subject::Migration | Subject::Cluster(_) => None,
+        s => Some(s.clone()),
+    }
+}
+
+/// Opens the screen of a group or producer.
+pub(in crate::tui) fn open_subject(m: &mut Model, subject: &Subject) {
+    match subject {
+        Subject::Group(g) => {
+            m.group = Some(g.clone());
+            m.pane = Pane::Groups;
+            m.partition = None;
+            m.filters.remove(&Table::Partitions);
+            m.screen = Screen::Group(g.clone());
+            let running = m.group_row(g).is_some_and(|r| matches!(r.stage, Stage::Moving { .. }) && r.run.is_some());
+            m.focus = if running { Focus::Run } else { Focus::Partitions };
+        }
+        Subject::Producer(p) => {
+            m.producer = Some(p.clone());
+            m.pane = Pane::Producers;
+            m.screen = Screen::Producer(p.clone());
+        }
+        Subject::Migration | Subject::Cluster(_) => {}
+    }
+}
+
+pub(super) fn open(m: &mut Model) -> Vec<Cmd> {
+    if let Screen::Group(id) = &m.screen {
+        let at = m.partition_rows().at.map(|i| m.partition_rows().lines[i].key());
+        if at.is_some() {
+            (m.screen, m.partition, m.scroll) = (Screen::Partition(id.clone()), at, 0);
+        }
+        return Vec::new();
+    }
+    let subject = if m.pane == Pane::Notices { notice_subject(m) } else { m.current_subject() };
+    if let Some(subject) = subject {
+        open_subject(m, &subject);
+    }
+    Vec::new()
+}
+
+pub(super) fn switch_focus(m: &mut Model) -> Vec<Cmd> {
+    m.focus = match m.focus {
+        Focus::Partitions => Focus::Run,
+        Focus::Run => Focus::Partitions,
+    };
+    Vec::new()
+}
+
+pub(super) fn back(m: &mut Model) -> Vec<Cmd> {
+    match &m.screen {
+        Screen::Partition(id) => m.screen = Screen::Group(id.clone()),
+        _ if m.filters.remove(&m.table()).is_some() => {}
+        Screen::Cockpit => m.back = 0,
+        Screen::Group(_) | Screen::Producer(_) => m.screen = Screen::Cockpit,
+    }
+    Vec::new()
+}
+
+pub(super) fn filter(m: &mut Model) -> Vec<Cmd> {
+    let input = Input::new(m.filter(m.table()).to_owned());
+    m.overlay = Some(Overlay::Filter { input });
+    Vec::new()
+}
+
+pub(super) fn help(m: &mut Model) -> Vec<Cmd> {
+    m.overlay = Some(Overlay::Help { scroll: 0 });
+    Vec::new()
+}
+
+pub(super) fn palette(m: &mut Model) -> Vec<Cmd> {
+    m.overlay = Some(Overlay::Palette { input: Input::default(), selected: 0 });
+    Vec::new()
+}
+
+pub(super) fn redraw(_: &mut Model) -> Vec<Cmd> {
+    vec![Cmd::Redraw]
+}
+
+/// Most lines that the screen of one partition is scrolled by; it shows its last ones at the latest there.
+const MAX_SCROLL: usize = 10_000;
+
+/// Rows that a page key moves.
+fn page(m: &Model) -> i64 {
+    i64::from(m.size.1.saturating_sub(14).max(5))
+}
+
+fn moved(at: usize, by: i64, len: usize) -> usize {
+    let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(by).max(0);
+    usize::try_from(at).unwrap_or(0).min(len.saturating_sub(1))
+}
+
+/// Moves the cursor of whatever has the keys. Positive is down.
+fn step(m: &mut Model, by: i64) -> Vec<Cmd> {
+    let entries = match &m.overlay {
+        Some(Overlay::Palette { input, .. }) => palette::entries(m, input.value()).len(),
+        _ => 0,
+    };
+    match &mut m.overlay {
+        Some(Overlay::Help { scroll }) => *scroll = moved(*scroll, by, super::ACTIONS.len() * 2),
+        Some(Overlay::Palette { selected, .. }) => *selected = moved(*selected, by, entries),
+        Some(Overlay::Route { selected, .. }) => *selected = moved(*selected, by, ROUTES.len()),
+        Some(Overlay::Confirm(d)) => {
+            let lines = d.prepared.as_ref().map_or(0, |p| p.steps.len() + p.warnings.len() + p.by_hand.len() + 4);
+            d.scroll = moved(d.scroll, by, lines);
+        }
+        Some(_) => {}
+        None => step_rows(m, by),
+    }
+    Vec::new()
+}
+
+fn step_rows(m: &mut Model, by: i64) {
+    match (&m.screen, m.pane) {
+        (Screen::Group(_), _) => step_partition(m, by),
+        (Screen::Partition(_), _) => m.scroll = moved(m.scroll, by, MAX_SCROLL),
+        (Screen::Producer(_), _) => {}
+        (Screen::Cockpit, Pane::Groups) => {
+            let rows = m.groups();
+            let at = moved(m.group_index(&rows), by, rows.len());
+            m.group = rows.get(at).map(|r| r.group.clone());
+        }
+        (Screen::Cockpit, Pane::Producers) => {
+            let rows = m.producers();
+            let at = moved(m.producer_index(&rows), by, rows.len());
+            m.producer = rows.get(at).map(|r| r.name.clone());
+        }
+        // The newest line is at the foot, so down is towards it.
+        (Screen::Cockpit, Pane::Journal) => m.back = moved(m.back, -by, m.journal().len()),
+        (Screen::Cockpit, Pane::Notices) => m.back = moved(m.back, -by, m.notices().len()),
+    }
+}
+
+/// Puts the cursor on another partition; the screen of one partition shows that one then.
+fn step_partition(m: &mut Model, by: i64) {
+    let rows = m.partition_rows();
+    let Some(at) = rows.at else { return };
+    let to = rows.lines[moved(at, by, rows.lines.len())].key();
+    (m.partition, m.scroll) = (Some(to), 0);
+}
+
+pub(super) fn next_partition(m: &mut Model) -> Vec<Cmd> {
+    step_partition(m, 1);
+    Vec::new()
+}
+
+pub(super) fn previous_partition(m: &mut Model) -> Vec<Cmd> {
+    step_partition(m, -1);
+    Vec::new()
+}
+
+pub(super) fn down(m: &mut Model) -> Vec<Cmd> {
+    step(m, 1)
+}
+
+pub(super) fn up(m: &mut Model) -> Vec<Cmd> {
+    step(m, -1)
+}
+
+pub(super) fn page_down(m: &mut Model) -> Vec<Cmd> {
+    let by = page(m);
+    step(m, by)
+}
+
+pub(super) fn page_up(m: &mut Model) -> Vec<Cmd> {
+    let by = -page(m);
+    step(m, by)
+}
+
+pub(super) fn first(m: &mut Model) -> Vec<Cmd> {
+    step(m, i64::MIN / 2)
+}
+
+pub(super) fn last(m: &mut Model) -> Vec<Cmd> {
+    step(m, i64::MAX / 2)
+}

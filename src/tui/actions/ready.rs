@@ -1,0 +1,128 @@
+//! Whether the rows of the table work now, and why not. Functions of the model only.
+
+use super::super::dialog::Phase;
+use super::super::model::{Model, Overlay, Pane, Screen};
+use super::super::words;
+use super::Ready;
+use super::places::notice_subject;
+use crate::controller::snapshot::Arming;
+use crate::migration::command::{Command, Offer};
+use crate::migration::stage::SideState;
+
+pub(super) fn always(_: &Model) -> Ready {
+    Ready::Now
+}
+
+/// The offers of what keys act on now.
+pub(super) fn offers(m: &Model) -> &[Offer] {
+    m.current_group().map(|g| &g.offers).or_else(|| m.current_producer().map(|p| &p.offers)).map_or(&[], Vec::as_slice)
+}
+
+/// Whether one of the offers that `pick` chooses would be taken; else the first reason why not.
+fn offered(m: &Model, changes: bool, pick: impl Fn(&Command) -> bool) -> Ready {
+    let mut fitting = offers(m).iter().filter(|o| pick(&o.command)).peekable();
+    if fitting.peek().is_none() {
+        return Ready::No;
+    }
+    if changes && m.read_only() {
+        return Ready::NotNow(read_only_why(m));
+    }
+    let mut why = None;
+    for offer in fitting {
+        match &offer.refused {
+            None => return Ready::Now,
+            Some(r) => why = why.or_else(|| Some(words::sentence(&r.why, &r.advice))),
+        }
+    }
+    why.map_or(Ready::No, Ready::NotNow)
+}
+
+fn read_only_why(m: &Model) -> String {
+    match m.snapshot.as_ref().map(|s| &s.header.arming) {
+        Some(Arming::ReadOnly { why }) => words::sentence(&format!("Read-only: {why}"), ""),
+        _ => "Read-only: this screen was started so. Start it again without --read-only to act.".into(),
+    }
+}
+
+pub(super) fn can_cut_over(m: &Model) -> Ready {
+    offered(m, true, |c| matches!(c, Command::CutOver { .. }))
+}
+
+pub(super) fn can_roll_back(m: &Model) -> Ready {
+    offered(m, true, |c| matches!(c, Command::RollBack { .. }))
+}
+
+pub(super) fn can_reset(m: &Model) -> Ready {
+    offered(m, true, |c| matches!(c, Command::ResetOffsets { .. }))
+}
+
+pub(super) fn can_continue(m: &Model) -> Ready {
+    offered(m, true, |c| matches!(c, Command::Continue { .. }))
+}
+
+pub(super) fn can_complete(m: &Model) -> Ready {
+    offered(m, true, |c| matches!(c, Command::Complete { .. }))
+}
+
+pub(super) fn can_measure(m: &Model) -> Ready {
+    offered(m, false, |c| matches!(c, Command::Estimate { .. }))
+}
+
+pub(super) fn can_route(m: &Model) -> Ready {
+    offered(m, true, |c| matches!(c, Command::Route { .. }))
+}
+
+pub(super) fn held(m: &Model) -> bool {
+    let state = m
+        .current_group()
+        .map(|g| g.side_state.as_ref())
+        .or_else(|| m.current_producer().map(|p| p.side_state.as_ref()))
+        .flatten();
+    matches!(state, Some(SideState::Held { .. }))
+}
+
+pub(super) fn can_hold(m: &Model) -> Ready {
+    if held(m) { Ready::No } else { offered(m, true, |c| matches!(c, Command::Hold { .. })) }
+}
+
+pub(super) fn can_resume(m: &Model) -> Ready {
+    if held(m) { offered(m, true, |c| matches!(c, Command::Resume { .. })) } else { Ready::No }
+}
+
+pub(super) fn can_open(m: &Model) -> Ready {
+    let there = match m.pane {
+        _ if matches!(m.screen, Screen::Group(_)) => m.partition_rows().at.is_some(),
+        Pane::Groups => m.current_group().is_some(),
+        Pane::Producers => m.current_producer().is_some(),
+        Pane::Notices => notice_subject(m).is_some(),
+        Pane::Journal => false,
+    };
+    if there { Ready::Now } else { Ready::No }
+}
+
+pub(super) fn can_switch_focus(m: &Model) -> Ready {
+    if m.current_group().is_some_and(|g| g.run.is_some()) { Ready::Now } else { Ready::No }
+}
+
+pub(super) fn can_go_back(m: &Model) -> Ready {
+    if m.screen != Screen::Cockpit || !m.filter(m.table()).is_empty() || m.back > 0 { Ready::Now } else { Ready::No }
+}
+
+pub(super) fn can_accept(m: &Model) -> Ready {
+    match &m.overlay {
+        Some(Overlay::Confirm(d)) if matches!(d.phase, Phase::Asking | Phase::Sent) => Ready::No,
+        Some(_) => Ready::Now,
+        None => Ready::No,
+    }
+}
+
+pub(super) fn can_copy(m: &Model) -> Ready {
+    match &m.overlay {
+        Some(Overlay::Confirm(d))
+            if d.input.value().is_empty() && d.prepared.as_ref().is_some_and(|p| !p.by_hand.is_empty()) =>
+        {
+            Ready::Now
+        }
+        _ => Ready::No,
+    }
+}

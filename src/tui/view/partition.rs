@@ -1,0 +1,290 @@
+//! One partition: where the group goes on, what that rests on, and the records on both sides of the cut side by side, so
+//! that a person can see that it is right.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::line::{self, Row, rule_row};
+use crate::migration::estate::Side;
+use crate::offsets::verdict::{CutRecord, PartitionPlan};
+use crate::tui::model::Model;
+use crate::tui::partitions::{self, Pair, Twin};
+use crate::tui::theme::{Glyph, Role, side_role};
+use crate::tui::{text, words};
+
+/// Most lines of a reason.
+const MAX_WHY: usize = 12;
+
+/// Draws the screen of the partition under the cursor of a group.
+pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let gone = |buf: &mut Buffer| {
+        let words = format!("That partition of {group} is not there any more. esc goes back.");
+        Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
+    };
+    let (Some(g), Some(tp)) = (m.group_row(group), &m.partition) else { return gone(buf) };
+    let Some(line) = partitions::find(g, tp) else { return gone(buf) };
+    let width = usize::from(area.width);
+    let ellipsis = theme.glyph(Glyph::Ellipsis);
+    let (role, verdict) = words::verdict(line.plan);
+    let title = Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(&tp.to_string(), width / 2, ellipsis)).gap(2);
+    let title = title.put(Role::Dim, text::cut_middle(group, width / 5, ellipsis)).gap(1);
+    let mut end = Row::new(theme).put(role, verdict);
+    if let Some(p) = line.plan {
+        if words::loses(p) {
+            end = end.put(Role::Dim, format!(", else {}", p.verdict));
+        }
+        let (role, age) = words::measured_age(m.clock(), p.at);
+        end = end.put(Role::Dim, "  measured ").put(role, age).put(Role::Dim, " ago");
+    }
+    line::titled(theme, title, end.gap(1), area, 0, buf);
+    let Some(p) = line.plan else {
+        let words = "Not measured yet: m measures where the group would go on, and what that costs.";
+        Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 2, buf);
+        return;
+    };
+    let to = g.estimate_to.unwrap_or_else(|| words::goes_to(g));
+    let rows = lines(m, p, to, width);
+    let room = usize::from(area.height.saturating_sub(1));
+    let skip = m.scroll.min(rows.len().saturating_sub(room));
+    let below = rows.len().saturating_sub(skip + room);
+    for (y, row) in (1u16..).zip(rows.into_iter().skip(skip).take(room)) {
+        row.draw(area, y, buf);
+    }
+    if below > 0 {
+        let row =
+            Row::new(theme).gap(1).put(Role::Hold, format!("{below} more ")).glyph(Role::Hold, Glyph::Down).gap(1);
+        let cells = u16::try_from(row.width()).unwrap_or(0).min(area.width);
+        row.draw(Rect { x: area.right() - cells, width: cells, ..area }, area.height - 1, buf);
+    }
+}
+
+/// Everything that is known of the translation, in the order of the questions: where to, at what price, why, and how
+/// one can see it.
+fn lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let from = to.other();
+    let source = (p.source.committed, p.source.log_start, p.source.end);
+    let target = (p.target.offset, p.target.log_start, p.target.end);
+    let source = position(m, from, ["stands at", "never", "to read"], source);
+    let target = position(m, to, ["starts at", "nowhere", "from there"], target);
+    let mut rows = vec![source, target, price(m, p, to)];
+    let said = |label: &str, role: Role, words: &str, max: usize| {
+        let lines = text::wrap(words, width.saturating_sub(12), max, theme.glyph(Glyph::Ellipsis));
+        let row = |(i, line): (usize, String)| {
+            Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, 10).put(role, line)
+        };
+        lines.into_iter().enumerate().map(row).collect::<Vec<_>>()
+    };
+    if let Some(why) = &p.why {
+        rows.extend(said("why", Role::Hold, why, MAX_WHY));
+    }
+    let found = match (p.evidence.is_empty(), p.read) {
+        (true, _) => p.strategy.clone(),
+        (false, (0, 0)) => format!("{}: {}", p.strategy, p.evidence),
+        (false, (a, b)) => {
+            let (a, b) = (text::count(a), text::count(b));
+            format!("{}: {}; read {a} on {from} and {b} on {to}", p.strategy, p.evidence)
+        }
+    };
+    rows.extend(said("found by", Role::Text, &found, 3));
+    let unsettled = unsettled(p, to);
+    if !unsettled.is_empty() {
+        rows.extend(said("unsettled", Role::Hold, &unsettled, 4));
+    }
+    rows.extend(missing(m, p, to, width));
+    rows.extend(records(m, p, to, width));
+    rows
+}
+
+/// Where the group is on one side (offset, log start, end), in these words: that, without one, and what is left.
+fn position<'t>(m: &'t Model, side: Side, words: [&str; 3], (at, start, end): (Option<i64>, i64, i64)) -> Row<'t> {
+    let theme = m.theme();
+    let [word, without, left] = words;
+    let row = Row::new(theme).gap(1).mark(side).gap(1).put(Role::Dim, word).gap(1);
+    let row = match at {
+        Some(at) => row.right(side_role(side), text::offset(at), 15),
+        None => row.right(Role::Unknown, without, 15),
+    };
+    let row = row.put(Role::Dim, "   log ");
+    if start < 0 || end < 0 {
+        return row.put(Role::Unknown, "unknown");
+    }
+    let row = row.put(Role::Text, text::offset(start)).gap(1).glyph(Role::Dim, Glyph::Range).gap(1);
+    let row = row.put(Role::Text, text::offset(end));
+    match at.map(|at| u64::try_from(end.saturating_sub(at))) {
+        Some(Ok(n)) => row.put(Role::Dim, format!("   {} {left}", text::count(n))),
+        Some(Err(_)) => row.put(Role::Fail, "   beyond its end"),
+        None => row,
+    }
+}
+
+/// `31 re-read, 0 missing, 2 only on green are passed over`
+fn price<'t>(m: &'t Model, p: &PartitionPlan, to: Side) -> Row<'t> {
+    let row = Row::new(m.theme()).gap(1).left(Role::Dim, "costs", 10);
+    let exact = p.verdict == crate::offsets::verdict::Verdict::Proven;
+    let row = match p.re_read {
+        None => row.put(Role::Unknown, "re-read UNKNOWN"),
+        Some(n) if exact || n == 0 => row.put(Role::Strong, format!("{n} re-read")),
+        Some(n) => row.put(Role::Strong, format!("at most {n} re-read")),
+    };
+    let row = row.put(Role::Dim, ",  ");
+    let row = match p.missing {
+        None => row.put(Role::Unknown, "missing UNKNOWN"),
+        Some(0) => row.put(Role::Strong, "0 missing"),
+        Some(n) => row.put(Role::Fail, format!("{n} MISSING on {to}: lost unless replayed")),
+    };
+    match p.target_only {
+        0 => row,
+        n => row.put(Role::Dim, format!(",  passes over {n} that only {to} has")),
+    }
+}
+
+/// Records whose twin may still arrive.
+fn unsettled(p: &PartitionPlan, to: Side) -> String {
+    let from = to.other();
+    let u = &p.unsettled;
+    let parts = [
+        (u.consumed, format!("consumed and not on {to} yet: may be read again")),
+        (u.unconsumed, format!("to be read and not on {to} yet: may still arrive, else missing")),
+        (u.target_only, format!("on {to} only: may still come to {from}, so the start stays before them")),
+    ];
+    parts.iter().filter(|p| p.0 > 0).map(|(n, what)| format!("{n} {what}")).collect::<Vec<_>>().join("; ")
+}
+
+/// What a replay would have to carry, in full.
+fn missing<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
+    if p.missing_ranges.is_empty() {
+        return Vec::new();
+    }
+    let theme = m.theme();
+    let ranges = words::plural(p.missing_ranges.len(), "range");
+    let mut rows =
+        vec![rule_row(theme, &format!("missing on {to}: a replay has to carry {ranges} of {}", to.other()), width)];
+    let mut row = Row::new(theme).gap(1);
+    for (from, end) in &p.missing_ranges {
+        let words = match end - from {
+            ..=1 => from.to_string(),
+            n => format!("{from}{}{} ({n})", theme.glyph(Glyph::Range), end - 1),
+        };
+        if row.width() > 1 && row.width() + 2 + text::width(&words) > width {
+            rows.push(std::mem::replace(&mut row, Row::new(theme).gap(1)));
+        }
+        let gap = if row.width() > 1 { 2 } else { 0 };
+        row = row.gap(gap).put(Role::Fail, words);
+    }
+    rows.push(row);
+    rows
+}
+
+/// Widths of the columns of the records.
+struct Columns {
+    offset: usize,
+    key: usize,
+    size: usize,
+    apart: usize,
+}
+
+impl Columns {
+    fn at(width: usize) -> Self {
+        match width {
+            0..=71 => Self { offset: 9, key: 0, size: 0, apart: 0 },
+            72..=99 => Self { offset: 10, key: 12, size: 5, apart: 0 },
+            100..=139 => Self { offset: 13, key: 17, size: 6, apart: 8 },
+            _ => Self { offset: 15, key: 32, size: 6, apart: 9 },
+        }
+    }
+
+    /// Cells of one side: offset and time.
+    fn side(&self) -> usize {
+        self.offset + 1 + TIME
+    }
+}
+
+/// Cells of a time of day with milliseconds.
+const TIME: usize = 12;
+/// Cells of an identity's digits.
+const HASH: usize = 8;
+
+/// The records around the cut, equal ones on one line.
+fn records<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let all = || p.cut.source.iter().chain(&p.cut.target);
+    let (Some(first), Some(last)) = (all().map(|r| r.ts).min(), all().map(|r| r.ts).max()) else {
+        return vec![Row::new(theme).gap(1).put(Role::Dim, "No records around the cut.")];
+    };
+    let days = match (text::day(first), text::day(last)) {
+        (Some(a), Some(b)) if a == b => format!(", {a} UTC"),
+        (Some(a), Some(b)) => format!(", {a} to {b} UTC"),
+        _ => String::new(),
+    };
+    let c = Columns::at(width);
+    let pairs = partitions::side_by_side(p);
+    let mut rows = vec![rule_row(theme, &format!("records at the cut{days}"), width), head(m, &c, to)];
+    rows.extend(pairs.above.iter().map(|pair| record_row(m, pair, &c, to, true)));
+    rows.push(cut_row(m, width));
+    rows.extend(pairs.below.iter().map(|pair| record_row(m, pair, &c, to, false)));
+    rows
+}
+
+fn head<'t>(m: &'t Model, c: &Columns, to: Side) -> Row<'t> {
+    let theme = m.theme();
+    let side = |row: Row<'t>, side: Side| {
+        row.right(side_role(side), theme.mark(side), c.offset).gap(1).left(Role::Dim, "time", TIME)
+    };
+    let row = side(side(Row::new(theme).gap(1), to.other()).gap(3), to);
+    let row = if c.apart > 0 { row.gap(1).right(Role::Dim, "apart", c.apart) } else { row };
+    let row = if c.key > 0 { row.gap(1).left(Role::Dim, "key", c.key).right(Role::Dim, "bytes", c.size) } else { row };
+    row.gap(1).put(Role::Dim, "hash")
+}
+
+/// The cut itself: what lies above it is done with on both sides.
+fn cut_row<'t>(m: &'t Model, width: usize) -> Row<'t> {
+    let rule = m.theme().glyph(Glyph::HeavyRule);
+    let words = " above: done with.  below: the group reads on ";
+    let side = width.saturating_sub(words.len() + 2) / 2;
+    let row = Row::new(m.theme()).gap(1).put(Role::NoReturn, rule.repeat(side)).put(Role::NoReturn, words);
+    row.put(Role::NoReturn, rule.repeat(width.saturating_sub(side + words.len() + 2)))
+}
+
+fn record_row<'t>(m: &'t Model, pair: &Pair<'_>, c: &Columns, to: Side, above: bool) -> Row<'t> {
+    let theme = m.theme();
+    let side = |row: Row<'t>, side: Side, r: Option<&CutRecord>| match r {
+        Some(r) => {
+            let time = text::clock_ms(r.ts).unwrap_or_else(|| "no time".to_owned());
+            row.right(side_role(side), r.offset.to_string(), c.offset).gap(1).left(Role::Text, time, TIME)
+        }
+        None => {
+            let (role, words) = elsewhere(pair, above);
+            row.right(role, words, c.side())
+        }
+    };
+    let row = side(Row::new(theme).gap(1), to.other(), pair.source).gap(1);
+    let row = match pair.twin {
+        Twin::Here => row.glyph(Role::Ok, Glyph::Equal),
+        Twin::AcrossTheCut | Twin::NotShown => row.gap(1),
+    };
+    let mut row = side(row.gap(1), to, pair.target);
+    if c.apart > 0 {
+        let apart = pair.source.zip(pair.target).filter(|(a, b)| a.ts >= 0 && b.ts >= 0);
+        let apart = apart.map_or(String::new(), |(a, b)| format!("{:+} ms", b.ts.saturating_sub(a.ts)));
+        row = row.gap(1).right(Role::Dim, apart, c.apart);
+    }
+    let Some(r) = pair.source.or(pair.target) else { return row };
+    if c.key > 0 {
+        row = row.gap(1).gap(c.key + c.size);
+    }
+    let role = if pair.twin == Twin::Here { Role::Ok } else { Role::Text };
+    row.gap(1).left(role, &r.id, HASH)
+}
+
+/// Where the other copy of a lone record is.
+fn elsewhere(pair: &Pair<'_>, above: bool) -> (Role, &'static str) {
+    match (pair.twin, above) {
+        (Twin::AcrossTheCut, true) if pair.source.is_some() => (Role::Hold, "below: read again"),
+        (Twin::AcrossTheCut, false) if pair.target.is_some() => (Role::Hold, "done above: again"),
+        (Twin::AcrossTheCut, true) => (Role::Fail, "a copy is below"),
+        (Twin::AcrossTheCut, false) => (Role::Fail, "a copy is above"),
+        (Twin::NotShown | Twin::Here, _) => (Role::Dim, "not in this view"),
+    }
+}
