@@ -186,7 +186,9 @@ mod tests {
     use crate::offsets::verdict::Cut;
 
     fn records(from: i64, ids: &str) -> Vec<CutRecord> {
-        (from..).zip(ids.chars()).map(|(offset, id)| CutRecord { offset, ts: offset, id: id.to_string() }).collect()
+        let record =
+            |(offset, id): (i64, char)| CutRecord { offset, ts: offset, id: id.into(), ..CutRecord::default() };
+        (from..).zip(ids.chars()).map(record).collect()
     }
 
     /// `ab|cd`: records around the cut.

@@ -148,7 +148,16 @@ pub fn group(name: &str, team: &str, lag: u64, seed: u64) -> GroupRow {
 /// The record before the cut and the one after it; the same identities on both logs.
 fn cut(offset: i64, ts: i64, seed: i64) -> Vec<CutRecord> {
     let id = |i: i64| format!("{:08x}", (seed + i).wrapping_mul(2_654_435_761) & 0xffff_ffff);
-    (-1..1).map(|i| CutRecord { offset: offset + i, ts: ts + i * 212, id: id(i), ..CutRecord::default() }).collect()
+    (-1..1)
+        .map(|i| CutRecord {
+            offset: offset + i,
+            ts: ts + i * 212,
+            id: id(i),
+            key: Some(format!("loan-{}", seed + i)),
+            size: Some(231),
+            value: None,
+        })
+        .collect()
 }
 
 struct P(&'static str, i32, i64, i64, i64, i64, Verdict, u64);
@@ -224,8 +233,15 @@ pub fn measured(with_unmappable: bool) -> GroupRow {
 
 /// Records with these offsets and identities, a few ms apart.
 fn records(first: i64, ts: i64, ids: &[&str]) -> Vec<CutRecord> {
-    let at = |i: i64| ts + i * 211 + first % 7;
-    (0..).zip(ids).map(|(i, id)| CutRecord { offset: first + i, ts: at(i), id: (*id).to_owned() }).collect()
+    let record = |(i, id): (i64, &&str)| CutRecord {
+        offset: first + i,
+        ts: ts + i * 211 + first % 7,
+        id: (*id).to_owned(),
+        key: (*id != "5eed5eed").then(|| format!("loan-44{}", &id[..2])),
+        size: Some(231 + u32::from_str_radix(&id[..2], 16).unwrap_or(0)),
+        value: None,
+    };
+    (0..).zip(ids).map(record).collect()
 }
 
 /// `loan-audit` with everything that stands in the way of a cutover: loss, no evidence, no statement; and two writers

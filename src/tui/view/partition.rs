@@ -272,10 +272,20 @@ fn record_row<'t>(m: &'t Model, pair: &Pair<'_>, c: &Columns, to: Side, above: b
     }
     let Some(r) = pair.source.or(pair.target) else { return row };
     if c.key > 0 {
-        row = row.gap(1).gap(c.key + c.size);
+        row = key(row.gap(1), r, c);
     }
     let role = if pair.twin == Twin::Here { Role::Ok } else { Role::Text };
     row.gap(1).left(role, &r.id, HASH)
+}
+
+/// The beginning of a record's key, and how large the record is.
+fn key<'t>(row: Row<'t>, r: &CutRecord, c: &Columns) -> Row<'t> {
+    let (role, key) = match (&r.key, r.size) {
+        (Some(key), _) => (Role::Text, key.as_str()),
+        (None, Some(_)) => (Role::Dim, "no key"),
+        (None, None) => (Role::Dim, "not read"),
+    };
+    row.left(role, key, c.key).right(Role::Dim, r.size.map_or_else(String::new, |n| text::count(n.into())), c.size)
 }
 
 /// Where the other copy of a lone record is.

@@ -235,7 +235,12 @@ fn cut_side<'t>(m: &'t Model, side: Side, records: &[CutRecord], at: Option<i64>
     let room = width.saturating_sub(row.width() + 5) / 2;
     let show = |r: &CutRecord| {
         let time = text::clock_ms(r.ts).unwrap_or_else(|| "no time".to_owned());
-        format!("{} {time} {}", r.offset, r.id)
+        let words = format!("{} {time} {}", r.offset, r.id);
+        // The key where there is room for all of it.
+        match &r.key {
+            Some(key) if text::width(&words) + 1 + text::width(key) <= room => format!("{words} {key}"),
+            _ => words,
+        }
     };
     let before = records[..split].last().map(show).unwrap_or_default();
     let after = records.get(split).map(show).unwrap_or_default();
