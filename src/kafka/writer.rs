@@ -1,4 +1,5 @@
-//! The data plane's writing half: records, transactions, and fencing by transactional id.
+//! The data plane's writing half: records and transactions. Fencing is the control plane's
+//! ([`Cluster::fence`](super::control::Cluster::fence)): it needs no client, and its errors are exact.
 //!
 //! Blocking, like [`super::records`]: run it under `spawn_blocking`, and drop it there.
 
@@ -143,15 +144,4 @@ impl Writer {
     fn trouble(&self, what: &str, error: &KafkaError) -> Trouble {
         librdkafka::trouble(what, &self.bootstrap, Some(error), Some(self.producer.context()))
     }
-}
-
-/// Fences every live producer with this transactional id and ends its open transaction. An instance that
-/// starts later fences back: this is no lock. Returns when the coordinator has answered.
-pub fn fence(
-    properties: &ClientProperties,
-    bootstrap: &str,
-    transactional_id: &str,
-    within: Duration,
-) -> Result<(), Trouble> {
-    Writer::open_transactional(properties, bootstrap, transactional_id, within).map(drop)
 }

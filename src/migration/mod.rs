@@ -3,6 +3,7 @@
 //! Everything here takes observations and time as arguments and returns values. The rule is held by
 //! `tests/architecture.rs`.
 
+pub mod acl;
 pub mod command;
 mod drain;
 pub mod effect;
@@ -25,5 +26,6 @@ mod soak;
 pub mod stage;
 pub mod state;
 mod steps;
+pub mod transactions;
 mod verify;
 mod view;

@@ -16,6 +16,7 @@ mod cockpit;
 mod control;
 mod control_faults;
 mod control_secure;
+mod control_transactions;
 mod controller;
 mod faults;
 mod init;

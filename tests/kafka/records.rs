@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::records::{Isolation, Range, ReadError, RecordReader};
-use cutover::kafka::writer::{self, Outgoing, Writer};
+use cutover::kafka::writer::{Outgoing, Writer};
 use cutover::migration::estate::{TopicPartition, Trouble};
+use cutover::migration::transactions::Fencing;
 use rdkafka::Message;
 use rdkafka::consumer::Consumer;
 
-use crate::control_secure;
 use crate::support::kafka::{self, Broker};
 use crate::support::unique;
+use crate::{control, control_secure};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -238,7 +239,10 @@ fn an_open_transaction_is_the_end_for_committed_readers() {
     assert_eq!(offsets(&mut reader(blue, Isolation::Uncommitted), &range(&topic, 0, 0, 6)), [0, 1, 2, 3, 4, 5]);
 
     // Fencing ends the transaction (aborts it), and its producer can't commit any more.
-    writer::fence(&properties(), &blue.bootstrap, &id, PATIENCE).expect("fenced");
+    control::on(blue, async |cluster| {
+        let fencing = cluster.fence(&id).await;
+        assert!(matches!(fencing, Fencing::Done { .. }), "{fencing:?}");
+    });
     let refused = open.commit().expect_err("a fenced producer can't commit");
     assert!(refused.what.contains(&blue.bootstrap), "{refused:?}");
     let end = committed.ends(&[TopicPartition::new(&topic, 0)]).expect("ends")[0];

@@ -114,8 +114,17 @@ fn advice(error: ResponseError) -> &'static str {
     match error {
         E::GroupAuthorizationFailed => "grant this client's principal READ and DESCRIBE on the group",
         E::TopicAuthorizationFailed => "grant this client's principal DESCRIBE (and READ to commit) on the topic",
-        E::ClusterAuthorizationFailed => "grant this client's principal DESCRIBE on the cluster",
-        E::TransactionalIdAuthorizationFailed => "grant this client's principal DESCRIBE on the transactional id",
+        E::ClusterAuthorizationFailed => {
+            "grant this client's principal DESCRIBE on the cluster (ALTER to change ACLs or write markers)"
+        }
+        E::TransactionalIdAuthorizationFailed => {
+            "grant this client's principal DESCRIBE on the transactional id (WRITE to fence it)"
+        }
+        E::ConcurrentTransactions => "the last transaction's markers are still under way: ask again in a moment",
+        E::ProducerFenced | E::InvalidProducerEpoch => "another producer has taken this transactional id over since",
+        E::TransactionCoordinatorFenced => "a newer coordinator has written to this partition: look at it again",
+        E::InvalidTransactionTimeout => "raise `transaction.max.timeout.ms` of the cluster",
+        E::SecurityDisabled => "no authorizer is configured on this cluster: it has no ACLs",
         E::UnknownTopicOrPartition | E::UnknownTopicId => {
             "check that the topic exists; if it was just deleted, nothing more is to be done"
         }

@@ -1,10 +1,12 @@
 //! The control plane: what a cluster looks like, and the few things that are changed on it.
 //!
 //! [`Cluster`] is the way in. Below it: `router` and `coordinators` (which broker to ask, and what to do when it is the
-//! wrong one), `connection` (pipelining, versions), `transport`, `tls`, `sasl`, `guard` (malformed answers). `snapshot`,
-//! `groups`, `commits`, `offsets` and `topics` say what is asked. Nothing here waits without a bound, and every failure is a
+//! wrong one), `scatter` (many things at once, each at its broker), `connection` (pipelining, versions), `transport`,
+//! `tls`, `sasl`, `guard` (malformed answers). `snapshot`, `groups`, `commits`, `offsets`, `topics`, `transactions`,
+//! `producers` and `acls` say what is asked. Nothing here waits without a bound, and every failure is a
 //! [`Trouble`](crate::migration::estate::Trouble).
 
+mod acls;
 mod bootstrap;
 mod commits;
 mod connection;
@@ -14,19 +16,24 @@ mod group_requests;
 mod groups;
 mod guard;
 mod offsets;
+mod producers;
 mod router;
 mod sasl;
+mod scatter;
 mod snapshot;
 mod tls;
 mod topics;
+mod transactions;
 mod transport;
 
+pub use acls::in_force;
 pub use connection::ApiTable;
 pub use groups::StableOffsets;
 pub use offsets::OffsetSpec;
 pub use router::Cluster;
 pub use snapshot::{SnapshotOptions, Which};
 pub use topics::{ConfigValue, NewTopic};
+pub use transactions::TransactionFilter;
 
 use crate::migration::estate::Trouble;
 

@@ -69,6 +69,7 @@ struct Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum KeyType {
     Group = 0,
+    Transaction = 1,
 }
 
 /// Brokers and leaders as the last Metadata answers had them.

@@ -1,0 +1,173 @@
+//! Asks about many things at the same time, each at the broker that knows it, and again (bounded) while that moves.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use futures_util::future::join_all;
+use kafka_protocol::messages::MetadataResponse;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+
+use super::connection::Connection;
+use super::failure::{Class, Failure, check};
+use super::offsets::leader;
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Inner, KeyType, pause};
+use crate::migration::estate::TopicPartition;
+
+/// Things in one request.
+const KEYS_PER_REQUEST: usize = 1_000;
+
+/// Something that one broker knows.
+pub(super) trait Located: Clone + Ord + Send + Sync {
+    /// Which broker that is, for each of `keys`; `again` when what was known of it was wrong.
+    fn locate(
+        inner: &Inner,
+        keys: &[Self],
+        again: bool,
+    ) -> impl Future<Output = Vec<(Self, Result<i32, Failure>)>> + Send;
+}
+
+/// A transactional id, which its coordinator knows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TransactionalId(pub String);
+
+/// A broker, which knows itself.
+impl Located for i32 {
+    async fn locate(_: &Inner, keys: &[i32], _: bool) -> Vec<(i32, Result<i32, Failure>)> {
+        keys.iter().map(|node| (*node, Ok(*node))).collect()
+    }
+}
+
+impl Located for TransactionalId {
+    async fn locate(inner: &Inner, keys: &[Self], again: bool) -> Vec<(Self, Result<i32, Failure>)> {
+        if again {
+            keys.iter().for_each(|key| inner.forget(KeyType::Transaction, &key.0));
+        }
+        let names: Vec<String> = keys.iter().map(|key| key.0.clone()).collect();
+        let found = inner.coordinators(KeyType::Transaction, &names).await;
+        found.into_iter().map(|(name, node)| (TransactionalId(name), node)).collect()
+    }
+}
+
+/// A partition, which its leader knows.
+impl Located for TopicPartition {
+    async fn locate(inner: &Inner, keys: &[Self], again: bool) -> Vec<(Self, Result<i32, Failure>)> {
+        let known = inner.topology();
+        let mut barred = HashMap::new();
+        if again || keys.iter().any(|tp| leader(&known.leaders, tp).is_none_or(|l| l < 0)) {
+            let topics: BTreeSet<String> = keys.iter().map(|tp| tp.topic.clone()).collect();
+            let topics: Vec<String> = topics.into_iter().collect();
+            match inner.refresh(Some(&topics)).await {
+                Ok(answer) => barred = barred_topics(&answer, &inner.side().to_string()),
+                Err(failure) => return all(keys, &failure),
+            }
+        }
+        let known = inner.topology();
+        let node = |tp: &TopicPartition| match leader(&known.leaders, tp) {
+            Some(node) if node >= 0 => Ok(node),
+            found => Err(barred.get(&tp.topic).cloned().unwrap_or_else(|| inner.no_leader(tp, found))),
+        };
+        keys.iter().map(|tp| (tp.clone(), node(tp))).collect()
+    }
+}
+
+/// Topics that Metadata says nothing of for a reason that stays, as that this principal may not see them.
+fn barred_topics(answer: &MetadataResponse, side: &str) -> HashMap<String, Failure> {
+    let barred = |t: &MetadataResponseTopic| {
+        let name = t.name.as_ref()?.to_string();
+        let failure = check(t.error_code, format_args!("topic {name}"), side).err()?;
+        (failure.class == Class::Final).then_some((name, failure))
+    };
+    answer.topics.iter().filter_map(barred).collect()
+}
+
+/// What one broker said of each thing, unless the whole request failed.
+pub(super) type Replies<K, T> = Result<Vec<(K, Result<T, Failure>)>, Failure>;
+
+/// What is asked about `K`.
+pub(super) trait Ask<K: Located>: Sync {
+    /// What a broker says of each.
+    type Told: Send;
+    /// Whether it may be asked again when an answer was lost: true of what changes nothing.
+    const REPEATABLE: bool;
+
+    /// Asks one broker (`node`); what it leaves out is a failure afterwards.
+    fn send(
+        &self,
+        connection: &Connection,
+        node: i32,
+        keys: &[K],
+    ) -> impl Future<Output = Replies<K, Self::Told>> + Send;
+}
+
+impl Inner {
+    /// Asks about each of `keys` at its broker. Every key is in the answer.
+    pub async fn scatter<K: Located, A: Ask<K>>(&self, ask: &A, keys: &[K]) -> BTreeMap<K, Result<A::Told, Failure>> {
+        let mut pending: Vec<K> = keys.iter().cloned().collect::<BTreeSet<K>>().into_iter().collect();
+        let mut done = BTreeMap::new();
+        let mut attempt = 0;
+        while !pending.is_empty() {
+            let mut answers = Vec::with_capacity(pending.len());
+            let mut by_node: BTreeMap<i32, Vec<K>> = BTreeMap::new();
+            for (key, node) in K::locate(self, &pending, attempt > 0).await {
+                match node {
+                    Ok(node) => by_node.entry(node).or_default().push(key),
+                    Err(failure) => answers.push((key, Err(failure))),
+                }
+            }
+            let asked = by_node.iter().map(|(node, keys)| self.ask_node(ask, *node, keys));
+            answers.extend(join_all(asked).await.into_iter().flatten());
+            pending.clear();
+            attempt += 1;
+            for (key, result) in answers {
+                let most = result.as_ref().err().map_or(0, |f| match f.class {
+                    Class::Retry => ATTEMPTS,
+                    Class::Unreachable => CONNECT_ATTEMPTS,
+                    Class::Lost if A::REPEATABLE => CONNECT_ATTEMPTS,
+                    Class::Lost | Class::Final => 0,
+                });
+                if attempt < most { pending.push(key) } else { drop(done.insert(key, result)) }
+            }
+            if !pending.is_empty() {
+                pause(attempt - 1).await;
+            }
+        }
+        done
+    }
+
+    async fn ask_node<K: Located, A: Ask<K>>(
+        &self,
+        ask: &A,
+        node: i32,
+        keys: &[K],
+    ) -> Vec<(K, Result<A::Told, Failure>)> {
+        let connection = match self.node(node).await {
+            Ok(connection) => connection,
+            Err(failure) => return all(keys, &failure),
+        };
+        let parts: Vec<&[K]> = keys.chunks(KEYS_PER_REQUEST).collect();
+        let answers = join_all(parts.iter().map(|some| ask.send(&connection, node, some))).await;
+        let mut out = Vec::with_capacity(keys.len());
+        for (some, answer) in parts.into_iter().zip(answers) {
+            let found = match answer {
+                Ok(found) => found,
+                Err(failure) => {
+                    out.extend(all(some, &failure));
+                    continue;
+                }
+            };
+            let mut found: BTreeMap<K, _> = found.into_iter().collect();
+            let missing = missing_answer(&connection, A::REPEATABLE);
+            out.extend(some.iter().map(|key| (key.clone(), found.remove(key).unwrap_or_else(|| Err(missing.clone())))));
+        }
+        out
+    }
+}
+
+fn all<K: Clone, T>(keys: &[K], failure: &Failure) -> Vec<(K, Result<T, Failure>)> {
+    keys.iter().map(|key| (key.clone(), Err(failure.clone()))).collect()
+}
+
+/// A broker left out what it was asked about. Of a change that is no answer at all.
+fn missing_answer(connection: &Connection, repeatable: bool) -> Failure {
+    let class = if repeatable { Class::Retry } else { Class::Lost };
+    Failure::new(class, format!("{} left a part out of its answer", connection.label()), "look at the broker's log")
+}
