@@ -40,4 +40,4 @@ pub use identity::{Identity, IdentityRule, NoSchemas, SchemaIds};
 pub use strategy::{Chosen, Strategy};
 pub use translate::{Answer, Batch, Log, Need, Params, Translation};
 pub use verdict::{Cut, CutRecord, GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Totals, Verdict};
-pub use window::{EndRead, EndSample, LogWindow, Rec};
+pub use window::{EndRead, EndSample, Filling, LogWindow, Rec};

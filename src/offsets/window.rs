@@ -1,6 +1,11 @@
 //! The stretch of one log that was loaded: offset, timestamp and identity of each record, 24 bytes a record.
+//!
+//! Windows share what was read once: a [`LogWindow`] is a list of pieces of stretches behind an `Arc`, so that
+//! cloning, cutting ([`LogWindow::slice`]) and joining copy no records, and several groups on one partition hold
+//! its records once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,26 +60,49 @@ pub enum WindowError {
         /// End of the range.
         to: i64,
     },
-    /// The window spans more than 2^31 offsets.
-    #[error("the window spans more than 2^31 offsets, at offset {0}")]
-    TooWide(i64),
+    /// Two windows that are to be joined don't touch.
+    #[error("what begins at offset {from} does not follow what ends at {to}")]
+    Apart {
+        /// Where the first one ends.
+        to: i64,
+        /// Where the second one begins.
+        from: i64,
+    },
 }
 
-/// The loaded part of a log: every committed record with an offset in `from()..to()`.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// The loaded part of a log: every committed record with an offset in `from()..to()`. Cloning it copies no records.
+#[derive(Debug, Clone, Default)]
 pub struct LogWindow {
     from: i64,
     to: i64,
+    /// None is empty; in offset order.
+    pieces: Vec<Piece>,
+    len: usize,
+}
+
+/// Some of the rows of a stretch: `lo..hi`.
+#[derive(Debug, Clone)]
+struct Piece {
+    stretch: Arc<Stretch>,
+    lo: usize,
+    hi: usize,
+    /// Records of the window before this piece.
+    before: usize,
+}
+
+/// Records that were read in one go.
+#[derive(Debug, Clone, Default)]
+struct Stretch {
     base_offset: i64,
     base_ts: i64,
-    rows: VecDeque<Row>,
+    rows: Vec<Row>,
     /// Timestamps further than 24 days from `base_ts`, by offset.
     far: BTreeMap<i64, i64>,
     /// Key hashes, only for compacted topics; then one a row.
-    keys: VecDeque<u64>,
+    keys: Vec<u64>,
 }
 
-/// 24 bytes: two 32-bit distances from the window's base, and the identity in two halves (a `u128` would be
+/// 24 bytes: two 32-bit distances from the stretch's base, and the identity in two halves (a `u128` would be
 /// aligned to 16 bytes and take 32).
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Row {
@@ -84,12 +112,15 @@ struct Row {
 }
 
 const FAR: i32 = i32::MIN;
+/// Pieces below this many records are copied together when they meet, so that windows which grow by a few records
+/// at a time don't become long lists.
+const SMALL: usize = 4_096;
 
 impl LogWindow {
     /// Nothing loaded yet, at offset `at`.
     #[must_use]
     pub fn new(at: i64) -> Self {
-        LogWindow { from: at, to: at, base_offset: at, ..LogWindow::default() }
+        LogWindow { from: at, to: at, ..LogWindow::default() }
     }
 
     /// A window of ready-made records, for tests and for callers that hold a whole log.
@@ -117,13 +148,13 @@ impl LogWindow {
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.len
     }
 
     /// Whether it holds no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len == 0
     }
 
     /// The record at index `i`, counted from the lowest offset.
@@ -132,24 +163,42 @@ impl LogWindow {
     /// When `i` is not below `len()`.
     #[must_use]
     pub fn get(&self, i: usize) -> Rec {
-        self.unpack(&self.rows[i])
+        let piece = self.piece(i);
+        piece.stretch.get(piece.lo + i - piece.before)
     }
 
     /// All records by offset.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = Rec> + '_ {
-        self.rows.iter().map(|row| self.unpack(row))
+    pub fn iter(&self) -> impl Iterator<Item = Rec> + '_ {
+        self.pieces.iter().flat_map(|p| p.stretch.rows[p.lo..p.hi].iter().map(|row| p.stretch.unpack(row)))
     }
 
     /// Key hash of the record at index `i`, if keys were loaded.
     #[must_use]
     pub fn key(&self, i: usize) -> Option<u64> {
-        self.keys.get(i).copied()
+        let piece = (i < self.len).then(|| self.piece(i))?;
+        piece.stretch.keys.get(piece.lo + i - piece.before).copied()
     }
 
     /// Index of the first record at or beyond `offset`.
     #[must_use]
     pub fn index_of(&self, offset: i64) -> usize {
-        self.rows.partition_point(|row| self.base_offset + i64::from(row.offset) < offset)
+        let n = self.pieces.partition_point(|p| p.stretch.offset(p.hi - 1) < offset);
+        let Some(p) = self.pieces.get(n) else { return self.len };
+        p.before + p.stretch.rows[p.lo..p.hi].partition_point(|row| p.stretch.offset_of(row) < offset)
+    }
+
+    /// The part of it in `from..to`, as far as it reaches. Copies no records.
+    #[must_use]
+    pub fn slice(&self, from: i64, to: i64) -> LogWindow {
+        let from = from.clamp(self.from, self.to);
+        let to = to.clamp(from, self.to);
+        let (first, last) = (self.index_of(from), self.index_of(to));
+        let mut part = LogWindow { from, to, pieces: Vec::new(), len: 0 };
+        for p in &self.pieces {
+            let cut = |i: usize| p.lo + i.clamp(p.before, p.before + p.hi - p.lo) - p.before;
+            part.put(Arc::clone(&p.stretch), cut(first), cut(last));
+        }
+        part
     }
 
     /// Adds what follows: the records of `to()..next`, in offset order. `keys` is empty or has one hash a record.
@@ -158,54 +207,176 @@ impl LogWindow {
     /// When a record is out of order or outside of that range; the window is unchanged then.
     pub fn append(&mut self, next: i64, records: &[Rec], keys: &[u64]) -> Result<(), WindowError> {
         check(records, self.to, next)?;
-        self.rebase(records);
-        let rows = records.iter().map(|r| self.pack(r)).collect::<Result<Vec<_>, _>>()?;
-        self.note_far(records);
-        self.rows.extend(rows);
-        self.keys.extend(keys);
-        self.to = self.to.max(next);
+        let mut filling = Filling::after(std::mem::take(self));
+        for (i, r) in records.iter().enumerate() {
+            filling.put(*r, keys.get(i).copied());
+        }
+        *self = filling.finish(next);
         Ok(())
     }
 
-    /// Adds what comes before: all the records of `start..from()`, in offset order.
+    /// Puts a window behind this one that begins where this one ends.
     ///
     /// # Errors
-    /// When a record is out of order or outside of that range; the window is unchanged then.
-    pub fn prepend(&mut self, start: i64, records: &[Rec], keys: &[u64]) -> Result<(), WindowError> {
-        check(records, start, self.from)?;
-        self.rebase(records);
-        let rows = records.iter().map(|r| self.pack(r)).collect::<Result<Vec<_>, _>>()?;
-        self.note_far(records);
-        for row in rows.into_iter().rev() {
-            self.rows.push_front(row);
+    /// When it begins elsewhere; this window is unchanged then.
+    pub fn join(&mut self, next: LogWindow) -> Result<(), WindowError> {
+        if next.from != self.to {
+            return Err(WindowError::Apart { to: self.to, from: next.from });
         }
-        for key in keys.iter().rev() {
-            self.keys.push_front(*key);
+        let small = |p: Option<&Piece>| p.is_none_or(|p| p.hi - p.lo < SMALL);
+        if small(self.pieces.last()) && next.len < SMALL {
+            let mut filling = Filling::after(std::mem::take(self));
+            for (i, r) in next.iter().enumerate() {
+                filling.put(r, next.key(i));
+            }
+            *self = filling.finish(next.to);
+            return Ok(());
         }
-        self.from = self.from.min(start);
+        for p in next.pieces {
+            self.put(p.stretch, p.lo, p.hi);
+        }
+        self.to = next.to;
         Ok(())
     }
 
-    /// The first record sets the base, so that all others are near it.
-    fn rebase(&mut self, records: &[Rec]) {
-        if let (true, Some(first)) = (self.rows.is_empty(), records.first()) {
-            self.base_offset = first.offset;
-            self.base_ts = first.ts;
+    fn piece(&self, i: usize) -> &Piece {
+        match &self.pieces[..] {
+            [one] => one,
+            some => &some[some.partition_point(|p| p.before <= i) - 1],
         }
     }
 
-    fn note_far(&mut self, records: &[Rec]) {
-        let base = self.base_ts;
-        self.far.extend(records.iter().filter(|r| near(base, r.ts) == FAR).map(|r| (r.offset, r.ts)));
+    fn put(&mut self, stretch: Arc<Stretch>, lo: usize, hi: usize) {
+        if lo < hi {
+            self.pieces.push(Piece { stretch, lo, hi, before: self.len });
+            self.len += hi - lo;
+        }
+    }
+}
+
+impl PartialEq for LogWindow {
+    fn eq(&self, other: &Self) -> bool {
+        (self.from, self.to, self.len) == (other.from, other.to, other.len)
+            && self.iter().eq(other.iter())
+            && (0..self.len).all(|i| self.key(i) == other.key(i))
+    }
+}
+
+/// A window while it is read: takes one record after the other.
+#[derive(Debug)]
+pub struct Filling {
+    /// What is complete.
+    window: LogWindow,
+    /// What is being filled.
+    stretch: Stretch,
+    /// The rows of it that belong to the window begin here.
+    lo: usize,
+}
+
+impl Filling {
+    /// A window that begins at `from` and will hold about `expected` records (room is set aside for them, which
+    /// costs no memory before it is used).
+    #[must_use]
+    pub fn new(from: i64, expected: usize) -> Self {
+        let rows = Vec::with_capacity(expected);
+        Filling { window: LogWindow::new(from), stretch: Stretch { rows, ..Stretch::default() }, lo: 0 }
     }
 
-    fn pack(&self, r: &Rec) -> Result<Row, WindowError> {
-        let offset = i32::try_from(r.offset - self.base_offset).map_err(|_| WindowError::TooWide(r.offset))?;
-        Ok(Row { id: [(r.id.0 >> 64) as u64, r.id.0 as u64], offset, ts: near(self.base_ts, r.ts) })
+    /// Goes on behind a window: in its last stretch, when nobody else has that.
+    fn after(mut window: LogWindow) -> Self {
+        let mut filling = Filling { window: LogWindow::default(), stretch: Stretch::default(), lo: 0 };
+        if let Some(piece) = window.pieces.pop() {
+            let (lo, hi) = (piece.lo, piece.hi);
+            match Arc::try_unwrap(piece.stretch) {
+                Ok(stretch) if hi == stretch.rows.len() => {
+                    window.len -= hi - lo;
+                    (filling.stretch, filling.lo) = (stretch, lo);
+                }
+                Ok(stretch) => window.pieces.push(Piece { stretch: Arc::new(stretch), ..piece }),
+                Err(stretch) => window.pieces.push(Piece { stretch, ..piece }),
+            }
+        }
+        filling.window = window;
+        filling
+    }
+
+    /// The next record, with its key's hash where keys are wanted (for all records or for none).
+    ///
+    /// # Errors
+    /// When its offset is not beyond the last one's; nothing is taken in then.
+    pub fn push(&mut self, record: Rec, key: Option<u64>) -> Result<(), WindowError> {
+        let least = self.stretch.rows.last().map_or(self.window.to, |row| self.stretch.offset_of(row) + 1);
+        if record.offset < least {
+            return Err(WindowError::OutOfOrder { offset: record.offset, from: least, to: i64::MAX });
+        }
+        self.put(record, key);
+        Ok(())
+    }
+
+    fn put(&mut self, record: Rec, key: Option<u64>) {
+        let stretch = &mut self.stretch;
+        if stretch.rows.is_empty() {
+            (stretch.base_offset, stretch.base_ts) = (record.offset, record.ts);
+        }
+        let Ok(offset) = i32::try_from(record.offset - stretch.base_offset) else {
+            self.close();
+            return self.put(record, key);
+        };
+        let ts = near(stretch.base_ts, record.ts);
+        if ts == FAR {
+            stretch.far.insert(record.offset, record.ts);
+        }
+        stretch.rows.push(Row { id: [(record.id.0 >> 64) as u64, record.id.0 as u64], offset, ts });
+        stretch.keys.extend(key);
+    }
+
+    /// Number of records so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.window.len + self.stretch.rows.len() - self.lo
+    }
+
+    /// Whether there is none yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// There is nothing more below `to`.
+    #[must_use]
+    pub fn finish(mut self, to: i64) -> LogWindow {
+        self.close();
+        self.window.to = self.window.to.max(to);
+        self.window
+    }
+
+    fn close(&mut self) {
+        let mut stretch = std::mem::take(&mut self.stretch);
+        let (lo, hi) = (std::mem::take(&mut self.lo), stretch.rows.len());
+        if let Some(row) = stretch.rows.last() {
+            self.window.to = self.window.to.max(stretch.offset_of(row) + 1);
+            stretch.rows.shrink_to_fit();
+            stretch.keys.shrink_to_fit();
+            self.window.put(Arc::new(stretch), lo, hi);
+        }
+    }
+}
+
+impl Stretch {
+    fn offset_of(&self, row: &Row) -> i64 {
+        self.base_offset + i64::from(row.offset)
+    }
+
+    fn offset(&self, i: usize) -> i64 {
+        self.offset_of(&self.rows[i])
+    }
+
+    fn get(&self, i: usize) -> Rec {
+        self.unpack(&self.rows[i])
     }
 
     fn unpack(&self, row: &Row) -> Rec {
-        let offset = self.base_offset + i64::from(row.offset);
+        let offset = self.offset_of(row);
         let ts = match row.ts {
             FAR => self.far.get(&offset).copied().unwrap_or(-1),
             delta => self.base_ts + i64::from(delta),
@@ -243,26 +414,60 @@ mod tests {
         assert_eq!(size_of::<Rec>(), 32);
     }
 
+    const NOW: i64 = 1_790_000_000_000;
+
+    fn all() -> [Rec; 7] {
+        [rec(3, -1), rec(5, NOW), rec(6, NOW - 40), rec(9, 0), rec(10, i64::MAX), rec(11, i64::MIN), rec(40, NOW + 9)]
+    }
+
     #[test]
     fn holds_what_was_put_in_at_both_ends() {
-        let now = 1_790_000_000_000;
-        let all = [
-            rec(3, -1),
-            rec(5, now),
-            rec(6, now - 40),
-            rec(9, 0),
-            rec(10, i64::MAX),
-            rec(11, i64::MIN),
-            rec(40, now + 9),
-        ];
+        let all = all();
         let mut w = LogWindow::new(6);
         w.append(10, &all[2..4], &[2, 3]).unwrap();
         w.append(41, &all[4..], &[4, 5, 6]).unwrap();
-        w.prepend(2, &all[..2], &[0, 1]).unwrap();
+        let mut before = LogWindow::new(2);
+        before.append(6, &all[..2], &[0, 1]).unwrap();
+        before.join(w).unwrap();
+        let w = before;
         assert_eq!((w.from(), w.to(), w.len()), (2, 41, 7));
         assert_eq!(w.iter().collect::<Vec<_>>(), all);
         assert_eq!((0..7).map(|i| w.key(i).unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6]);
         assert_eq!((w.index_of(0), w.index_of(6), w.index_of(7), w.index_of(41)), (0, 2, 3, 7));
+    }
+
+    /// Any cut of windows joined from pieces of any size holds the same records as one made in one go.
+    #[test]
+    fn pieces_that_are_shared_and_cut_hold_the_same_records() {
+        let n = 3 * SMALL as i64;
+        // holes, and timestamps too far for 32 bits
+        let of = |o: i64| rec(o, if o % 7 == 0 { o } else { NOW + o * 3_000_000 });
+        let records: Vec<Rec> = (0..n).filter(|o| o % 5 != 2).map(of).collect();
+        let whole = LogWindow::of(0, n, &records).unwrap();
+        let cuts = [0, 1, 2, 3, 700, SMALL as i64, 2 * SMALL as i64 + 2, n - 1, n];
+        let mut joined = LogWindow::new(0);
+        for pair in cuts.windows(2) {
+            joined.join(whole.slice(pair[0], pair[1])).unwrap();
+            assert_eq!(joined, whole.slice(0, pair[1]));
+        }
+        assert!(joined.pieces.len() > 1 && joined.pieces.len() < cuts.len() - 1, "small ones are put together");
+        let kept = joined.clone();
+        joined.append(n + 10, &[of(n + 4)], &[]).unwrap();
+        assert_eq!((kept.len() + 1, kept.to()), (joined.len(), n), "what others hold stays as it is");
+        for from in cuts {
+            for to in cuts {
+                let part = joined.slice(from, to);
+                let expected: Vec<Rec> = records.iter().filter(|r| (from..to).contains(&r.offset)).copied().collect();
+                assert_eq!(part.iter().collect::<Vec<_>>(), expected, "{from}..{to}");
+                assert_eq!((0..part.len()).map(|i| part.get(i)).collect::<Vec<_>>(), expected, "{from}..{to}");
+                for o in [from, from + 2, to - 1, to + 1] {
+                    let index = expected.partition_point(|r| r.offset < o);
+                    assert_eq!(part.index_of(o), index, "{o} in {from}..{to}");
+                }
+            }
+        }
+        assert_eq!(whole.slice(-5, 2).from(), 0);
+        assert_eq!((whole.slice(n, n + 5).from(), whole.slice(7, 3).len()), (n, 0));
     }
 
     #[test]
@@ -273,8 +478,19 @@ mod tests {
         assert!(w.append(30, &[rec(19, 0)], &[]).is_err());
         assert!(w.append(30, &[rec(25, 0), rec(25, 0)], &[]).is_err());
         assert!(w.append(30, &[rec(30, 0)], &[]).is_err());
-        assert!(w.prepend(5, &[rec(10, 0)], &[]).is_err());
-        assert!(w.append(1 << 40, &[rec(1 << 39, 0)], &[]).is_err());
+        assert!(w.join(LogWindow::new(21)).is_err() && w.join(LogWindow::new(19)).is_err());
         assert_eq!(w, before);
+        let mut filling = Filling::new(10, 4);
+        filling.push(rec(12, 0), None).unwrap();
+        assert!(filling.push(rec(12, 0), None).is_err() && filling.push(rec(9, 0), None).is_err());
+        assert_eq!(filling.finish(20), before);
+    }
+
+    #[test]
+    fn offsets_may_lie_any_distance_apart() {
+        let far = [rec(1, 5), rec(1 << 39, 6), rec((1 << 39) + 1, 7), rec(1 << 50, 8)];
+        let w = LogWindow::of(0, 1 << 51, &far).unwrap();
+        assert_eq!(w.iter().collect::<Vec<_>>(), far);
+        assert_eq!((w.index_of(2), w.index_of(1 << 45), w.get(3)), (1, 3, far[3]));
     }
 }
