@@ -165,6 +165,11 @@ pub enum Answer {
 /// The first pause of the settle rounds; each next one is twice as long, up to [`MAX_PAUSE_MS`].
 const FIRST_PAUSE_MS: u64 = 100;
 const MAX_PAUSE_MS: u64 = 1_000;
+/// On an idle partition whose writers interleaved differently, the last few records of the two logs may be of
+/// different writers. So while nothing is found on both, the windows grow, up to this many offsets a log.
+const MOST_EVIDENCE: i64 = 8_192;
+/// How much they grow at a time.
+const MORE_EVIDENCE: i64 = 8;
 
 /// The state of one partition's translation.
 #[derive(Debug, Clone)]
@@ -180,6 +185,8 @@ pub struct Translation {
     asked: Option<Need>,
     /// Whether the windows stand where reading begins.
     opened: bool,
+    /// How many offsets further back than needed the windows reach; grows while not one record was found on both logs.
+    evidence: i64,
     /// When the windows were complete for the first time.
     complete_at: Option<At>,
     pause_ms: u64,
@@ -212,6 +219,7 @@ impl Translation {
         let target = Side { seen: params.target_seen.clone(), ..Side::default() };
         Translation {
             delta: ms(params.pair_delta_ms),
+            evidence: i64::from(params.evidence),
             params,
             source,
             target,
@@ -340,7 +348,7 @@ impl Translation {
             }
         }
         // the windows
-        let evidence = i64::from(self.params.evidence);
+        let evidence = self.evidence;
         for (log, ends, latest) in [(Log::Source, source, committed), (Log::Target, target, target.end)] {
             let settled = self.settled_below(log);
             let side = self.side(log);
@@ -447,6 +455,16 @@ impl Translation {
         (wanted > self.delta && self.delta < most).then(|| wanted.max(self.delta.saturating_mul(2)).min(most))
     }
 
+    /// Lets the windows grow, where there is more to read.
+    fn look_further_back(&mut self, source: EndRead, target: EndRead) -> bool {
+        let more = self.source.window.from() > source.log_start || self.target.window.from() > target.log_start;
+        let room = more && self.evidence < MOST_EVIDENCE;
+        if room {
+            self.evidence = self.evidence.max(1).saturating_mul(MORE_EVIDENCE).min(MOST_EVIDENCE);
+        }
+        room
+    }
+
     fn conclude_or_wait(&mut self, source: EndRead, target: EndRead, committed: i64, complete_from: i64) -> Need {
         let whole = self.source.window.from() <= source.log_start && self.target.window.from() == 0;
         let axioms = Axioms {
@@ -466,6 +484,9 @@ impl Translation {
         self.axioms = Some(axioms);
         if let Some(wider) = self.wider(&alignment) {
             self.delta = wider;
+            return self.decide();
+        }
+        if alignment.compared == 0 && self.look_further_back(source, target) {
             return self.decide();
         }
         let since = *self.complete_at.get_or_insert(self.now);

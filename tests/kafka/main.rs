@@ -21,6 +21,7 @@ mod controller;
 mod faults;
 mod init;
 mod kit;
+mod offsets;
 mod records;
 mod traffic;
 mod workload;

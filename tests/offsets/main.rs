@@ -4,13 +4,15 @@
 //! `OFFSETS_BASE=N` runs the 10,000 cases from N on.
 
 mod oracle;
+mod truth;
 mod world;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use cutover::offsets::{LogWindow, PartitionPlan, Rec, Verdict, align};
+use cutover::offsets::{LogWindow, Rec, Verdict, align};
 use fastrand::Rng;
-use world::{Copy, Knobs, World};
+use truth::{Copy, truth};
+use world::{Knobs, World};
 
 const CASES: u64 = 10_000;
 
@@ -86,62 +88,6 @@ fn fast_excused(planned: &Option<u64>, missing: u64) -> u64 {
     missing - planned.unwrap().min(missing)
 }
 
-/// What the true pairing says of a plan.
-struct Truth {
-    /// Owed sends that are on the target, and that no copy at or beyond the offset can stand for.
-    lost: u64,
-    /// Unconsumed sends of a unique payload that never get to the target, and that the plan says nothing about.
-    silent: u64,
-    /// Target records at or beyond the offset whose send was consumed on the source.
-    re_read: u64,
-}
-
-fn truth(w: &World, plan: &PartitionPlan, offset: i64) -> Truth {
-    let (ranges, pending, end) = (&plan.missing_ranges, plan.unsettled.unconsumed > 0, plan.target.end);
-    let consumed: BTreeSet<usize> = w.source.iter().filter(|c| c.offset < w.committed).map(|c| c.send).collect();
-    let owed: BTreeSet<usize> = w.source.iter().filter(|c| c.offset >= w.committed).map(|c| c.send).collect();
-    let on_target: BTreeSet<usize> = w.target.iter().map(|c| c.send).collect();
-    let lost_at = |g: i64| {
-        let mut need: BTreeMap<u64, i64> = BTreeMap::new();
-        let mut counted = BTreeSet::new();
-        for c in w.source.iter().filter(|c| owed.contains(&c.send) && on_target.contains(&c.send)) {
-            if counted.insert(c.send) {
-                *need.entry(c.payload).or_default() += 1;
-            }
-        }
-        for c in w.target.iter().filter(|c| w.flipped.contains(&c.send)) {
-            *need.entry(c.payload).or_default() += 1;
-        }
-        for c in w.target.iter().filter(|c| c.offset >= g) {
-            *need.entry(c.payload).or_default() -= 1;
-        }
-        need.values().filter(|n| **n > 0).sum::<i64>() as u64
-    };
-    // a retry that arrives later still, of a send that is on the target already, can't be foreseen
-    let doubled = |c: &Copy| c.offset >= end && w.target.iter().any(|d| d.send == c.send && d.offset < c.offset);
-    // a send that a retry doubled across the committed offset is owed as often as it is unconsumed
-    let re_read_at = |g: i64| {
-        let times = |send: usize| {
-            let ahead = w.target.iter().filter(|c| c.send == send && c.offset >= g && !doubled(c)).count();
-            let again = w.source.iter().filter(|c| c.send == send && c.offset >= w.committed).count();
-            ahead.saturating_sub(again) as u64
-        };
-        consumed.iter().map(|send| times(*send)).sum::<u64>()
-    };
-    let mut sends: BTreeMap<u64, BTreeSet<usize>> = BTreeMap::new();
-    for c in w.source.iter().chain(&w.target) {
-        sends.entry(c.payload).or_default().insert(c.send);
-    }
-    let named = |o: i64| pending || ranges.iter().any(|(from, to)| (*from..*to).contains(&o));
-    let silent = w
-        .source
-        .iter()
-        .filter(|c| c.offset >= w.committed && sends[&c.payload].len() == 1 && !on_target.contains(&c.send))
-        .filter(|c| c.arrival <= w.now && !named(c.offset))
-        .count() as u64;
-    Truth { lost: lost_at(offset), silent, re_read: re_read_at(offset) }
-}
-
 #[test]
 fn with_the_true_pairing_in_hand_no_owed_record_is_skipped() {
     let mut tally: BTreeMap<&str, u64> = BTreeMap::new();
@@ -152,7 +98,7 @@ fn with_the_true_pairing_in_hand_no_owed_record_is_skipped() {
             println!("{w}\n{plan:#?}\n{:#?}", translation.axioms());
         }
         let Some(offset) = plan.target.offset else { continue };
-        let truth = truth(&w, &plan, offset);
+        let truth = truth(&w.logs(), &plan, offset);
         if plan.verdict != Verdict::Guess {
             assert_eq!(truth.lost, 0, "seed {seed}: lost, verdict {}", plan.verdict);
         }
@@ -186,7 +132,7 @@ fn where_identical_payloads_hide_a_send_under_way_losses_stay_rare() {
         let (plan, _) = w.translate(w.params(seed % 3 == 0));
         let Some(offset) = plan.target.offset else { continue };
         plans += 1;
-        if plan.verdict != Verdict::Guess && truth(&w, &plan, offset).lost > 0 {
+        if plan.verdict != Verdict::Guess && truth(&w.logs(), &plan, offset).lost > 0 {
             lost += 1;
         }
     }

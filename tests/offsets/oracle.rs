@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use cutover::offsets::{Axioms, Identity, Rec};
 
+/// Up to this many target records every offset is tried; beyond (logs of real clusters), each identity's own.
+const SMALL: usize = 1_000;
+
 pub struct Brute {
     pub offset: i64,
     pub re_read: u64,
@@ -54,16 +57,13 @@ pub fn brute(source: &[Rec], target: &[Rec], end: i64, ax: &Axioms, loaded: (i64
         owe(g, ax, reach, silent, loaded, gone);
         play(g, ax, gone);
     }
-    // the largest safe offset: try them all
-    let (mut best, mut over) = (0, false);
-    for at in 0..=target.len() {
-        if groups.values().all(|g| safe(g, at, delta)) {
-            assert!(!over, "safety is monotone");
-            best = at;
-        } else {
-            over = true;
-        }
-    }
+    let best = if target.len() <= SMALL {
+        largest_safe(&groups, target.len(), delta)
+    } else {
+        // what an offset means to an identity only changes at its own copies
+        let bound = |g: &Group| g.target.iter().map(|(i, _)| *i).find(|i| !safe(g, i + 1, delta));
+        groups.values().filter_map(bound).min().unwrap_or(target.len())
+    };
     let expired = ax.source_log_start > 0 && !seen.iter().any(|r| r.ts < ax.complete_from);
     let oldest = seen.iter().map(|r| r.ts).min().unwrap_or(i64::MAX);
     let known_from = if expired { oldest.max(ax.complete_from) } else { ax.complete_from }.saturating_add(delta);
@@ -81,6 +81,20 @@ pub fn brute(source: &[Rec], target: &[Rec], end: i64, ax: &Axioms, loaded: (i64
         target_only += only.count() as u64;
     }
     Brute { offset: target.get(best).map_or(end, |r| r.offset), re_read, missing, target_only }
+}
+
+/// The largest safe offset, as an index: try them all.
+fn largest_safe(groups: &BTreeMap<Identity, Group>, len: usize, delta: i64) -> usize {
+    let (mut best, mut over) = (0, false);
+    for at in 0..=len {
+        if groups.values().all(|g| safe(g, at, delta)) {
+            assert!(!over, "safety is monotone");
+            best = at;
+        } else {
+            over = true;
+        }
+    }
+    best
 }
 
 /// Twice the largest distance of 8 or more (nearly) unique pairs, and 20 ms.

@@ -3,30 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::migration::estate::{At, TopicPartition};
-use cutover::offsets::{
-    Answer, Batch, EndRead, EndSample, Identity, Log, Need, Params, PartitionPlan, Rec, Translation,
-};
+use cutover::offsets::{Answer, Batch, EndRead, EndSample, Log, Need, Params, PartitionPlan, Rec, Translation};
 use fastrand::Rng;
 
-/// One copy of a send on one log.
-#[derive(Debug, Clone, Copy)]
-pub struct Copy {
-    pub offset: i64,
-    pub ts: i64,
-    pub arrival: i64,
-    /// Identity: several sends may carry the same payload.
-    pub payload: u64,
-    /// The hidden id.
-    pub send: usize,
-}
-
-impl Copy {
-    pub fn rec(&self) -> Rec {
-        // spread over both halves, as a hash is
-        let id = u128::from(self.payload).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
-        Rec { offset: self.offset, ts: self.ts, id: Identity(id) }
-    }
-}
+use crate::truth::{Copy, Logs};
 
 /// What a random case is drawn from. Times in ms.
 #[derive(Debug, Clone)]
@@ -232,6 +212,12 @@ impl World {
         let near =
             |s: &Copy| self.target.iter().filter(|t| t.send == s.send).all(|t| (t.ts - s.ts).abs() <= self.knobs.delta);
         self.source.iter().all(near)
+    }
+
+    /// Both logs with the truth about them.
+    pub fn logs(&self) -> Logs<'_> {
+        let (committed, flipped, now) = (self.committed, &self.flipped, self.now);
+        Logs { source: &self.source, target: &self.target, committed, flipped, now }
     }
 
     pub fn log(&self, log: Log) -> &[Copy] {

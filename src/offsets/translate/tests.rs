@@ -66,7 +66,7 @@ impl Fake {
 
     fn run(&mut self, params: Params) -> PartitionPlan {
         let mut translation = Translation::new(params);
-        for _ in 0..1_000 {
+        for _ in 0..10_000 {
             let need = translation.next();
             assert_eq!(translation.next(), need, "asking twice changes nothing");
             self.asked.push(need.clone());
@@ -155,6 +155,25 @@ fn without_one_record_on_both_logs_it_is_a_guess() {
     assert!(plan.why.unwrap().contains("dual-written"));
     let mut fake = Fake { source: vec![], starts: (30, 0), ..Fake::twin(30) };
     assert_eq!(fake.run(at(30)).verdict, Verdict::Guess, "all expired on the source, the target holds something");
+}
+
+#[test]
+fn where_the_last_records_are_of_different_writers_the_windows_grow_until_some_pair() {
+    // idle since long; the last 300 records of the target are another writer's than the source's last 300
+    let mut fake = Fake::twin(2_000);
+    fake.now += 10_000_000;
+    fake.target.rotate_right(300);
+    fake.target.iter_mut().enumerate().for_each(|(i, r)| r.0 = i as i64);
+    let plan = fake.run(at(2_000));
+    assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Proven, Some(2_000), Some(0)));
+    assert!(plan.read.0 > 300 && plan.read.0 < 1_000, "{:?}", plan.read);
+    // not dual-written: it ends, and as a guess
+    let mut fake = Fake::twin(50_000);
+    fake.now += 10_000_000;
+    fake.target.iter_mut().for_each(|r| r.2 += 1_000_000);
+    let plan = fake.run(at(50_000));
+    assert_eq!(plan.verdict, Verdict::Guess);
+    assert!(plan.read.0 < 9_000 && plan.read.1 < 9_000, "{:?}", plan.read);
 }
 
 #[test]

@@ -26,25 +26,25 @@ use crate::support::{kafka, unique};
 const SOON: Duration = Duration::from_secs(60);
 
 /// A directory with a plan in it.
-struct Desk {
+pub struct Desk {
     dir: tempfile::TempDir,
 }
 
 /// How a verb ended.
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
 impl Desk {
-    fn new(plan: &str) -> Desk {
+    pub fn new(plan: &str) -> Desk {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join("cutover.toml"), plan).expect("a plan");
         Desk { dir }
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
@@ -52,7 +52,7 @@ impl Desk {
         pty::cutover(&[], &[], self.path(), (80, 24))
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    pub fn run(&self, args: &[&str]) -> Ran {
         let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
             .args(args)
             .current_dir(self.path())
@@ -64,7 +64,7 @@ impl Desk {
     }
 
     /// A verb with `--json`: its exit code and what it printed.
-    fn json(&self, args: &[&str]) -> (Option<i32>, Value) {
+    pub fn json(&self, args: &[&str]) -> (Option<i32>, Value) {
         let ran = self.run(&[args, &["--json"]].concat());
         let value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {}{}", ran.out, ran.err));
         (ran.code, value)

@@ -1,0 +1,84 @@
+//! Offset translation on two real clusters: held to the same oracles as the random cases of `tests/offsets`, over logs
+//! that real producers wrote and that are read back whole; and everything that must never end in a commit.
+
+mod compare;
+mod logs;
+mod writers;
+
+#[path = "../../offsets/oracle.rs"]
+mod oracle;
+#[path = "../../offsets/truth.rs"]
+mod truth;
+
+use std::sync::Arc;
+
+use cutover::controller::names::TopicNames;
+use cutover::controller::translate::{Progress, Purpose, Translator};
+use cutover::kafka::control::Cluster;
+use cutover::kafka::properties::ClientProperties;
+use cutover::migration::estate::{Side, Trouble};
+use cutover::offsets::{GroupPlan, PartitionPlan};
+use cutover::plan::Plan;
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::faults::Desk;
+use crate::support::kafka::{Broker, Pair, consumer};
+
+/// The broker of a side.
+fn on(pair: &Pair, side: Side) -> &Broker {
+    match side {
+        Side::Blue => &pair.blue,
+        Side::Green => &pair.green,
+    }
+}
+
+/// A plan of two clusters, and more.
+fn plan_text(blue: &Broker, green: &Broker, more: &str) -> String {
+    let table = |side: &str, broker: &Broker| format!("[clusters.{side}]\nbootstrap = \"{}\"\n", broker.bootstrap);
+    format!("[migration]\nname = \"real\"\n{}{}{more}", table("blue", blue), table("green", green))
+}
+
+/// A `[[groups]]` table.
+fn group_text(group: &str, topics: &[&str]) -> String {
+    format!("[[groups]]\nname = {group:?}\ntopics = {topics:?}\n")
+}
+
+fn load(desk: &Desk) -> Plan {
+    Plan::load(&desk.path().join("cutover.toml")).unwrap_or_else(|p| panic!("{p:?}")).plan
+}
+
+/// Translates through the library, as a run does. `progress` is called before each round of questions.
+fn translate_with(plan: &Plan, group: &str, to: Side, progress: Progress) -> Result<GroupPlan, Trouble> {
+    let plan = Arc::new(plan.clone());
+    let names = Arc::new(TopicNames::new(&plan));
+    let cluster =
+        |side: Side| Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &ClientProperties::default());
+    let translator = Translator::new(Arc::clone(&plan), names, Side::BOTH.map(cluster), Arc::default())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let translated = translator.translate(group, to, Purpose::Run, None, &progress).await;
+        translator.close().await;
+        translated
+    })
+}
+
+fn translate(plan: &Plan, group: &str, to: Side) -> GroupPlan {
+    translate_with(plan, group, to, Arc::new(|_| {})).unwrap_or_else(|t| panic!("{group} to {to}: {t:?}"))
+}
+
+fn of<'p>(plan: &'p GroupPlan, topic: &str, partition: i32) -> &'p PartitionPlan {
+    plan.partitions
+        .iter()
+        .find(|p| p.tp.topic == topic && p.tp.partition == partition)
+        .unwrap_or_else(|| panic!("no plan for {topic}-{partition}"))
+}
+
+/// Commits offsets of a group that nobody is in.
+fn commit(broker: &Broker, group: &str, offsets: &[(&str, i32, i64)]) {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition, offset) in offsets {
+        list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).expect("a valid offset");
+    }
+    consumer(broker, group, &[]).commit(&list, CommitMode::Sync).expect("committed");
+}
