@@ -6,6 +6,8 @@
 pub mod cli;
 /// Observe, decide, journal, act: the only room that joins the others.
 pub mod controller;
+/// Pure: two logs compared as multisets of records, in bounded memory; what one has and the other has not.
+pub mod diff;
 /// Switches of consumer groups and flags of producers: read, set, read back.
 pub mod flags;
 /// SQLite store of facts, hash chain, lease.

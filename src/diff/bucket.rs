@@ -1,0 +1,411 @@
+//! The deciding half: all records of a key lie in one bucket, so copies, order and compaction are decided there.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::entry::{self, Entry};
+use super::order;
+use super::report::{Moved, PartitionDiff};
+use super::spans::OffsetSet;
+use super::{Join, Log, PartitionCounts, Rules, at, mix, other};
+
+/// Moved records that are listed one by one; their offsets are exact beyond that too.
+const MOVED_LISTED: usize = 10_000;
+
+/// What was found in one partition.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) alone: [OffsetSet; 2],
+    pub(super) duplicated: [OffsetSet; 2],
+    pub(super) unsettled: [OffsetSet; 2],
+    pub(super) superseded: [OffsetSet; 2],
+    pub(super) early: [OffsetSet; 2],
+    pub(super) moved: [OffsetSet; 2],
+    pub(super) furthest: u64,
+    pub(super) list: Vec<Moved>,
+    pub(super) unordered: u64,
+    pub(super) undecided: u64,
+}
+
+/// Takes bucket after bucket, and then gives the report.
+#[derive(Debug)]
+pub struct Resolver {
+    rules: Rules,
+    counts: Vec<PartitionCounts>,
+    settled_to: [i64; 2],
+    found: Vec<Findings>,
+    in_memory: Vec<Vec<Entry>>,
+}
+
+impl Resolver {
+    /// Everything has been read. `settled_to`: a lone record of that log with this timestamp or a later one may still
+    /// get its twin (the other log's end was read less than `arrival_skew` after it), ms.
+    #[must_use]
+    pub fn new(join: Join, settled_to: [i64; 2]) -> Self {
+        let (rules, counts, in_memory) = join.finish();
+        let found = counts.iter().map(|_| Findings::default()).collect();
+        Self { rules, counts, settled_to, found, in_memory }
+    }
+
+    /// Number of buckets: each is to be given to [`Resolver::bucket`] once.
+    #[must_use]
+    pub fn buckets(&self) -> usize {
+        self.in_memory.len()
+    }
+
+    /// Decides one bucket. `bytes` of it are on disk; `replay` gives them from the start, in pieces that are multiples
+    /// of 48 bytes, and is called again for each look at them: more than one where the bucket is larger than memory.
+    ///
+    /// # Errors
+    /// Those of `replay`.
+    pub fn bucket<E>(
+        &mut self,
+        bucket: usize,
+        bytes: u64,
+        mut replay: impl FnMut(&mut dyn FnMut(&[u8])) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let memory = std::mem::take(&mut self.in_memory[bucket]);
+        let most = (self.rules.memory / entry::BYTES / 2).max(1);
+        let total = bytes / entry::BYTES as u64 + memory.len() as u64;
+        let mut all = |take: &mut dyn FnMut(Entry)| -> Result<(), E> {
+            memory.iter().copied().for_each(&mut *take);
+            if bytes > 0 { replay(&mut |piece| Entry::read(piece).for_each(&mut *take)) } else { Ok(()) }
+        };
+        // Larger than memory: records are spread over so many looks that each has room for its share. Copies need
+        // those of one record together, order and compaction those of one key.
+        let looks = if total <= most as u64 { 1 } else { total * 4 / most as u64 + 1 };
+        let compacted = self.rules.compacted;
+        let mut pairs = Pairs { most, ..Pairs::default() };
+        for look in 0..looks {
+            let mine = |e: &Entry| looks == 1 || mix(if compacted { e.key } else { e.id } ^ 0x5bd1) % looks == look;
+            let mut lone = Vec::new();
+            let mut undecided = BTreeMap::new();
+            all(&mut |e| match e.is_pair() {
+                true if looks == 1 => pairs.add(e),
+                true => {}
+                false if !mine(&e) => {}
+                false if lone.len() < most => lone.push(e),
+                false => *undecided.entry(e.partition).or_insert(0) += 1,
+            })?;
+            let made = self.join_late(&mut lone);
+            let mut left = Left::new(lone, &self.rules);
+            made.iter().for_each(|e| pairs.add(*e));
+            if !left.lone.is_empty() {
+                if looks == 1 {
+                    pairs.all.iter().for_each(|e| left.pair(e, &self.rules));
+                } else {
+                    made.iter().for_each(|e| left.pair(e, &self.rules));
+                    all(&mut |e| {
+                        if e.is_pair() && mine(&e) {
+                            left.pair(&e, &self.rules);
+                        }
+                    })?;
+                }
+                let copies = left.copies(&self.rules);
+                for e in left.first_is_the_twin(&copies, &mut pairs.all, &self.rules) {
+                    self.counts[e.partition as usize].first(&e);
+                    self.counts[e.twin_partition() as usize].twin(e.twin);
+                }
+                self.judge(&left, &copies);
+            }
+            undecided.into_iter().for_each(|(p, n)| self.found[p as usize].undecided += n);
+        }
+        if looks == 1 {
+            self.order(pairs);
+            return Ok(());
+        }
+        for look in 0..looks {
+            let mine = |e: &Entry| mix(e.key ^ 0x5bd1) % looks == look;
+            let mut of_look = Pairs { most, ..Pairs::default() };
+            pairs.all.iter().filter(|e| mine(e)).for_each(|e| of_look.add(*e));
+            all(&mut |e| {
+                if e.is_pair() && mine(&e) {
+                    of_look.add(e);
+                }
+            })?;
+            self.order(of_look);
+        }
+        self.order(Pairs { all: Vec::new(), ..pairs });
+        Ok(())
+    }
+
+    /// Pairs what met its twin only here; what is left stays in `lone`.
+    fn join_late(&mut self, lone: &mut Vec<Entry>) -> Vec<Entry> {
+        let rules = &self.rules;
+        lone.sort_unstable_by_key(|e| (group(e, rules), at(e.log()), e.ts, e.offset));
+        let (mut made, mut left) = (Vec::new(), Vec::with_capacity(lone.len()));
+        for copies in lone.chunk_by(|a, b| group(a, rules) == group(b, rules)) {
+            let (source, target) = copies.split_at(copies.partition_point(|e| e.log() == Log::Source));
+            if source.is_empty() || target.is_empty() {
+                left.extend_from_slice(copies);
+                continue;
+            }
+            let (mut i, mut j) = (0, 0);
+            let (mut source_left, mut target_left) = (Vec::new(), Vec::new());
+            while let (Some(s), Some(t)) = (source.get(i), target.get(j)) {
+                if rules.near(s.ts, t.ts) {
+                    made.push((*s, *t, false));
+                    (i, j) = (i + 1, j + 1);
+                } else if s.ts < t.ts {
+                    source_left.push(*s);
+                    i += 1;
+                } else {
+                    target_left.push(*t);
+                    j += 1;
+                }
+            }
+            source_left.extend_from_slice(&source[i..]);
+            target_left.extend_from_slice(&target[j..]);
+            far(&mut source_left, &mut target_left, &mut made);
+            left.append(&mut source_left);
+            left.append(&mut target_left);
+        }
+        *lone = left;
+        made.into_iter().map(|(s, t, far)| self.late(&s, &t, far)).collect()
+    }
+
+    fn late(&mut self, source: &Entry, target: &Entry, far: bool) -> Entry {
+        let pair = Entry::joined(source, target);
+        let counts = &mut self.counts[pair.partition as usize];
+        counts.pair(pair.offset, pair.judged(), source.ts.abs_diff(target.ts));
+        counts.far += u64::from(far);
+        self.counts[pair.twin_partition() as usize].twin(pair.twin);
+        pair
+    }
+
+    /// Names each lone record that is judged.
+    fn judge(&mut self, left: &Left, copies: &[bool]) {
+        for (entry, copy_of_pair) in left.lone.iter().zip(copies).filter(|(e, _)| e.judged()) {
+            let log = at(entry.log());
+            let superseded = left.superseded(entry, &self.rules);
+            let excused =
+                self.rules.judged[log].get(entry.partition as usize).map_or(i64::MIN, |j| j.excused_before_ts);
+            let found = &mut self.found[entry.partition as usize];
+            let set = if superseded {
+                &mut found.superseded
+            } else if entry.ts >= self.settled_to[log] {
+                &mut found.unsettled
+            } else if *copy_of_pair {
+                &mut found.duplicated
+            } else if entry.ts < excused {
+                &mut found.early
+            } else {
+                &mut found.alone
+            };
+            set[log].insert(entry.offset);
+        }
+    }
+
+    /// Counts the records that changed their order among those of their key.
+    fn order(&mut self, pairs: Pairs) {
+        let Pairs { all: mut pairs, unordered, .. } = pairs;
+        if !unordered.is_empty() {
+            let mut of = unordered;
+            pairs.iter().filter(|e| has_order(e)).for_each(|e| *of.entry(e.partition).or_insert(0) += 1);
+            of.into_iter().for_each(|(p, n)| self.found[p as usize].unordered += n);
+            return;
+        }
+        pairs.retain(has_order);
+        let line = |e: &Entry| (e.key, e.partition, e.twin_partition());
+        pairs.sort_unstable_by_key(|e| (line(e), e.offset));
+        let mut places = Vec::new();
+        for of_key in pairs.chunk_by(|a, b| line(a) == line(b)) {
+            if of_key.is_sorted_by_key(|e| e.twin) {
+                continue;
+            }
+            places.clear();
+            places.extend(of_key.iter().map(|e| e.twin));
+            let moved = order::moved(&places);
+            let far = order::displacements(&places, &moved);
+            let found = &mut self.found[of_key[0].partition as usize];
+            for (i, by) in moved.into_iter().zip(far) {
+                let e = &of_key[i];
+                found.moved[0].insert(e.offset);
+                found.moved[1].insert(e.twin);
+                found.furthest = found.furthest.max(by);
+                if found.list.len() < MOVED_LISTED {
+                    found.list.push(Moved { source: e.offset, target: e.twin, by });
+                }
+            }
+        }
+    }
+
+    /// The report of every partition.
+    #[must_use]
+    pub fn finish(self) -> Vec<PartitionDiff> {
+        let parts = (0..).zip(self.found.into_iter().zip(self.counts));
+        parts.map(|(partition, (found, counts))| found.report(partition, &counts)).collect()
+    }
+}
+
+/// Copies of one record; within a partition unless the topic is compared as a whole.
+fn group(e: &Entry, rules: &Rules) -> Group {
+    (if rules.over_topic { 0 } else { e.partition }, e.id, e.key)
+}
+
+/// Copies too far apart in time to be one send are copies all the same: paired in the order of the logs.
+fn far(source: &mut Vec<Entry>, target: &mut Vec<Entry>, made: &mut Vec<(Entry, Entry, bool)>) {
+    for all in [&mut *source, &mut *target] {
+        all.sort_unstable_by_key(|e| (!e.judged(), e.partition, e.offset));
+    }
+    let judged = |all: &[Entry]| all.partition_point(Entry::judged);
+    let pairs = judged(source).min(judged(target));
+    made.extend(source.drain(..pairs).zip(target.drain(..pairs)).map(|(s, t)| (s, t, true)));
+}
+
+/// Pairs, as many as fit.
+#[derive(Default)]
+struct Pairs {
+    most: usize,
+    all: Vec<Entry>,
+    /// Those whose order can't be compared as they don't fit, by partition.
+    unordered: BTreeMap<u32, u64>,
+}
+
+impl Pairs {
+    fn add(&mut self, e: Entry) {
+        if self.all.len() < self.most {
+            self.all.push(e);
+        } else if has_order(&e) {
+            *self.unordered.entry(e.partition).or_insert(0) += 1;
+        }
+    }
+}
+
+/// Whether a pair's order matters.
+fn has_order(e: &Entry) -> bool {
+    e.key != 0 && e.judged()
+}
+
+/// Copies of one record: partition (0 where the topic is compared as a whole), identity, key.
+type Group = (u32, u64, u64);
+/// A key on one log: partition (0 where the topic is compared as a whole), key, log.
+type OnLog = (u32, u64, usize);
+
+/// Lone records, and what the pairs say of them.
+struct Left {
+    /// Sorted by group and timestamp.
+    lone: Vec<Entry>,
+    /// Timestamp of the nearest pair of the same record at or below, and at or above it, where it is known already.
+    below: Vec<i64>,
+    above: Vec<i64>,
+    /// The last offset of each key that lone records have, on each log where it is.
+    last: HashMap<OnLog, i64>,
+}
+
+impl Left {
+    fn new(mut lone: Vec<Entry>, rules: &Rules) -> Self {
+        lone.sort_unstable_by_key(|e| (group(e, rules), e.ts, e.offset));
+        let (below, above) = (vec![i64::MIN; lone.len()], vec![i64::MAX; lone.len()]);
+        let mut last = HashMap::new();
+        if rules.compacted {
+            for e in &lone {
+                let last: &mut i64 = last.entry(on_log(e.key, e.partition, e.log(), rules)).or_insert(e.offset);
+                *last = e.offset.max(*last);
+            }
+        }
+        Self { lone, below, above, last }
+    }
+
+    /// Takes in a pair.
+    fn pair(&mut self, e: &Entry, rules: &Rules) {
+        let name = group(e, rules);
+        let from = self.lone.partition_point(|l| group(l, rules) < name);
+        if self.lone.get(from).is_some_and(|l| group(l, rules) == name) {
+            let of = &self.lone[from..];
+            let of = &of[..of.partition_point(|l| group(l, rules) == name)];
+            let (at_or_above, above) = (of.partition_point(|l| l.ts < e.ts), of.partition_point(|l| l.ts <= e.ts));
+            // Neighbours alone are told; the rest learn it from them at the end.
+            if at_or_above < of.len() {
+                let below = &mut self.below[from + at_or_above];
+                *below = e.ts.max(*below);
+            }
+            if above > 0 {
+                let above = &mut self.above[from + above - 1];
+                *above = e.ts.min(*above);
+            }
+        }
+        if rules.compacted {
+            let ends = [(Log::Source, e.partition, e.offset), (Log::Target, e.twin_partition(), e.twin)];
+            // Only of keys that matter: those with a lone record on either log.
+            let matters = ends.iter().any(|(log, p, _)| self.last.contains_key(&on_log(e.key, *p, *log, rules)));
+            for (log, partition, offset) in ends.into_iter().filter(|_| matters) {
+                let last = self.last.entry(on_log(e.key, partition, log, rules)).or_insert(offset);
+                *last = offset.max(*last);
+            }
+        }
+    }
+
+    /// Whether each is a copy too many of a record that has a twin.
+    fn copies(&self, rules: &Rules) -> Vec<bool> {
+        let mut copies = vec![false; self.lone.len()];
+        let mut from = 0;
+        for of in self.lone.chunk_by(|a, b| group(a, rules) == group(b, rules)) {
+            let all = from..from + of.len();
+            let (mut below, mut any) = (i64::MIN, false);
+            for i in all.clone() {
+                any |= self.below[i] != i64::MIN || self.above[i] != i64::MAX;
+                below = below.max(self.below[i]);
+                copies[i] = below != i64::MIN && rules.near(below, self.lone[i].ts);
+            }
+            let mut above = i64::MAX;
+            for i in all.clone().rev() {
+                above = above.min(self.above[i]);
+                copies[i] |= above != i64::MAX && rules.near(above, self.lone[i].ts);
+                copies[i] |= any && self.lone[i].log() == Log::Target;
+            }
+            from = all.end;
+        }
+        copies
+    }
+
+    /// Of several copies the first is the twin, the later ones are the copies too many: else a copy that happened to
+    /// be read before the other log's would look like a record that has moved. Gives the pairs that changed.
+    fn first_is_the_twin(&mut self, copies: &[bool], pairs: &mut [Entry], rules: &Rules) -> Vec<Entry> {
+        let mut changed = Vec::new();
+        let mut of_group: HashMap<Group, Vec<usize>> = HashMap::new();
+        for (e, _) in self.lone.iter().zip(copies).filter(|(e, copy)| **copy && e.judged()) {
+            of_group.entry(group(e, rules)).or_default();
+        }
+        if of_group.is_empty() {
+            return changed;
+        }
+        for (i, e) in pairs.iter().enumerate().filter(|(_, e)| e.judged()) {
+            if let Some(of) = of_group.get_mut(&group(e, rules)) {
+                of.push(i);
+            }
+        }
+        for (e, _) in self.lone.iter_mut().zip(copies).filter(|(e, copy)| **copy && e.judged()) {
+            let Some(of) = of_group.get(&group(e, rules)) else { continue };
+            let near = of.iter().copied().filter(|i| rules.near(pairs[*i].ts, e.ts));
+            let place = |i: &usize| if e.log() == Log::Source { pairs[*i].offset } else { pairs[*i].twin };
+            let there = |i: &usize| {
+                let p = &pairs[*i];
+                e.partition == if e.log() == Log::Source { p.partition } else { p.twin_partition() }
+            };
+            let Some(last) = near.filter(there).max_by_key(place).filter(|i| place(i) > e.offset) else { continue };
+            let pair = &mut pairs[last];
+            if e.log() == Log::Source {
+                std::mem::swap(&mut pair.offset, &mut e.offset);
+                std::mem::swap(&mut pair.ts, &mut e.ts);
+            } else {
+                std::mem::swap(&mut pair.twin, &mut e.offset);
+            }
+            changed.push(*pair);
+        }
+        changed
+    }
+
+    /// Whether compaction explains that the other log has not got it: its key has a later record on its own log, or it
+    /// is a tombstone of a key that the other log has forgotten.
+    fn superseded(&self, e: &Entry, rules: &Rules) -> bool {
+        if !rules.compacted || e.key == 0 {
+            return false;
+        }
+        let last = |log| self.last.get(&on_log(e.key, e.partition, log, rules));
+        last(e.log()).is_some_and(|last| *last > e.offset) || e.tombstone() && last(other(e.log())).is_none()
+    }
+}
+
+fn on_log(key: u64, partition: u32, log: Log, rules: &Rules) -> OnLog {
+    (if rules.over_topic { 0 } else { partition }, key, at(log))
+}

@@ -1,0 +1,248 @@
+//! What a diff found.
+
+use serde::{Deserialize, Serialize};
+
+use super::PartitionCounts;
+use super::bucket::Findings;
+use super::spans::OffsetSet;
+
+/// Ranges that are listed for one finding of a partition; `count` is exact beyond that too.
+const RANGES_LISTED: usize = 100_000;
+
+/// Offsets: how many records, and their ranges.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Spans {
+    /// Records.
+    pub count: u64,
+    /// `[from, to)`, from the lowest; offsets without a record in between part them.
+    pub ranges: Vec<(i64, i64)>,
+    /// Whether ranges were left out: there are more than 100,000.
+    pub truncated: bool,
+}
+
+impl From<&OffsetSet> for Spans {
+    fn from(set: &OffsetSet) -> Self {
+        let mut ranges: Vec<_> = set.ranges().take(RANGES_LISTED + 1).collect();
+        let truncated = ranges.len() > RANGES_LISTED;
+        ranges.truncate(RANGES_LISTED);
+        Self { count: set.len(), ranges, truncated }
+    }
+}
+
+/// A record that changed its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Its offset on the source.
+    pub source: i64,
+    /// Its offset on the target.
+    pub target: i64,
+    /// By how many records of its key.
+    pub by: u64,
+}
+
+/// One partition: the source's, and the target's of the same number. Where the topic is compared as a whole, `missing`
+/// counts for the partition it is in on the source, `only_target` for the one on the target.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PartitionDiff {
+    /// Number.
+    pub partition: i32,
+    /// Records read and judged, and pairs.
+    pub counts: PartitionCounts,
+    /// On the source only; source offsets.
+    pub missing: Spans,
+    /// On the target only; target offsets.
+    pub only_target: Spans,
+    /// Copies too many: on the source, on the target.
+    pub duplicated: [Spans; 2],
+    /// Records whose order among those of their key differs: their offsets on the source, on the target.
+    pub reordered: [Spans; 2],
+    /// The furthest any has moved, in records of its key.
+    pub furthest: u64,
+    /// The first 10,000 of them, one by one, in no particular order.
+    pub moved: Vec<Moved>,
+    /// Without a twin so far, which may still arrive: on the source, on the target.
+    pub unsettled: [Spans; 2],
+    /// Without a twin, which compaction explains: on the source, on the target.
+    pub superseded: [Spans; 2],
+    /// Before the first pair, and older than where both logs can be compared: on the source, on the target.
+    pub before: [Spans; 2],
+    /// Pairs of one key so many that their order was not measured.
+    pub unordered: u64,
+    /// Copies of one record so many that they were not decided.
+    pub undecided: u64,
+}
+
+impl Findings {
+    pub(super) fn report(mut self, partition: i32, counts: &PartitionCounts) -> PartitionDiff {
+        let mut before = [OffsetSet::default(), OffsetSet::default()];
+        for (log, early) in self.early.iter().enumerate() {
+            for offset in early.iter() {
+                let is_before = offset < counts.first_pair[log];
+                if is_before {
+                    before[log].insert(offset)
+                } else {
+                    self.alone[log].insert(offset)
+                };
+            }
+        }
+        let both = |sets: &[OffsetSet; 2]| [Spans::from(&sets[0]), Spans::from(&sets[1])];
+        self.list.sort_unstable_by_key(|m| m.source);
+        PartitionDiff {
+            partition,
+            counts: *counts,
+            missing: (&self.alone[0]).into(),
+            only_target: (&self.alone[1]).into(),
+            duplicated: both(&self.duplicated),
+            reordered: both(&self.moved),
+            furthest: self.furthest,
+            moved: self.list,
+            unsettled: both(&self.unsettled),
+            superseded: both(&self.superseded),
+            before: both(&before),
+            unordered: self.unordered,
+            undecided: self.undecided,
+        }
+    }
+}
+
+/// How many records of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Found {
+    /// Records read, on both logs together.
+    pub read: u64,
+    /// Pairs.
+    pub equal: u64,
+    /// On the source only.
+    pub missing: u64,
+    /// On the target only.
+    pub only_target: u64,
+    /// Copies too many on the source.
+    pub duplicated_source: u64,
+    /// Copies too many on the target.
+    pub duplicated_target: u64,
+    /// Records whose order among those of their key differs.
+    pub reordered: u64,
+    /// The furthest any has moved, in records of its key.
+    pub furthest: u64,
+    /// Without a twin so far, on both logs together.
+    pub unsettled: u64,
+    /// Explained by compaction, on both logs together.
+    pub superseded: u64,
+    /// Before the first pair, on both logs together.
+    pub before: u64,
+}
+
+impl Found {
+    /// Adds up partitions, or topics.
+    #[must_use]
+    pub fn and(self, more: Found) -> Found {
+        Found {
+            read: self.read + more.read,
+            equal: self.equal + more.equal,
+            missing: self.missing + more.missing,
+            only_target: self.only_target + more.only_target,
+            duplicated_source: self.duplicated_source + more.duplicated_source,
+            duplicated_target: self.duplicated_target + more.duplicated_target,
+            reordered: self.reordered + more.reordered,
+            furthest: self.furthest.max(more.furthest),
+            unsettled: self.unsettled + more.unsettled,
+            superseded: self.superseded + more.superseded,
+            before: self.before + more.before,
+        }
+    }
+
+    /// Whether the logs differ in anything that a consumer would notice.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.missing + self.only_target + self.duplicated_source + self.duplicated_target + self.reordered > 0
+    }
+}
+
+impl From<&PartitionDiff> for Found {
+    fn from(p: &PartitionDiff) -> Self {
+        let both = |spans: &[Spans; 2]| spans[0].count + spans[1].count;
+        Self {
+            read: p.counts.read[0] + p.counts.read[1],
+            equal: p.counts.equal,
+            missing: p.missing.count,
+            only_target: p.only_target.count,
+            duplicated_source: p.duplicated[0].count,
+            duplicated_target: p.duplicated[1].count,
+            reordered: p.reordered[0].count,
+            furthest: p.furthest,
+            unsettled: both(&p.unsettled),
+            superseded: both(&p.superseded),
+            before: both(&p.before),
+        }
+    }
+}
+
+/// What can be said of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "UPPERCASE")]
+pub enum Verdict {
+    /// Everything judged is on both, in the same order by key.
+    Clean,
+    /// Not known: why stands beside it. Never a pass.
+    Unknown,
+    /// It is not.
+    Differs,
+}
+
+/// One topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopicDiff {
+    /// Its name on the source ...
+    pub topic: String,
+    /// ... and on the target.
+    pub target_topic: String,
+    /// What can be said of it.
+    pub verdict: Verdict,
+    /// Why it is unknown, and what to know about the comparison (by key only, partition counts).
+    pub notes: Vec<String>,
+    /// Sums.
+    pub found: Found,
+    /// Each partition.
+    pub partitions: Vec<PartitionDiff>,
+}
+
+impl TopicDiff {
+    /// A topic whose partitions were compared. `unknown`: why something of it could not be.
+    #[must_use]
+    pub fn new(topic: String, target_topic: String, partitions: Vec<PartitionDiff>, unknown: Vec<String>) -> Self {
+        let found = partitions.iter().map(Found::from).fold(Found::default(), Found::and);
+        let mut notes = unknown;
+        let count = |of: fn(&PartitionDiff) -> u64| partitions.iter().map(of).sum::<u64>();
+        let (unordered, undecided) = (count(|p| p.unordered), count(|p| p.undecided));
+        if unordered > 0 {
+            notes.push(format!(
+                "{unordered} records share one key, more than fit in memory: their order was not compared"
+            ));
+        }
+        if undecided > 0 {
+            notes.push(format!(
+                "{undecided} equal records lie on one log alone, more than fit in memory: compare a smaller range"
+            ));
+        }
+        let verdict = match (found.differs(), notes.is_empty()) {
+            (true, _) => Verdict::Differs,
+            (false, true) => Verdict::Clean,
+            (false, false) => Verdict::Unknown,
+        };
+        Self { topic, target_topic, verdict, notes, found, partitions }
+    }
+
+    /// A topic of which nothing can be said.
+    #[must_use]
+    pub fn unknown(topic: String, target_topic: String, why: String) -> Self {
+        Self {
+            topic,
+            target_topic,
+            verdict: Verdict::Unknown,
+            notes: vec![why],
+            found: Found::default(),
+            partitions: Vec::new(),
+        }
+    }
+}
