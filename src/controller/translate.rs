@@ -264,7 +264,7 @@ impl Inner {
         let (mut plans, mut jobs) = (Vec::new(), Vec::new());
         for topic in topics {
             let (strategy, _) = self.choice(case, topic);
-            match self.partitions(topic, ways, source, target, strategy) {
+            match self.partitions(topic, ways, source, target) {
                 Err((count, why)) => {
                     let gone = |p| {
                         PartitionPlan::unmappable(
@@ -340,7 +340,6 @@ impl Inner {
         ways: Ways,
         source: &ClusterView,
         target: &ClusterView,
-        strategy: Strategy,
     ) -> Result<i32, (i32, String)> {
         let count = |side: Side, view: &ClusterView| {
             let name = self.names.on(side, topic);
@@ -361,20 +360,18 @@ impl Inner {
                 format!("{from} partitions on {}, {onto} on {}: keys live elsewhere there", ways.source, ways.target);
             return Err((from.max(onto), why));
         }
-        match strategy {
-            Strategy::Auto | Strategy::Align => Ok(from),
-            other => Err((from, format!("strategy `{other}` is not there yet: only `align` (and `auto`) is"))),
-        }
+        Ok(from)
     }
 
     fn params(
         &self,
-        Case { group, ways, purpose, .. }: Case<'_>,
+        case @ Case { group, ways, purpose, .. }: Case<'_>,
         tp: TopicPartition,
         committed: Option<i64>,
         target_compacted: bool,
     ) -> Params {
         let rule = self.plan.topic(&tp.topic);
+        let (strategy, at) = self.choice(case, &tp.topic);
         let settle_timeout_ms =
             self.plan.group(group).map_or(self.plan.defaults.settle_timeout_ms, |g| g.limits.settle_timeout_ms);
         let history = self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -388,6 +385,8 @@ impl Inner {
             source_seen: history.ends(ways.source, &tp),
             target_seen: history.ends(ways.target, &tp),
             target_compacted,
+            strategy,
+            at,
             ..Params::new(tp, committed)
         }
     }

@@ -1,11 +1,15 @@
-//! The strategies by name, an operator's choice among them, and those that need no alignment: seam, identity,
-//! timestamp, latest, earliest. Each states what it rests on; `latest`, `earliest` and `timestamp` are guesses, and
-//! what they cost is said, not hidden.
+//! The strategies by name, an operator's choice among them, and those that need no alignment: seam and identity.
+//! Each states what it rests on. (`align` is a room of its own; `timestamp`, `latest`, `earliest` and `mm2` name an
+//! offset, and the alignment says what it costs.)
+
+pub mod mm2;
+
+pub use mm2::Claim;
 
 use serde::{Deserialize, Serialize};
 
 use super::align::Unsettled;
-use super::verdict::{Cut, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+use super::verdict::{Cut, PartitionPlan, SourcePosition, TargetPosition, Times, Verdict};
 use super::window::{EndRead, LogWindow};
 use crate::migration::estate::{At, TopicPartition};
 
@@ -83,7 +87,7 @@ pub struct Facts {
 }
 
 /// Where the writers of a topic went from one cluster to the other, all at once, as journalled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seam {
     /// The source's end after its last writer was stopped and fenced and its markers had landed.
     pub source: i64,
@@ -116,6 +120,7 @@ impl Facts {
             re_read: None,
             missing: None,
             missing_ranges: Vec::new(),
+            times: Times::default(),
             target_only: 0,
             unsettled: Unsettled::default(),
             evidence: evidence.into(),
@@ -247,48 +252,6 @@ pub fn identity(facts: &Facts, source: &LogWindow, target: &LogWindow) -> Partit
     plan
 }
 
-/// The first record of the target at or after a moment (`found`: what ListOffsets by time answered). A guess:
-/// timestamps are no positions, and it may skip or repeat any number of records.
-#[must_use]
-pub fn timestamp(facts: &Facts, ts: i64, found: Option<i64>) -> PartitionPlan {
-    let offset = found.unwrap_or(facts.target.end);
-    let mut plan = facts.plan("timestamp", Verdict::Guess, Some(offset), format!("first record at or after {ts} ms"));
-    plan.why = Some("a timestamp is no position: what it skips or repeats is not known".to_owned());
-    plan
-}
-
-/// The target's end: the group's whole backlog is skipped. `newest_consumed` and `newest`: timestamps (ms) of the last
-/// consumed and of the last record on the source, if known, for the time it skips.
-#[must_use]
-pub fn latest(facts: &Facts, newest_consumed: Option<i64>, newest: Option<i64>) -> PartitionPlan {
-    let mut plan = facts.plan("latest", Verdict::Guess, Some(facts.target.end), "asked for");
-    plan.re_read = Some(0);
-    let skipped = facts.position().ok().map(|at| facts.source.end.saturating_sub(at).max(0).unsigned_abs());
-    plan.missing = skipped;
-    let time = newest.zip(newest_consumed).map(|(n, c)| n.saturating_sub(c).max(0) / 1000);
-    plan.why = Some(match (skipped, time) {
-        (Some(n), Some(s)) => format!("skips everything not consumed: up to {n} records, {s} s of them"),
-        (Some(n), None) => format!("skips everything not consumed: up to {n} records"),
-        (None, _) => "skips everything not consumed, and how much that is is not known".to_owned(),
-    });
-    plan
-}
-
-/// The target's log start: everything the target holds is read, again where it was consumed. `oldest` and `newest`:
-/// timestamps (ms) of the target's first and last record, if known, for the time it repeats.
-#[must_use]
-pub fn earliest(facts: &Facts, oldest: Option<i64>, newest: Option<i64>) -> PartitionPlan {
-    let mut plan = facts.plan("earliest", Verdict::Guess, Some(facts.target.log_start), "asked for");
-    let held = facts.target.end.saturating_sub(facts.target.log_start).max(0).unsigned_abs();
-    plan.re_read = Some(held);
-    let time = newest.zip(oldest).map(|(n, o)| n.saturating_sub(o).max(0) / 1000);
-    let time = time.map(|s| format!(", {s} s of them")).unwrap_or_default();
-    plan.why = Some(format!(
-        "reads all that the target holds: up to {held} records{time}; whether all that is unconsumed is there is not known"
-    ));
-    plan
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,26 +325,8 @@ mod tests {
     }
 
     #[test]
-    fn guesses_say_what_they_cost() {
-        let f = facts(80, (0, 100), (20, 90));
-        let plan = latest(&f, Some(10_000), Some(75_000));
-        assert_eq!(
-            (plan.verdict, plan.target.offset, plan.missing, plan.blocks()),
-            (Verdict::Guess, Some(90), Some(20), true)
-        );
-        assert!(plan.why.unwrap().contains("up to 20 records, 65 s"));
-        assert!(!latest(&facts(100, (0, 100), (20, 90)), None, None).blocks(), "nothing is skipped");
-        let plan = earliest(&f, Some(0), Some(8_000));
-        assert_eq!((plan.target.offset, plan.re_read, plan.missing, plan.blocks()), (Some(20), Some(70), None, true));
-        assert!(plan.why.unwrap().contains("up to 70 records, 8 s"));
-        let plan = timestamp(&f, 123, Some(33));
-        assert_eq!(
-            (plan.verdict, plan.target.offset, plan.missing, plan.blocks()),
-            (Verdict::Guess, Some(33), None, true)
-        );
-        assert_eq!(timestamp(&f, 123, None).target.offset, Some(90));
-        let never = Facts { committed: None, ..f };
-        assert_eq!(latest(&never, None, None).missing, None);
+    fn without_a_position_a_mirror_says_nothing() {
+        let never = Facts { committed: None, ..facts(80, (0, 100), (20, 90)) };
         assert_eq!(identity(&never, &log(0, &[1]), &log(0, &[1])).verdict, Verdict::Unmappable);
     }
 }

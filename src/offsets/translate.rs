@@ -7,19 +7,27 @@
 //! every young record has its twin, or `settle_timeout_ms` is over. The order of the two ends matters: a record below
 //! the target's end whose twin is already on the source is then always seen with it.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::align::{Alignment, Axioms, align};
+use super::align::Axioms;
 use super::identity::IdentityRule;
+use super::strategy::{Claim, Seam, Strategy};
 use super::verdict::PartitionPlan;
 use super::window::{EndRead, EndSample, LogWindow, Rec};
 use crate::migration::estate::{At, TopicPartition, Trouble};
 
+mod asked;
 mod conclude;
+mod decide;
+mod reach;
+mod side;
+mod straight;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_strategies;
+
+use side::Side;
 
 /// One of the two logs of a translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display)]
@@ -64,6 +72,17 @@ pub struct Params {
     pub target_seen: Vec<EndSample>,
     /// Whether the target topic is compacted (`cleanup.policy` contains `compact`). Key hashes are asked for then.
     pub target_compacted: bool,
+    /// How: `align`, or another strategy, which is then held against the contents as `align` sees them.
+    pub strategy: Strategy,
+    /// For `timestamp`: the moment; `None`: that of the oldest unconsumed record.
+    pub at: Option<At>,
+    /// The recorded seam, when there is one.
+    pub seam: Option<Seam>,
+    /// Where MirrorMaker 2 would put the group, when it says so.
+    pub mm2: Option<Claim>,
+    /// What an asked-for offset costs is counted by reading up to this many offsets of both logs together; beyond it
+    /// an upper bound is given.
+    pub count_records: u64,
     /// Refuse to load more than this many offsets of both logs together: about 40 bytes of memory a record while it is
     /// aligned (24 for the record, up to 16 for the index), 24 before.
     pub max_records: u64,
@@ -88,6 +107,11 @@ impl Params {
             source_seen: Vec::new(),
             target_seen: Vec::new(),
             target_compacted: false,
+            strategy: Strategy::Align,
+            at: None,
+            seam: None,
+            mm2: None,
+            count_records: 2_000_000,
             max_records: 8_000_000,
         }
     }
@@ -193,22 +217,11 @@ pub struct Translation {
     now: At,
     /// What the last alignment was made with.
     axioms: Option<Axioms>,
+    /// For `timestamp`: ms since the epoch, once it is known.
+    moment: Option<i64>,
+    /// What an asked-for offset costs below the windows is not counted: too much to read.
+    uncounted: bool,
     done: Option<Box<PartitionPlan>>,
-}
-
-/// One log: its bounds, what was loaded of it, and what it answered about times.
-#[derive(Debug, Clone, Default)]
-struct Side {
-    ends: Option<EndRead>,
-    seen: Vec<EndSample>,
-    window: LogWindow,
-    /// Pieces of an older stretch that is being read, to be put before `window`.
-    older: Option<LogWindow>,
-    /// ListOffsets by time: what was asked, and the first offset that may be that young.
-    lookups: BTreeMap<i64, i64>,
-    /// The timestamp that stands in for arrival when no old enough sample of the end is known.
-    tail_ts: Option<i64>,
-    read: u64,
 }
 
 impl Translation {
@@ -230,6 +243,8 @@ impl Translation {
             pause_ms: FIRST_PAUSE_MS,
             now: At(0),
             axioms: None,
+            moment: None,
+            uncounted: false,
             done: None,
         }
     }
@@ -314,213 +329,8 @@ impl Translation {
         }
         Ok(())
     }
-
-    fn decide(&mut self) -> Need {
-        let (Some(source), Some(target)) = (self.source.ends, self.target.ends) else { return Need::Ends };
-        let committed = match self.position(source) {
-            Ok(committed) => committed,
-            Err(why) => return Need::Done(Box::new(self.unmappable(why))),
-        };
-        if !self.opened {
-            self.source.window = LogWindow::new(committed);
-            self.target.window = LogWindow::new(target.end);
-            self.opened = true;
-        }
-        // everything unconsumed, to the end
-        if self.source.window.to() < source.end {
-            return self.read(Log::Source, self.source.window.to(), source.end);
-        }
-        // where arrival can't be told from samples, by timestamp
-        let skew = ms(self.params.arrival_skew_ms).saturating_add(ms(self.params.pair_delta_ms));
-        for (log, other) in [(Log::Source, target), (Log::Target, source)] {
-            let tail = self.side(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
-            let told = self.settled(log, other, self.params.arrival_skew_ms).is_some();
-            if let (false, Some(need)) = (told, self.look_up(log, tail)) {
-                return need;
-            }
-        }
-        // how far back, by timestamp
-        let complete_from = self.complete_from(source, target, committed);
-        let query = complete_from.saturating_sub(1); // the time index can tie
-        for log in [Log::Source, Log::Target] {
-            if let Some(need) = self.look_up(log, query) {
-                return need;
-            }
-        }
-        // the windows
-        let evidence = self.evidence;
-        for (log, ends, latest) in [(Log::Source, source, committed), (Log::Target, target, target.end)] {
-            let settled = self.settled_below(log);
-            let side = self.side(log);
-            let wanted = side.lookups[&query].min(latest).min(settled).saturating_sub(evidence).max(ends.log_start);
-            let (from, to) = (side.window.from(), side.window.to());
-            if wanted < from {
-                let start = side.older.as_ref().map_or(wanted, LogWindow::to);
-                return self.read(log, start, from);
-            }
-            if to < ends.end {
-                return self.read(log, to, ends.end);
-            }
-        }
-        self.conclude_or_wait(source, target, committed, complete_from)
-    }
-
-    /// The group's position, or why there is none.
-    fn position(&self, source: EndRead) -> Result<i64, String> {
-        let EndRead { log_start, end, high_watermark, .. } = source;
-        match self.params.committed {
-            None if log_start == 0 && end == 0 => Ok(0),
-            None => {
-                Err("the group never committed an offset here, so its auto.offset.reset decides where it stands".into())
-            }
-            Some(at) if at < log_start => Err(format!(
-                "committed {at} is below the source's log start {log_start}: {} offsets expired before the group read them",
-                log_start - at
-            )),
-            Some(at) if at > end && at <= high_watermark => Err(format!(
-                "committed {at} is beyond the last stable offset {end}: a transaction is open, wait for its end"
-            )),
-            Some(at) if at > end => Err(format!(
-                "committed {at} is beyond the source's end {end}: the log was truncated or the topic recreated"
-            )),
-            Some(at) => Ok(at),
-        }
-    }
-
-    fn look_up(&mut self, log: Log, ts: i64) -> Option<Need> {
-        (!self.side(log).lookups.contains_key(&ts)).then_some(Need::OffsetForTime { log, ts })
-    }
-
-    fn read(&mut self, log: Log, from: i64, to: i64) -> Need {
-        let loaded: u64 = [&self.source, &self.target].map(|s| s.window.to().abs_diff(s.window.from())).iter().sum();
-        let wanted = loaded.saturating_add(to.abs_diff(from));
-        if wanted > self.params.max_records {
-            let limit = self.params.max_records;
-            return Need::Done(Box::new(
-                self.unmappable(format!("{wanted} offsets would have to be compared, more than the limit of {limit}")),
-            ));
-        }
-        Need::Read { log, from, to, keys: self.params.target_compacted }
-    }
-
-    /// Both windows must hold everything with this timestamp or a later one.
-    fn complete_from(&mut self, source: EndRead, target: EndRead, committed: i64) -> i64 {
-        let reach = (self.source.window.to(), self.target.window.from(), self.target.window.to());
-        // looked through once for each new stretch, not for each piece of an older one
-        if self.oldest.is_none_or(|(_, seen)| seen != reach) {
-            let before = self.oldest.map_or(i64::MAX, |(ts, _)| ts);
-            self.oldest = Some((self.oldest_that_matters(source, target, committed).min(before), reach));
-        }
-        let oldest = self.oldest.map_or(i64::MAX, |(ts, _)| ts);
-        // one delta to the target's copies, one to their twins, one for those to be complete
-        oldest.saturating_sub(self.delta.saturating_mul(3)).saturating_sub(ms(self.params.window_ms))
-    }
-
-    /// The oldest timestamp of what is unconsumed, young, or was written to the target alone.
-    fn oldest_that_matters(&self, source: EndRead, target: EndRead, committed: i64) -> i64 {
-        let skew = ms(self.params.arrival_skew_ms);
-        let young = source.asked.0.min(target.asked.0).saturating_sub(skew);
-        let from = self.source.window.index_of(committed);
-        let unconsumed = self.source.window.iter().skip(from).map(|r| r.ts).min().unwrap_or(i64::MAX);
-        let flip = self.params.target_only_since.map_or(i64::MAX, |at| at.0);
-        // slow arrivals: a young record may be as old as its send was retried
-        let tail = self.target.window.index_of(self.settled_below(Log::Target));
-        let slow = self.target.window.iter().skip(tail).map(|r| r.ts).min().unwrap_or(i64::MAX);
-        unconsumed.min(flip).min(young).min(slow.max(young.saturating_sub(skew)))
-    }
-
-    /// By the samples of a log's end: below which offset everything had arrived `skew_ms` before the other log's
-    /// end was asked for. `None` when no sample is that old.
-    fn settled(&self, log: Log, other: EndRead, skew_ms: u64) -> Option<i64> {
-        let side = if log == Log::Source { &self.source } else { &self.target };
-        side.seen.iter().filter(|s| s.at.plus(skew_ms) <= other.asked).map(|s| s.end).max()
-    }
-
-    /// Records of this log below this offset are settled.
-    fn settled_below(&self, log: Log) -> i64 {
-        let (side, other) = match log {
-            Log::Source => (&self.source, self.target.ends),
-            Log::Target => (&self.target, self.source.ends),
-        };
-        let by_time = side.tail_ts.and_then(|ts| side.lookups.get(&ts)).copied();
-        other.and_then(|o| self.settled(log, o, self.params.arrival_skew_ms)).or(by_time).unwrap_or(i64::MIN)
-    }
-
-    /// A1 must leave room: unique pairs that lie more than half of `delta` apart void it, so it is doubled at
-    /// least (which makes this end) and the windows are looked at again. The largest that makes sense is
-    /// `arrival_skew`, which a broker's LogAppendTime can be late by.
-    fn wider(&self, alignment: &Alignment) -> Option<i64> {
-        let most = ms(self.params.arrival_skew_ms).saturating_add(ms(self.params.pair_delta_ms)).saturating_mul(2);
-        let wanted = alignment.pair_distance.saturating_mul(2);
-        (wanted > self.delta && self.delta < most).then(|| wanted.max(self.delta.saturating_mul(2)).min(most))
-    }
-
-    /// Lets the windows grow, where there is more to read.
-    fn look_further_back(&mut self, source: EndRead, target: EndRead) -> bool {
-        let more = self.source.window.from() > source.log_start || self.target.window.from() > target.log_start;
-        let room = more && self.evidence < MOST_EVIDENCE;
-        if room {
-            self.evidence = self.evidence.max(1).saturating_mul(MORE_EVIDENCE).min(MOST_EVIDENCE);
-        }
-        room
-    }
-
-    fn conclude_or_wait(&mut self, source: EndRead, target: EndRead, committed: i64, complete_from: i64) -> Need {
-        let whole = self.source.window.from() <= source.log_start && self.target.window.from() == 0;
-        let axioms = Axioms {
-            committed,
-            pair_delta: self.delta,
-            pair_reach: ms(self.params.pair_delta_ms),
-            settled_source: self.settled_below(Log::Source),
-            settled_target: self.settled_below(Log::Target),
-            complete_from: if whole { i64::MIN } else { complete_from },
-            source_log_start: source.log_start,
-            target_log_start: target.log_start,
-            target_compacted: self.params.target_compacted,
-            target_only_since: self.params.target_only_since.map(|at| at.0),
-            deliver_target_only: self.params.deliver_target_only,
-        };
-        let alignment = align(&self.source.window, &self.target.window, &axioms);
-        self.axioms = Some(axioms);
-        if let Some(wider) = self.wider(&alignment) {
-            self.delta = wider;
-            return self.decide();
-        }
-        if alignment.compared == 0 && self.look_further_back(source, target) {
-            return self.decide();
-        }
-        let since = *self.complete_at.get_or_insert(self.now);
-        let waited = self.now.since(since);
-        if self.params.settle && !alignment.unsettled.is_none() && waited < self.params.settle_timeout_ms {
-            let ms = self.pause_ms.min(self.params.settle_timeout_ms - waited);
-            self.pause_ms = (self.pause_ms * 2).min(MAX_PAUSE_MS);
-            return Need::Wait { ms };
-        }
-        Need::Done(Box::new(self.conclude(&alignment, source, target, committed)))
-    }
 }
 
-fn ms(v: u64) -> i64 {
+pub(super) fn ms(v: u64) -> i64 {
     i64::try_from(v).unwrap_or(i64::MAX)
-}
-
-impl Side {
-    /// Takes in what was read from `from` on: behind the window, or before it once the whole older stretch is there.
-    fn take(&mut self, from: i64, piece: LogWindow) -> Result<(), String> {
-        if piece.from() != from || piece.to() <= from {
-            return Err(format!("nothing was read from {from} on"));
-        }
-        self.read += piece.len() as u64;
-        if from >= self.window.to() {
-            return self.window.join(piece).map_err(|e| e.to_string());
-        }
-        let older = self.older.get_or_insert_with(|| LogWindow::new(from));
-        older.join(piece).map_err(|e| e.to_string())?;
-        let whole = older.to() == self.window.from();
-        if let Some(mut older) = self.older.take_if(|_| whole) {
-            older.join(std::mem::take(&mut self.window)).map_err(|e| e.to_string())?;
-            self.window = older;
-        }
-        Ok(())
-    }
 }

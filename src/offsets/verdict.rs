@@ -95,6 +95,34 @@ pub struct Cut {
     pub target: Vec<CutRecord>,
 }
 
+/// When the oldest and the newest of some records were written, by their timestamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeSpan {
+    /// Of the oldest.
+    pub first: At,
+    /// Of the newest.
+    pub last: At,
+}
+
+impl TimeSpan {
+    /// From timestamps, ms.
+    #[must_use]
+    pub fn of((first, last): (i64, i64)) -> Self {
+        TimeSpan { first: At(first), last: At(last) }
+    }
+}
+
+/// When what a plan costs was written. `None`: nothing of it, or it was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Times {
+    /// What is missing or skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<TimeSpan>,
+    /// What is read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub re_read: Option<TimeSpan>,
+}
+
 /// One partition's translation. In JSON for people, `source` and `target` are printed as `blue` and `green`
 /// (or the other way round in a rollback) by the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,8 +142,12 @@ pub struct PartitionPlan {
     pub re_read: Option<u64>,
     /// Unconsumed records that are not on the target at or after the offset: lost unless replayed. `None`: unknown.
     pub missing: Option<u64>,
-    /// Source offsets `[from, to)` that a replay would have to carry.
+    /// Source offsets `[from, to)` that a replay would have to carry: every committed data record in a range is missing.
+    /// What expired on the source counts as missing and is in no range: nobody can carry it.
     pub missing_ranges: Vec<(i64, i64)>,
+    /// When what is missing or read again was written.
+    #[serde(default)]
+    pub times: Times,
     /// Records that only the target has and that the group would skip, in the window that was compared.
     pub target_only: u64,
     /// Records whose twin may still arrive; all 0 when everything is settled.
@@ -145,6 +177,7 @@ impl PartitionPlan {
             re_read: None,
             missing: None,
             missing_ranges: Vec::new(),
+            times: Times::default(),
             target_only: 0,
             unsettled: Unsettled::default(),
             evidence: String::new(),

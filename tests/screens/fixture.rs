@@ -182,6 +182,7 @@ fn partition(p: &P) -> (PartitionRow, PartitionPlan) {
         re_read: (!unmappable).then_some(re_read),
         missing: (!unmappable).then_some(0),
         missing_ranges: Vec::new(),
+        times: Times::default(),
         target_only: 0,
         evidence: if unmappable { "0 of 2000 records pair".into() } else { "content, 412 records compared".into() },
         why: unmappable.then(|| "the producer of audit-raw writes to blue only: its flag must be dual first".into()),

@@ -25,6 +25,18 @@ pub(super) struct Tally {
     pub(super) target_only: u64,
     pub(super) unsettled: Unsettled,
     pub(super) compared: u64,
+    /// The oldest and the newest timestamp of what is read again.
+    pub(super) re_read_times: Option<(i64, i64)>,
+}
+
+impl Tally {
+    fn read_again(&mut self, count: u64, times: impl IntoIterator<Item = i64>) {
+        self.re_read += count;
+        for ts in times {
+            let (first, last) = self.re_read_times.unwrap_or((ts, ts));
+            self.re_read_times = Some((first.min(ts), last.max(ts)));
+        }
+    }
 }
 
 pub(super) struct Judge<'a> {
@@ -205,7 +217,11 @@ impl<'a> Judge<'a> {
         let (source, target) = (self.index.source(slot), self.index.target(slot));
         if let Some((s, t)) = self.plain_pair(source, target) {
             tally.compared += 1;
-            tally.re_read += u64::from(s < self.unconsumed && t as usize >= cut);
+            match (s < self.unconsumed, t as usize >= cut) {
+                (true, true) => tally.read_again(1, [self.target.get(t as usize).ts]),
+                (false, false) => tally.missing.push(s), // behind a cut that is not safe
+                _ => {}
+            }
             return;
         }
         let matched = self.matched(slot);
@@ -232,8 +248,10 @@ impl<'a> Judge<'a> {
         let any = Times::of(self.source, source.iter());
         let delta = self.axioms.pair_delta;
         let spare = ahead.len() - owed.count().min(ahead.len());
-        let processed = ahead.iter().filter(|c| consumed.near(c.ts, delta)).count();
-        tally.re_read += processed.min(spare) as u64;
+        let twins: Vec<i64> = ahead.iter().map(|c| c.ts).filter(|ts| consumed.near(*ts, delta)).collect();
+        let processed = twins.len();
+        let again = processed.min(spare);
+        tally.read_again(again as u64, twins.into_iter().take(again));
         // A late twin of a consumed record is read again; a late twin of an unconsumed one may free a copy that
         // then is; an expected copy may turn out to be a consumed record's; and what is older than the windows
         // reach may have been consumed.

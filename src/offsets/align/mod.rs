@@ -106,14 +106,21 @@ impl Unsettled {
 pub struct Alignment {
     /// The target offset to start at.
     pub offset: i64,
+    /// The largest safe one: the same, but for [`assess`].
+    pub best: i64,
     /// Target records at or beyond it that the group has processed on the source.
     pub re_read: u64,
+    /// The oldest and the newest timestamp of those, ms.
+    pub re_read_times: Option<(i64, i64)>,
     /// How many more it may become when unsettled records arrive.
     pub re_read_pending: u64,
     /// Unconsumed copies with none on the target at or beyond the offset, and settled: lost unless replayed.
     pub missing: u64,
-    /// Their source offsets, `[from, to)`.
+    /// Their source offsets, `[from, to)`: every committed data record in a range is missing. (Between them lie at most
+    /// transaction markers, aborted records, and holes that compaction left.)
     pub missing_ranges: Vec<(i64, i64)>,
+    /// The oldest and the newest timestamp of those, ms.
+    pub missing_times: Option<(i64, i64)>,
     /// Unconsumed copies that compaction removed from the target, superseded by a later record of the same key there.
     pub excused: u64,
     /// Target records below the offset that the source never had, as far as both windows reach.
@@ -132,25 +139,42 @@ pub struct Alignment {
 /// Aligns two windows. The source's must reach from below `committed` (or from it) to its end, the target's to its end.
 #[must_use]
 pub fn align(source: &LogWindow, target: &LogWindow, axioms: &Axioms) -> Alignment {
+    weigh(source, target, axioms, None)
+}
+
+/// What starting at a given target offset costs, safe or not: beyond `best`, what it skips counts as missing. An offset
+/// below the target's window costs more than is counted here.
+#[must_use]
+pub fn assess(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: i64) -> Alignment {
+    weigh(source, target, axioms, Some(at))
+}
+
+fn weigh(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: Option<i64>) -> Alignment {
     let index = Index::new(source, target);
     let judge = Judge::new(source, target, axioms, &index);
-    let mut cut = target.len();
+    let mut best = target.len();
     let mut limited = false;
     for slot in 0..index.slots() {
         let bound = judge.bound(slot);
-        cut = cut.min(bound.at);
+        best = best.min(bound.at);
         limited |= bound.limited;
     }
+    let offset_of = |cut: usize| if cut < target.len() { target.get(cut).offset } else { target.to() };
+    let cut = at.map_or(best, |at| target.index_of(at));
     let mut tally = Tally::default();
     for slot in 0..index.slots() {
         judge.count(slot, cut, &mut tally);
     }
     let excused = excuse(source, target, &index, cut, axioms, &mut tally);
+    let missing_ts = || tally.missing.iter().map(|i| source.get(*i as usize).ts);
     Alignment {
-        offset: if cut < target.len() { target.get(cut).offset } else { target.to() },
+        offset: at.unwrap_or_else(|| offset_of(best)),
+        best: offset_of(best),
         re_read: tally.re_read,
+        re_read_times: tally.re_read_times,
         re_read_pending: tally.re_read_pending,
         missing: tally.missing.len() as u64,
+        missing_times: missing_ts().min().zip(missing_ts().max()),
         missing_ranges: ranges(source, &mut tally.missing),
         excused,
         target_only: tally.target_only,

@@ -2,18 +2,31 @@
 
 use super::super::align::Alignment;
 use super::super::identity::IdentityRule;
-use super::super::verdict::{Cut, CutRecord, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+use super::super::strategy::Strategy;
+use super::super::verdict::{Cut, CutRecord, PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
 use super::super::window::{EndRead, LogWindow};
 use super::Translation;
 
-const STRATEGY: &str = "align";
 /// Records shown on each side of the cut, on each log.
 const SHOWN: usize = 2;
 
+/// From how many records on, all alike at the same offsets, two logs look like a mirror.
+const MIRRORED: usize = 8;
+
 impl Translation {
+    /// The plan's word for what was done.
+    fn word(&self) -> String {
+        match self.params.strategy {
+            Strategy::Auto if self.params.seam.is_some() => Strategy::Seam,
+            Strategy::Auto => Strategy::Align,
+            other => other,
+        }
+        .to_string()
+    }
+
     /// Nothing safe can be said.
     pub(super) fn unmappable(&self, why: impl Into<String>) -> PartitionPlan {
-        let mut plan = PartitionPlan::unmappable(self.params.tp.clone(), STRATEGY, why, self.now);
+        let mut plan = PartitionPlan::unmappable(self.params.tp.clone(), &self.word(), why, self.now);
         plan.source.committed = self.params.committed;
         if let Some(ends) = self.source.ends {
             (plan.source.log_start, plan.source.end) = (ends.log_start, ends.end);
@@ -26,19 +39,29 @@ impl Translation {
     }
 
     pub(super) fn conclude(&self, a: &Alignment, source: EndRead, target: EndRead, committed: i64) -> PartitionPlan {
-        let (verdict, why) = self.judge(a, source, target);
+        let (mut verdict, mut why) = self.judge(a, source, target);
+        let expired = self.expired(source);
+        if expired > 0 {
+            verdict = verdict.max(Verdict::Bounded);
+            let what = format!(
+                "{expired} offsets expired on the source before the group read them: they count as missing, and if the \
+                 target still holds them, `timestamp` or `earliest` delivers them"
+            );
+            why = Some(why.map_or_else(|| what.clone(), |why| format!("{what}; {why}")));
+        }
         PartitionPlan {
             tp: self.params.tp.clone(),
-            strategy: STRATEGY.to_owned(),
+            strategy: self.word(),
             source: SourcePosition { committed: self.params.committed, log_start: source.log_start, end: source.end },
             target: TargetPosition { offset: Some(a.offset), log_start: target.log_start, end: target.end },
             verdict,
             re_read: Some(a.re_read + a.re_read_pending),
-            missing: Some(a.missing),
+            missing: Some(a.missing + expired),
             missing_ranges: a.missing_ranges.clone(),
+            times: Times { missing: a.missing_times.map(TimeSpan::of), re_read: a.re_read_times.map(TimeSpan::of) },
             target_only: a.target_only,
             unsettled: a.unsettled,
-            evidence: self.evidence(a),
+            evidence: self.evidence(a, committed),
             why,
             read: (self.source.read, self.target.read),
             cut: cut(&self.source.window, committed, &self.target.window, a.offset),
@@ -46,11 +69,22 @@ impl Translation {
         }
     }
 
-    fn evidence(&self, a: &Alignment) -> String {
-        if self.source.window.is_empty() && self.target.window.is_empty() {
+    /// What it rests on, in a few words.
+    fn evidence(&self, a: &Alignment, committed: i64) -> String {
+        let (source, target) = (&self.source.window, &self.target.window);
+        if source.is_empty() && target.is_empty() {
             return "empty".to_owned();
         }
-        format!("{}, {} records compared", self.params.rule, a.compared)
+        let seeks = matches!(self.params.strategy, Strategy::Auto | Strategy::Mm2);
+        let found = match &self.params.mm2 {
+            Some(claim) if seeks => match a.offset - claim.offset {
+                0 => format!("{} confirmed, ", claim.evidence),
+                n => format!("{} {n:+}, ", claim.evidence),
+            },
+            None if seeks && a.offset == committed && mirrored(source, target) => "same offsets, ".to_owned(),
+            _ => String::new(),
+        };
+        format!("{found}{}, {} records compared", self.params.rule, a.compared)
     }
 
     /// The verdict, and why it is not PROVEN.
@@ -91,7 +125,7 @@ impl Translation {
     }
 }
 
-fn cut(source: &LogWindow, committed: i64, target: &LogWindow, offset: i64) -> Cut {
+pub(super) fn cut(source: &LogWindow, committed: i64, target: &LogWindow, offset: i64) -> Cut {
     let around = |window: &LogWindow, at: i64| {
         let i = window.index_of(at);
         (i.saturating_sub(SHOWN)..(i + SHOWN).min(window.len()))
@@ -102,4 +136,17 @@ fn cut(source: &LogWindow, committed: i64, target: &LogWindow, offset: i64) -> C
             .collect()
     };
     Cut { source: around(source, committed), target: around(target, offset) }
+}
+
+/// Whether both logs hold the same records at the same offsets, as far as both windows reach.
+fn mirrored(source: &LogWindow, target: &LogWindow) -> bool {
+    let (from, to) = (source.from().max(target.from()), source.to().min(target.to()));
+    let within = |w: &LogWindow| w.index_of(from)..w.index_of(to);
+    let (ours, theirs) = (within(source), within(target));
+    let same = |(a, b): (usize, usize)| {
+        let (a, b) = (source.get(a), target.get(b));
+        (a.offset, a.id) == (b.offset, b.id)
+    };
+    let telling = |ours: &std::ops::Range<usize>| ours.clone().any(|i| source.get(i).id != source.get(ours.start).id);
+    ours.len() >= MIRRORED && ours.len() == theirs.len() && telling(&ours) && ours.zip(theirs).all(same)
 }

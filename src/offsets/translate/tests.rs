@@ -4,25 +4,25 @@ use super::*;
 use crate::offsets::identity::Identity;
 use crate::offsets::verdict::Verdict;
 
-const T0: i64 = 1_790_000_000_000;
+pub(super) const T0: i64 = 1_790_000_000_000;
 
 /// (offset, timestamp, payload, arrival); times after `T0`.
-type Row = (i64, i64, u128, i64);
+pub(super) type Row = (i64, i64, u128, i64);
 
 #[derive(Default)]
-struct Fake {
-    source: Vec<Row>,
-    target: Vec<Row>,
-    starts: (i64, i64),
+pub(super) struct Fake {
+    pub(super) source: Vec<Row>,
+    pub(super) target: Vec<Row>,
+    pub(super) starts: (i64, i64),
     /// Open transactions: how far the high watermark is beyond the end.
-    open: i64,
-    now: i64,
-    asked: Vec<Need>,
+    pub(super) open: i64,
+    pub(super) now: i64,
+    pub(super) asked: Vec<Need>,
 }
 
 impl Fake {
     /// Both logs hold payloads `0..n`, one every second, at the same offsets.
-    fn twin(n: i64) -> Fake {
+    pub(super) fn twin(n: i64) -> Fake {
         let log: Vec<Row> = (0..n).map(|i| (i, i * 1000, i as u128, i * 1000)).collect();
         Fake { source: log.clone(), target: log, now: n * 1000 + 500_000, ..Fake::default() }
     }
@@ -64,7 +64,7 @@ impl Fake {
         }
     }
 
-    fn run(&mut self, params: Params) -> PartitionPlan {
+    pub(super) fn run(&mut self, params: Params) -> PartitionPlan {
         let mut translation = Translation::new(params);
         for _ in 0..10_000 {
             let need = translation.next();
@@ -80,7 +80,7 @@ impl Fake {
     }
 }
 
-fn at(committed: i64) -> Params {
+pub(super) fn at(committed: i64) -> Params {
     Params::new(TopicPartition::new("t", 3), Some(committed))
 }
 
@@ -126,9 +126,6 @@ fn positions_that_say_nothing() {
     assert!(why(&mut Fake::twin(5), at(6)).contains("truncated"));
     let mut open = Fake { open: 3, ..Fake::twin(5) };
     assert!(why(&mut open, at(6)).contains("transaction is open"));
-    let mut expired = Fake { starts: (4, 0), ..Fake::twin(9) };
-    expired.source.drain(..4);
-    assert!(why(&mut expired, at(2)).contains("2 offsets expired"));
     let small = Params { max_records: 20, ..at(2) };
     assert!(why(&mut Fake::twin(40), small).contains("more than the limit of 20"));
 }

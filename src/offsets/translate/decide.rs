@@ -1,0 +1,171 @@
+//! What has to be read next, for everything that is held against the contents.
+
+use super::super::align::{Axioms, align};
+use super::super::strategy::Strategy;
+use super::super::window::{EndRead, LogWindow};
+use super::asked::Floor;
+use super::{Log, MAX_PAUSE_MS, Need, Translation, ms};
+
+impl Translation {
+    pub(super) fn decide(&mut self) -> Need {
+        let (Some(source), Some(target)) = (self.source.ends, self.target.ends) else { return Need::Ends };
+        match self.params.strategy {
+            Strategy::Seam => return self.decide_seam(source, target),
+            Strategy::Auto if self.params.seam.is_some() => return self.decide_seam(source, target),
+            Strategy::Identity => return self.decide_mirror(source, target),
+            _ => {}
+        }
+        if let Some(need) = self.look_up_moment() {
+            return need;
+        }
+        let committed = match self.position(source) {
+            Ok(committed) => committed,
+            Err(why) => return Need::Done(Box::new(self.unplaced(why))),
+        };
+        self.open(committed, target.end);
+        // everything unconsumed, to the end
+        if self.source.window.to() < source.end {
+            return self.read(Log::Source, self.source.window.to(), source.end);
+        }
+        self.note_moment(source, committed);
+        if let Some(need) = self.look_up_moment() {
+            return need;
+        }
+        // where arrival can't be told from samples, by timestamp
+        let skew = ms(self.params.arrival_skew_ms).saturating_add(ms(self.params.pair_delta_ms));
+        for (log, other) in [(Log::Source, target), (Log::Target, source)] {
+            let tail = self.side(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
+            let told = self.settled(log, other, self.params.arrival_skew_ms).is_some();
+            if let (false, Some(need)) = (told, self.look_up(log, tail)) {
+                return need;
+            }
+        }
+        // how far back, by timestamp
+        let complete_from = self.complete_from(source, target, committed);
+        let query = complete_from.saturating_sub(1); // the time index can tie
+        for log in [Log::Source, Log::Target] {
+            if let Some(need) = self.look_up(log, query) {
+                return need;
+            }
+        }
+        // the windows
+        let wanted = [(Log::Source, source, committed), (Log::Target, target, target.end)]
+            .map(|(log, ends, latest)| self.wanted(log, ends, latest, query));
+        let all = source.end.abs_diff(wanted[0]).saturating_add(target.end.abs_diff(wanted[1]));
+        if self.floor().is_some() && all > self.params.count_records {
+            self.uncounted = true;
+            return self.decide();
+        }
+        for (log, ends, wanted) in [(Log::Source, source, wanted[0]), (Log::Target, target, wanted[1])] {
+            let side = self.side(log);
+            let (from, to) = (side.window.from(), side.window.to());
+            if wanted < from {
+                let start = side.older.as_ref().map_or(wanted, LogWindow::to);
+                return self.read(log, start, from);
+            }
+            if to < ends.end {
+                return self.read(log, to, ends.end);
+            }
+        }
+        self.conclude_or_wait(source, target, committed, complete_from)
+    }
+
+    /// Both windows stand where reading begins.
+    pub(super) fn open(&mut self, source: i64, target: i64) {
+        if !self.opened {
+            self.source.window = LogWindow::new(source);
+            self.target.window = LogWindow::new(target);
+            self.opened = true;
+        }
+    }
+
+    /// From which offset on a log is to be loaded.
+    fn wanted(&mut self, log: Log, ends: EndRead, latest: i64, query: i64) -> i64 {
+        if self.floor() == Some(Floor::Start) {
+            return ends.log_start;
+        }
+        let (settled, evidence) = (self.settled_below(log), self.evidence);
+        self.side(log).lookups[&query].min(latest).min(settled).saturating_sub(evidence).max(ends.log_start)
+    }
+
+    /// The group's position on the source, or why there is none. Below the log start: there (see [`Self::expired`]).
+    fn position(&self, source: EndRead) -> Result<i64, String> {
+        let EndRead { log_start, end, high_watermark, .. } = source;
+        match self.params.committed {
+            // An empty log: whatever its auto.offset.reset, it would read what comes next. (Or all that ever came
+            // has expired: the same.)
+            None if log_start == end && high_watermark == end => Ok(end),
+            // Whoever asks for an offset needs no position, and what was never committed counts as unconsumed.
+            None if self.params.strategy.is_asked_for() => Ok(log_start),
+            None => Err("the group never committed an offset here, so its auto.offset.reset decides where it stands: \
+                         let it commit once, or choose earliest or latest"
+                .into()),
+            Some(at) if at < 0 => Err(format!("committed {at} is no offset")),
+            Some(at) if at > end && at <= high_watermark => Err(format!(
+                "committed {at} is beyond the last stable offset {end}: a transaction is open, wait for its end"
+            )),
+            Some(at) if at > end => Err(format!(
+                "committed {at} is beyond the source's end {end}: the log was truncated or the topic recreated"
+            )),
+            Some(at) => Ok(at.max(log_start)),
+        }
+    }
+
+    /// Offsets that expired on the source before the group read them.
+    pub(super) fn expired(&self, source: EndRead) -> u64 {
+        let below = self.params.committed.map_or(0, |at| source.log_start.saturating_sub(at));
+        u64::try_from(below).unwrap_or(0)
+    }
+
+    pub(super) fn read(&mut self, log: Log, from: i64, to: i64) -> Need {
+        let loaded: u64 = [&self.source, &self.target].map(|s| s.window.to().abs_diff(s.window.from())).iter().sum();
+        let wanted = loaded.saturating_add(to.abs_diff(from));
+        if wanted > self.params.max_records {
+            let limit = self.params.max_records;
+            let why = format!("{wanted} offsets would have to be compared, more than the limit of {limit}");
+            return Need::Done(Box::new(self.unread(why)));
+        }
+        Need::Read { log, from, to, keys: self.params.target_compacted }
+    }
+
+    fn conclude_or_wait(&mut self, source: EndRead, target: EndRead, committed: i64, complete_from: i64) -> Need {
+        let whole = self.source.window.from() <= source.log_start && self.target.window.from() == 0;
+        let axioms = Axioms {
+            committed,
+            pair_delta: self.delta,
+            pair_reach: ms(self.params.pair_delta_ms),
+            settled_source: self.settled_below(Log::Source),
+            settled_target: self.settled_below(Log::Target),
+            complete_from: if whole { i64::MIN } else { complete_from },
+            source_log_start: source.log_start,
+            target_log_start: target.log_start,
+            target_compacted: self.params.target_compacted,
+            target_only_since: self.params.target_only_since.map(|at| at.0),
+            deliver_target_only: self.params.deliver_target_only,
+        };
+        let alignment = align(&self.source.window, &self.target.window, &axioms);
+        self.axioms = Some(axioms);
+        if let Some(wider) = self.wider(&alignment) {
+            self.delta = wider;
+            return self.decide();
+        }
+        if alignment.compared == 0 && self.look_further_back(source, target) {
+            return self.decide();
+        }
+        let since = *self.complete_at.get_or_insert(self.now);
+        let waited = self.now.since(since);
+        if self.params.settle && !alignment.unsettled.is_none() && waited < self.params.settle_timeout_ms {
+            let ms = self.pause_ms.min(self.params.settle_timeout_ms - waited);
+            self.pause_ms = (self.pause_ms * 2).min(MAX_PAUSE_MS);
+            return Need::Wait { ms };
+        }
+        let plan = match self.params.strategy {
+            Strategy::Mm2 => self.conclude_mm2(&alignment, source, target, committed),
+            _ => match self.goal(target) {
+                Some(goal) => self.conclude_asked(&alignment, goal, (source, target), committed),
+                None => self.conclude(&alignment, source, target, committed),
+            },
+        };
+        Need::Done(Box::new(plan))
+    }
+}

@@ -1,0 +1,78 @@
+//! How far back both windows must reach, and which records are settled.
+
+use super::super::align::Alignment;
+use super::super::window::EndRead;
+use super::asked::Floor;
+use super::{Log, MORE_EVIDENCE, MOST_EVIDENCE, Need, Translation, ms};
+
+impl Translation {
+    pub(super) fn look_up(&mut self, log: Log, ts: i64) -> Option<Need> {
+        (!self.side(log).lookups.contains_key(&ts)).then_some(Need::OffsetForTime { log, ts })
+    }
+
+    /// Both windows must hold everything with this timestamp or a later one.
+    pub(super) fn complete_from(&mut self, source: EndRead, target: EndRead, committed: i64) -> i64 {
+        let reach = (self.source.window.to(), self.target.window.from(), self.target.window.to());
+        // looked through once for each new stretch, not for each piece of an older one
+        if self.oldest.is_none_or(|(_, seen)| seen != reach) {
+            let before = self.oldest.map_or(i64::MAX, |(ts, _)| ts);
+            self.oldest = Some((self.oldest_that_matters(source, target, committed).min(before), reach));
+        }
+        let oldest = self.oldest.map_or(i64::MAX, |(ts, _)| ts);
+        // one delta to the target's copies, one to their twins, one for those to be complete
+        let needed = oldest.saturating_sub(self.delta.saturating_mul(3)).saturating_sub(ms(self.params.window_ms));
+        match self.floor() {
+            Some(Floor::Time(ts)) => needed.min(ts.saturating_sub(self.delta.saturating_mul(2))),
+            _ => needed,
+        }
+    }
+
+    /// The oldest timestamp of what is unconsumed, young, or was written to the target alone.
+    pub(super) fn oldest_that_matters(&self, source: EndRead, target: EndRead, committed: i64) -> i64 {
+        let skew = ms(self.params.arrival_skew_ms);
+        let young = source.asked.0.min(target.asked.0).saturating_sub(skew);
+        let from = self.source.window.index_of(committed);
+        let unconsumed = self.source.window.iter().skip(from).map(|r| r.ts).min().unwrap_or(i64::MAX);
+        let flip = self.params.target_only_since.map_or(i64::MAX, |at| at.0);
+        // slow arrivals: a young record may be as old as its send was retried
+        let tail = self.target.window.index_of(self.settled_below(Log::Target));
+        let slow = self.target.window.iter().skip(tail).map(|r| r.ts).min().unwrap_or(i64::MAX);
+        unconsumed.min(flip).min(young).min(slow.max(young.saturating_sub(skew)))
+    }
+
+    /// By the samples of a log's end: below which offset everything had arrived `skew_ms` before the other log's
+    /// end was asked for. `None` when no sample is that old.
+    pub(super) fn settled(&self, log: Log, other: EndRead, skew_ms: u64) -> Option<i64> {
+        let side = if log == Log::Source { &self.source } else { &self.target };
+        side.seen.iter().filter(|s| s.at.plus(skew_ms) <= other.asked).map(|s| s.end).max()
+    }
+
+    /// Records of this log below this offset are settled.
+    pub(super) fn settled_below(&self, log: Log) -> i64 {
+        let (side, other) = match log {
+            Log::Source => (&self.source, self.target.ends),
+            Log::Target => (&self.target, self.source.ends),
+        };
+        let by_time = side.tail_ts.and_then(|ts| side.lookups.get(&ts)).copied();
+        other.and_then(|o| self.settled(log, o, self.params.arrival_skew_ms)).or(by_time).unwrap_or(i64::MIN)
+    }
+
+    /// A1 must leave room: unique pairs that lie more than half of `delta` apart void it, so it is doubled at
+    /// least (which makes this end) and the windows are looked at again. The largest that makes sense is
+    /// `arrival_skew`, which a broker's LogAppendTime can be late by.
+    pub(super) fn wider(&self, alignment: &Alignment) -> Option<i64> {
+        let most = ms(self.params.arrival_skew_ms).saturating_add(ms(self.params.pair_delta_ms)).saturating_mul(2);
+        let wanted = alignment.pair_distance.saturating_mul(2);
+        (wanted > self.delta && self.delta < most).then(|| wanted.max(self.delta.saturating_mul(2)).min(most))
+    }
+
+    /// Lets the windows grow, where there is more to read.
+    pub(super) fn look_further_back(&mut self, source: EndRead, target: EndRead) -> bool {
+        let more = self.source.window.from() > source.log_start || self.target.window.from() > target.log_start;
+        let room = more && self.evidence < MOST_EVIDENCE;
+        if room {
+            self.evidence = self.evidence.max(1).saturating_mul(MORE_EVIDENCE).min(MOST_EVIDENCE);
+        }
+        room
+    }
+}
