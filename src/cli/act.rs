@@ -1,29 +1,23 @@
 //! The verbs that move something: `offsets`, `group`, `producer`. The cockpit's keys do the same through the same door.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use serde_json::json;
 
 use super::args::{Global, GroupArgs, GroupVerb, OffsetsVerb, ProducerVerb, RouteArg};
 use super::{Error, Exit, load, options, print_json, print_text, runtime};
-use crate::controller::headless::{RunReport, execute};
+use crate::controller::headless::{self, RunReport, execute};
 use crate::controller::run::{Controller, Handle, Want};
 use crate::migration::command::{Command, Subject};
-use crate::migration::estate::{FlagState, Observed, Side, Trouble};
+use crate::migration::estate::{FlagState, Side, Trouble};
 use crate::offsets::verdict::GroupPlan;
 use crate::report;
 use crate::sanitise::visible;
-
-/// How long a measurement may take.
-const MEASURE: Duration = Duration::from_secs(600);
 
 /// `cutover offsets ...`.
 pub fn offsets(global: &Global, verb: OffsetsVerb) -> Result<Exit, Error> {
     match verb {
         OffsetsVerb::Plan { group, to } => measure(global, &group, to.into()),
         OffsetsVerb::Apply { group, to, yes } => {
-            carry_out(global, Command::ResetOffsets { group, to: to.into() }, yes.as_deref())
+            carry_out(global, Command::reset_offsets(group, to.into()), yes.as_deref())
         }
     }
 }
@@ -31,8 +25,8 @@ pub fn offsets(global: &Global, verb: OffsetsVerb) -> Result<Exit, Error> {
 /// `cutover group ...`.
 pub fn group(global: &Global, verb: GroupVerb) -> Result<Exit, Error> {
     let (command, yes) = match verb {
-        GroupVerb::Cutover(GroupArgs { group, yes }) => (Command::CutOver { group }, yes),
-        GroupVerb::Rollback(GroupArgs { group, yes }) => (Command::RollBack { group }, yes),
+        GroupVerb::Cutover(GroupArgs { group, yes }) => (Command::cut_over(group), yes),
+        GroupVerb::Rollback(GroupArgs { group, yes }) => (Command::roll_back(group), yes),
         GroupVerb::Continue(GroupArgs { group, yes }) => (Command::Continue { group }, yes),
         GroupVerb::Complete(GroupArgs { group, yes }) => (Command::Complete { group }, yes),
         GroupVerb::Hold { group, reason } => (Command::Hold { subject: Subject::Group(group), why: reason }, None),
@@ -132,33 +126,17 @@ fn measure(global: &Global, group: &str, to: Side) -> Result<Exit, Error> {
 }
 
 async fn estimate(handle: &mut Handle, group: &str, to: Side, actor: &str) -> Result<GroupPlan, Error> {
-    let command = Command::Estimate { group: group.to_owned(), to };
-    let report = execute(handle, command, actor, None, &mut |line| eprintln!("{line}")).await;
-    if report.exit_code != 0 {
-        let trouble = Trouble::new(report.summary, report.advice);
-        return Err(if report.exit_code == 4 { Error::Unknown(trouble) } else { Error::Failed(trouble) });
-    }
-    let wait = async {
-        loop {
-            let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());
-            let row =
-                snapshot.groups.iter().find(|row| row.group == group && row.estimate_to == Some(to) && !row.measuring);
-            match row.and_then(|row| row.estimate.as_ref()) {
-                Some(Observed::Known { value, trouble: None, .. }) => return Ok(value.clone()),
-                Some(Observed::Known { trouble: Some(why), .. } | Observed::Absent { why }) => {
-                    return Err(Error::Unknown(why.clone()));
-                }
-                None => {}
-            }
-            if handle.snapshots.changed().await.is_err() {
-                return Err(Error::Failed(Trouble::new("the controller ended", "run with --log-file and look there")));
-            }
-        }
-    };
-    tokio::time::timeout(MEASURE, wait).await.unwrap_or_else(|_| {
-        let what = format!("{group}: not measured within {} s", MEASURE.as_secs());
-        Err(Error::Unknown(Trouble::new(what, "look at the rates of both clusters; a long backlog is read in full")))
+    let groups = [group.to_owned()];
+    let measured = headless::estimate(handle, &groups, to, None, actor, &mut |line| eprintln!("{line}")).await;
+    let Some((_, result)) = measured.into_iter().next() else { return Err(ended()) };
+    result.map_err(|refusal| {
+        let trouble = Trouble::new(refusal.why, refusal.advice);
+        if refusal.exit_code == 4 { Error::Unknown(trouble) } else { Error::Failed(trouble) }
     })
+}
+
+fn ended() -> Error {
+    Error::Failed(Trouble::new("the controller ended", "run with --log-file and look there"))
 }
 
 /// The JSON of a report, for the demo.

@@ -117,8 +117,8 @@ async fn story(
     let report = execute(handle, route, actor, Some(PRODUCER), &mut say).await;
     let mut chapters = vec![plain_chapter("route a producer to dual", &report)];
     for (step, command, to) in [
-        ("cut a group over", Command::CutOver { group: GROUP.into() }, Side::Green),
-        ("roll it back", Command::RollBack { group: GROUP.into() }, Side::Blue),
+        ("cut a group over", Command::cut_over(GROUP), Side::Green),
+        ("roll it back", Command::roll_back(GROUP), Side::Blue),
     ] {
         if chapters.last().is_some_and(|c| !c.ok) {
             break;

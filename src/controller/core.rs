@@ -28,6 +28,7 @@ use crate::migration::effect::Outcome;
 use crate::migration::estate::{At, Estate, Observed, Side, Trouble};
 use crate::migration::event::{Entry, Event};
 use crate::migration::machine::Machine;
+use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
 use crate::plan::Plan;
 
@@ -72,7 +73,13 @@ pub(super) struct Murmur {
 }
 
 /// What a measurement brought.
-type Measured = (String, Side, Result<GroupPlan, Trouble>);
+type Measured = (String, Side, Option<Chosen>, Result<GroupPlan, Trouble>);
+
+/// The group whose dialog a person reads, and what that dialog is about where it is not the plan's own way.
+pub(super) struct Watched {
+    pub group: String,
+    pub choice: Option<(Side, Option<Chosen>)>,
+}
 
 /// When the loop last did what it does from time to time.
 struct Pulse {
@@ -109,7 +116,7 @@ struct Core {
     lines: VecDeque<JournalLine>,
     notices: VecDeque<Notice>,
     progress: BTreeMap<String, String>,
-    watching: Option<String>,
+    watching: Option<Watched>,
     ends: Ends,
     stopping: bool,
     /// Why the journal can't be written any more: nothing is done then.
@@ -343,7 +350,12 @@ impl Core {
                 Reply::Executed { id, result }
             }
             Ask::Watch { group } => {
-                self.watching = group;
+                self.watching = group.map(|group| Watched { group, choice: None });
+                self.keep_estimate_fresh(now).await;
+                return;
+            }
+            Ask::WatchChoice { group, to, chosen } => {
+                self.watching = Some(Watched { group, choice: Some((to, chosen)) });
                 self.keep_estimate_fresh(now).await;
                 return;
             }

@@ -15,6 +15,7 @@ use super::tools::Tools;
 use super::translate::{Progress, Purpose, Translator};
 use crate::migration::effect::{Answer, Effect, Issued, Outcome};
 use crate::migration::estate::{Side, Trouble};
+use crate::offsets::Chosen;
 
 /// The right to change something: this session holds the journal and is armed.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ struct Reading {
 }
 
 impl Reading {
-    async fn translate(self: Arc<Self>, key: String, group: String, to: Side) -> Outcome {
+    async fn translate(self: Arc<Self>, key: String, group: String, to: Side, chosen: Option<Chosen>) -> Outcome {
         let Some(translator) = &self.translator else {
             return failed(Trouble::new("records can't be read", "see the notice about the client properties"));
         };
@@ -72,7 +73,7 @@ impl Reading {
         });
         let mut stop = self.stop.subscribe();
         tokio::select! {
-            plan = translator.translate(&group, to, Purpose::Run, None, &progress) => match plan {
+            plan = translator.translate(&group, to, Purpose::Run, chosen.as_ref(), &progress) => match plan {
                 Ok(plan) => done(Answer::Plan { plan }),
                 Err(why) => failed(why),
             },
@@ -93,7 +94,7 @@ impl Executor for LiveExecutor {
         let (tools, reading) = (Arc::clone(&self.tools), Arc::clone(&self.reading));
         async move {
             match effect {
-                Effect::Translate { group, to } => reading.translate(key, group, to).await,
+                Effect::Translate { group, to, chosen } => reading.translate(key, group, to, chosen).await,
                 Effect::SetSwitch { group, to } => setting::switch(tools, group, to).await,
                 Effect::SetFlag { producer, to } => setting::flag(tools, producer, to).await,
                 Effect::CommitOffsets { group, side, offsets, before } => {
@@ -123,7 +124,7 @@ impl Executor for DryRunExecutor {
         let reading = Arc::clone(&self.reading);
         async move {
             match effect {
-                Effect::Translate { group, to } => reading.translate(key, group, to).await,
+                Effect::Translate { group, to, chosen } => reading.translate(key, group, to, chosen).await,
                 Effect::SetSwitch { to, .. } => done(Answer::Switch { state: to }),
                 Effect::SetFlag { to, .. } => done(Answer::Flag { state: to }),
                 Effect::CommitOffsets { offsets, .. } => {

@@ -7,19 +7,21 @@ use serde::Serialize;
 
 use super::clock::Clock;
 use super::run::Handle;
-use super::snapshot::{Ask, Reply, Snapshot};
+use super::snapshot::{Ask, GroupRow, Reply, Snapshot};
 use super::words;
 use crate::migration::command::{Command, Level, Prepared, Refusal, Subject};
 use crate::migration::estate::{Observed, Side};
 use crate::migration::event::RunId;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
+use crate::offsets::Chosen;
+use crate::offsets::verdict::GroupPlan;
 
 /// How long a fresh controller may take to see what a command needs, ms.
 const READY_MS: u64 = 60_000;
 /// How long the controller may take to answer a question: it answers from memory, after at most one journal write.
 const ANSWER: Duration = Duration::from_secs(20);
-/// How long a measurement that was asked for may take.
-const MEASUREMENT: Duration = Duration::from_secs(300);
+/// How long a measurement that was asked for may take: a long backlog is read in full.
+const MEASUREMENT: Duration = Duration::from_secs(600);
 /// How long the estimate may take before the dialog goes without it.
 const ESTIMATE: Duration = Duration::from_secs(30);
 /// How often a dialog may be asked for again because its facts moved.
@@ -41,6 +43,10 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    fn done(summary: String, prepared: Option<Prepared>) -> Self {
+        Self { exit_code: 0, summary, advice: String::new(), prepared, run: None }
+    }
+
     fn refused(refusal: Refusal, prepared: Option<Prepared>) -> Self {
         Self { exit_code: refusal.exit_code, summary: refusal.why, advice: refusal.advice, prepared, run: None }
     }
@@ -55,26 +61,56 @@ pub async fn execute(
     yes: Option<&str>,
     progress: &mut dyn FnMut(&str),
 ) -> RunReport {
+    if let Command::Estimate { group, to, chosen } = &command {
+        let measured = estimate(handle, std::slice::from_ref(group), *to, chosen.as_ref(), actor, progress).await;
+        return match measured.into_iter().next() {
+            Some((_, Ok(plan))) => RunReport::done(format!("{group}: {}", words::budget(&plan)), None),
+            Some((_, Err(refusal))) => RunReport::refused(refusal, None),
+            None => RunReport::refused(gone(), None),
+        };
+    }
     let mut driver = Driver { handle, next_id: 1, progress };
     match driver.confirm(&command, actor, yes).await {
         Err((refusal, prepared)) => RunReport::refused(refusal, prepared),
-        Ok((prepared, None)) if matches!(command, Command::Estimate { .. }) => {
-            let measured = driver.measured(&command).await;
-            RunReport { prepared: Some(prepared), ..measured }
-        }
-        Ok((prepared, None)) => RunReport {
-            exit_code: 0,
-            summary: format!("{}: done", prepared.title),
-            advice: String::new(),
-            prepared: Some(prepared),
-            run: None,
-        },
+        Ok((prepared, None)) => RunReport::done(format!("{}: done", prepared.title), Some(prepared)),
         Ok((prepared, Some(run))) => {
             let mut report = driver.follow(&command.subject(), run).await;
             report.prepared = Some(prepared);
             report
         }
     }
+}
+
+/// Measures groups to `to` by the plan's strategies or by a chosen one, all at the same time, and waits for the results,
+/// in their order. An error has the exit code that it amounts to.
+pub async fn estimate(
+    handle: &mut Handle,
+    groups: &[String],
+    to: Side,
+    chosen: Option<&Chosen>,
+    actor: &str,
+    progress: &mut dyn FnMut(&str),
+) -> Vec<(String, Result<GroupPlan, Refusal>)> {
+    let mut driver = Driver { handle, next_id: 1, progress };
+    let command = |group: &String| Command::Estimate { group: group.clone(), to, chosen: chosen.cloned() };
+    let mut answers = Vec::new();
+    for group in groups {
+        answers.push(driver.prepare(&command(group)).await.map(|_| ()));
+    }
+    for (group, answer) in groups.iter().zip(&mut answers) {
+        if answer.is_ok() {
+            *answer = driver.send(&command(group), actor).await;
+        }
+    }
+    let mut measured = Vec::new();
+    for (group, answer) in groups.iter().zip(answers) {
+        let result = match answer {
+            Ok(()) => driver.measured(group, to, chosen).await,
+            Err(refusal) => Err(refusal),
+        };
+        measured.push((group.clone(), result));
+    }
+    measured
 }
 
 struct Driver<'a> {
@@ -98,6 +134,11 @@ impl Driver<'_> {
             self.prepare(command).await.map_err(|r| (r, None))?;
             self.measure(command).await;
             let prepared = self.prepare(command).await.map_err(|r| (r, None))?;
+            // Its name confirms a command, and never what it costs: each gate needs its own word.
+            if let Some(held) = prepared.gates.iter().find(|h| !command.overrides().iter().any(|o| o.gate == h.gate)) {
+                let refusal = Refusal::holds(held.why.clone(), held.advice());
+                return Err((refusal, Some(prepared)));
+            }
             let typed = match &prepared.level {
                 Level::None | Level::Key => String::new(),
                 Level::Typed(phrase) => match (yes, subject_name(&command.subject())) {
@@ -141,7 +182,13 @@ impl Driver<'_> {
     /// The dialog, once the controller has seen enough to tell.
     async fn prepare(&mut self, command: &Command) -> Result<Prepared, Refusal> {
         if let Subject::Group(group) = command.subject() {
-            let _ = self.handle.asks.send(Ask::Watch { group: Some(group) }).await; // the next question finds out
+            let watch = match command {
+                Command::Estimate { to, chosen, .. } | Command::ResetOffsets { to, chosen, .. } => {
+                    Ask::WatchChoice { group, to: *to, chosen: chosen.clone() }
+                }
+                _ => Ask::Watch { group: Some(group) },
+            };
+            let _ = self.handle.asks.send(watch).await; // the next question finds out
         }
         let waited = Clock.stopwatch();
         let mut said = String::new();
@@ -167,38 +214,49 @@ impl Driver<'_> {
 
     /// Waits for the estimate that the dialog shows, where there is one to be had.
     async fn measure(&mut self, command: &Command) {
-        let (Command::CutOver { group } | Command::RollBack { group } | Command::ResetOffsets { group, .. }) = command
+        let (Command::CutOver { group, .. } | Command::RollBack { group, .. } | Command::ResetOffsets { group, .. }) =
+            command
         else {
             return;
         };
+        let chosen = command.chosen().cloned();
         let measured = |s: &Arc<Snapshot>| {
             let row = s.groups.iter().find(|g| g.group == *group);
-            row.is_none_or(|r| matches!(r.stage, Stage::Moving { .. }) || (r.estimate.is_some() && !r.measuring))
+            let there = |r: &GroupRow| r.estimate.is_some() && !r.measuring && r.estimate_chosen == chosen;
+            row.is_none_or(|r| matches!(r.stage, Stage::Moving { .. }) || there(r))
         };
         // Without one the dialog says so, and the exact numbers come after the drain all the same.
         let _ = tokio::time::timeout(ESTIMATE, self.handle.snapshots.wait_for(measured)).await;
     }
 
-    /// Waits until a measurement that was ordered is there; the estimate is in the snapshot then.
-    async fn measured(&mut self, command: &Command) -> RunReport {
-        let Subject::Group(group) = command.subject() else { return RunReport::refused(gone(), None) };
+    /// Orders a measurement.
+    async fn send(&mut self, command: &Command, actor: &str) -> Result<(), Refusal> {
+        let id = self.id();
+        let (command, actor) = (command.clone(), actor.to_owned());
+        let ask = Ask::Execute { id, command, actor, typed: String::new(), facts: None };
+        match self.ask(ask, id).await? {
+            Reply::Executed { result, .. } => result.map(|_| ()),
+            Reply::Prepared { .. } => Err(gone()),
+        }
+    }
+
+    /// Waits until a measurement that was ordered is there.
+    async fn measured(&mut self, group: &str, to: Side, chosen: Option<&Chosen>) -> Result<GroupPlan, Refusal> {
         let row = |s: &Snapshot| s.groups.iter().find(|g| g.group == group).cloned();
         let over = |s: &Arc<Snapshot>| row(s).is_none_or(|r| !r.measuring);
         let waited = matches!(tokio::time::timeout(MEASUREMENT, self.handle.snapshots.wait_for(over)).await, Ok(Ok(_)));
         if !waited {
             let why = format!("the measurement of {group} took longer than {} s", MEASUREMENT.as_secs());
-            return RunReport::refused(Refusal::unknown(why, "look at both clusters' brokers, then try again"), None);
+            return Err(Refusal::unknown(why, "look at both clusters' brokers, then try again"));
         }
-        let estimate = row(&self.handle.snapshot()).and_then(|r| r.estimate);
-        let said = |exit_code, summary, advice| RunReport { exit_code, summary, advice, prepared: None, run: None };
-        match estimate {
-            Some(Observed::Known { value, trouble: None, .. }) => {
-                said(0, format!("{group}: {}", words::budget(&value)), String::new())
-            }
+        let row = row(&self.handle.snapshot());
+        let of = row.filter(|r| r.estimate_to == Some(to) && r.estimate_chosen.as_ref() == chosen);
+        match of.and_then(|r| r.estimate) {
+            Some(Observed::Known { value, trouble: None, .. }) => Ok(value),
             Some(Observed::Known { trouble: Some(why), .. } | Observed::Absent { why }) => {
-                said(4, why.what, why.advice)
+                Err(Refusal::unknown(why.what, why.advice))
             }
-            None => said(4, format!("{group} was not measured"), "try again".into()),
+            None => Err(Refusal::unknown(format!("{group} was not measured"), "try again")),
         }
     }
 

@@ -6,8 +6,10 @@ mod sides;
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::core::Watched;
 use super::run::{Options, Want};
 use super::snapshot::{Arming, Header, JournalLine, Notice, Snapshot};
+use crate::migration::command::Command;
 use crate::migration::estate::{At, Estate, FlagState, Observed, Side, Trouble};
 use crate::migration::machine::{Machine, Session};
 use crate::migration::producer::moves;
@@ -34,20 +36,26 @@ pub(super) struct Scene<'a> {
     pub now: At,
 }
 
-/// The side a dialog's estimate goes to, when it is due: older than `age_ms`, or never measured.
-pub(super) fn due(machine: &Machine, group: &str, now: At, age_ms: u64) -> Option<Side> {
+/// The measurement that a dialog needs, when it is due: older than `age_ms`, or never made.
+pub(super) fn due(machine: &Machine, watched: &Watched, now: At, age_ms: u64) -> Option<Command> {
+    let group = watched.group.as_str();
     if machine.measuring(group) || !machine.settings().groups.contains_key(group) {
         return None;
     }
-    let to = match machine.stage(group) {
-        Stage::Moving { .. } => return None,
-        Stage::Soaking { .. } | Stage::Complete { .. } => Side::Blue,
-        Stage::OnBlue | Stage::RolledBack { .. } => Side::Green,
+    let stage = machine.stage(group);
+    let (to, chosen) = match (&watched.choice, stage) {
+        (_, Stage::Moving { .. }) => return None,
+        (Some((to, chosen)), _) => (*to, chosen.clone()),
+        (None, Stage::Soaking { .. } | Stage::Complete { .. }) => (Side::Blue, None),
+        (None, Stage::OnBlue | Stage::RolledBack { .. }) => (Side::Green, None),
     };
-    match machine.estimate(group) {
-        Some((of, estimate)) if of == to && estimate.age_ms(now).is_some_and(|age| age < age_ms) => None,
-        _ => Some(to),
-    }
+    let young = |o: &Observed<_>| o.age_ms(now).is_some_and(|age| age < age_ms);
+    let measured = match (&watched.choice, machine.estimate(group)) {
+        // A prediction of a run counts as well.
+        (None, Some((of, estimate))) => of == to && machine.estimate_chosen(group).is_none() && young(&estimate),
+        _ => machine.measurement(group, to, chosen.as_ref()).is_some_and(young),
+    };
+    (!measured).then(|| Command::Estimate { group: group.to_owned(), to, chosen })
 }
 
 /// The picture before anything was seen: names from the plan, everything else unknown.

@@ -12,6 +12,7 @@ pub use crate::migration::phase::PhaseView;
 pub use crate::migration::producer::ObservedWriting;
 use crate::migration::settings::Mode;
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
+use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
 
 /// Number of samples a trend holds at most.
@@ -197,6 +198,9 @@ pub struct GroupRow {
     pub estimate: Option<Observed<GroupPlan>>,
     /// Which way the estimate goes.
     pub estimate_to: Option<Side>,
+    /// The strategy that the estimate is by, where one was chosen over the plan's.
+    #[serde(default)]
+    pub estimate_chosen: Option<Chosen>,
     /// A measurement is under way.
     pub measuring: bool,
     /// What a witness counted since the last cutover or rollback (the demo's consumers; tests): lost, re-read.
@@ -294,6 +298,15 @@ pub enum Ask {
     Watch {
         /// Group id, `None` to stop.
         group: Option<String>,
+    },
+    /// The same for a dialog about one side and a chosen strategy. [`Ask::Watch`] with `None` ends it.
+    WatchChoice {
+        /// Group id.
+        group: String,
+        /// The side whose offsets the dialog is about.
+        to: Side,
+        /// The strategy, `None` for the plan's own.
+        chosen: Option<Chosen>,
     },
 }
 

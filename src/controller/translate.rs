@@ -144,7 +144,7 @@ impl Translator {
             plans.extend(self.inner.drive(ways, batch, progress, (plans.len(), total)).await?);
             tracing::debug!(group, left, "translated a batch");
         }
-        Ok(GroupPlan::new(plans))
+        Ok(GroupPlan::new(plans).named(|topic| inner.names.on(to, topic)))
     }
 
     /// Closes the readers, on a blocking thread: a client takes 100-200 ms to go.

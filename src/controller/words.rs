@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::snapshot::JournalLine;
 use crate::migration::command::Subject;
 use crate::migration::effect::{Answer, Effect, Outcome};
+use crate::migration::estate::TopicPartition;
 use crate::migration::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use crate::offsets::verdict::GroupPlan;
 use crate::sanitise::visible;
@@ -13,6 +14,8 @@ use crate::sanitise::visible;
 #[derive(Debug, Clone, Default)]
 pub struct Teller {
     runs: BTreeMap<RunId, (RunKind, Subject)>,
+    /// What stood before a commit whose end was not told yet, by its key.
+    before: BTreeMap<String, BTreeMap<TopicPartition, Option<i64>>>,
 }
 
 impl Teller {
@@ -27,6 +30,39 @@ impl Teller {
             actor: visible(&entry.actor),
             subject: self.subject(&entry.event),
             text: visible(&self.words(&entry.event)),
+        }
+    }
+
+    /// What an entry says of single partitions, a line each: what a commit sets and what stood before, and what was
+    /// read back. Entries go in by number here too, after [`Teller::line`].
+    pub fn details(&mut self, entry: &Entry) -> Vec<String> {
+        match &entry.event {
+            Event::Intent { issued, .. } => {
+                let (changes, old) = match &issued.effect {
+                    Effect::CommitOffsets { offsets, before, .. } => {
+                        (offsets.iter().map(|(tp, o)| (tp.clone(), Some(*o))).collect(), before.clone())
+                    }
+                    Effect::RestoreOffsets { offsets, .. } => (offsets.clone(), Vec::new()),
+                    _ => return Vec::new(),
+                };
+                let before: BTreeMap<_, _> = old.into_iter().collect();
+                let line = |(tp, to): &(TopicPartition, Option<i64>)| match before.get(tp) {
+                    Some(was) => visible(&format!("{tp}: {} -> {}", offset(*was), offset(*to))),
+                    None => visible(&format!("{tp}: -> {}", offset(*to))),
+                };
+                let lines = changes.iter().map(line).collect();
+                self.before.insert(issued.key.clone(), before);
+                lines
+            }
+            Event::Result { key, outcome: Outcome::Done { result: Answer::Offsets { offsets } }, .. } => {
+                let before = self.before.remove(key).unwrap_or_default();
+                let line = |(tp, is): &(TopicPartition, Option<i64>)| match before.get(tp) {
+                    Some(was) => visible(&format!("{tp}: was {}, reads {}", offset(*was), offset(*is))),
+                    None => visible(&format!("{tp}: reads {}", offset(*is))),
+                };
+                offsets.iter().map(line).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -67,8 +103,12 @@ impl Teller {
             }
             Event::Result { run, key, outcome: o } => format!("{}: {} [{key}]", self.run(*run), outcome(o)),
             Event::Drained { run, proof } => format!("{}: {}", self.run(*run), drained(proof)),
-            Event::Predicted { run, plan } => {
+            Event::Predicted { run, plan, .. } => {
                 format!("{}: predicted exactly after the drain: {}", self.run(*run), budget(plan))
+            }
+            Event::PassedOver { run, passed } => {
+                let why = if passed.reason.is_empty() { String::new() } else { format!(": {}", passed.reason) };
+                format!("{}: {}; passed over (gate {}) by {}{why}", self.run(*run), passed.what, passed.gate, passed.by)
             }
             Event::PointOfNoReturn { run } => format!("{}: point of no silent return passed", self.run(*run)),
             Event::NeedsOperator { run, why, advice } => {
@@ -88,7 +128,9 @@ impl Teller {
     }
 
     fn started(&self, event: &Event) -> String {
-        let Event::RunStarted { run, subject, confirmed, estimate, max_re_read, dry_run, .. } = event else {
+        let Event::RunStarted { run, subject, command, confirmed, estimate, max_re_read, dry_run, accepted, .. } =
+            event
+        else {
             return String::new();
         };
         let mut words = format!("{} of {} starts", self.run(*run), name(subject));
@@ -103,6 +145,14 @@ impl Teller {
         }
         if let Some(limit) = max_re_read {
             words.push_str(&format!("; limit {limit} re-read"));
+        }
+        if let Some(chosen) = command.chosen() {
+            let at = chosen.at.map(|at| format!(" {} ms", at.0)).unwrap_or_default();
+            words.push_str(&format!("; by {}{at}: {}", chosen.strategy, chosen.reason));
+        }
+        for gate in accepted {
+            let most = gate.at_most.map(|n| format!(" at most {n}")).unwrap_or_default();
+            words.push_str(&format!("; accepts {}{most}: {}", gate.gate, gate.reason));
         }
         words
     }
@@ -131,7 +181,10 @@ pub fn budget(plan: &GroupPlan) -> String {
 pub fn effect(effect: &Effect) -> String {
     match effect {
         Effect::SetSwitch { group, to } => format!("set the switch of {group} to {to}"),
-        Effect::Translate { group, to } => format!("translate the offsets of {group} to {to}"),
+        Effect::Translate { group, to, chosen } => {
+            let by = chosen.as_ref().map(|c| format!(" by {}", c.strategy)).unwrap_or_default();
+            format!("translate the offsets of {group} to {to}{by}")
+        }
         Effect::CommitOffsets { group, side, offsets, .. } => {
             format!("commit {} partitions of {group} on {side}", offsets.len())
         }
@@ -154,6 +207,11 @@ fn outcome(outcome: &Outcome) -> String {
         Outcome::Failed { why } => format!("failed, nothing changed: {}", why.what),
         Outcome::Unknown { why } => format!("outcome unknown: {}", why.what),
     }
+}
+
+/// A committed offset in words.
+fn offset(at: Option<i64>) -> String {
+    at.map_or_else(|| "none".to_owned(), |at| at.to_string())
 }
 
 fn drained(proof: &DrainProof) -> String {
@@ -181,7 +239,7 @@ mod tests {
     fn an_entry_of_a_run_is_about_what_the_run_is_about() {
         let mut teller = Teller::default();
         let group = Subject::Group("loan-ledger".into());
-        let command = Command::CutOver { group: "loan-ledger".into() };
+        let command = Command::cut_over("loan-ledger");
         let start = Event::RunStarted {
             run: 7,
             kind: RunKind::CutOver,
@@ -191,6 +249,7 @@ mod tests {
             estimate: None,
             max_re_read: Some(500),
             dry_run: false,
+            accepted: Vec::new(),
         };
         let line = teller.line(&entry(1, start));
         assert_eq!(

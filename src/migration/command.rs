@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::estate::{FlagState, Side};
+use super::overrides::{Held, Override};
+use crate::offsets::strategy::Chosen;
 
 /// What an operator may ask. Everything a key, a palette line or a subcommand can do to an estate is one of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +16,9 @@ pub enum Command {
         group: String,
         /// Where it would go.
         to: Side,
+        /// Another strategy than the plan's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chosen: Option<Chosen>,
     },
     /// Set the group's offsets on `to` to the equivalent of its position on the other side, without starting or stopping anything.
     ResetOffsets {
@@ -21,16 +26,28 @@ pub enum Command {
         group: String,
         /// The cluster whose offsets are set.
         to: Side,
+        /// Another strategy than the plan's; its reason is required.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chosen: Option<Chosen>,
+        /// Gates to pass over, each with its reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overrides: Vec<Override>,
     },
     /// Move the group to green.
     CutOver {
         /// Group id.
         group: String,
+        /// Gates to pass over, each with its reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overrides: Vec<Override>,
     },
     /// Move the group back to blue, or undo a cutover that is under way.
     RollBack {
         /// Group id.
         group: String,
+        /// Gates to pass over, each with its reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overrides: Vec<Override>,
     },
     /// Go on with an action that a restart or a failed step interrupted.
     Continue {
@@ -78,14 +95,54 @@ pub enum Subject {
 }
 
 impl Command {
+    /// A cutover that passes over nothing.
+    pub fn cut_over(group: impl Into<String>) -> Self {
+        Self::CutOver { group: group.into(), overrides: Vec::new() }
+    }
+
+    /// A rollback that passes over nothing.
+    pub fn roll_back(group: impl Into<String>) -> Self {
+        Self::RollBack { group: group.into(), overrides: Vec::new() }
+    }
+
+    /// A measurement by the plan's own strategies.
+    pub fn estimate(group: impl Into<String>, to: Side) -> Self {
+        Self::Estimate { group: group.into(), to, chosen: None }
+    }
+
+    /// Offsets by the plan's own strategies, passing over nothing.
+    pub fn reset_offsets(group: impl Into<String>, to: Side) -> Self {
+        Self::ResetOffsets { group: group.into(), to, chosen: None, overrides: Vec::new() }
+    }
+
+    /// The strategy that was chosen instead of the plan's.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&Chosen> {
+        match self {
+            Command::Estimate { chosen, .. } | Command::ResetOffsets { chosen, .. } => chosen.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Gates that it wants to pass over.
+    #[must_use]
+    pub fn overrides(&self) -> &[Override] {
+        match self {
+            Command::ResetOffsets { overrides, .. }
+            | Command::CutOver { overrides, .. }
+            | Command::RollBack { overrides, .. } => overrides,
+            _ => &[],
+        }
+    }
+
     /// What it is about.
     #[must_use]
     pub fn subject(&self) -> Subject {
         match self {
             Command::Estimate { group, .. }
             | Command::ResetOffsets { group, .. }
-            | Command::CutOver { group }
-            | Command::RollBack { group }
+            | Command::CutOver { group, .. }
+            | Command::RollBack { group, .. }
             | Command::Continue { group }
             | Command::Complete { group } => Subject::Group(group.clone()),
             Command::Hold { subject, .. } | Command::Resume { subject } => subject.clone(),
@@ -136,6 +193,9 @@ pub struct Prepared {
     pub way_back: String,
     /// Facts worth a line: warnings, what is unknown.
     pub warnings: Vec<String>,
+    /// Gates that hold and that this confirmation passes over: the phrase names what each costs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Held>,
     /// The same by hand: `kafka-consumer-groups` commands, without secrets.
     pub by_hand: Vec<String>,
     /// A digest of the facts that the dialog rests on; execution is refused when they changed since.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::estate::{FlagState, Side, SwitchState, TopicPartition, Trouble};
+use crate::offsets::strategy::Chosen;
 use crate::offsets::verdict::GroupPlan;
 
 /// One change to the world, or one measurement that a runbook waits for.
@@ -22,6 +23,9 @@ pub enum Effect {
         group: String,
         /// The side the offsets are for.
         to: Side,
+        /// Another strategy than the plan's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chosen: Option<Chosen>,
     },
     /// Commit every partition on a side, leader epoch -1, after checking that the group is Empty there; read back after.
     CommitOffsets {

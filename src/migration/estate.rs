@@ -222,6 +222,9 @@ pub struct BrokerView {
 /// A topic's partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct TopicView {
+    /// Topic id (a UUID in Kafka's words): a topic that is deleted and created again has another one. `None` before 2.8.
+    #[serde(default)]
+    pub id: Option<String>,
     /// By partition number, 0..n.
     pub partitions: Vec<PartitionView>,
     /// Configuration entries that were asked for (DescribeConfigs), effective values by name.

@@ -1,10 +1,13 @@
 //! Facts worth a journal entry. State is `fold(events)`: nothing else survives a restart.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Subject};
 use super::effect::{Issued, Outcome};
 use super::estate::{At, Side, TopicPartition};
+use super::overrides::{Accepted, PassedOver};
 use crate::offsets::verdict::GroupPlan;
 
 /// Number of a run: one execution of a runbook, from 1, unique in a journal.
@@ -103,6 +106,16 @@ pub enum Event {
         max_re_read: Option<u64>,
         /// Walked without changing anything.
         dry_run: bool,
+        /// Gates that were passed over with the confirmation, and what each may cost.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accepted: Vec<Accepted>,
+    },
+    /// A gate held, and was passed over as accepted.
+    PassedOver {
+        /// Run.
+        run: RunId,
+        /// The gate, what held, who accepted it, and why.
+        passed: PassedOver,
     },
     /// A step of a run begins (its index in the runbook).
     StepStarted {
@@ -147,6 +160,10 @@ pub enum Event {
         run: RunId,
         /// Per partition.
         plan: GroupPlan,
+        /// Ids of the topics on the side that is committed to, by blue's names: a topic that is recreated before the
+        /// start has another one. Empty for clusters that give none (before Kafka 2.8).
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        topic_ids: BTreeMap<String, String>,
     },
     /// The point of no silent return was passed.
     PointOfNoReturn {
@@ -219,6 +236,7 @@ impl Event {
     pub fn run(&self) -> Option<RunId> {
         match self {
             Event::RunStarted { run, .. }
+            | Event::PassedOver { run, .. }
             | Event::StepStarted { run, .. }
             | Event::StepDone { run, .. }
             | Event::Intent { run, .. }

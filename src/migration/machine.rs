@@ -11,11 +11,13 @@ use super::estate::{At, Estate, Observed, Side, Trouble};
 use super::event::{Entry, Event, RunEnd, RunId, RunKind};
 use super::gate::Gate;
 use super::lag::LagBook;
+use super::overrides::Accepted;
 use super::settings::Settings;
 use super::sight::Sight;
 use super::soak::Soak;
 use super::stage::Stage;
 use super::state::{Run, State, index};
+use crate::offsets::strategy::{Chosen, Strategy};
 use crate::offsets::verdict::GroupPlan;
 
 /// Who writes what nobody typed.
@@ -32,6 +34,7 @@ pub struct Session {
 
 /// What the controller does next.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a handful wait at a time, and most are entries")]
 pub enum Action {
     /// Write this durably before anything that follows.
     Journal {
@@ -48,7 +51,31 @@ pub enum Action {
         group: String,
         /// The side the offsets are for.
         to: Side,
+        /// Another strategy than the plan's.
+        chosen: Option<Chosen>,
     },
+}
+
+/// What a measurement is by: the plan's own strategies, or one that was chosen.
+pub(super) type How = Option<(Strategy, Option<At>)>;
+
+/// What a choice comes to; the reason makes no other measurement of it.
+pub(super) fn how(chosen: Option<&Chosen>) -> How {
+    chosen.map(|c| (c.strategy, c.at))
+}
+
+/// A run that is to be started.
+pub(super) struct Start<'a> {
+    /// What it does.
+    pub kind: RunKind,
+    /// As given.
+    pub command: &'a Command,
+    /// Who asks.
+    pub actor: &'a str,
+    /// What was typed.
+    pub typed: &'a str,
+    /// Gates that were passed over with it.
+    pub accepted: Vec<Accepted>,
 }
 
 /// What a run under way knows besides the journal. Lost in a restart, on purpose: evidence must be continuous.
@@ -84,8 +111,10 @@ pub struct Machine {
     /// Keys of effects that the executor has.
     pub(super) flying: BTreeMap<String, RunId>,
     pub(super) estimates: BTreeMap<(String, Side), Observed<GroupPlan>>,
-    pub(super) newest_estimate: BTreeMap<String, Side>,
-    pub(super) measuring: BTreeSet<(String, Side)>,
+    /// The last measurement by a chosen strategy: they never stand for the plan's own.
+    pub(super) choices: BTreeMap<(String, Side), (Chosen, Observed<GroupPlan>)>,
+    pub(super) newest_estimate: BTreeMap<String, (Side, How)>,
+    pub(super) measuring: BTreeSet<(String, Side, How)>,
     pub(super) soaks: BTreeMap<String, Soak>,
 }
 
@@ -104,6 +133,7 @@ impl Machine {
             live: BTreeMap::new(),
             flying: BTreeMap::new(),
             estimates: BTreeMap::new(),
+            choices: BTreeMap::new(),
             newest_estimate: BTreeMap::new(),
             measuring: BTreeSet::new(),
             soaks: BTreeMap::new(),
@@ -165,15 +195,31 @@ impl Machine {
     }
 
     /// Takes in a measurement that was asked for.
-    pub fn handle_estimate(&mut self, group: &str, to: Side, result: Result<GroupPlan, Trouble>, now: At) {
-        let key = (group.to_string(), to);
-        self.measuring.remove(&key);
-        self.newest_estimate.insert(group.to_string(), to);
-        match result {
-            Ok(plan) => {
-                self.estimates.insert(key, Observed::seen(plan, now));
+    pub fn handle_estimate(
+        &mut self,
+        group: &str,
+        to: Side,
+        chosen: Option<&Chosen>,
+        result: Result<GroupPlan, Trouble>,
+        now: At,
+    ) {
+        let (key, how) = ((group.to_string(), to), how(chosen));
+        self.measuring.remove(&(group.to_string(), to, how));
+        self.newest_estimate.insert(group.to_string(), (to, how));
+        let slot = match chosen {
+            None => self.estimates.entry(key).or_insert_with(Observed::not_yet),
+            Some(chosen) => {
+                let slot = self.choices.entry(key).or_insert_with(|| (chosen.clone(), Observed::not_yet()));
+                if super::machine::how(Some(&slot.0)) != how {
+                    slot.1 = Observed::not_yet();
+                }
+                slot.0 = chosen.clone();
+                &mut slot.1
             }
-            Err(why) => self.estimates.entry(key).or_insert_with(Observed::not_yet).failed(why),
+        };
+        match result {
+            Ok(plan) => *slot = Observed::seen(plan, now),
+            Err(why) => slot.failed(why),
         }
     }
 
@@ -217,11 +263,13 @@ impl Machine {
         facts: Option<&str>,
         now: At,
     ) -> Result<Option<RunId>, Refusal> {
-        self.confirmed(command, typed, facts, now)?;
+        let accepted = self.confirmed(command, typed, facts, now)?;
+        let start = |kind| Start { kind, command, actor, typed, accepted };
         let run = match command {
-            Command::Estimate { group, to } => {
-                if self.measuring.insert((group.clone(), *to)) {
-                    self.queue.push_back(Action::Measure { group: group.clone(), to: *to });
+            Command::Estimate { group, to, chosen } => {
+                if self.measuring.insert((group.clone(), *to, how(chosen.as_ref()))) {
+                    let (group, to, chosen) = (group.clone(), *to, chosen.clone());
+                    self.queue.push_back(Action::Measure { group, to, chosen });
                 }
                 None
             }
@@ -238,14 +286,14 @@ impl Machine {
                 None
             }
             Command::Continue { group } => self.go_on(&Subject::Group(group.clone()), actor, now),
-            Command::CutOver { .. } => Some(self.start(RunKind::CutOver, command, actor, typed, now)),
-            Command::ResetOffsets { .. } => Some(self.start(RunKind::ResetOffsets, command, actor, typed, now)),
+            Command::CutOver { .. } => Some(self.start(start(RunKind::CutOver), now)),
+            Command::ResetOffsets { .. } => Some(self.start(start(RunKind::ResetOffsets), now)),
             Command::Route { producer, .. } => match self.state.open_run(&command.subject()) {
                 Some(run) if run.command == *command => self.go_on(&Subject::Producer(producer.clone()), actor, now),
-                _ => Some(self.start(RunKind::Route, command, actor, typed, now)),
+                _ => Some(self.start(start(RunKind::Route), now)),
             },
-            Command::RollBack { group } => match self.roll_back_kind(group)? {
-                Some(kind) => Some(self.start(kind, command, actor, typed, now)),
+            Command::RollBack { group, .. } => match self.roll_back_kind(group)? {
+                Some(kind) => Some(self.start(start(kind), now)),
                 None => self.go_on(&Subject::Group(group.clone()), actor, now),
             },
         };
@@ -289,13 +337,18 @@ impl Machine {
         Some(id)
     }
 
-    pub(super) fn start(&mut self, kind: RunKind, command: &Command, actor: &str, typed: &str, now: At) -> RunId {
+    pub(super) fn start(&mut self, start: Start<'_>, now: At) -> RunId {
+        let Start { kind, command, actor, typed, accepted } = start;
         let run = self.state.last_run + 1;
         let subject = command.subject();
-        let (estimate, max_re_read) = match &subject {
-            Subject::Group(g) => {
-                let to = if kind == RunKind::CutOver { Side::Green } else { Side::Blue };
-                let estimate = self.estimates.get(&(g.clone(), to)).and_then(Observed::value).cloned();
+        let (estimate, max_re_read) = match (&subject, command) {
+            (Subject::Group(g), _) => {
+                let to = match command {
+                    Command::ResetOffsets { to, .. } => *to,
+                    _ if kind == RunKind::CutOver => Side::Green,
+                    _ => Side::Blue,
+                };
+                let estimate = self.measured(g, to, command.chosen(), now).map(|(plan, _)| plan.clone());
                 (estimate, self.settings.groups.get(g).map(|g| g.max_re_read))
             }
             _ => (None, None),
@@ -310,6 +363,7 @@ impl Machine {
             estimate,
             max_re_read,
             dry_run: self.session.dry_run || replaced.is_some_and(|(_, dry)| dry),
+            accepted,
         };
         self.emit(actor, event, now);
         if let Some((old, _)) = replaced {

@@ -5,6 +5,7 @@
 
 pub mod acl;
 pub mod command;
+mod cost;
 mod drain;
 pub mod effect;
 pub mod estate;
@@ -15,6 +16,7 @@ pub mod lag;
 pub mod machine;
 pub mod notice;
 mod offset_steps;
+pub mod overrides;
 pub mod phase;
 mod prepare;
 pub mod producer;

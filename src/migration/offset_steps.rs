@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::command::Subject;
+use super::cost;
 use super::drain::committed;
 use super::effect::{Answer, Effect, Outcome};
 use super::estate::{At, GroupView, Observed, Side, TopicPartition};
@@ -10,9 +11,11 @@ use super::event::{Event, RunId, RunKind};
 use super::gate::span;
 use super::group;
 use super::machine::{CONTROLLER, Machine};
+use super::overrides::{self, GateName, Held, PassedOver};
 use super::runbook::{FRESH_MS, RESTORE_LOOK_MS, Step, TRANSLATE_ATTEMPTS};
+use super::state::Run;
 use super::steps::{Next, fail};
-use crate::offsets::verdict::{GroupPlan, Verdict};
+use crate::offsets::verdict::GroupPlan;
 
 impl Machine {
     pub(super) fn translate(&mut self, id: RunId, step: &Step, to: Side, now: At) -> Next {
@@ -28,21 +31,41 @@ impl Machine {
             Some(Some((Outcome::Done { .. }, _))) => return fail("the translation brought no plan", ""),
             // It only reads: trying again is safe, unlike anything that changes something.
             _ => {
-                self.issue(id, Effect::Translate { group, to }, now);
+                let chosen = run.command.chosen().cloned();
+                self.issue(id, Effect::Translate { group, to, chosen }, now);
                 return Next::Wait("reading both logs".into(), Some(until));
             }
         };
         match self.acceptable(id, &group, to, &plan, now) {
             Err((why, advice)) => fail(why, advice),
-            Ok(()) => {
-                self.emit(CONTROLLER, Event::Predicted { run: id, plan }, now);
+            Ok(passed) => {
+                for passed in passed {
+                    self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
+                }
+                let topic_ids = self.topic_ids(&plan, to);
+                self.emit(CONTROLLER, Event::Predicted { run: id, plan, topic_ids }, now);
                 Next::Done
             }
         }
     }
 
-    /// Holds a prediction against the limit: nothing lost, nothing guessed, nothing left out.
-    fn acceptable(&self, id: RunId, group: &str, to: Side, plan: &GroupPlan, now: At) -> Result<(), (String, String)> {
+    /// Ids of a plan's topics as last seen on a side.
+    fn topic_ids(&self, plan: &GroupPlan, side: Side) -> BTreeMap<String, String> {
+        let topics = self.estate.side(side).value().map(|v| &v.topics);
+        let id = |topic: &str| Some((topic.to_owned(), topics?.get(topic)?.id.clone()?));
+        plan.partitions.iter().filter_map(|p| id(&p.tp.topic)).collect()
+    }
+
+    /// Holds a prediction against the limit: nothing lost, nothing guessed, nothing left out, but for what was accepted
+    /// with the confirmation. Returns what is passed over so.
+    fn acceptable(
+        &self,
+        id: RunId,
+        group: &str,
+        to: Side,
+        plan: &GroupPlan,
+        now: At,
+    ) -> Result<Vec<PassedOver>, (String, String)> {
         let run = &self.state.runs[&id];
         let sight = self.sight(now);
         let refuse = |why: String, advice: &str| Err((why, advice.to_string()));
@@ -52,17 +75,12 @@ impl Machine {
         if let Some(tp) = all.iter().find(|tp| !planned.contains_key(tp)) {
             return refuse(format!("the translation leaves {tp} out"), "measure again");
         }
+        if let Some(what) = overrides::impossible(plan, to) {
+            return refuse(what, "look at the group's partitions, or choose another strategy for its offsets");
+        }
         for p in &plan.partitions {
-            let why = p.why.as_deref().unwrap_or("no evidence");
-            match (p.verdict, p.target.offset) {
-                (Verdict::Unmappable | Verdict::Guess, _) | (_, None) => {
-                    let what = format!("{} is {} on {to}: {why}", p.tp, p.verdict);
-                    return refuse(what, "look at the group's partitions; only PROVEN and BOUNDED are committed");
-                }
-                (_, Some(o)) if o < p.target.log_start || o > p.target.end => {
-                    return refuse(format!("{}: offset {o} lies outside the log on {to}", p.tp), "measure again");
-                }
-                _ => {}
+            if let Some(o) = p.target.offset.filter(|o| *o < p.target.log_start || *o > p.target.end) {
+                return refuse(format!("{}: offset {o} lies outside the log on {to}", p.tp), "measure again");
             }
             let stood = run.proof.as_ref().and_then(|proof| proof.committed.iter().find(|(tp, _)| *tp == p.tp));
             if run.proof.is_some() && stood.map(|(_, o)| *o) != p.source.committed {
@@ -72,16 +90,8 @@ impl Machine {
                 );
             }
         }
-        match (plan.totals.missing, plan.totals.re_read, run.max_re_read) {
-            (Some(0), Some(n), Some(limit)) if n <= limit => Ok(()),
-            (Some(0), Some(n), Some(limit)) => refuse(
-                format!("{n} records would be re-read, the limit is {limit}"),
-                "raise max_re_read, or wait for a quieter time",
-            ),
-            (Some(0), _, _) => refuse("how many records would be re-read can't be told".into(), "measure again"),
-            (Some(n), _, _) => refuse(format!("{n} records are MISSING on {to}"), "replay them to that side first"),
-            (None, _, _) => refuse(format!("what is missing on {to} can't be told"), "measure again"),
-        }
+        let held = overrides::held(plan, to, run.max_re_read, true);
+        held.into_iter().map(|h| pass_over(run, h)).collect()
     }
 
     pub(super) fn commit(&mut self, id: RunId, side: Side, now: At) -> Next {
@@ -97,11 +107,9 @@ impl Machine {
             let own = group::owns(&m.sight(now), &group, side);
             let has = committed(view);
             let before: Vec<_> = offsets.iter().map(|(tp, _)| (tp.clone(), has.get(tp).copied())).collect();
-            let ahead = offsets.iter().find(|(tp, o)| !own && has.get(tp).is_some_and(|h| h > o));
-            if let Some((tp, o)) = ahead {
-                let why =
-                    format!("{group} has {} at {tp} on {side}, ahead of {o}, and nobody wrote that from here", has[tp]);
-                return Err(fail(why, "find out who did, or delete those offsets; they are never set back silently"));
+            let ahead = cost::ahead(&group, side, &has, offsets.iter().cloned()).filter(|_| !own);
+            if let Some(Err((why, advice))) = ahead.map(|held| pass_over(&m.state.runs[&id], held)) {
+                return Err(fail(why, advice));
             }
             let id_there = m.sight(now).id_on(&group, side).to_string();
             Ok(Effect::CommitOffsets { group: id_there, side, offsets: offsets.clone(), before })
@@ -118,11 +126,28 @@ impl Machine {
                             "find who else commits there",
                         )
                     }
-                    _ => Next::Done,
+                    _ => {
+                        self.set_back(id, &group, side, now);
+                        Next::Done
+                    }
                 }
             }
             Ok(_) if dry => Next::Done,
             Ok(_) => fail(format!("the commit on {side} was not read back"), ""),
+        }
+    }
+
+    /// Says what a commit has set back, as accepted.
+    fn set_back(&mut self, id: RunId, group: &str, side: Side, now: At) {
+        let run = &self.state.runs[&id];
+        let Some(Effect::CommitOffsets { offsets, before, .. }) = run.effect().map(|e| &e.issued.effect) else {
+            return;
+        };
+        let had = before.iter().filter_map(|(tp, o)| Some((tp.clone(), (*o)?))).collect();
+        let claimed = run.accepted.iter().any(|a| a.gate == GateName::NewerCommit);
+        let held = cost::ahead(group, side, &had, offsets.iter().cloned()).filter(|_| claimed);
+        if let Some(Ok(passed)) = held.map(|h| pass_over(run, h)) {
+            self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
         }
     }
 
@@ -153,6 +178,18 @@ impl Machine {
             Observed::Known { at, .. } => *at,
             Observed::Absent { .. } => At(i64::MIN),
         };
+        let recreated = self.state.runs[&id]
+            .topic_ids
+            .iter()
+            .find(|(topic, id)| there.topics.get(*topic).and_then(|t| t.id.as_ref()).is_some_and(|seen| seen != *id));
+        if let Some((topic, _)) = recreated {
+            return Err(fail(
+                format!(
+                    "topic {topic} on {side} is another one than {name} was translated for: it was deleted and created again"
+                ),
+                "find out who did that; what was committed means nothing in the new log, so measure again",
+            ));
+        }
         for (tp, p) in &planned {
             let log = there.topics.get(&tp.topic).and_then(|t| t.partitions.get(usize::try_from(tp.partition).ok()?));
             let (Some(log), Some(offset)) = (log, p.target.offset) else {
@@ -278,5 +315,17 @@ impl Machine {
             format!("the old offsets of {group} on {side} were not put back: {why}; the next move overwrites them");
         self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.into()), what }, now);
         Next::Done
+    }
+}
+
+/// A gate that holds: passed over if that was accepted, at this price.
+fn pass_over(run: &Run, held: Held) -> Result<PassedOver, (String, String)> {
+    match overrides::covering(&held, &run.accepted) {
+        Ok(a) => Ok(PassedOver { gate: a.gate, what: held.why, by: run.actor.clone(), reason: a.reason.clone() }),
+        Err(Some(most)) => Err((format!("{}, and at most {most} were accepted", held.why), held.advice())),
+        Err(None) => {
+            let advice = held.advice();
+            Err((held.why, advice))
+        }
     }
 }

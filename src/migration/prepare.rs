@@ -2,17 +2,19 @@
 //! when it is executed.
 
 use super::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
-use super::estate::{At, FlagState, Observed, Side, SwitchState};
+use super::cost;
+use super::estate::{At, FlagState, Side, SwitchState};
 use super::event::RunKind;
 use super::gate::{Gate, span};
-use super::group::{self, Facts};
+use super::group;
 use super::machine::Machine;
+use super::overrides::{Accepted, GateName, Held};
 use super::producer;
 use super::rollback;
 use super::runbook;
 use super::sight::kind_refusal;
 use super::stage::{Stage, WayBack};
-use crate::offsets::verdict::{GroupPlan, Verdict};
+use crate::offsets::reset_file;
 
 /// What a move takes besides the time that commits have to stand still, ms: stop, translate, commit, start, join.
 const PAUSE_MS: u64 = 5000;
@@ -31,7 +33,7 @@ impl Machine {
         self.dry_or_real(command)?;
         self.outlives_a_dry_run(command)?;
         match command {
-            Command::Estimate { group, to } => self.prepare_estimate(command, group, *to, now),
+            Command::Estimate { group, to, .. } => self.prepare_estimate(command, group, *to, now),
             Command::Hold { subject, why } => self.prepare_hold(command, subject, why),
             Command::Resume { subject } => match (self.state.own_hold(subject), &self.state.held) {
                 (None, Some(all)) => Err(Refusal::refused(
@@ -52,9 +54,9 @@ impl Machine {
 
     fn prepare_change(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
         match command {
-            Command::CutOver { group } => self.prepare_cut_over(command, group, now),
-            Command::RollBack { group } => self.prepare_roll_back(command, group, now),
-            Command::ResetOffsets { group, to } => {
+            Command::CutOver { group, .. } => self.prepare_cut_over(command, group, now),
+            Command::RollBack { group, .. } => self.prepare_roll_back(command, group, now),
+            Command::ResetOffsets { group, to, .. } => {
                 self.nothing_under_way(group)?;
                 if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == *to {
                     return Err(Refusal::refused(
@@ -119,17 +121,7 @@ impl Machine {
         if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == Side::Green {
             return Err(Refusal::refused(format!("{group} is on green already"), "nothing to cut over"));
         }
-        let prepared = self.prepare_group(command, group, RunKind::CutOver, Side::Green, now)?;
-        if let Some((plan, age)) =
-            self.measured(group, Side::Green, now).filter(|(_, age)| *age <= rollback::ESTIMATE_AGE_MS)
-            && let Some(why) = never_acceptable(plan)
-        {
-            return Err(Refusal::holds(
-                format!("measured {} ago: {why}", span(age)),
-                "look at its partitions, mend that, and measure again",
-            ));
-        }
-        Ok(prepared)
+        self.prepare_group(command, group, RunKind::CutOver, Side::Green, now)
     }
 
     fn prepare_roll_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
@@ -138,10 +130,12 @@ impl Machine {
         if kind == RunKind::GiveBack {
             return self.prepare_give_back(command, group, now);
         }
-        if let WayBack::Closed { why } = self.way_back(group, now) {
+        let lossy = command.overrides().iter().any(|o| o.gate == GateName::Missing);
+        // Closed for loss is passed over like any loss; a group that would starve is refused by its preflight.
+        if let (WayBack::Closed { why }, false) = (self.way_back(group, now), lossy) {
             return Err(Refusal::holds(
                 format!("the way back is closed: {why}"),
-                "replay what blue misses, or stay on green",
+                "replay what blue misses, or stay on green; or pass over it: --override missing --reason TEXT",
             ));
         }
         self.prepare_group(command, group, kind, Side::Blue, now)
@@ -174,7 +168,14 @@ impl Machine {
         let mut facts = group::preflight(&sight, group, kind, to)?;
         let steps = runbook::group_steps(kind, settings, to);
         let way_back = self.way_back(group, now);
-        self.add_measured(group, to, now, &mut facts, settings.max_re_read);
+        let gates = self.gates(command, group, kind, to, now)?;
+        self.add_measured(command, group, to, now, &mut facts);
+        let phrases: Vec<String> = gates.iter().map(Held::phrase).collect();
+        for (accepted, held) in cost::accepted(command, &gates).into_iter().zip(&gates).rev() {
+            let because = if accepted.reason.is_empty() { String::new() } else { format!(" ({})", accepted.reason) };
+            facts.warnings.insert(0, format!("this passes over the gate {}: {}{because}", held.gate, held.why));
+        }
+        facts.digest.insert("gates", phrases.join(" "));
         facts.digest.insert("limit", settings.max_re_read.to_string());
         facts.digest.insert("stage", self.stage(group).word().into());
         let run = self.state.open_run(&command.subject()).map_or("none".into(), |r| r.id.to_string());
@@ -204,6 +205,11 @@ impl Machine {
             (RunKind::RollBack, _) => (format!("Roll {group} back to {}", upper(to)), format!("{to} {group}")),
             _ => (format!("Cut over {group} to {}", upper(to)), format!("{to} {group}")),
         };
+        let phrase = std::iter::once(phrase).chain(phrases).collect::<Vec<_>>().join(" ");
+        let title = match command.chosen() {
+            Some(c) => format!("{title} by {}", c.strategy),
+            None => title,
+        };
         Ok(Prepared {
             title,
             no_return_after: runbook::no_return_after(kind, &steps),
@@ -216,37 +222,11 @@ impl Machine {
                 _ => "the old offsets are in the journal".into(),
             },
             warnings: facts.warnings,
-            by_hand: self.same_by_hand(group, kind, to, now),
+            gates,
+            by_hand: self.same_by_hand(command, group, kind, to, now),
             facts: digest(&facts.digest),
             ..plain(command, String::new())
         })
-    }
-
-    /// What the newest measurement says, as a warning or as its absence.
-    fn add_measured(&self, group: &str, to: Side, now: At, facts: &mut Facts, limit: u64) {
-        match self.measured(group, to, now) {
-            None => facts.warnings.push("not measured yet: the exact numbers come after the drain".into()),
-            Some((plan, age)) => {
-                let bad = never_acceptable(plan);
-                let over = plan.totals.re_read.filter(|n| *n > limit);
-                facts.digest.insert("measured", if bad.is_some() || over.is_some() { "bad" } else { "good" }.into());
-                if let Some(why) = bad {
-                    facts.warnings.push(format!("measured {} ago: {why}", span(age)));
-                } else if let Some(n) = over {
-                    facts.warnings.push(format!(
-                        "measured {} ago: {n} re-read, over the limit {limit}: it would be given back",
-                        span(age)
-                    ));
-                }
-            }
-        }
-    }
-
-    pub(super) fn measured(&self, group: &str, to: Side, now: At) -> Option<(&GroupPlan, u64)> {
-        match self.estimates.get(&(group.to_string(), to))? {
-            Observed::Known { value, at, .. } => Some((value, now.since(*at))),
-            Observed::Absent { .. } => None,
-        }
     }
 
     fn prepare_estimate(&self, command: &Command, group: &str, to: Side, now: At) -> Result<Prepared, Refusal> {
@@ -374,7 +354,7 @@ impl Machine {
     }
 
     /// The same by hand, without secrets: client properties are the reader's own.
-    fn same_by_hand(&self, group: &str, kind: RunKind, to: Side, now: At) -> Vec<String> {
+    fn same_by_hand(&self, command: &Command, group: &str, kind: RunKind, to: Side, now: At) -> Vec<String> {
         let sight = self.sight(now);
         let Some(settings) = self.settings.groups.get(group) else { return Vec::new() };
         let brokers = self.estate.side(to).value().map(|v| {
@@ -390,14 +370,15 @@ impl Machine {
         lines.push(format!(
             "kafka-consumer-groups --bootstrap-server {bootstrap} --group {id} --reset-offsets --from-file plan.csv --execute"
         ));
-        match self.measured(group, to, now) {
+        match self.measured(group, to, command.chosen(), now) {
             None => lines.push("# plan.csv has lines of topic,partition,offset; measure first to see them here".into()),
             Some((plan, age)) => {
                 lines.push(format!("# plan.csv, topic,partition,offset, as measured {} ago:", span(age)));
-                let known = plan.partitions.iter().filter_map(|p| Some((&p.tp, p.target.offset?)));
-                lines.extend(known.take(CSV_LINES).map(|(tp, o)| format!("{},{},{o}", tp.topic, tp.partition)));
-                if plan.partitions.len() > CSV_LINES {
-                    lines.push(format!("# and {} more", plan.partitions.len() - CSV_LINES));
+                let file = reset_file::lines(plan);
+                let left = file.len().saturating_sub(CSV_LINES);
+                lines.extend(file.into_iter().take(CSV_LINES));
+                if left > 0 {
+                    lines.push(format!("# and {left} more"));
                 }
             }
         }
@@ -411,8 +392,14 @@ impl Machine {
         typed: &str,
         facts: Option<&str>,
         now: At,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Vec<Accepted>, Refusal> {
         let prepared = self.prepare(command, now)?;
+        if let Some(f) = facts.filter(|f| *f != prepared.facts) {
+            return Err(Refusal::refused(
+                format!("the facts changed since they were shown: {}", changed(f, &prepared.facts)),
+                "look at the dialog again",
+            ));
+        }
         if let Level::Typed(phrase) = &prepared.level {
             if typed.trim() != phrase {
                 return Err(Refusal::refused(
@@ -424,13 +411,7 @@ impl Machine {
                 return Err(Refusal::refused("no dialog was confirmed", "look at what it would do first"));
             }
         }
-        match facts {
-            Some(f) if f != prepared.facts => Err(Refusal::refused(
-                format!("the facts changed since they were shown: {}", changed(f, &prepared.facts)),
-                "look at the dialog again",
-            )),
-            _ => Ok(()),
-        }
+        Ok(cost::accepted(command, &prepared.gates))
     }
 }
 
@@ -448,21 +429,9 @@ fn plain(command: &Command, title: String) -> Prepared {
         max_re_read: None,
         way_back: String::new(),
         warnings: Vec::new(),
+        gates: Vec::new(),
         by_hand: Vec::new(),
         facts: String::new(),
-    }
-}
-
-/// What no limit makes acceptable: loss, no evidence, no statement.
-fn never_acceptable(plan: &GroupPlan) -> Option<String> {
-    let bad = plan.partitions.iter().find(|p| matches!(p.verdict, Verdict::Guess | Verdict::Unmappable));
-    if let Some(p) = bad {
-        return Some(format!("{} is {}: {}", p.tp, p.verdict, p.why.as_deref().unwrap_or("no evidence")));
-    }
-    match plan.totals.missing {
-        Some(0) => None,
-        Some(n) => Some(format!("{n} records are MISSING on the other side")),
-        None => Some("what is missing can't be told".into()),
     }
 }
 

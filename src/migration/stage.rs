@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estate::{At, Side};
+use super::estate::{At, Side, TopicPartition};
 use super::event::{RunId, RunKind};
+use super::overrides::PassedOver;
+use crate::offsets::verdict::GroupPlan;
 
 /// Where a group stands: one value, never two half-switched ones (vitess#17326).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -154,6 +156,25 @@ pub struct RunView {
     pub deadline: Option<At>,
     /// Why a run that nobody asked for was started (a move that could not go on is given back), and what to do.
     pub because: Option<String>,
+    /// Its offsets, once it has translated them.
+    #[serde(default)]
+    pub offsets: Option<RunOffsets>,
+    /// Gates that held, and were passed over as accepted.
+    #[serde(default)]
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// What a run does to a group's offsets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunOffsets {
+    /// The side they are committed on.
+    pub side: Side,
+    /// The translation that it commits.
+    pub plan: GroupPlan,
+    /// What was committed there before, by blue's topic names (`None`: nothing); empty before the commit.
+    pub before: Vec<(TopicPartition, Option<i64>)>,
+    /// What was read back after the commit; empty before it, and in a dry run what would be.
+    pub after: Vec<(TopicPartition, Option<i64>)>,
 }
 
 impl Stage {

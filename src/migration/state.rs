@@ -6,6 +6,7 @@ use super::command::{Command, Subject};
 use super::effect::{Effect, Issued, Outcome};
 use super::estate::{At, Side};
 use super::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
+use super::overrides::{Accepted, PassedOver};
 use super::stage::Stage;
 use crate::offsets::verdict::GroupPlan;
 
@@ -111,6 +112,12 @@ pub struct Run {
     pub proof: Option<DrainProof>,
     /// The prediction after the drain.
     pub predicted: Option<GroupPlan>,
+    /// Ids of the topics on the side that is committed to, as predicted for; by blue's names.
+    pub topic_ids: BTreeMap<String, String>,
+    /// Gates that were passed over with its confirmation.
+    pub accepted: Vec<Accepted>,
+    /// Gates that held, and were passed over.
+    pub passed_over: Vec<PassedOver>,
     /// The point of no silent return was passed.
     pub no_return: bool,
     /// Why it waits for a person, and what can be done.
@@ -227,7 +234,9 @@ impl State {
     }
 
     fn started(&mut self, entry: &Entry) {
-        let Event::RunStarted { run, kind, subject, command, max_re_read, dry_run, .. } = &entry.event else { return };
+        let Event::RunStarted { run, kind, subject, command, max_re_read, dry_run, accepted, .. } = &entry.event else {
+            return;
+        };
         let replaces = self.open_run(subject).map(|r| r.id);
         let to = match (kind, command) {
             (RunKind::ResetOffsets, Command::ResetOffsets { to, .. }) => *to,
@@ -261,6 +270,9 @@ impl State {
             effects: Vec::new(),
             proof: None,
             predicted: None,
+            topic_ids: BTreeMap::new(),
+            accepted: accepted.clone(),
+            passed_over: Vec::new(),
             no_return: false,
             needs: None,
             ended: None,
@@ -327,7 +339,13 @@ impl State {
                 }
             }
             Event::Drained { proof, .. } => run.proof = Some(proof.clone()),
-            Event::Predicted { plan, .. } => run.predicted = Some(plan.clone()),
+            Event::Predicted { plan, topic_ids, .. } => {
+                (run.predicted, run.topic_ids) = (Some(plan.clone()), topic_ids.clone());
+            }
+            Event::PassedOver { passed, .. } => {
+                run.passed_over.retain(|p| p.gate != passed.gate);
+                run.passed_over.push(passed.clone());
+            }
             Event::PointOfNoReturn { .. } => run.no_return = true,
             Event::NeedsOperator { why, advice, .. } => {
                 let needs = Some((why.clone(), advice.clone()));

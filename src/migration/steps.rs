@@ -8,7 +8,7 @@ use super::effect::{Answer, Effect, Outcome};
 use super::estate::{At, FlagState, GroupState, Observed, Side, SwitchState, Trouble};
 use super::event::{Event, RunEnd, RunId, RunKind};
 use super::group;
-use super::machine::{CONTROLLER, Live, Machine};
+use super::machine::{CONTROLLER, Live, Machine, Start};
 use super::producer;
 use super::runbook::{self, FRESH_MS, Step, StepKind};
 use super::state::Run;
@@ -220,7 +220,9 @@ impl Machine {
             );
             let group = run.group().unwrap_or_default().to_string();
             self.emit(CONTROLLER, Event::Noticed { subject, what }, now);
-            return Some(self.start(RunKind::GiveBack, &Command::RollBack { group }, CONTROLLER, "", now));
+            let command = Command::roll_back(group);
+            let (kind, accepted) = (RunKind::GiveBack, Vec::new());
+            return Some(self.start(Start { kind, command: &command, actor: CONTROLLER, typed: "", accepted }, now));
         }
         let advice = match (moving, advice.is_empty()) {
             (true, true) => "continue, or roll back".to_string(),

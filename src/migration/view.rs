@@ -1,22 +1,23 @@
 //! What screens and reports are made from: where everything stands, in values and words.
 
 use super::command::{Command, Offer, Refusal, Subject};
-use super::effect::Outcome;
+use super::effect::{Answer, Effect, Outcome};
 use super::estate::{At, FlagState, Observed, Side, Trouble};
 use super::event::RunKind;
 use super::event::{RunEnd, RunId};
 use super::gate::{Gate, span};
 use super::group;
 use super::lag::LagBook;
-use super::machine::{Machine, Session};
+use super::machine::{Machine, Session, how};
 use super::notice::{Notice, Severity};
 use super::phase::{self, PhaseView};
 use super::producer::{self, ObservedWriting};
 use super::rollback;
 use super::runbook::{self, StepKind};
 use super::settings::Settings;
-use super::stage::{RunView, SideState, Stage, StepState, WayBack};
+use super::stage::{RunOffsets, RunView, SideState, Stage, StepState, WayBack};
 use super::state::{Run, State};
+use crate::offsets::strategy::Chosen;
 use crate::offsets::verdict::GroupPlan;
 
 /// Notices shown at most.
@@ -99,7 +100,7 @@ impl Machine {
         }
         match self.state.groups.get(g).map(|g| &g.rest) {
             Some(Stage::Soaking { .. } | Stage::Complete { .. }) => None,
-            _ => self.prepare_quietly(&Command::CutOver { group: g.clone() }, now).map(|r| SideState::Blocked {
+            _ => self.prepare_quietly(&Command::cut_over(g), now).map(|r| SideState::Blocked {
                 why: if r.advice.is_empty() { r.why } else { format!("{}; {}", r.why, r.advice) },
             }),
         }
@@ -126,6 +127,8 @@ impl Machine {
             predicted_re_read: run.predicted.as_ref().and_then(|p| p.totals.re_read),
             max_re_read: run.max_re_read,
             because: self.because(run),
+            offsets: offsets_of(run),
+            passed_over: run.passed_over.clone(),
             deadline: self.live.get(&run.id).filter(|l| !l.paused && run.open()).and_then(|l| l.until),
         })
     }
@@ -163,7 +166,7 @@ impl Machine {
     /// The rollback verdict of a group.
     #[must_use]
     pub fn way_back(&self, group: &str, now: At) -> WayBack {
-        rollback::way_back(&self.sight(now), group, self.measured(group, Side::Blue, now))
+        rollback::way_back(&self.sight(now), group, self.measured(group, Side::Blue, None, now))
     }
 
     /// The newest translation of a group and where it goes: a measurement, or the prediction of its run.
@@ -173,8 +176,14 @@ impl Machine {
             let at = r.predicted.as_ref()?.partitions.iter().map(|p| p.at).max().unwrap_or(r.started);
             Some((r.to, Observed::seen(r.predicted.clone()?, at)))
         });
-        let to = self.newest_estimate.get(group).copied();
-        let measured = to.and_then(|to| Some((to, self.estimates.get(&(group.to_string(), to))?.clone())));
+        let measured = self.newest_estimate.get(group).and_then(|(to, how)| {
+            let key = (group.to_string(), *to);
+            let plan = match how {
+                None => self.estimates.get(&key)?,
+                Some(_) => &self.choices.get(&key)?.1,
+            };
+            Some((*to, plan.clone()))
+        });
         let at = |o: &Option<(Side, Observed<GroupPlan>)>| match o {
             Some((_, Observed::Known { at, .. })) => Some(*at),
             _ => None,
@@ -182,10 +191,27 @@ impl Machine {
         if at(&predicted) > at(&measured) || measured.is_none() { predicted } else { measured }
     }
 
+    /// The newest measurement of a group to a side, by the plan's own strategies or by a chosen one.
+    #[must_use]
+    pub fn measurement(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Option<&Observed<GroupPlan>> {
+        let key = (group.to_string(), to);
+        match chosen {
+            None => self.estimates.get(&key),
+            Some(_) => self.choices.get(&key).filter(|(c, _)| how(Some(c)) == how(chosen)).map(|(_, plan)| plan),
+        }
+    }
+
+    /// The choice that the newest measurement of a group is by; `None`: the plan's own strategies.
+    #[must_use]
+    pub fn estimate_chosen(&self, group: &str) -> Option<&Chosen> {
+        let (to, how) = self.newest_estimate.get(group)?;
+        how.as_ref().and_then(|_| self.choices.get(&(group.to_string(), *to))).map(|(chosen, _)| chosen)
+    }
+
     /// Whether a measurement of a group is under way.
     #[must_use]
     pub fn measuring(&self, group: &str) -> bool {
-        self.measuring.iter().any(|(g, _)| g == group)
+        self.measuring.iter().any(|(g, ..)| g == group)
     }
 
     /// Whether a group is stuck on a side: where it should run, and nowhere else.
@@ -221,7 +247,7 @@ impl Machine {
                 Gate::Fail { why } => format!("lag FAIL {why}"),
                 Gate::Unknown { why } => format!("lag ? {why}"),
             },
-            _ => match (gave_back, self.prepare_quietly(&Command::CutOver { group: group.into() }, now)) {
+            _ => match (gave_back, self.prepare_quietly(&Command::cut_over(group), now)) {
                 (Some(words), _) => words,
                 (None, Some(refusal)) => refusal.why,
                 (None, None) => "ready".into(),
@@ -251,10 +277,10 @@ impl Machine {
             Command::Hold { subject, why: "offered".into() }
         };
         let commands = [
-            Command::Estimate { group: group.clone(), to },
-            Command::ResetOffsets { group: group.clone(), to },
-            Command::CutOver { group: group.clone() },
-            Command::RollBack { group: group.clone() },
+            Command::estimate(&group, to),
+            Command::reset_offsets(&group, to),
+            Command::cut_over(&group),
+            Command::roll_back(&group),
             Command::Continue { group: group.clone() },
             Command::Complete { group },
             hold,
@@ -392,4 +418,19 @@ impl Machine {
         all.sort_by_key(|n| n.at);
         all.split_off(all.len().saturating_sub(NOTICES))
     }
+}
+
+/// What a run does to offsets: its prediction, and of its last commit what stood before and what was read back.
+fn offsets_of(run: &Run) -> Option<RunOffsets> {
+    let plan = run.predicted.clone()?;
+    let commit = run.effects.iter().rev().find_map(|e| match &e.issued.effect {
+        Effect::CommitOffsets { before, .. } => Some((before.clone(), &e.outcome)),
+        _ => None,
+    });
+    let (before, after) = match commit {
+        Some((before, Some((Outcome::Done { result: Answer::Offsets { offsets } }, _)))) => (before, offsets.clone()),
+        Some((before, _)) => (before, Vec::new()),
+        None => (Vec::new(), Vec::new()),
+    };
+    Some(RunOffsets { side: run.to, plan, before, after })
 }

@@ -30,6 +30,7 @@
 
 pub mod align;
 pub mod identity;
+pub mod reset_file;
 pub mod strategy;
 pub mod translate;
 pub mod verdict;

@@ -1,5 +1,7 @@
 //! How far a translated offset can be trusted, for one partition and for a whole group.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use super::align::Unsettled;
@@ -211,6 +213,9 @@ pub struct GroupPlan {
     pub partitions: Vec<PartitionPlan>,
     /// The sums.
     pub totals: Totals,
+    /// Topics that are called otherwise on the target: their names there, by their names here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub target_names: BTreeMap<String, String>,
 }
 
 impl GroupPlan {
@@ -222,7 +227,22 @@ impl GroupPlan {
             re_read: partitions.iter().map(|p| p.re_read).sum(),
             missing: partitions.iter().map(|p| p.missing).sum(),
         };
-        GroupPlan { partitions, totals }
+        GroupPlan { partitions, totals, target_names: BTreeMap::new() }
+    }
+
+    /// The same, with the names that its topics have on the target.
+    #[must_use]
+    pub fn named(mut self, name: impl Fn(&str) -> String) -> Self {
+        let topics: BTreeSet<&String> = self.partitions.iter().map(|p| &p.tp.topic).collect();
+        let named = topics.into_iter().map(|t| (t.clone(), name(t))).filter(|(here, there)| here != there);
+        self.target_names = named.collect();
+        self
+    }
+
+    /// A topic's name on the target.
+    #[must_use]
+    pub fn target_name<'a>(&'a self, topic: &'a str) -> &'a str {
+        self.target_names.get(topic).map_or(topic, String::as_str)
     }
 
     /// The worst verdict of its partitions; `None` without partitions.

@@ -174,9 +174,9 @@ impl Dialog {
 #[must_use]
 pub fn estimate_for(command: &Command) -> Option<(&str, Side)> {
     match command {
-        Command::CutOver { group } => Some((group, Side::Green)),
-        Command::RollBack { group } => Some((group, Side::Blue)),
-        Command::ResetOffsets { group, to } => Some((group, *to)),
+        Command::CutOver { group, .. } => Some((group, Side::Green)),
+        Command::RollBack { group, .. } => Some((group, Side::Blue)),
+        Command::ResetOffsets { group, to, .. } => Some((group, *to)),
         _ => None,
     }
 }

@@ -323,6 +323,6 @@ fn on_unsent(m: &mut Model, ask: &Ask) {
             m.say(Tone::Fail, format!("The controller does not keep up: {what} was not sent. Try again."));
         }
         // A lost watch only makes the estimate older; its age is shown.
-        (Ask::Prepare { .. } | Ask::Watch { .. }, _) => {}
+        (Ask::Prepare { .. } | Ask::Watch { .. } | Ask::WatchChoice { .. }, _) => {}
     }
 }

@@ -119,9 +119,9 @@ async fn there_and_back(blue: &Broker, green: &Broker) {
     let mut handle = Controller::start(world.plan(), Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
     let group = world.group.clone();
-    world.moves(&mut handle, Command::CutOver { group: group.clone() }, "cutover").await;
+    world.moves(&mut handle, Command::cut_over(group.clone()), "cutover").await;
     assert!(matches!(stage(&handle, &group), Stage::Soaking { .. }));
-    world.moves(&mut handle, Command::RollBack { group: group.clone() }, "rollback").await;
+    world.moves(&mut handle, Command::roll_back(group.clone()), "rollback").await;
     assert!(matches!(stage(&handle, &group), Stage::RolledBack { .. }));
     handle.shutdown().await;
 }
@@ -144,8 +144,8 @@ fn killed_around_commit_and_start_it_goes_on_or_back_and_nothing_is_lost() {
     let world = World::start(&pair.blue, &pair.green);
     world.goes_on(500);
     let (dir, group) = (world.dir.path(), world.group.clone());
-    let cut_over = Command::CutOver { group: group.clone() };
-    let roll_back = Command::RollBack { group: group.clone() };
+    let cut_over = Command::cut_over(group.clone());
+    let roll_back = Command::roll_back(group.clone());
     let go_on = Command::Continue { group: group.clone() };
     let cases = [
         (&cut_over, "after-effect:1/4/1", &go_on),

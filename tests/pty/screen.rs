@@ -63,7 +63,7 @@ async fn cockpit(story: &str) -> ExitReason {
                 }
                 Ask::Execute { .. } if panics => panic!("the controller fell over"),
                 Ask::Execute { id, .. } => Reply::Executed { id, result: Ok(None) },
-                Ask::Watch { .. } => continue,
+                Ask::Watch { .. } | Ask::WatchChoice { .. } => continue,
             };
             if reply.send(answer).await.is_err() {
                 break;

@@ -7,8 +7,10 @@ use cutover::migration::effect::{Answer, Outcome};
 use cutover::migration::estate::{Estate, Side};
 use cutover::migration::event::{Entry, Event};
 use cutover::migration::machine::{Action, Machine, Session};
+use cutover::migration::overrides::Override;
 use cutover::migration::settings::{Criteria, GroupSettings, Mode, ProducerSettings, Settings};
 use cutover::migration::stage::SideState;
+use cutover::offsets::Chosen;
 
 use crate::world::{GROUP, PRODUCER, TOPIC, World, name};
 
@@ -107,9 +109,9 @@ impl Driver {
                         self.outcomes.push_back((issued.key, outcome));
                     }
                 }
-                Action::Measure { group, to } => {
+                Action::Measure { group, to, chosen } => {
                     let plan = self.world.plan(to);
-                    self.machine.handle_estimate(&group, to, Ok(plan), self.world.now);
+                    self.machine.handle_estimate(&group, to, chosen.as_ref(), Ok(plan), self.world.now);
                 }
             }
         }
@@ -195,17 +197,39 @@ impl Driver {
     }
 }
 
+/// `cutover`, `reset green by latest: why`, `cutover over missing guess: why`.
 pub fn command(words: &str) -> Command {
+    let (words, reason) = words.split_once(':').map_or((words, ""), |(w, r)| (w.trim(), r.trim()));
+    let (words, gates) = words.split_once(" over ").unwrap_or((words, ""));
+    let (words, by) = words.split_once(" by ").map_or((words, None), |(w, by)| (w, Some(by)));
+    let gate = |g: &str| Override { gate: g.parse().unwrap_or_else(|_| panic!("no gate {g}")), reason: reason.into() };
+    let gates: Vec<Override> = gates.split_whitespace().map(gate).collect();
+    let by = by.map(|strategy| Chosen {
+        strategy: strategy.parse().unwrap_or_else(|_| panic!("no strategy {strategy}")),
+        at: None,
+        reason: reason.into(),
+    });
+    let mut command = plain(words);
+    match &mut command {
+        Command::CutOver { overrides, .. } | Command::RollBack { overrides, .. } => *overrides = gates,
+        Command::ResetOffsets { overrides, chosen, .. } => (*overrides, *chosen) = (gates, by),
+        Command::Estimate { chosen, .. } => *chosen = by,
+        _ => {}
+    }
+    command
+}
+
+fn plain(words: &str) -> Command {
     let group = || GROUP.to_string();
     let subject = Subject::Group(group());
     match words {
-        "cutover" => Command::CutOver { group: group() },
-        "rollback" => Command::RollBack { group: group() },
+        "cutover" => Command::cut_over(group()),
+        "rollback" => Command::roll_back(group()),
         "continue" => Command::Continue { group: group() },
         "complete" => Command::Complete { group: group() },
-        "reset green" => Command::ResetOffsets { group: group(), to: Side::Green },
-        "estimate green" => Command::Estimate { group: group(), to: Side::Green },
-        "estimate blue" => Command::Estimate { group: group(), to: Side::Blue },
+        "reset green" => Command::reset_offsets(group(), Side::Green),
+        "estimate green" => Command::estimate(group(), Side::Green),
+        "estimate blue" => Command::estimate(group(), Side::Blue),
         "hold" => Command::Hold { subject, why: "lunch".into() },
         "resume" => Command::Resume { subject },
         "hold migration" => Command::Hold { subject: Subject::Migration, why: "freeze".into() },

@@ -16,8 +16,10 @@
 //! effects switch off, commit green    exactly these effects since the last `effects`
 //! journal Drained, Predicted     these events are in the journal, in this order
 //! remark: 37 would be            the last remark on the group has these words
+//! accepted missing 5: why        what the last run's confirmation passed over, and the most it may cost
 //! kill                           the process dies and a new one replays the journal
 //! session dry                    the process ends, and a dry-run session (or a `real` one) opens the journal
+//! phrase green x lose 5 = cutover over missing: why   the dialog of that command asks for this phrase
 //! check running blue             exactly there; also: lost 0, re_read 7, way_back exact, committed green none
 //! ```
 
@@ -91,6 +93,14 @@ impl Player {
                 }
             }
             "refused" => self.refused(rest),
+            "phrase" => {
+                let (wanted, asked) = rest.split_once(" = ").ok_or("phrase WORDS = command")?;
+                let p = self.d.machine.prepare(&command(asked), self.d.world.now).map_err(|r| r.why)?;
+                match p.level {
+                    cutover::migration::command::Level::Typed(t) if t == wanted => Ok(()),
+                    other => Err(format!("it asks for {other:?}")),
+                }
+            }
             "stale" => {
                 let c = command(rest.trim_start_matches("dialog "));
                 let p = self.d.machine.prepare(&c, self.d.world.now).map_err(|r| r.why)?;
@@ -127,6 +137,15 @@ impl Player {
                 self.d.restart();
                 Ok(())
             }
+            "accepted" => {
+                let state = self.d.machine.state();
+                let run = state.last_run_of(&Self::subject()).ok_or("no run")?;
+                let one = |a: &cutover::migration::overrides::Accepted| {
+                    format!("{} {}: {}", a.gate, a.at_most.map_or("-".into(), |n| n.to_string()), a.reason)
+                };
+                let found = run.accepted.iter().map(one).collect::<Vec<_>>().join(" | ");
+                if found == rest { Ok(()) } else { Err(format!("accepted: {found:?}")) }
+            }
             "check" => self.check(rest),
             other => panic!("no verb {other:?}"),
         }
@@ -141,6 +160,8 @@ impl Player {
             ["verdict", "guess"] => w.verdict = Verdict::Guess,
             ["verdict", "unmappable"] => w.verdict = Verdict::Unmappable,
             ["verdict", "bounded"] => w.verdict = Verdict::Bounded,
+            ["unsettled", n] => w.unsettled = number(n),
+            ["recreated", s] => w.recreated[side(s)] = true,
             ["misread"] => w.misread = true,
             ["hidden", s] => w.hidden[side(s)] = true,
             ["shown", s] => w.hidden[side(s)] = false,
@@ -212,7 +233,7 @@ impl Player {
     }
 
     fn refused(&mut self, rest: &str) -> Said {
-        let (head, words) = rest.split_once(':').ok_or("refused CODE command: words")?;
+        let (head, words) = rest.rsplit_once(':').ok_or("refused CODE command: words")?;
         let (code, asked) = head.split_once(' ').ok_or("refused CODE command: words")?;
         match self.d.ask(&command(asked), None) {
             Ok(_) => Err("it was taken".into()),
@@ -356,6 +377,7 @@ pub fn word(event: &Event) -> String {
             };
             format!("result {key} {how}")
         }
+        Event::PassedOver { passed, .. } => format!("passed {}", passed.gate),
         Event::Drained { .. } => "Drained".into(),
         Event::Predicted { .. } => "Predicted".into(),
         Event::PointOfNoReturn { .. } => "PointOfNoReturn".into(),

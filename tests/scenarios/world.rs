@@ -8,6 +8,7 @@ use cutover::migration::estate::{
     At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, Observed,
     PartitionView, Side, SwitchState, TopicPartition, TopicView, Trouble,
 };
+use cutover::offsets::Unsettled;
 use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
 
 pub const GROUP: &str = "audit";
@@ -53,6 +54,10 @@ pub struct World {
     /// What a translation costs, records per partition.
     pub cost: i64,
     pub missing: u64,
+    /// Unconsumed records that have not arrived on the other side.
+    pub unsettled: u64,
+    /// The topic was deleted and created again on a side.
+    pub recreated: [bool; 2],
     pub verdict: Verdict,
     /// A commit is answered with other offsets than asked for.
     pub misread: bool,
@@ -102,6 +107,8 @@ impl World {
             leaving: None,
             cost: 0,
             missing: 0,
+            unsettled: 0,
+            recreated: [false; 2],
             verdict: Verdict::Proven,
             misread: false,
             fates: BTreeMap::new(),
@@ -201,7 +208,8 @@ impl World {
             high_watermark: Some(end),
             trouble: None,
         };
-        let topic = TopicView { partitions: vec![part; self.partitions[at(side)]], ..Default::default() };
+        let id = Some(format!("{side}-{}", if self.recreated[at(side)] { 2 } else { 1 }));
+        let topic = TopicView { id, partitions: vec![part; self.partitions[at(side)]], ..Default::default() };
         let n = usize::from(self.running[at(side)]) + self.extra[at(side)];
         let member = MemberView {
             client_id: "audit-1".into(),
@@ -317,6 +325,7 @@ impl World {
                     re_read: mapped.then(|| u64::try_from(self.cost).unwrap()),
                     missing: mapped.then_some(if p == 0 { self.missing } else { 0 }),
                     evidence: "content".into(),
+                    unsettled: Unsettled { unconsumed: if p == 0 { self.unsettled } else { 0 }, ..Default::default() },
                     why: (!mapped).then(|| "log start".into()),
                     ..PartitionPlan::unmappable(TopicPartition::new(TOPIC, p), "align", "log start", self.now)
                 }

@@ -111,10 +111,10 @@ fn refused(command: Command, why: &str, advice: &str) -> Offer {
 fn resting_offers(group: &str) -> Vec<Offer> {
     let g = || group.to_owned();
     vec![
-        offer(Command::Estimate { group: g(), to: Side::Green }),
-        offer(Command::ResetOffsets { group: g(), to: Side::Green }),
-        offer(Command::CutOver { group: g() }),
-        refused(Command::RollBack { group: g() }, "it runs on blue already", ""),
+        offer(Command::estimate(g(), Side::Green)),
+        offer(Command::reset_offsets(g(), Side::Green)),
+        offer(Command::cut_over(g())),
+        refused(Command::roll_back(g()), "it runs on blue already", ""),
         offer(Command::Hold { subject: Subject::Group(g()), why: String::new() }),
     ]
 }
@@ -137,6 +137,7 @@ pub fn group(name: &str, team: &str, lag: u64, seed: u64) -> GroupRow {
         run: None,
         estimate: None,
         estimate_to: None,
+        estimate_chosen: None,
         measuring: false,
         witnessed: None,
         way_back: WayBack::Exact,
@@ -222,7 +223,7 @@ pub fn measured(with_unmappable: bool) -> GroupRow {
         g.side_state = Some(SideState::Blocked { why: "1 partition of 10 is UNMAPPABLE: audit-raw-4".into() });
         g.next = "route audit".into();
         let refusal = refused(
-            Command::CutOver { group: "loan-audit".into() },
+            Command::cut_over("loan-audit"),
             "measured 8s ago: audit-raw-4 is UNMAPPABLE",
             "look at its partitions, mend that, and measure again",
         );
@@ -333,6 +334,8 @@ pub fn run(kind: RunKind, at: usize, waiting: &str) -> RunView {
         predicted_re_read: (at > 3).then_some(37),
         max_re_read: Some(500),
         because: None,
+        offsets: None,
+        passed_over: Vec::new(),
         deadline: (at < STEPS.len()).then(|| NOW.plus(51_000)),
     }
 }
@@ -350,8 +353,8 @@ pub fn draining() -> GroupRow {
     g.run = Some(run(RunKind::CutOver, 2, "Empty, commits still 9s of 15s"));
     g.next = "wait still 6s".into();
     g.offers = vec![
-        offer(Command::RollBack { group: g.group.clone() }),
-        refused(Command::CutOver { group: g.group.clone() }, "run 7 moves it already", "b takes it back."),
+        offer(Command::roll_back(g.group.clone())),
+        refused(Command::cut_over(g.group.clone()), "run 7 moves it already", "b takes it back."),
         offer(Command::Hold { subject: Subject::Group(g.group.clone()), why: String::new() }),
     ];
     g
@@ -377,8 +380,8 @@ pub fn soaking() -> GroupRow {
     g.way_back = WayBack::Bounded { re_read: 41 };
     g.next = "lag HOLD 2h11m".into();
     g.offers = vec![
-        offer(Command::Estimate { group: g.group.clone(), to: Side::Blue }),
-        offer(Command::RollBack { group: g.group.clone() }),
+        offer(Command::estimate(g.group.clone(), Side::Blue)),
+        offer(Command::roll_back(g.group.clone())),
         refused(
             Command::Complete { group: g.group.clone() },
             "lag < 100 has held for 1h49m of 4h",
@@ -401,8 +404,7 @@ fn needs_operator() -> GroupRow {
     g.way_back =
         WayBack::Closed { why: "dual writing of cust-events ended at 13:20: blue lacks what came after".into() };
     g.next = "stop app-1".into();
-    g.offers =
-        vec![offer(Command::Continue { group: g.group.clone() }), offer(Command::RollBack { group: g.group.clone() })];
+    g.offers = vec![offer(Command::Continue { group: g.group.clone() }), offer(Command::roll_back(g.group.clone()))];
     g
 }
 
@@ -645,7 +647,7 @@ pub fn prepared() -> Prepared {
         undo: undo.map(str::to_owned),
     };
     Prepared {
-        command: Command::CutOver { group: "loan-audit".into() },
+        command: Command::cut_over("loan-audit"),
         title: "Cut over loan-audit to GREEN".into(),
         steps: vec![
             step("stop on blue (kubectl scale deploy/loan-audit --replicas=0)", Some(60_000), Some("start on blue")),
@@ -659,6 +661,7 @@ pub fn prepared() -> Prepared {
         max_re_read: Some(500),
         way_back: "EXACT: loan-api writes to both; blue keeps 7 days.".into(),
         warnings: vec!["2 of its consumers are static members: they leave after session.timeout.ms (45s), not at once.".into()],
+        gates: Vec::new(),
         by_hand: vec![
             "kafka-consumer-groups --bootstrap-server green-1.psc.example:9092 --group loan-audit --reset-offsets --topic loan-events:0 --to-offset 988410 --execute".into(),
             "kafka-consumer-groups --bootstrap-server green-1.psc.example:9092 --group loan-audit --reset-offsets --topic loan-events:1 --to-offset 981007 --execute".into(),

@@ -144,10 +144,10 @@ fn cutting_over_asks_first_watches_and_measures_what_is_old() {
     let mut m = cockpit(free());
     m.group = Some("loan-audit".into());
     let cmds = press(&mut m, &["c"]);
-    let cut_over = Command::CutOver { group: "loan-audit".into() };
+    let cut_over = Command::cut_over("loan-audit");
     assert!(matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command, .. }) if *command == cut_over));
     assert_eq!(cmds[1], Cmd::Ask(Ask::Watch { group: Some("loan-audit".into()) }));
-    assert_eq!(executed(&cmds), [&Command::Estimate { group: "loan-audit".into(), to: Side::Green }], "it is 8 s old");
+    assert_eq!(executed(&cmds), [&Command::estimate("loan-audit", Side::Green)], "it is 8 s old");
     let cmds = press(&mut m, &["esc"]);
     assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
 }
@@ -161,7 +161,7 @@ fn only_the_phrase_executes_and_the_facts_go_with_it() {
     press(&mut m, &["ctrl-u"]);
     let cmds = press(&mut m, &["green loan-audit", "enter"]);
     assert!(
-        matches!(&cmds[..], [Cmd::Ask(Ask::Execute { command: Command::CutOver { group }, typed, facts, actor, .. })]
+        matches!(&cmds[..], [Cmd::Ask(Ask::Execute { command: Command::CutOver { group, .. }, typed, facts, actor, .. })]
             if group == "loan-audit" && typed == "green loan-audit" && facts.as_deref() == Some("f00d") && actor == "ana@bastion"),
         "{cmds:?}"
     );
@@ -375,7 +375,7 @@ fn the_palette_runs_commands_by_name_on_a_named_group() {
     let mut m = cockpit(free());
     let cmds = press(&mut m, &[":", "cut-over loan-aud", "enter"]);
     assert!(
-        matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command: Command::CutOver { group }, .. }) if group == "loan-audit")
+        matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command: Command::CutOver { group, .. }, .. }) if group == "loan-audit")
     );
     let mut m = cockpit(free());
     press(&mut m, &[":", "jour", "enter"]);

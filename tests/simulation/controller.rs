@@ -74,7 +74,7 @@ async fn a_group_goes_to_green_and_back_and_what_was_promised_is_what_happens() 
     until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
 
     demo.estate.mark(GROUP);
-    let report = run(&mut handle, Command::CutOver { group: GROUP.into() }, GROUP).await;
+    let report = run(&mut handle, Command::cut_over(GROUP), GROUP).await;
     assert_eq!(report.exit_code, 0, "{report:?}");
     assert!(matches!(stage(&handle.snapshot(), GROUP), Stage::Soaking { .. }));
     let predicted = report.run.unwrap().predicted_re_read.unwrap();
@@ -84,7 +84,7 @@ async fn a_group_goes_to_green_and_back_and_what_was_promised_is_what_happens() 
     assert_eq!((seen.lost, seen.re_read), (0, predicted), "{seen:?}");
 
     demo.estate.mark(GROUP);
-    let report = run(&mut handle, Command::RollBack { group: GROUP.into() }, GROUP).await;
+    let report = run(&mut handle, Command::roll_back(GROUP), GROUP).await;
     assert_eq!(report.exit_code, 0, "{report:?}");
     let predicted = report.run.unwrap().predicted_re_read.unwrap();
     settled(&demo).await;
@@ -133,7 +133,7 @@ async fn a_second_session_only_looks_and_says_who_holds_the_journal() {
     let snapshot = until(&mut second, "read-only", held).await;
     let Arming::ReadOnly { why } = &snapshot.header.arming else { unreachable!() };
     assert!(why.contains(&format!("pid {}", std::process::id())), "{why}");
-    let report = run(&mut second, Command::CutOver { group: GROUP.into() }, GROUP).await;
+    let report = run(&mut second, Command::cut_over(GROUP), GROUP).await;
     assert_eq!(report.exit_code, 1, "{report:?}");
     // what the first one does is seen by the second
     let held =
@@ -150,7 +150,7 @@ async fn a_dry_run_walks_the_path_and_changes_nothing() {
     let flags = std::fs::read(demo.estate.flags()).unwrap();
     let mut handle = Controller::start(demo.plan(), Options::new(Want::DryRun, "ada@bastion"));
     until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
-    let report = run(&mut handle, Command::CutOver { group: GROUP.into() }, GROUP).await;
+    let report = run(&mut handle, Command::cut_over(GROUP), GROUP).await;
     assert_eq!(report.exit_code, 0, "{report:?}");
     assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
     assert_eq!(stage(&handle.snapshot(), GROUP), Stage::OnBlue);
@@ -173,7 +173,7 @@ async fn begin(handle: &mut Handle, group: &str, run: u64) {
     // What was not seen yet (a flag, a switch) is unknown and refused: asked again with each new picture.
     let start = std::time::Instant::now();
     let prepared = loop {
-        handle.asks.send(Ask::Prepare { id: 1, command: Command::CutOver { group: group.into() } }).await.unwrap();
+        handle.asks.send(Ask::Prepare { id: 1, command: Command::cut_over(group) }).await.unwrap();
         match handle.replies.recv().await {
             Some(Reply::Prepared { result: Ok(prepared), .. }) => break prepared,
             Some(Reply::Prepared { result: Err(why), .. }) if why.exit_code == 4 => {
@@ -224,7 +224,7 @@ async fn without_a_journal_nothing_is_done_any_more() {
     let mut lock = demo.plan().journal.into_os_string();
     lock.push(".lock");
     std::fs::remove_file(lock).unwrap();
-    let report = run(&mut handle, Command::CutOver { group: GROUP.into() }, GROUP).await;
+    let report = run(&mut handle, Command::cut_over(GROUP), GROUP).await;
     assert_eq!(report.exit_code, 1, "{report:?}");
     assert!(report.summary.contains("lock file"), "{report:?}");
     assert!(matches!(&handle.snapshot().header.arming, Arming::ReadOnly { why } if why.contains("can't be written")));
@@ -246,7 +246,7 @@ async fn a_wrong_cluster_or_the_same_one_twice_is_refused() {
         let mut handle = Controller::start(loaded.plan, Options::new(Want::Armed, "ada@bastion"));
         let seen = until(&mut handle, "the trouble", |s| s.green.identity_trouble.is_some()).await;
         assert!(seen.green.identity_trouble.as_ref().unwrap().what.contains(says), "{:?}", seen.green.identity_trouble);
-        let report = run(&mut handle, Command::CutOver { group: GROUP.into() }, GROUP).await;
+        let report = run(&mut handle, Command::cut_over(GROUP), GROUP).await;
         assert_eq!(report.exit_code, 1, "{report:?}");
         handle.shutdown().await;
     }
@@ -267,7 +267,7 @@ async fn a_dead_cluster_says_so_and_the_other_one_stays_alive() {
     assert_eq!(seen.blue.lag, None, "nothing to measure is not 0");
     let group = seen.groups.iter().find(|g| g.group == GROUP).unwrap();
     assert_eq!((group.blue.lag, group.blue.state), (None, None));
-    handle.asks.send(Ask::Prepare { id: 9, command: Command::CutOver { group: GROUP.into() } }).await.unwrap();
+    handle.asks.send(Ask::Prepare { id: 9, command: Command::cut_over(GROUP) }).await.unwrap();
     let Some(Reply::Prepared { result: Err(refusal), .. }) = handle.replies.recv().await else { panic!("prepared") };
     assert_eq!(refusal.exit_code, 4, "{refusal:?}");
     handle.shutdown().await;
@@ -311,7 +311,7 @@ async fn a_group_that_is_badly_behind_takes_its_backlog_along() {
     let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "seen", armed_and_seen).await;
     demo.estate.mark(BEHIND);
-    let report = run(&mut handle, Command::CutOver { group: BEHIND.into() }, BEHIND).await;
+    let report = run(&mut handle, Command::cut_over(BEHIND), BEHIND).await;
     assert_eq!(report.exit_code, 0, "{report:?}");
     let snapshot = handle.snapshot();
     let row = snapshot.groups.iter().find(|g| g.group == BEHIND).unwrap();
@@ -354,7 +354,7 @@ async fn offsets_alone_are_set_without_moving_anything() {
     let flags = std::fs::read(demo.estate.flags()).unwrap();
     let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "seen", armed_and_seen).await;
-    let report = run(&mut handle, Command::ResetOffsets { group: GROUP.into(), to: Side::Green }, GROUP).await;
+    let report = run(&mut handle, Command::reset_offsets(GROUP, Side::Green), GROUP).await;
     assert_eq!(report.exit_code, 0, "{report:?}");
     let set = demo.estate.cluster(Side::Green).with_state(|s| s.groups()[GROUP].offsets["loan-events"].len());
     assert_eq!(set, 4, "every partition");

@@ -63,8 +63,8 @@ impl World {
     /// Killed at the boundary, then continued: it is where it should be, and nothing is lost.
     fn killed_and_continued(&self, dir: &std::path::Path, group: &str, to: Side, crash_at: &str) {
         let command = match to {
-            Side::Green => Command::CutOver { group: group.into() },
-            Side::Blue => Command::RollBack { group: group.into() },
+            Side::Green => Command::cut_over(group),
+            Side::Blue => Command::roll_back(group),
         };
         self.estate.mark(group);
         killed(dir, &command, crash_at);
@@ -110,8 +110,8 @@ fn killed_after_the_commit_it_can_be_given_back_as_if_nothing_had_been() {
     let (group, dir) = ("card-risk", world.plan("give-back"));
     world.seen(group);
     world.estate.mark(group);
-    killed(&dir, &Command::CutOver { group: group.into() }, "after-effect:1/4/1");
-    let report = carry_out(&dir, Command::RollBack { group: group.into() }, None);
+    killed(&dir, &Command::cut_over(group), "after-effect:1/4/1");
+    let report = carry_out(&dir, Command::roll_back(group), None);
     assert_eq!(report.exit_code, 0, "{report:?}");
     assert_eq!(world.seen(group), (0, 0), "lost, re-read");
     // "old offsets" of a group that had none there: none

@@ -12,11 +12,12 @@ use crate::controller::observe::Focus;
 use crate::controller::present;
 use crate::controller::snapshot::{Arming, Severity};
 use crate::controller::translate::{Progress, Purpose};
-use crate::migration::command::{Command, Subject};
+use crate::migration::command::Subject;
 use crate::migration::effect::{Issued, Outcome};
 use crate::migration::estate::{At, Side, Trouble};
 use crate::migration::event::Event;
 use crate::migration::machine::Action;
+use crate::offsets::Chosen;
 
 impl Core {
     /// Carries out what the machine wants, each journal entry durable before the next action is taken.
@@ -32,7 +33,7 @@ impl Core {
                     }
                 }
                 Action::Do(issued) => self.start(issued),
-                Action::Measure { group, to } => self.measure(group, to),
+                Action::Measure { group, to, chosen } => self.measure(group, to, chosen),
             }
         }
         let wanted: Focus = self.machine.focus(Clock.now()).into_iter().collect();
@@ -100,34 +101,34 @@ impl Core {
         }
     }
 
-    pub(super) fn measure(&mut self, group: String, to: Side) {
+    pub(super) fn measure(&mut self, group: String, to: Side, chosen: Option<Chosen>) {
         let Some(translator) = self.translator.clone() else {
             let why = Trouble::new("records can't be read", "see the notice about the client properties");
-            self.machine.handle_estimate(&group, to, Err(why), Clock.now());
+            self.machine.handle_estimate(&group, to, chosen.as_ref(), Err(why), Clock.now());
             return;
         };
         self.measurements.spawn(async move {
             let quiet: Progress = Arc::new(|_| {});
-            let translating = AssertUnwindSafe(translator.translate(&group, to, Purpose::Estimate, None, &quiet));
+            let translating = translator.translate(&group, to, Purpose::Estimate, chosen.as_ref(), &quiet);
+            let translating = AssertUnwindSafe(translating);
             // Without an answer the group would count as being measured for ever.
             let result = translating.catch_unwind().await.unwrap_or_else(|_| {
                 Err(Trouble::new("the measurement broke off", "this is a fault of cutover: run with --log-file"))
             });
-            (group, to, result)
+            (group, to, chosen, result)
         });
     }
 
     pub(super) fn measured(&mut self, measured: Result<Measured, tokio::task::JoinError>) {
-        if let Ok((group, to, result)) = measured {
-            self.machine.handle_estimate(&group, to, result, Clock.now());
+        if let Ok((group, to, chosen, result)) = measured {
+            self.machine.handle_estimate(&group, to, chosen.as_ref(), result, Clock.now());
         }
     }
 
     /// While a person reads a dialog, its estimate stays young.
     pub(super) async fn keep_estimate_fresh(&mut self, now: At) {
-        let Some(group) = self.watching.clone() else { return };
-        let Some(to) = present::due(&self.machine, &group, now, ESTIMATE_AGE_MS) else { return };
-        let command = Command::Estimate { group, to };
+        let Some(watched) = &self.watching else { return };
+        let Some(command) = present::due(&self.machine, watched, now, ESTIMATE_AGE_MS) else { return };
         if self.machine.handle_command(&command, &self.options.actor.clone(), "", None, now).is_ok() {
             self.act().await;
         }

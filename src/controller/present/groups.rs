@@ -75,6 +75,7 @@ fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
         run,
         estimate_to: estimate.as_ref().map(|(to, _)| *to),
         estimate: estimate.map(|(_, plan)| plan),
+        estimate_chosen: machine.estimate_chosen(&group).cloned(),
         measuring: machine.measuring(&group),
         witnessed: scene.options.witness.as_ref().and_then(|witness| witness(&group)),
         way_back: machine.way_back(&group, now),

@@ -132,7 +132,18 @@ mod tests {
             let subject = Subject::Producer("shop".into());
             let command = Command::Route { producer: "shop".into(), to };
             let (kind, confirmed, estimate, max_re_read) = (RunKind::Route, String::new(), None, None);
-            write(Event::RunStarted { run, kind, subject, command, confirmed, estimate, max_re_read, dry_run });
+            let accepted = Vec::new();
+            write(Event::RunStarted {
+                run,
+                kind,
+                subject,
+                command,
+                confirmed,
+                estimate,
+                max_re_read,
+                dry_run,
+                accepted,
+            });
             let effect = Effect::SetFlag { producer: "shop".into(), to };
             write(Event::Intent { run, issued: Issued { key: format!("{run}/1/1"), effect } });
         }

@@ -160,7 +160,8 @@ impl Inner {
     fn topic(&self, name: &str, topic: &MetadataResponseTopic) -> TopicView {
         let side = self.side();
         let error = check(topic.error_code, format_args!("topic {name}"), &format!("{side}"));
-        let mut view = TopicView::default();
+        let id = Some(topic.topic_id).filter(|id| !id.is_nil()).map(|id| id.to_string());
+        let mut view = TopicView { id, ..TopicView::default() };
         if let Err(failure) = error {
             // Named, and not there (or not to be seen): one place to say so.
             view.partitions.push(PartitionView {

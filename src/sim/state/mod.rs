@@ -17,6 +17,8 @@ mod topics;
 mod transactions;
 mod view;
 
+pub(crate) use view::id_text;
+
 use std::collections::BTreeMap;
 
 pub use asks::{GroupReply, JoinAsk, Joined, SyncAsk, Synced};

@@ -42,7 +42,8 @@ impl State {
             high_watermark: Some(log.high_watermark()),
             trouble: None,
         };
-        TopicView { partitions: topic.partitions.iter().map(partition).collect(), ..TopicView::default() }
+        let partitions = topic.partitions.iter().map(partition).collect();
+        TopicView { id: Some(id_text(topic.id)), partitions, ..TopicView::default() }
     }
 
     fn view_group(&self, id: &str, group: &Group) -> GroupView {
@@ -91,4 +92,11 @@ fn assigned(bytes: &bytes::Bytes) -> Vec<TopicPartition> {
     let Ok(assignment) = ConsumerProtocolAssignment::decode(&mut bytes, version) else { return Vec::new() };
     let each = assignment.assigned_partitions.iter();
     each.flat_map(|t| t.partitions.iter().map(|p| TopicPartition::new(t.topic.to_string(), *p))).collect()
+}
+
+/// A topic's id as text: a UUID.
+#[must_use]
+pub fn id_text(id: u128) -> String {
+    let hex = format!("{id:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

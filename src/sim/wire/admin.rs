@@ -16,16 +16,10 @@ use kafka_protocol::messages::{
 };
 
 use super::{Context, code, text};
-use crate::sim::state::{State, Topic, legal_topic_name, topic_defaults};
+use crate::sim::state::{State, Topic, id_text, legal_topic_name, topic_defaults};
 
 /// "No authorised operations were asked for".
 const NO_OPERATIONS: i32 = i32::MIN;
-
-/// A topic id in the text form that the codec's type parses.
-fn id_text(id: u128) -> String {
-    let hex = format!("{id:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
 
 pub(super) fn metadata(context: &Context<'_>, request: MetadataRequest, version: i16) -> MetadataResponse {
     context.shared.with(|s, _| {

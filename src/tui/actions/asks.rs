@@ -37,7 +37,7 @@ pub(super) fn open_confirm(m: &mut Model, command: Command) -> Vec<Cmd> {
         });
         if !fresh {
             let group = group.to_owned();
-            cmds.extend(send(m, Command::Estimate { group, to }, "measuring"));
+            cmds.extend(send(m, Command::estimate(group, to), "measuring"));
         }
     }
     m.overlay = Some(Overlay::Confirm(Box::new(Dialog::new(command, question, m.now))));

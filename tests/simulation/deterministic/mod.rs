@@ -95,9 +95,9 @@ impl Run {
                     let outcome = self.world.execute(&issued.effect);
                     self.outcomes.push_back((issued.key, outcome));
                 }
-                Action::Measure { group, to } => {
+                Action::Measure { group, to, chosen } => {
                     let plan = self.world.translate(to, false);
-                    self.machine.handle_estimate(&group, to, Ok(plan), self.world.now);
+                    self.machine.handle_estimate(&group, to, chosen.as_ref(), Ok(plan), self.world.now);
                 }
             }
             self.dead = self.die_at.is_some_and(|n| self.journal.len() >= n);
@@ -149,7 +149,7 @@ impl Run {
                 return;
             }
             let go_on = Command::Continue { group: GROUP.into() };
-            let back = Command::RollBack { group: GROUP.into() };
+            let back = Command::roll_back(GROUP);
             let asks_a_person = self.machine.side_state(&Subject::Group(GROUP.into()), self.world.now).is_some();
             if asks_a_person {
                 let _ = self.ask(prefer) || self.ask(&go_on) || self.ask(&back);
@@ -201,11 +201,11 @@ impl Run {
 }
 
 fn cut_over() -> Command {
-    Command::CutOver { group: GROUP.into() }
+    Command::cut_over(GROUP)
 }
 
 fn roll_back() -> Command {
-    Command::RollBack { group: GROUP.into() }
+    Command::roll_back(GROUP)
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! What a move would cost, as measured: which gates hold, and which of them its confirmation passes over.
+
+use std::collections::BTreeMap;
+
+use super::command::{Command, Refusal};
+use super::drain::committed;
+use super::estate::{At, Observed, Side, TopicPartition};
+use super::event::RunKind;
+use super::gate::span;
+use super::group::{self, Facts};
+use super::machine::Machine;
+use super::overrides::{self, Accepted, GateName, Held};
+use super::rollback::ESTIMATE_AGE_MS;
+use crate::offsets::strategy::Chosen;
+use crate::offsets::verdict::GroupPlan;
+
+impl Machine {
+    /// The newest measurement by these strategies, and its age in ms.
+    pub(super) fn measured(
+        &self,
+        group: &str,
+        to: Side,
+        chosen: Option<&Chosen>,
+        now: At,
+    ) -> Option<(&GroupPlan, u64)> {
+        match self.measurement(group, to, chosen)? {
+            Observed::Known { value, at, .. } => Some((value, now.since(*at))),
+            Observed::Absent { .. } => None,
+        }
+    }
+
+    /// What the newest measurement says, as a warning or as its absence.
+    pub(super) fn add_measured(&self, command: &Command, group: &str, to: Side, now: At, facts: &mut Facts) {
+        let Some((plan, age)) = self.measured(group, to, command.chosen(), now) else {
+            facts.warnings.push("not measured yet: the exact numbers come after the drain".into());
+            return;
+        };
+        let limit = self.settings.groups.get(group).map(|g| g.max_re_read);
+        let held = overrides::held(plan, to, limit, false);
+        let over = |h: &&Held| h.gate == GateName::ReRead;
+        let bad = overrides::impossible(plan, to).or_else(|| held.iter().find(|h| !over(h)).map(|h| h.why.clone()));
+        facts.digest.insert("measured", if bad.is_some() || !held.is_empty() { "bad" } else { "good" }.into());
+        let moves = !matches!(command, Command::ResetOffsets { .. });
+        match (bad, held.iter().find(over)) {
+            (Some(why), _) => facts.warnings.push(format!("measured {} ago: {why}", span(age))),
+            (None, Some(h)) if moves => facts.warnings.push(format!(
+                "measured {} ago: {}: it would be given back",
+                span(age),
+                h.why.replace("would be re-read, the", "re-read, over the").replace("limit is", "limit")
+            )),
+            (None, Some(h)) => facts.warnings.push(format!("measured {} ago: {}", span(age), h.why)),
+            _ => {}
+        }
+    }
+
+    /// The gates that a confirmation of this command passes over. An error names what holds and is not passed over.
+    pub(super) fn gates(
+        &self,
+        command: &Command,
+        group: &str,
+        kind: RunKind,
+        to: Side,
+        now: At,
+    ) -> Result<Vec<Held>, Refusal> {
+        let alone = kind == RunKind::ResetOffsets;
+        reasons(command, alone)?;
+        let (wanted, chosen) = (command.overrides(), command.chosen());
+        let measured = self.measured(group, to, chosen, now).filter(|(_, age)| *age <= ESTIMATE_AGE_MS);
+        let Some((plan, age)) = measured else {
+            if !wanted.is_empty() {
+                return Err(self.not_measured(group, to, chosen));
+            }
+            let guess = chosen.filter(|c| c.strategy.is_asked_for()).map(|c| {
+                let why = format!("{} is a guess, and what it costs was not measured yet", c.strategy);
+                Held { gate: GateName::Guess, cost: None, why }
+            });
+            return Ok(guess.into_iter().collect());
+        };
+        if let Some(why) = overrides::impossible(plan, to) {
+            return Err(Refusal::refused(
+                format!("measured {} ago: {why}", span(age)),
+                "look at its partitions and mend that, or choose another strategy (cutover offsets apply --strategy)",
+            ));
+        }
+        let limit = self.settings.groups.get(group).map(|g| g.max_re_read);
+        let mut held = overrides::held(plan, to, limit, false);
+        held.retain(|h| alone || h.gate.for_moves());
+        held.extend(self.newer(group, to, plan, now));
+        if wanted.iter().any(|o| o.gate == GateName::Unsettled) {
+            let why = format!("records that have not arrived on {to} when it is translated may be lost");
+            held.push(Held { gate: GateName::Unsettled, cost: None, why });
+        }
+        let passed = |h: &&Held| !alone && !wanted.iter().any(|o| o.gate == h.gate);
+        match held.iter().find(passed) {
+            None => Ok(held),
+            Some(h) => Err(Refusal::holds(format!("measured {} ago: {}", span(age), h.why), h.advice())),
+        }
+    }
+
+    fn not_measured(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Refusal {
+        match self.measurement(group, to, chosen) {
+            Some(Observed::Absent { why } | Observed::Known { trouble: Some(why), .. }) if !why.advice.is_empty() => {
+                Refusal::unknown(format!("it could not be measured: {why}"), why.advice.clone())
+            }
+            _ => Refusal::unknown(
+                format!("{group} was not measured yet: what it would cost to pass over that is not known"),
+                "measure it first",
+            ),
+        }
+    }
+
+    /// A commit on the side to be set that is ahead of a plan, and that nobody wrote from here.
+    fn newer(&self, group: &str, to: Side, plan: &GroupPlan, now: At) -> Option<Held> {
+        let sight = self.sight(now);
+        let has = committed(sight.seen(group, to).and_then(|s| s.view));
+        let offsets = plan.partitions.iter().filter_map(|p| Some((p.tp.clone(), p.target.offset?)));
+        (!group::owns(&sight, group, to)).then(|| ahead(group, to, &has, offsets)).flatten()
+    }
+}
+
+/// What stands ahead of what shall be set.
+pub(super) fn ahead(
+    group: &str,
+    to: Side,
+    has: &BTreeMap<TopicPartition, i64>,
+    offsets: impl Iterator<Item = (TopicPartition, i64)>,
+) -> Option<Held> {
+    let newer = |(tp, wanted): (TopicPartition, i64)| {
+        has.get(&tp).copied().filter(|has| *has > wanted).map(|has| (tp, has, wanted))
+    };
+    overrides::newer_commit(group, to, &offsets.filter_map(newer).collect::<Vec<_>>())
+}
+
+/// Whoever passes over something, or chooses a strategy, says why.
+fn reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
+    let silent = |reason: &str| reason.trim().is_empty();
+    if let Some(o) = command.overrides().iter().find(|o| silent(&o.reason)) {
+        return Err(Refusal::refused(
+            format!("to pass over the gate {} needs a reason", o.gate),
+            "say why, for the journal (--reason TEXT)",
+        ));
+    }
+    if let Some(c) = command.chosen().filter(|c| alone && silent(&c.reason)) {
+        return Err(Refusal::refused(
+            format!("strategy {} instead of the plan's needs a reason", c.strategy),
+            "say why, for the journal (--reason TEXT)",
+        ));
+    }
+    match command.overrides().iter().find(|o| !alone && !o.gate.for_moves()) {
+        None => Ok(()),
+        Some(o) => Err(Refusal::refused(
+            format!("the gate {} can't be passed over by a move: over its limit it is given back", o.gate),
+            "raise max_re_read in the plan, or wait for a quieter time",
+        )),
+    }
+}
+
+/// What a confirmation accepts: each gate with the most it may cost, and why.
+pub(super) fn accepted(command: &Command, gates: &[Held]) -> Vec<Accepted> {
+    let reason = |gate: GateName| {
+        let of_gate = command.overrides().iter().find(|o| o.gate == gate).map(|o| &o.reason);
+        of_gate.or(command.chosen().map(|c| &c.reason)).cloned().unwrap_or_default()
+    };
+    gates.iter().map(|h| Accepted { gate: h.gate, at_most: h.cost, reason: reason(h.gate) }).collect()
+}

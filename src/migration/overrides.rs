@@ -1,0 +1,261 @@
+//! Gates that a person may pass over by naming the cost, and those that nobody may.
+//!
+//! A translation that loses, guesses or repeats too much is never committed by itself. What it costs stands in the
+//! phrase that has to be typed (so it is never the phrase of a safe move), and what was typed is the most it may cost
+//! when the step comes: more than that holds again. An UNMAPPABLE partition has no offset at all: there is nothing to
+//! pass over, only another strategy to choose.
+
+use serde::{Deserialize, Serialize};
+
+use super::estate::{Side, TopicPartition};
+use crate::offsets::verdict::{GroupPlan, PartitionPlan, Verdict};
+
+/// A gate that may be passed over.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::EnumIter,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum GateName {
+    /// Records that the group has not consumed are not on the other side: lost to it unless they are replayed.
+    Missing,
+    /// There is no evidence for the offset.
+    Guess,
+    /// Unconsumed records are not on the other side yet, and may never come.
+    Unsettled,
+    /// The other side has a newer commit that nobody wrote from here: it would be set back.
+    NewerCommit,
+    /// More would be read again than `max_re_read` allows. Only offsets that are set by themselves may pass it: a move
+    /// over its limit is given back.
+    ReRead,
+}
+
+impl GateName {
+    /// Whether a move (cutover, rollback) may pass over it; setting offsets by themselves may pass over all.
+    #[must_use]
+    pub fn for_moves(self) -> bool {
+        self != GateName::ReRead
+    }
+}
+
+/// A gate that somebody wants to pass over, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// Which gate.
+    pub gate: GateName,
+    /// Why, in the operator's words; it is journalled.
+    pub reason: String,
+}
+
+/// A gate that holds, and what it would cost to pass over it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Which gate.
+    pub gate: GateName,
+    /// Records it costs: lost, set back, or read again. `None`: nobody knows.
+    pub cost: Option<u64>,
+    /// In a sentence.
+    pub why: String,
+}
+
+/// A gate that was passed over when a run was confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Which gate.
+    pub gate: GateName,
+    /// The most it may cost, records; `None`: no bound was known.
+    pub at_most: Option<u64>,
+    /// Why; empty when only the phrase was typed.
+    pub reason: String,
+}
+
+/// A gate that a run passed over: it held, and had been accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassedOver {
+    /// Which gate.
+    pub gate: GateName,
+    /// What held, in a sentence.
+    pub what: String,
+    /// Who accepted it.
+    pub by: String,
+    /// Why; empty when only the phrase was typed.
+    pub reason: String,
+}
+
+impl Held {
+    fn new(gate: GateName, cost: Option<u64>, why: String) -> Self {
+        Self { gate, cost, why }
+    }
+
+    /// What has to be typed for it, behind the phrase of a safe move: `lose 20`, `guess`, `rewind 40`.
+    #[must_use]
+    pub fn phrase(&self) -> String {
+        let counted = |word: &str| match self.cost {
+            Some(n) => format!("{word} {n}"),
+            None => word.to_owned(),
+        };
+        match self.gate {
+            GateName::Missing => counted("lose"),
+            GateName::Guess => "guess".into(),
+            GateName::Unsettled => counted("unsettled"),
+            GateName::NewerCommit => counted("rewind"),
+            GateName::ReRead => counted("re-read"),
+        }
+    }
+
+    /// What to do about it besides passing over it.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        let word = match self.gate {
+            GateName::Missing => "replay them to that side first (the ranges: cutover offsets plan)",
+            GateName::Guess => "look at the group's partitions; only PROVEN and BOUNDED are committed",
+            GateName::Unsettled => "wait until they have arrived, then measure again",
+            GateName::NewerCommit => "find out who did, or delete those offsets; they are never set back silently",
+            GateName::ReRead => "raise max_re_read, or wait for a quieter time",
+        };
+        format!("{word}; or pass over it: --override {} --reason TEXT", self.gate)
+    }
+}
+
+/// Why a plan can't be committed whatever anybody accepts.
+#[must_use]
+pub fn impossible(plan: &GroupPlan, to: Side) -> Option<String> {
+    let none = |p: &&PartitionPlan| p.verdict == Verdict::Unmappable || p.target.offset.is_none();
+    plan.partitions.iter().find(none).map(|p| {
+        let why = p.why.as_deref().unwrap_or("no offset");
+        format!("{} is {} on {to}: {why}", p.tp, p.verdict)
+    })
+}
+
+/// The gates of a translation that hold. `limit`: records that may be read again. `settled`: young records were waited
+/// for, so that what has no twin now is a loss that may come (an estimate has always some of them).
+#[must_use]
+pub fn held(plan: &GroupPlan, to: Side, limit: Option<u64>, settled: bool) -> Vec<Held> {
+    let mut all = Vec::new();
+    let guess = plan.partitions.iter().find(|p| p.verdict == Verdict::Guess);
+    if let Some(p) = guess {
+        let why = p.why.as_deref().unwrap_or("no evidence");
+        all.push(Held::new(GateName::Guess, None, format!("{} is {} on {to}: {why}", p.tp, p.verdict)));
+    } else if plan.totals.missing.is_none() {
+        all.push(Held::new(GateName::Guess, None, format!("what is missing on {to} can't be told")));
+    }
+    let missing: u64 = plan.partitions.iter().filter_map(|p| p.missing).sum();
+    if missing > 0 {
+        let cost = if guess.is_some() { rounded_up(missing) } else { missing };
+        all.insert(0, Held::new(GateName::Missing, Some(cost), format!("{missing} records are MISSING on {to}")));
+    }
+    let young: u64 = plan.partitions.iter().map(|p| p.unsettled.unconsumed).sum();
+    if settled && young > 0 {
+        let why = format!("{young} records that are not consumed have not arrived on {to}, and may never");
+        all.push(Held::new(GateName::Unsettled, Some(young), why));
+    }
+    match (plan.totals.re_read, limit) {
+        (Some(n), Some(limit)) if n > limit => {
+            let why = format!("{n} records would be re-read, the limit is {limit}");
+            let cost = if guess.is_some() { rounded_up(n) } else { n };
+            all.push(Held::new(GateName::ReRead, Some(cost), why));
+        }
+        (None, _) if guess.is_none() => {
+            let why = "how many records would be re-read can't be told".to_owned();
+            all.push(Held::new(GateName::ReRead, None, why));
+        }
+        _ => {}
+    }
+    all
+}
+
+/// A commit on the side that is set, ahead of what would be set there, by its partition.
+#[must_use]
+pub fn newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)]) -> Option<Held> {
+    let (tp, has, wanted) = ahead.first()?;
+    let back = ahead.iter().map(|(_, has, wanted)| has.saturating_sub(*wanted).max(0).unsigned_abs()).sum();
+    let why = format!("{group} has {has} at {tp} on {to}, ahead of {wanted}, and nobody wrote that from here");
+    Some(Held::new(GateName::NewerCommit, Some(back), why))
+}
+
+/// What was accepted for a gate that holds, if it covers what it costs now. Under a guess the counts are guesses too:
+/// what was typed names them, and binds nothing.
+pub fn covering<'a>(held: &Held, accepted: &'a [Accepted]) -> Result<&'a Accepted, Option<u64>> {
+    let Some(one) = accepted.iter().find(|a| a.gate == held.gate) else { return Err(None) };
+    let guessed = accepted.iter().any(|a| a.gate == GateName::Guess);
+    match (held.gate, one.at_most, held.cost) {
+        (GateName::Missing | GateName::ReRead, Some(most), Some(cost)) if cost > most && !guessed => Err(Some(most)),
+        (GateName::Missing | GateName::ReRead, None, _) if !guessed => Err(None),
+        _ => Ok(one),
+    }
+}
+
+/// Rounded up to two digits: a guessed number that grows while a dialog is read would never be typed in time.
+fn rounded_up(n: u64) -> u64 {
+    let mut unit = 1;
+    while n / unit >= 100 {
+        unit *= 10;
+    }
+    n.div_ceil(unit).saturating_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::estate::At;
+
+    fn plan(verdict: Verdict, re_read: Option<u64>, missing: Option<u64>) -> GroupPlan {
+        let mut p = PartitionPlan::unmappable(TopicPartition::new("t", 0), "align", "why", At(0));
+        (p.verdict, p.re_read, p.missing, p.target.offset) = (verdict, re_read, missing, Some(7));
+        GroupPlan::new(vec![p])
+    }
+
+    fn words(plan: &GroupPlan) -> Vec<String> {
+        held(plan, Side::Green, Some(50), true).iter().map(Held::phrase).collect()
+    }
+
+    #[test]
+    fn what_holds_names_its_cost() {
+        assert!(words(&plan(Verdict::Bounded, Some(50), Some(0))).is_empty());
+        assert_eq!(words(&plan(Verdict::Proven, Some(51), Some(20))), ["lose 20", "re-read 51"]);
+        assert_eq!(words(&plan(Verdict::Guess, Some(0), Some(1234))), ["lose 1300", "guess"]);
+        assert_eq!(words(&plan(Verdict::Guess, None, None)), ["guess"], "unknown is no 0");
+        assert_eq!(words(&plan(Verdict::Bounded, None, None)), ["guess", "re-read"]);
+        let mut young = plan(Verdict::Bounded, Some(0), Some(0));
+        young.partitions[0].unsettled.unconsumed = 3;
+        assert_eq!(words(&young), ["unsettled 3"]);
+        assert!(held(&young, Side::Green, None, false).is_empty(), "an estimate has always some");
+        assert_eq!(rounded_up(99), 99);
+        assert_eq!(rounded_up(1201), 1300);
+    }
+
+    #[test]
+    fn what_was_typed_is_the_most_it_may_cost() {
+        let missing = |n| held(&plan(Verdict::Proven, Some(0), Some(n)), Side::Green, None, true).remove(0);
+        let accept = |gate, at_most| Accepted { gate, at_most, reason: "r".into() };
+        let lose = [accept(GateName::Missing, Some(20))];
+        assert!(covering(&missing(20), &lose).is_ok());
+        assert_eq!(covering(&missing(21), &lose), Err(Some(20)));
+        assert_eq!(covering(&missing(1), &[accept(GateName::Guess, None)]), Err(None), "another gate");
+        assert_eq!(covering(&missing(1), &[accept(GateName::Missing, None)]), Err(None), "no cost was named");
+        let both = [accept(GateName::Missing, Some(20)), accept(GateName::Guess, None)];
+        assert!(covering(&missing(2000), &both).is_ok(), "a guess binds nothing");
+    }
+
+    #[test]
+    fn without_an_offset_there_is_nothing_to_pass_over() {
+        assert!(impossible(&plan(Verdict::Guess, None, None), Side::Green).is_none());
+        let mut none = plan(Verdict::Unmappable, None, None);
+        assert!(impossible(&none, Side::Green).unwrap().contains("t-0 is UNMAPPABLE on green: why"));
+        none.partitions[0].verdict = Verdict::Proven;
+        none.partitions[0].target.offset = None;
+        assert!(impossible(&none, Side::Green).is_some());
+    }
+}
