@@ -1,13 +1,15 @@
 //! What Kafka answers, case by case. Each case talks to one broker and writes down every answer; the transcript of
-//! real Kafka 4.3.1 is kept in `transcript.txt`. `tests/kafka` holds real Kafka to it, `tests/simulation` the
+//! real Kafka 4.3.1 is kept in `transcript.txt`, and in `guarded.txt` with an authorizer. `tests/kafka` holds real Kafka to it, `tests/simulation` the
 //! simulated one: where the simulation differs from the file, the simulation is wrong.
 //!
-//! To record anew: `CONFORMANCE_RECORD=1 cargo test --test kafka conformance`, and read the difference.
+//! To record anew: `CONFORMANCE_RECORD=1 cargo test --test kafka kafka_answers`, and read the difference.
 
 #![allow(dead_code)]
 
+mod acls;
 mod groups;
 mod logs;
+mod markers;
 mod transactions;
 mod wire;
 
@@ -43,7 +45,19 @@ pub const CASES: &[(&str, CaseFn)] = &[
     ("transactions", transactions::transactions),
     ("fencing", transactions::fencing),
     ("offsets in transactions", transactions::offsets),
+    ("lists of transactions", markers::listed),
+    ("markers by hand", markers::by_hand),
+    ("no authorizer", acls::no_authorizer),
 ];
+
+/// Cases for a broker with an authorizer that allows everybody what no ACL is about, in the order of their transcript.
+pub const GUARDED: &[(&str, CaseFn)] =
+    &[("ACLs", acls::kept), ("ACLs on topics", acls::topics), ("ACLs on transactional ids", acls::transactional_ids)];
+
+/// What real Kafka answered to [`CASES`].
+pub const TRANSCRIPT: &str = "transcript.txt";
+/// What real Kafka with an authorizer answered to [`GUARDED`].
+pub const GUARDED_TRANSCRIPT: &str = "guarded.txt";
 
 /// One case on one broker.
 pub struct Case {
@@ -53,10 +67,10 @@ pub struct Case {
     lines: Vec<String>,
 }
 
-/// Runs every case against a broker; `prefix` keeps topics and groups apart from others'.
-pub fn transcript(address: &str, prefix: &str) -> String {
+/// Runs cases against a broker; `prefix` keeps topics and groups apart from others'.
+pub fn transcript(cases: &[(&str, CaseFn)], address: &str, prefix: &str) -> String {
     let mut out = String::new();
-    for (i, (name, run)) in CASES.iter().enumerate() {
+    for (i, (name, run)) in cases.iter().enumerate() {
         let wire = Wire::connect(address);
         let mut case = Case { wire, address: address.to_owned(), prefix: format!("{prefix}-{i}"), lines: Vec::new() };
         run(&mut case);
@@ -65,10 +79,14 @@ pub fn transcript(address: &str, prefix: &str) -> String {
     out
 }
 
+/// Where a transcript is kept.
+pub fn path(file: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance").join(file)
+}
+
 /// Compares with what real Kafka answered, line by line.
-pub fn compare(found: &str) {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/transcript.txt");
-    let expected = std::fs::read_to_string(path).unwrap();
+pub fn compare(file: &str, found: &str) {
+    let expected = std::fs::read_to_string(path(file)).unwrap();
     let mut section = "";
     let mut differences = Vec::new();
     let longest = expected.lines().count().max(found.lines().count());

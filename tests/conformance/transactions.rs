@@ -21,7 +21,7 @@ type Producer = (i64, i16);
 
 impl Case {
     /// InitProducerId v4, once; CONCURRENT_TRANSACTIONS is an answer too.
-    fn init(&mut self, id: &str, known: Producer, timeout: i32) -> (String, Producer) {
+    pub fn init(&mut self, id: &str, known: Producer, timeout: i32) -> (String, Producer) {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(Some(text(&self.name(id)).into()))
             .with_transaction_timeout_ms(timeout)
@@ -32,7 +32,7 @@ impl Case {
     }
 
     /// The same until the coordinator is there and the last transaction has ended.
-    fn init_when_ready(&mut self, id: &str) -> Producer {
+    pub fn init_when_ready(&mut self, id: &str) -> Producer {
         let full = self.name(id);
         self.coordinator(1, &full);
         let mut found = (-1, -1);
@@ -44,7 +44,7 @@ impl Case {
         found
     }
 
-    fn add(&mut self, id: &str, producer: Producer, topic: &str, partition: i32) -> String {
+    pub fn add(&mut self, id: &str, producer: Producer, topic: &str, partition: i32) -> String {
         let t = AddPartitionsToTxnTopic::default().with_name(self.topic_name(topic)).with_partitions(vec![partition]);
         let request = AddPartitionsToTxnRequest::default()
             .with_v3_and_below_transactional_id(text(&self.name(id)).into())
@@ -56,11 +56,11 @@ impl Case {
     }
 
     /// Adds a partition when the markers of the last transaction have been written.
-    fn add_when_ready(&mut self, id: &str, producer: Producer, topic: &str, partition: i32) {
+    pub fn add_when_ready(&mut self, id: &str, producer: Producer, topic: &str, partition: i32) {
         until("the last transaction has ended", || self.add(id, producer, topic, partition) == "ok");
     }
 
-    fn end(&mut self, id: &str, producer: Producer, committed: bool) -> String {
+    pub fn end(&mut self, id: &str, producer: Producer, committed: bool) -> String {
         let request = EndTxnRequest::default()
             .with_transactional_id(text(&self.name(id)).into())
             .with_producer_id(producer.0.into())
@@ -70,24 +70,32 @@ impl Case {
     }
 
     /// Produces in a transaction.
-    fn write(&mut self, id: &str, producer: Producer, topic: &str, partition: i32, sequence: i32, n: usize) -> String {
+    pub fn write(
+        &mut self,
+        id: &str,
+        producer: Producer,
+        topic: &str,
+        partition: i32,
+        sequence: i32,
+        n: usize,
+    ) -> String {
         let writer = Writer { id: producer.0, epoch: producer.1, sequence, transactional: true };
         let raw = encode(&stamped(&vec![now(); n]), writer);
         let id = self.name(id);
         self.produce_raw(topic, partition, raw, Some(&id))
     }
 
-    fn ends(&mut self, topic: &str, partition: i32) -> String {
+    pub fn ends(&mut self, topic: &str, partition: i32) -> String {
         let (committed, all) = (self.list(topic, partition, -1, 1).2, self.list(topic, partition, -1, 0).2);
         format!("lso={committed} hw={all}")
     }
 
     /// Waits for the markers of everything that ended.
-    fn settle(&mut self, topic: &str, partition: i32) {
+    pub fn settle(&mut self, topic: &str, partition: i32) {
         until("markers are written", || self.list(topic, partition, -1, 1).2 == self.list(topic, partition, -1, 0).2);
     }
 
-    fn described(&mut self, id: &str) -> String {
+    pub fn described(&mut self, id: &str) -> String {
         let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![text(&self.name(id)).into()]);
         let t = self.wire.call(0, &request).transaction_states.remove(0);
         let topics: usize = t.topics.iter().map(|t| t.partitions.len()).sum();
@@ -96,7 +104,7 @@ impl Case {
         format!("{} {state:?} partitions={topics} begun={begun}", word(t.error_code))
     }
 
-    fn producers(&mut self, topic: &str, partition: i32) -> String {
+    pub fn producers(&mut self, topic: &str, partition: i32) -> String {
         let t = TopicRequest::default().with_name(self.topic_name(topic)).with_partition_indexes(vec![partition]);
         let request = DescribeProducersRequest::default().with_topics(vec![t]);
         let p = self.wire.call(0, &request).topics.remove(0).partitions.remove(0);
@@ -108,7 +116,7 @@ impl Case {
         format!("{} {each:?}", word(p.error_code))
     }
 
-    fn add_group(&mut self, id: &str, producer: Producer, group: &str) -> String {
+    pub fn add_group(&mut self, id: &str, producer: Producer, group: &str) -> String {
         let request = AddOffsetsToTxnRequest::default()
             .with_transactional_id(text(&self.name(id)).into())
             .with_producer_id(producer.0.into())
@@ -250,6 +258,7 @@ pub fn offsets(case: &mut Case) {
     say!("commit without the group", case.commit_in("x", p, &group, "t", 0, 9));
     say!("add the group", case.add_group("x", p, &group));
     say!("an empty group id", case.add_group("x", p, ""));
+    say!("topics of the transaction", case.topics_of("x"));
     say!("commit in the transaction", case.commit_in("x", p, &group, "t", 0, 9));
     say!("an unknown partition", case.commit_in("x", p, &group, "t", 9, 9));
     say!("stable", case.committed(&group, Some(&[("t", 0)]), true));

@@ -26,14 +26,27 @@ mod records;
 mod traffic;
 mod workload;
 
-/// Holds the transcript that the simulated Kafka is tested against to the real one.
+/// Holds the transcripts that the simulated Kafka is tested against to the real one.
 #[test]
 fn kafka_answers_as_the_transcript_says() {
-    let broker = &support::kafka::pair().blue;
-    let found = conformance::transcript(&broker.bootstrap, &support::unique("conformance"));
+    answers(&support::kafka::pair().blue, conformance::CASES, conformance::TRANSCRIPT);
+}
+
+#[test]
+fn kafka_answers_as_the_transcript_says_with_an_authorizer() {
+    let authorizer = [
+        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ("super.users", "User:nobody"),
+        ("allow.everyone.if.no.acl.found", "true"),
+    ];
+    let broker = support::kafka::throwaway("authorizer", &authorizer);
+    answers(&broker, conformance::GUARDED, conformance::GUARDED_TRANSCRIPT);
+}
+
+fn answers(broker: &support::kafka::Broker, cases: &[(&str, conformance::CaseFn)], file: &str) {
+    let found = conformance::transcript(cases, &broker.bootstrap, &support::unique("conformance"));
     if std::env::var_os("CONFORMANCE_RECORD").is_some() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/transcript.txt");
-        std::fs::write(path, &found).unwrap();
+        std::fs::write(conformance::path(file), &found).unwrap();
     }
-    conformance::compare(&found);
+    conformance::compare(file, &found);
 }

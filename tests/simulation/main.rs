@@ -15,6 +15,7 @@ mod deterministic;
 mod estate;
 mod faults;
 mod kill;
+mod transactions;
 
 /// What real Kafka 4.3.1 answered (recorded by `tests/kafka`), answer by answer.
 #[test]
@@ -22,6 +23,13 @@ fn it_answers_as_kafka_does() {
     use cutover::migration::estate::Side;
     use cutover::sim::{SimCluster, SimConfig};
 
-    let cluster = SimCluster::start(SimConfig { brokers: 1, ..SimConfig::new(Side::Blue) }).unwrap();
-    conformance::compare(&conformance::transcript(&cluster.bootstrap(), "sim"));
+    let start = || SimCluster::start(SimConfig { brokers: 1, ..SimConfig::new(Side::Blue) }).unwrap();
+    let cluster = start();
+    let found = conformance::transcript(conformance::CASES, &cluster.bootstrap(), "sim");
+    conformance::compare(conformance::TRANSCRIPT, &found);
+
+    let guarded = start();
+    guarded.with_state(|s| s.authorize());
+    let found = conformance::transcript(conformance::GUARDED, &guarded.bootstrap(), "sim");
+    conformance::compare(conformance::GUARDED_TRANSCRIPT, &found);
 }

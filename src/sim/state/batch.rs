@@ -253,14 +253,14 @@ pub fn encode(records: &[NewRecord], writer: Writer) -> Bytes {
 
 /// A transaction marker: a control batch of one record, which takes one offset.
 #[must_use]
-pub fn marker(kind: Marker, producer_id: i64, producer_epoch: i16, now: i64) -> Batch {
+pub fn marker(kind: Marker, producer_id: i64, producer_epoch: i16, coordinator_epoch: i32, now: i64) -> Batch {
     let writer = Writer { id: producer_id, epoch: producer_epoch, sequence: -1, transactional: true };
     let mut key = BytesMut::new();
     key.put_i16(0);
     key.put_i16(if kind == Marker::Commit { 1 } else { 0 });
     let mut value = BytesMut::new();
     value.put_i16(0);
-    value.put_i32(0); // coordinator epoch
+    value.put_i32(coordinator_epoch);
     let record = codec_record(writer, true, 0, now, Some(key.freeze()), Some(value.freeze()), IndexMap::new());
     Batch {
         base: 0,

@@ -39,6 +39,8 @@ pub struct ProducerEntry {
     recent: VecDeque<(i32, i32, i64, i64)>,
     /// First offset of the transaction that is open here.
     pub txn_first: Option<i64>,
+    /// Epoch of the coordinator that wrote its last marker here.
+    pub coordinator_epoch: Option<i32>,
     /// When it last wrote here (record or marker), ms since the epoch.
     pub last_timestamp: i64,
 }
@@ -185,10 +187,28 @@ impl Log {
         Appended { base, log_append_time: stamp, log_start: self.start }
     }
 
+    /// Checks a marker against what is known of its producer.
+    ///
+    /// # Errors
+    /// INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED.
+    pub fn check_marker(&self, producer_id: i64, epoch: i16, coordinator: i32) -> Result<(), ResponseError> {
+        let Some(entry) = self.producers.get(&producer_id) else { return Ok(()) };
+        if epoch < entry.epoch {
+            return Err(ResponseError::InvalidProducerEpoch);
+        }
+        match entry.coordinator_epoch {
+            Some(known) if coordinator < known => Err(ResponseError::TransactionCoordinatorFenced),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes a transaction's marker, which closes the transaction here and takes one offset.
-    pub fn end_transaction(&mut self, kind: Marker, producer_id: i64, epoch: i16, now: i64) -> i64 {
+    pub fn end_transaction(&mut self, kind: Marker, producer_id: i64, epoch: i16, coordinator: i32, now: i64) -> i64 {
         let first = self.producers.get_mut(&producer_id).and_then(|p| p.txn_first.take());
-        let at = self.append(batch::marker(kind, producer_id, epoch, now), now, false).base;
+        let at = self.append(batch::marker(kind, producer_id, epoch, coordinator, now), now, false).base;
+        if let Some(entry) = self.producers.get_mut(&producer_id) {
+            entry.coordinator_epoch = Some(coordinator);
+        }
         if let (Marker::Abort, Some(first)) = (kind, first) {
             self.aborted.push(Aborted { producer_id, first, last: at });
         }

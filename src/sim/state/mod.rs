@@ -3,6 +3,7 @@
 //!
 //! Held against real Kafka by `sim::conformance`: where the two differ, this one is wrong.
 
+mod acls;
 mod asks;
 pub mod batch;
 pub mod faults;
@@ -19,8 +20,9 @@ mod view;
 
 pub(crate) use view::id_text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+pub use acls::CLUSTER;
 pub use asks::{GroupReply, JoinAsk, Joined, SyncAsk, Synced};
 pub use batch::{Marker, NewRecord, StoredRecord, Writer};
 pub use faults::{Cut, Faults};
@@ -29,7 +31,9 @@ pub use log::{Aborted, Appended, Isolation, Log, Read};
 pub use offsets::{Commit, CommitAsk, FetchedOffset};
 pub use produce::{Lookup, ProduceAsk};
 pub use topics::{Topic, legal_topic_name, topic_defaults};
-pub use transactions::{Transaction, TxnState};
+pub use transactions::{MarkerAsk, Transaction, TxnState};
+
+use crate::migration::acl::Acl;
 
 /// Names a waiting request: the wire server matches replies to it.
 pub type Ticket = u64;
@@ -58,6 +62,9 @@ pub struct Limits {
     pub initial_rebalance_delay_ms: i64,
     /// `transaction.max.timeout.ms`.
     pub max_transaction_ms: i64,
+    /// `transaction.partition.verification.enable`: without it a producer can write what its coordinator knows nothing
+    /// of, and leave it hanging, as before KIP-890.
+    pub verify_transactions: bool,
     /// `offset.metadata.max.bytes`.
     pub max_metadata_bytes: usize,
     /// `log.retention.check.interval.ms`.
@@ -71,6 +78,7 @@ impl Default for Limits {
             max_session_ms: 1_800_000,
             initial_rebalance_delay_ms: 0,
             max_transaction_ms: 900_000,
+            verify_transactions: true,
             max_metadata_bytes: 4096,
             retention_check_ms: 300_000,
         }
@@ -91,6 +99,8 @@ pub struct State {
     topics: BTreeMap<String, Topic>,
     groups: BTreeMap<String, group::Group>,
     transactions: BTreeMap<String, Transaction>,
+    /// `None` without an authorizer.
+    acls: Option<BTreeSet<Acl>>,
     /// Grows whenever a reader may find something new: what long polls watch.
     version: u64,
     next_producer_id: i64,
@@ -113,6 +123,7 @@ impl State {
             topics: BTreeMap::new(),
             groups: BTreeMap::new(),
             transactions: BTreeMap::new(),
+            acls: None,
             version: 0,
             next_producer_id: 1000,
             next_member: 1,

@@ -6,6 +6,7 @@ use kafka_protocol::ResponseError;
 use super::batch::{self, Batch, NewRecord, Writer};
 use super::log::{Appended, Isolation};
 use super::{State, TxnState};
+use crate::migration::acl::{Operation, Resource};
 
 /// One partition of a produce request.
 #[derive(Debug, Clone)]
@@ -79,6 +80,10 @@ impl State {
     /// What a broker answers for this partition.
     pub fn produce(&mut self, now: i64, ask: &ProduceAsk<'_>) -> Result<Appended, ResponseError> {
         self.check_leader(ask.broker, ask.topic, ask.partition, -1)?;
+        self.permit(Operation::Write, Resource::Topic, ask.topic)?;
+        if let Some(id) = ask.transactional_id {
+            self.permit(Operation::Write, Resource::TransactionalId, id)?;
+        }
         if let Some(error) = self.faults.take_produce_failure(ask.topic) {
             return Err(error);
         }
@@ -112,7 +117,7 @@ impl State {
     ) -> Result<Appended, ResponseError> {
         let rules = self.topics().get(topic).ok_or(ResponseError::UnknownTopicOrPartition)?.rules();
         let batch = batch::parse(raw, now, rules)?;
-        if batch.transactional {
+        if batch.transactional && self.limits.verify_transactions {
             self.check_transactional(&batch, transactional_id, topic, partition)?;
         }
         let log = self.log_mut(topic, partition)?;

@@ -10,6 +10,28 @@ use super::State;
 use super::batch::Marker;
 use super::offsets::{Commit, CommitAsk};
 
+/// The epoch of every coordinator: they never change here.
+const COORDINATOR_EPOCH: i32 = 0;
+/// `offsets.topic.num.partitions`.
+const OFFSETS_PARTITIONS: i32 = 50;
+
+/// A marker that somebody writes by hand (WriteTxnMarkers).
+#[derive(Debug, Clone, Copy)]
+pub struct MarkerAsk<'a> {
+    /// The broker that was asked.
+    pub broker: i32,
+    /// Topic.
+    pub topic: &'a str,
+    /// Partition.
+    pub partition: i32,
+    /// Producer id and epoch.
+    pub producer: (i64, i16),
+    /// Epoch that the coordinator is said to have.
+    pub coordinator_epoch: i32,
+    /// Commit or abort.
+    pub kind: Marker,
+}
+
 /// State of a transactional id in Kafka's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
 pub enum TxnState {
@@ -231,7 +253,7 @@ impl State {
         for (topic, partition) in partitions {
             // a topic deleted meanwhile needs no marker
             if let Ok(log) = self.log_mut(&topic, partition) {
-                log.end_transaction(kind, producer_id, epoch, now);
+                log.end_transaction(kind, producer_id, epoch, COORDINATOR_EPOCH, now);
             }
         }
         for name in groups {
@@ -244,6 +266,20 @@ impl State {
             }
         }
         self.version += 1;
+    }
+
+    /// WriteTxnMarkers of one partition: the coordinator is not asked, and does not learn of it.
+    ///
+    /// # Errors
+    /// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED.
+    pub fn write_marker(&mut self, now: i64, ask: &MarkerAsk<'_>) -> Result<(), ResponseError> {
+        self.check_leader(ask.broker, ask.topic, ask.partition, -1)?;
+        let (producer_id, epoch) = ask.producer;
+        let log = self.log_mut(ask.topic, ask.partition)?;
+        log.check_marker(producer_id, epoch, ask.coordinator_epoch)?;
+        log.end_transaction(ask.kind, producer_id, epoch, ask.coordinator_epoch, now);
+        self.version += 1;
+        Ok(())
     }
 
     /// Aborts what is open for longer than its timeout, and fences its producer.
@@ -259,10 +295,23 @@ impl State {
 }
 
 impl Transaction {
+    /// Partitions of the open transaction as they are described: a group's offsets are a partition of their topic.
+    #[must_use]
+    pub fn described_partitions(&self) -> BTreeSet<(String, i32)> {
+        let offsets = self.groups.iter().map(|g| ("__consumer_offsets".to_owned(), offsets_partition(g)));
+        self.partitions.iter().cloned().chain(offsets).collect()
+    }
+
     fn open(&mut self, now: i64) {
         if self.state != TxnState::Ongoing {
             self.state = TxnState::Ongoing;
             self.started = now;
         }
     }
+}
+
+/// Where a group's offsets live: Java's `hashCode` without its sign.
+fn offsets_partition(group: &str) -> i32 {
+    let hash = group.encode_utf16().fold(0i32, |h, c| h.wrapping_mul(31).wrapping_add(i32::from(c)));
+    (hash & i32::MAX) % OFFSETS_PARTITIONS
 }

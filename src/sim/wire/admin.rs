@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 };
 
 use super::{Context, code, text};
+use crate::migration::acl::{Operation, Resource};
 use crate::sim::state::{State, Topic, id_text, legal_topic_name, topic_defaults};
 
 /// "No authorised operations were asked for".
@@ -36,8 +37,10 @@ pub(super) fn metadata(context: &Context<'_>, request: MetadataRequest, version:
         response.cluster_authorized_operations = NO_OPERATIONS;
         // v0 asks for all topics with an empty list, later versions with null
         let all = request.topics.as_ref().is_none_or(|t| version == 0 && t.is_empty());
+        let seen = |name: &str| s.permit(Operation::Describe, Resource::Topic, name);
         if all {
-            response.topics = s.topics().iter().map(|(name, t)| topic_metadata(s, name, t)).collect();
+            let visible = s.topics().iter().filter(|(name, _)| seen(name).is_ok());
+            response.topics = visible.map(|(name, t)| topic_metadata(s, name, t)).collect();
             return response;
         }
         for asked in request.topics.into_iter().flatten() {
@@ -48,6 +51,9 @@ pub(super) fn metadata(context: &Context<'_>, request: MetadataRequest, version:
             };
             let topic = found.and_then(|n| s.topics().get_key_value(n));
             response.topics.push(match (topic, name) {
+                (Some((name, _)), _) if seen(name).is_err() => MetadataResponseTopic::default()
+                    .with_error_code(ResponseError::TopicAuthorizationFailed.code())
+                    .with_name(Some(text(name).into())),
                 (Some((name, topic)), _) => topic_metadata(s, name, topic),
                 (None, Some(name)) => {
                     let error = missing_topic(&name);
@@ -99,6 +105,10 @@ pub(super) fn find_coordinator(
             let mut found = Coordinator::default().with_key(key.clone()).with_node_id(BrokerId(-1)).with_port(-1);
             if !(0..=1).contains(&request.key_type) {
                 found.error_code = ResponseError::InvalidRequest.code();
+            } else if let (1, Err(error)) =
+                (request.key_type, s.permit(Operation::Describe, Resource::TransactionalId, &key))
+            {
+                found.error_code = error.code();
             } else if let Some(b) = s.coordinator(&key) {
                 found = found.with_node_id(b.id.into()).with_host(text(&b.host)).with_port(b.port.into());
             } else {

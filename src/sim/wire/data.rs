@@ -15,6 +15,7 @@ use kafka_protocol::messages::{
 use tokio::time::Instant;
 
 use super::{Context, code};
+use crate::migration::acl::{Operation, Resource};
 use crate::sim::state::{Isolation, Lookup, ProduceAsk, State};
 
 /// Longest that a fetch waits, whatever it asks for, ms.
@@ -118,7 +119,9 @@ fn has_enough(state: &State, broker: i32, request: &FetchRequest, enough: usize)
     let mut bytes = 0;
     for topic in &request.topics {
         for p in &topic.partitions {
-            let ok = state.check_leader(broker, &topic.topic, p.partition, p.current_leader_epoch).is_ok();
+            let ok = may_read(state, &topic.topic)
+                .and_then(|()| state.check_leader(broker, &topic.topic, p.partition, p.current_leader_epoch))
+                .is_ok();
             let Some(log) = state.log(&topic.topic, p.partition).filter(|_| ok) else { return true };
             if p.fetch_offset < log.start() || p.fetch_offset > log.high_watermark() {
                 return true;
@@ -132,6 +135,10 @@ fn has_enough(state: &State, broker: i32, request: &FetchRequest, enough: usize)
     enough == 0 || request.topics.is_empty()
 }
 
+fn may_read(state: &State, topic: &str) -> Result<(), ResponseError> {
+    state.permit(Operation::Read, Resource::Topic, topic)
+}
+
 fn read(state: &State, broker: i32, request: &FetchRequest) -> FetchResponse {
     let isolation = isolation(request.isolation_level);
     let mut left = usize::try_from(request.max_bytes).unwrap_or(0);
@@ -142,8 +149,8 @@ fn read(state: &State, broker: i32, request: &FetchRequest) -> FetchResponse {
         for p in &topic.partitions {
             let mut data = PartitionData::default().with_partition_index(p.partition);
             let max = left.min(usize::try_from(p.partition_max_bytes).unwrap_or(0));
-            let outcome = state
-                .check_leader(broker, &topic.topic, p.partition, p.current_leader_epoch)
+            let outcome = may_read(state, &topic.topic)
+                .and_then(|()| state.check_leader(broker, &topic.topic, p.partition, p.current_leader_epoch))
                 .and_then(|()| state.log(&topic.topic, p.partition).ok_or(ResponseError::UnknownTopicOrPartition))
                 .and_then(|log| log.read(p.fetch_offset, max, isolation, nothing_yet).map(|r| (log, r)));
             data.error_code = code(&outcome);
@@ -182,7 +189,10 @@ pub(super) fn list_offsets(context: &Context<'_>, request: ListOffsetsRequest, v
             let mut results = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
             for p in &topic.partitions {
                 let found = s
-                    .check_leader(context.broker, &topic.name, p.partition_index, p.current_leader_epoch)
+                    .permit(Operation::Describe, Resource::Topic, &topic.name)
+                    .and_then(|()| {
+                        s.check_leader(context.broker, &topic.name, p.partition_index, p.current_leader_epoch)
+                    })
                     .and_then(|()| {
                         let lookup = Lookup::from_timestamp(p.timestamp, version)?;
                         s.list_offset(&topic.name, p.partition_index, lookup, isolation)

@@ -5,16 +5,17 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, ApiVersionsResponse,
-    CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, DescribeGroupsRequest, DescribeProducersRequest, DescribeTransactionsRequest,
-    EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest,
-    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest,
-    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
-    RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest,
+    CreateAclsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, DescribeAclsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    DescribeProducersRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
+    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
+    ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
+    TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 
-use super::{Context, admin, data, groups, offsets, transactions};
+use super::{Context, acls, admin, data, groups, offsets, transactions};
 use crate::sim::state::Cut;
 
 /// Every API that is implemented, with its lowest and highest version: what ApiVersions advertises.
@@ -42,7 +43,11 @@ pub(super) const APIS: &[(ApiKey, i16, i16)] = &[
     (ApiKey::AddPartitionsToTxn, 0, 3),
     (ApiKey::AddOffsetsToTxn, 0, 3),
     (ApiKey::EndTxn, 0, 4),
+    (ApiKey::WriteTxnMarkers, 1, 1),
     (ApiKey::TxnOffsetCommit, 0, 4),
+    (ApiKey::DescribeAcls, 1, 3),
+    (ApiKey::CreateAcls, 1, 3),
+    (ApiKey::DeleteAcls, 1, 3),
     (ApiKey::DescribeConfigs, 1, 4),
     (ApiKey::DeleteGroups, 0, 2),
     (ApiKey::OffsetDelete, 0, 0),
@@ -139,6 +144,10 @@ async fn route(
         ApiKey::AddOffsetsToTxn => serve!(AddOffsetsToTxnRequest, transactions::add_offsets),
         ApiKey::TxnOffsetCommit => serve!(TxnOffsetCommitRequest, transactions::commit_offsets),
         ApiKey::EndTxn => serve!(EndTxnRequest, transactions::end),
+        ApiKey::WriteTxnMarkers => serve!(WriteTxnMarkersRequest, transactions::write_markers),
+        ApiKey::DescribeAcls => serve!(DescribeAclsRequest, acls::describe),
+        ApiKey::CreateAcls => serve!(CreateAclsRequest, acls::create),
+        ApiKey::DeleteAcls => serve!(DeleteAclsRequest, acls::delete),
         ApiKey::DescribeTransactions => serve!(DescribeTransactionsRequest, transactions::describe),
         ApiKey::ListTransactions => serve!(ListTransactionsRequest, transactions::list),
         ApiKey::DescribeProducers => serve!(DescribeProducersRequest, transactions::describe_producers),

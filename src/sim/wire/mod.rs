@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the simulation's own edge: its brokers live in real time")]
 
+mod acls;
 mod admin;
 mod data;
 mod dispatch;
@@ -24,6 +25,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{oneshot, watch};
 
 use super::state::{GroupReply, State, Ticket};
+use crate::migration::acl::{Operation, Resource};
 
 pub(super) use server::{bind, run_broker};
 
@@ -114,6 +116,16 @@ impl Context<'_> {
             s.check_coordinator(self.broker, key)?;
             f(s, now)
         })
+    }
+
+    /// The same for whoever may run transactions of this id.
+    fn transacted<R>(
+        &self,
+        id: &str,
+        f: impl FnOnce(&mut State, i64) -> Result<R, ResponseError>,
+    ) -> Result<R, ResponseError> {
+        self.shared.with(|s, _| s.permit(Operation::Write, Resource::TransactionalId, id))?;
+        self.coordinated(id, f)
     }
 }
 

@@ -12,15 +12,21 @@ use kafka_protocol::messages::list_transactions_response::TransactionState as Li
 use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
+use kafka_protocol::messages::write_txn_markers_response::{
+    WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
+};
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
     DescribeProducersRequest, DescribeProducersResponse, DescribeTransactionsRequest, DescribeTransactionsResponse,
     EndTxnRequest, EndTxnResponse, InitProducerIdRequest, InitProducerIdResponse, ListTransactionsRequest,
-    ListTransactionsResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
+    ListTransactionsResponse, TxnOffsetCommitRequest, TxnOffsetCommitResponse, WriteTxnMarkersRequest,
+    WriteTxnMarkersResponse,
 };
 
 use super::{Context, code, text};
-use crate::sim::state::{Commit, CommitAsk, Marker, Transaction};
+use crate::migration::acl::{Operation, Resource};
+use crate::migration::transactions::TransactionState;
+use crate::sim::state::{CLUSTER, Commit, CommitAsk, Marker, MarkerAsk, State, Transaction};
 
 /// Clients before a version know a fenced producer only as INVALID_PRODUCER_EPOCH (KIP-588).
 fn fenced_since(version: i16, since: i16, error: ResponseError) -> ResponseError {
@@ -36,7 +42,7 @@ pub(super) fn init(context: &Context<'_>, request: InitProducerIdRequest, versio
     let timeout = request.transaction_timeout_ms.into();
     let outcome = match id {
         None => context.shared.with(|s, now| s.init_producer(now, None, timeout, known)),
-        Some(id) => context.coordinated(id, |s, now| s.init_producer(now, Some(id), timeout, known)),
+        Some(id) => context.transacted(id, |s, now| s.init_producer(now, Some(id), timeout, known)),
     };
     let outcome = outcome.map_err(|e| fenced_since(version, 4, e));
     let mut response = InitProducerIdResponse::default().with_error_code(code(&outcome));
@@ -59,7 +65,9 @@ pub(super) fn add_partitions(
     context.shared.with(|s, now| {
         // one unknown partition, and none is added
         let unknown: Vec<_> = wanted.iter().filter(|(t, p)| s.log(t, *p).is_none()).cloned().collect();
-        let outcome = s.check_coordinator(context.broker, id).and_then(|()| match unknown.is_empty() {
+        let permitted = s.permit(Operation::Write, Resource::TransactionalId, id);
+        let checked = permitted.and_then(|()| s.check_coordinator(context.broker, id));
+        let outcome = checked.and_then(|()| match unknown.is_empty() {
             true => s.add_partitions(now, id, producer, &wanted),
             false => Err(ResponseError::OperationNotAttempted),
         });
@@ -67,7 +75,7 @@ pub(super) fn add_partitions(
         let mut response = AddPartitionsToTxnResponse::default();
         for topic in topics {
             let each = |p: &i32| {
-                let missing = unknown.contains(&(topic.name.to_string(), *p));
+                let missing = permitted.is_ok() && unknown.contains(&(topic.name.to_string(), *p));
                 let error = if missing { ResponseError::UnknownTopicOrPartition.code() } else { code(&outcome) };
                 AddPartitionsToTxnPartitionResult::default().with_partition_index(*p).with_partition_error_code(error)
             };
@@ -86,7 +94,7 @@ pub(super) fn add_offsets(
     version: i16,
 ) -> AddOffsetsToTxnResponse {
     let producer = (request.producer_id.0, request.producer_epoch);
-    let outcome = context.coordinated(&request.transactional_id, |s, now| {
+    let outcome = context.transacted(&request.transactional_id, |s, now| {
         s.add_group(now, &request.transactional_id, producer, &request.group_id)
     });
     AddOffsetsToTxnResponse::default().with_error_code(code(&outcome.map_err(|e| fenced_since(version, 2, e))))
@@ -106,8 +114,10 @@ pub(super) fn commit_offsets(
     let producer = (request.producer_id.0, request.producer_epoch);
     let mut response = TxnOffsetCommitResponse::default();
     // goes to the group's coordinator
-    let checked =
-        context.coordinated(&ask.group, |s, now| s.check_txn_commit(now, &request.transactional_id, producer, &ask));
+    let checked = context.coordinated(&ask.group, |s, now| {
+        s.permit(Operation::Write, Resource::TransactionalId, &request.transactional_id)?;
+        s.check_txn_commit(now, &request.transactional_id, producer, &ask)
+    });
     context.shared.with(|s, now| {
         for topic in &request.topics {
             let mut results = TxnOffsetCommitResponseTopic::default().with_name(topic.name.clone());
@@ -136,7 +146,7 @@ pub(super) fn end(context: &Context<'_>, request: EndTxnRequest, version: i16) -
     let producer = (request.producer_id.0, request.producer_epoch);
     let kind = if request.committed { Marker::Commit } else { Marker::Abort };
     let outcome = context
-        .coordinated(&request.transactional_id, |s, now| s.end_txn(now, &request.transactional_id, producer, kind));
+        .transacted(&request.transactional_id, |s, now| s.end_txn(now, &request.transactional_id, producer, kind));
     EndTxnResponse::default().with_error_code(code(&outcome.map_err(|e| fenced_since(version, 2, e))))
 }
 
@@ -148,11 +158,12 @@ pub(super) fn describe(
     context.shared.with(|s, _| {
         let each = |id: &kafka_protocol::messages::TransactionalId| {
             let found = s
-                .check_coordinator(context.broker, id)
+                .permit(Operation::Describe, Resource::TransactionalId, id)
+                .and_then(|()| s.check_coordinator(context.broker, id))
                 .and_then(|()| s.transactions().get(id.as_str()).ok_or(ResponseError::TransactionalIdNotFound));
             let described = Described::default().with_transactional_id(id.clone()).with_error_code(code(&found));
             match found {
-                Ok(txn) => describe_one(described, txn),
+                Ok(txn) => describe_one(s, described, txn),
                 Err(_) => described,
             }
         };
@@ -161,12 +172,14 @@ pub(super) fn describe(
     })
 }
 
-fn describe_one(described: Described, txn: &Transaction) -> Described {
-    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-    for (topic, partition) in &txn.partitions {
-        topics.entry(topic).or_default().push(*partition);
+fn describe_one(state: &State, described: Described, txn: &Transaction) -> Described {
+    let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for (topic, partition) in txn.described_partitions() {
+        if state.permit(Operation::Describe, Resource::Topic, &topic).is_ok() {
+            topics.entry(topic).or_default().push(partition);
+        }
     }
-    let data = |(t, ps): (&str, Vec<i32>)| TopicData::default().with_topic(text(t).into()).with_partitions(ps);
+    let data = |(t, ps): (String, Vec<i32>)| TopicData::default().with_topic(text(&t).into()).with_partitions(ps);
     described
         .with_transaction_state(text(&txn.state.to_string()))
         .with_transaction_timeout_ms(i32::try_from(txn.timeout).unwrap_or(i32::MAX))
@@ -179,12 +192,14 @@ fn describe_one(described: Described, txn: &Transaction) -> Described {
 pub(super) fn list(context: &Context<'_>, request: ListTransactionsRequest, _version: i16) -> ListTransactionsResponse {
     context.shared.with(|s, now| {
         let mut response = ListTransactionsResponse::default();
-        let known = ["Empty", "Ongoing", "CompleteCommit", "CompleteAbort", "PrepareCommit", "PrepareAbort"];
+        // by Kafka's own list of words, of which the simulation uses some
+        let known = |word: &str| word.parse().is_ok_and(|s: TransactionState| s != TransactionState::Unknown);
         let states = &request.state_filters;
-        response.unknown_state_filters = states.iter().filter(|f| !known.contains(&f.as_str())).cloned().collect();
+        response.unknown_state_filters = states.iter().filter(|f| !known(f.as_str())).cloned().collect();
         for (id, txn) in s.transactions() {
             let state = txn.state.to_string();
             let wanted = s.check_coordinator(context.broker, id).is_ok()
+                && s.permit(Operation::Describe, Resource::TransactionalId, id).is_ok()
                 && (states.is_empty() || states.iter().any(|f| f.as_str() == state))
                 && (request.producer_id_filters.is_empty()
                     || request.producer_id_filters.iter().any(|p| p.0 == txn.producer_id))
@@ -211,7 +226,9 @@ pub(super) fn describe_producers(
         for topic in &request.topics {
             let mut results = TopicResponse::default().with_name(topic.name.clone());
             for p in &topic.partition_indexes {
-                let checked = s.check_leader(context.broker, &topic.name, *p, -1);
+                let checked = s
+                    .permit(Operation::Read, Resource::Topic, &topic.name)
+                    .and_then(|()| s.check_leader(context.broker, &topic.name, *p, -1));
                 let mut result = PartitionResponse::default().with_partition_index(*p).with_error_code(code(&checked));
                 if let (Ok(()), Some(log)) = (checked, s.log(&topic.name, *p)) {
                     let each = |(id, entry): (&i64, &crate::sim::state::log::ProducerEntry)| {
@@ -220,7 +237,7 @@ pub(super) fn describe_producers(
                             .with_producer_epoch(entry.epoch.into())
                             .with_last_sequence(entry.last_sequence())
                             .with_last_timestamp(entry.last_timestamp)
-                            .with_coordinator_epoch(-1)
+                            .with_coordinator_epoch(entry.coordinator_epoch.unwrap_or(-1))
                             .with_current_txn_start_offset(entry.txn_first.unwrap_or(-1))
                     };
                     result.active_producers = log.producers().iter().map(each).collect();
@@ -228,6 +245,43 @@ pub(super) fn describe_producers(
                 results.partitions.push(result);
             }
             response.topics.push(results);
+        }
+        response
+    })
+}
+
+pub(super) fn write_markers(
+    context: &Context<'_>,
+    request: WriteTxnMarkersRequest,
+    _version: i16,
+) -> WriteTxnMarkersResponse {
+    context.shared.with(|s, now| {
+        let permitted = s
+            .permit(Operation::ClusterAction, Resource::Cluster, CLUSTER)
+            .or_else(|_| s.permit(Operation::Alter, Resource::Cluster, CLUSTER));
+        let mut response = WriteTxnMarkersResponse::default();
+        for marker in &request.markers {
+            let mut result = WritableTxnMarkerResult::default().with_producer_id(marker.producer_id);
+            for topic in &marker.topics {
+                let mut results = WritableTxnMarkerTopicResult::default().with_name(topic.name.clone());
+                for p in &topic.partition_indexes {
+                    let ask = MarkerAsk {
+                        broker: context.broker,
+                        topic: &topic.name,
+                        partition: *p,
+                        producer: (marker.producer_id.0, marker.producer_epoch),
+                        coordinator_epoch: marker.coordinator_epoch,
+                        kind: if marker.transaction_result { Marker::Commit } else { Marker::Abort },
+                    };
+                    let outcome = permitted.and_then(|()| s.write_marker(now, &ask));
+                    let each = WritableTxnMarkerPartitionResult::default()
+                        .with_partition_index(*p)
+                        .with_error_code(code(&outcome));
+                    results.partitions.push(each);
+                }
+                result.topics.push(results);
+            }
+            response.markers.push(result);
         }
         response
     })

@@ -1,0 +1,106 @@
+//! Who may do what, once an authorizer is on: Kafka's `StandardAuthorizer` with `allow.everyone.if.no.acl.found=true`.
+//! Every client is ANONYMOUS. Held to: producing, reading, looking at topics, transactions and producers, markers and
+//! ACLs themselves; groups and administration of topics are left free.
+
+use std::collections::BTreeSet;
+
+use kafka_protocol::ResponseError;
+
+use super::State;
+use crate::migration::acl::{Acl, Operation, Pattern, Permission, Resource};
+
+/// Who every client of the simulation is.
+const PRINCIPAL: &str = "User:ANONYMOUS";
+/// The name of the one cluster resource.
+pub const CLUSTER: &str = "kafka-cluster";
+
+impl State {
+    /// Turns an authorizer on, with no ACL yet: everybody may do everything until there is one.
+    pub fn authorize(&mut self) {
+        self.acls.get_or_insert_default();
+    }
+
+    /// The ACLs; `None` without an authorizer.
+    #[must_use]
+    pub fn acls(&self) -> Option<&BTreeSet<Acl>> {
+        self.acls.as_ref()
+    }
+
+    /// Makes an ACL; one that exists is made again.
+    ///
+    /// # Errors
+    /// SECURITY_DISABLED without an authorizer, INVALID_REQUEST.
+    pub fn create_acl(&mut self, acl: Acl) -> Result<(), ResponseError> {
+        let acls = self.acls.as_mut().ok_or(ResponseError::SecurityDisabled)?;
+        let cluster = acl.resource != Resource::Cluster || acl.name == CLUSTER;
+        if acl.name.is_empty() || !cluster || !acl.is_known() || !acl.principal.contains(':') {
+            return Err(ResponseError::InvalidRequest);
+        }
+        acls.insert(acl);
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Removes the ACLs that `chosen` says yes to, and gives them.
+    ///
+    /// # Errors
+    /// SECURITY_DISABLED without an authorizer.
+    pub fn delete_acls(&mut self, chosen: impl Fn(&Acl) -> bool) -> Result<Vec<Acl>, ResponseError> {
+        let acls = self.acls.as_mut().ok_or(ResponseError::SecurityDisabled)?;
+        let gone: Vec<Acl> = acls.iter().filter(|acl| chosen(acl)).cloned().collect();
+        acls.retain(|acl| !chosen(acl));
+        self.version += 1;
+        Ok(gone)
+    }
+
+    /// Whether a client may do this to that. A denial wins; where there is any ACL on a resource, what none allows is
+    /// denied.
+    ///
+    /// # Errors
+    /// The resource's AUTHORIZATION_FAILED.
+    pub fn permit(&self, operation: Operation, resource: Resource, name: &str) -> Result<(), ResponseError> {
+        let Some(acls) = &self.acls else { return Ok(()) };
+        let on: Vec<&Acl> = acls.iter().filter(|acl| acl.resource == resource && acl.bears_on(name)).collect();
+        let mine = |acl: &&&Acl| {
+            matches!(acl.principal.as_str(), PRINCIPAL | "User:*") && matches!(acl.host.as_str(), "*" | "127.0.0.1")
+        };
+        let covers = |acl: &&&Acl| {
+            acl.operation == Operation::All
+                || acl.operation == operation
+                || acl.permission == Permission::Allow && implies(acl.operation, operation)
+        };
+        let mut said = on.iter().filter(mine).filter(covers).map(|acl| acl.permission).peekable();
+        let allowed = match said.peek() {
+            None => on.is_empty(),
+            Some(_) => said.all(|permission| permission == Permission::Allow),
+        };
+        if allowed { Ok(()) } else { Err(refusal(resource)) }
+    }
+}
+
+impl Acl {
+    /// Whether its pattern takes this name in.
+    #[must_use]
+    pub fn bears_on(&self, name: &str) -> bool {
+        match self.pattern {
+            Pattern::Literal => self.name == name || self.name == "*",
+            Pattern::Prefixed => name.starts_with(&self.name),
+            Pattern::Unknown => false,
+        }
+    }
+}
+
+/// Who may read, write, delete or alter may also describe.
+fn implies(allowed: Operation, asked: Operation) -> bool {
+    asked == Operation::Describe
+        && matches!(allowed, Operation::Read | Operation::Write | Operation::Delete | Operation::Alter)
+}
+
+fn refusal(resource: Resource) -> ResponseError {
+    match resource {
+        Resource::Topic => ResponseError::TopicAuthorizationFailed,
+        Resource::Group => ResponseError::GroupAuthorizationFailed,
+        Resource::TransactionalId => ResponseError::TransactionalIdAuthorizationFailed,
+        _ => ResponseError::ClusterAuthorizationFailed,
+    }
+}

@@ -1,0 +1,197 @@
+//! The control plane's view of transactions where real Kafka can't be made to go wrong on purpose: three brokers, old
+//! ones, answers that are lost after the effect.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::slice;
+use std::time::Duration;
+
+use cutover::kafka::control::{Cluster, Outcome, TransactionFilter, in_force};
+use cutover::kafka::properties::ClientProperties;
+use cutover::migration::acl::{Acl, AclFilter, Resource};
+use cutover::migration::estate::{Side, TopicPartition};
+use cutover::migration::transactions::{
+    Answer, Fencing, Hanging, ProducerView, Since, TransactionState, TransactionView, Unavailable,
+};
+use cutover::sim::state::{Cut, Isolation, Limits, NewRecord, State, Writer};
+use cutover::sim::{SimCluster, SimConfig};
+
+const INIT_PRODUCER_ID: i16 = 22;
+const WRITE_TXN_MARKERS: i16 = 27;
+const CREATE_ACLS: i16 = 30;
+const DESCRIBE_PRODUCERS: i16 = 61;
+const DESCRIBE_TRANSACTIONS: i16 = 65;
+const LIST_TRANSACTIONS: i16 = 66;
+
+struct Rig {
+    sim: SimCluster,
+    cluster: Cluster,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Rig {
+    fn start() -> Rig {
+        let limits = Limits { verify_transactions: false, ..Limits::default() };
+        let sim = SimCluster::start(SimConfig { limits, ..SimConfig::new(Side::Blue) }).unwrap();
+        sim.with_state(|s| s.create_topic("t", 3, 3, &[], false)).unwrap();
+        let cluster = Cluster::new(Side::Blue, &sim.bootstrap(), &ClientProperties::default());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Rig { sim, cluster, runtime }
+    }
+
+    fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await.expect("a bound") })
+    }
+
+    /// A transactional id with a transaction that has one record in partition `p` of `t`; its coordinator is told or not.
+    fn open(&self, id: &str, p: i32, told: bool) -> (i64, i16) {
+        self.sim.with_state_at(|s, now| {
+            let producer = s.init_producer(now, Some(id), 60_000, (-1, -1)).unwrap();
+            if told {
+                s.add_partitions(now, id, producer, &[("t".to_owned(), p)]).unwrap();
+            }
+            append(s, now, id, p, producer);
+            producer
+        })
+    }
+
+    fn described(&self, id: &str) -> Answer<Option<TransactionView>> {
+        let ids = [id.to_owned()];
+        self.run(self.cluster.describe_transactions(&ids)).remove(id).unwrap()
+    }
+
+    fn writers(&self, p: i32) -> Vec<ProducerView> {
+        let tp = TopicPartition::new("t", p);
+        match self.run(self.cluster.describe_producers(slice::from_ref(&tp))).remove(&tp) {
+            Some(Answer::Told(writers)) => writers,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn hanging(&self, p: i32, id: Option<&str>) -> Hanging {
+        let writers = self.writers(p);
+        writers.iter().find_map(|w| Hanging::of(&TopicPartition::new("t", p), w, id)).expect("something is open")
+    }
+
+    fn end(&self, p: i32) -> i64 {
+        self.sim.with_state(|s| s.log("t", p).unwrap().high_watermark())
+    }
+}
+
+fn append(state: &mut State, now: i64, id: &str, p: i32, producer: (i64, i16)) {
+    let writer = Writer { id: producer.0, epoch: producer.1, sequence: 0, transactional: true };
+    state.append(now, "t", p, &[NewRecord::new("k", "v", now)], writer, Some(id)).unwrap();
+}
+
+#[test]
+fn ids_are_asked_of_their_coordinators_and_follow_them() {
+    let rig = Rig::start();
+    let ids: Vec<String> = (0..40).map(|n| format!("id-{n}")).collect();
+    for (n, id) in ids.iter().enumerate() {
+        rig.open(id, n as i32 % 3, true);
+    }
+    let check = |live: usize| {
+        let found = rig.run(rig.cluster.describe_transactions(&ids));
+        assert_eq!(found.len(), 40);
+        let coordinators: BTreeSet<i32> = found
+            .values()
+            .map(|answer| match answer {
+                Answer::Told(Some(v)) if v.state == TransactionState::Ongoing && v.partitions.len() == 1 => {
+                    v.coordinator
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(coordinators.len(), live);
+        let lists = rig.run(rig.cluster.list_transactions(&TransactionFilter::default())).unwrap();
+        assert_eq!(lists.len(), live);
+        let listed: usize = lists.values().map(|a| a.told().expect("every broker says").len()).sum();
+        assert_eq!(listed, 40);
+    };
+    check(3);
+    rig.sim.with_state(|s| s.kill_broker(2));
+    check(2);
+    assert!((0..3).all(|p| !rig.writers(p).is_empty()), "leaders moved");
+}
+
+#[test]
+fn what_an_old_broker_can_not_say_is_typed() {
+    let rig = Rig::start();
+    rig.sim.with_state(|s| {
+        s.faults.age(DESCRIBE_TRANSACTIONS, -1);
+        s.faults.age(LIST_TRANSACTIONS, 0);
+        s.faults.age(DESCRIBE_PRODUCERS, -1);
+    });
+    assert_eq!(rig.described("x"), Answer::Unavailable(Unavailable::Before(Since::V3_0)));
+    let tp = TopicPartition::new("t", 0);
+    let producers = rig.run(rig.cluster.describe_producers(slice::from_ref(&tp)));
+    assert_eq!(producers[&tp], Answer::Unavailable(Unavailable::Before(Since::V2_8)));
+    let lists = |filter| rig.run(rig.cluster.list_transactions(&filter)).unwrap();
+    assert!(lists(TransactionFilter::default()).values().all(|a| *a == Answer::Told(Vec::new())));
+    let old = lists(TransactionFilter { longer_than_ms: Some(1), ..TransactionFilter::default() });
+    assert!(old.values().all(|a| *a == Answer::Unavailable(Unavailable::Before(Since::V3_8))), "{old:?}");
+}
+
+#[test]
+fn a_lost_answer_is_asked_again_only_of_what_changes_nothing() {
+    let rig = Rig::start();
+    let cut = |api| rig.sim.with_state(|s| s.faults.cut_next(api, 1, Cut::BeforeAnswer));
+    let (producer_id, epoch) = rig.open("x", 0, true);
+    cut(DESCRIBE_TRANSACTIONS);
+    assert!(matches!(rig.described("x"), Answer::Told(Some(v)) if v.producer_id == producer_id));
+
+    cut(INIT_PRODUCER_ID);
+    let unknown = rig.run(rig.cluster.fence("x"));
+    assert!(matches!(unknown, Fencing::Unknown(_)), "{unknown:?}");
+    let bumped = rig.sim.with_state(|s| s.transactions()["x"].epoch);
+    assert_eq!(bumped, epoch + 1, "once, whatever came of it");
+    assert_eq!(rig.run(rig.cluster.fence("x")), Fencing::Done { producer_id, epoch: epoch + 2 });
+    assert_eq!(rig.writers(0)[0].open_from, None);
+
+    rig.open("y", 1, false);
+    let hanging = rig.hanging(1, Some("y"));
+    cut(WRITE_TXN_MARKERS);
+    let unknown = rig.run(rig.cluster.abort_hanging(&hanging));
+    assert!(matches!(unknown, Outcome::Unknown(_)), "{unknown:?}");
+    assert_eq!(rig.end(1), 2, "one marker");
+    let again = rig.run(rig.cluster.abort_hanging(&hanging));
+    assert!(matches!(again, Outcome::Refused(_)), "{again:?}");
+    assert_eq!(rig.end(1), 2, "still one marker");
+
+    rig.sim.with_state(|s| s.authorize());
+    let acl = Acl::deny_write(Resource::TransactionalId, "x", "User:*");
+    cut(CREATE_ACLS);
+    let made = rig.run(rig.cluster.create_acls(&BTreeSet::from([acl.clone()])));
+    assert!(matches!(made[&acl], Outcome::Unknown(_)), "{made:?}");
+    let all = rig.run(rig.cluster.describe_acls(&AclFilter::default())).unwrap();
+    assert_eq!(all.len(), 3);
+    assert!(in_force(&all, &acl) && !in_force(&BTreeMap::new(), &acl));
+    assert!(matches!(rig.run(rig.cluster.fence("x")), Fencing::Forbidden(_)));
+}
+
+/// An open transaction of the coordinator's own is never ended by hand, and a hanging one only with its whole name.
+#[test]
+fn only_what_hangs_gets_a_marker() {
+    let rig = Rig::start();
+    rig.open("held", 0, true);
+    rig.open("hangs", 1, false);
+    let held = rig.run(rig.cluster.abort_hanging(&rig.hanging(0, None)));
+    assert!(matches!(&held, Outcome::Refused(t) if t.what.contains("Ongoing")), "{held:?}");
+    let hanging = rig.hanging(1, None);
+    for wrong in [
+        Hanging { epoch: hanging.epoch + 1, ..hanging.clone() },
+        Hanging { producer_id: hanging.producer_id + 1, ..hanging.clone() },
+        Hanging { coordinator_epoch: Some(0), ..hanging.clone() },
+        Hanging { open_from: 1, ..hanging.clone() },
+        Hanging { transactional_id: Some("held".into()), ..hanging.clone() },
+    ] {
+        let outcome = rig.run(rig.cluster.abort_hanging(&wrong));
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?} for {wrong:?}");
+    }
+    assert_eq!((rig.end(0), rig.end(1)), (1, 1), "nothing was written");
+    assert_eq!(rig.run(rig.cluster.abort_hanging(&hanging)), Outcome::Done);
+    rig.sim.with_state(|s| {
+        let log = s.log("t", 1).unwrap();
+        assert_eq!((log.high_watermark(), log.lso()), (2, 2));
+        assert!(log.records(0, Isolation::ReadCommitted).is_empty(), "what hung is aborted");
+    });
+}
