@@ -5,6 +5,7 @@
 //! intent is on disk.
 
 mod acts;
+mod export;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -357,6 +358,10 @@ impl Core {
             Ask::WatchChoice { group, to, chosen } => {
                 self.watching = Some(Watched { group, choice: Some((to, chosen)) });
                 self.keep_estimate_fresh(now).await;
+                return;
+            }
+            Ask::Export { id, group, to, chosen } => {
+                self.export(id, &group, to, chosen.as_ref());
                 return;
             }
         };

@@ -308,6 +308,17 @@ pub enum Ask {
         /// The strategy, `None` for the plan's own.
         chosen: Option<Chosen>,
     },
+    /// Write a measured translation beside the plan, as the file that `kafka-consumer-groups --reset-offsets` reads.
+    Export {
+        /// Number chosen by the screen; the reply carries it.
+        id: u64,
+        /// Group id.
+        group: String,
+        /// The side whose offsets it would set.
+        to: Side,
+        /// The strategy it was measured by, `None` for the plan's own.
+        chosen: Option<Chosen>,
+    },
 }
 
 /// What the controller answers.
@@ -327,5 +338,12 @@ pub enum Reply {
         id: u64,
         /// The run that was started, if the command starts one.
         result: Result<Option<u64>, Refusal>,
+    },
+    /// Answer to `Export`.
+    Exported {
+        /// Number of the question.
+        id: u64,
+        /// The file that was written, or why none.
+        result: Result<String, Refusal>,
     },
 }

@@ -73,6 +73,14 @@ pub struct Chosen {
     pub reason: String,
 }
 
+impl Chosen {
+    /// Whether two choices find the same offsets: the reason changes none.
+    #[must_use]
+    pub fn same(a: Option<&Chosen>, b: Option<&Chosen>) -> bool {
+        a.map(|c| (c.strategy, c.at)) == b.map(|c| (c.strategy, c.at))
+    }
+}
+
 /// What every strategy starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {

@@ -3,9 +3,11 @@
 
 use tui_input::Input;
 
-use crate::controller::snapshot::Ask;
+use super::model::Tone;
+use crate::controller::snapshot::{Ask, GroupRow};
 use crate::migration::command::{Command, Level, Prepared, Refusal, Subject};
 use crate::migration::estate::{At, Side};
+use crate::offsets::Chosen;
 
 /// Keys that arrive this soon after the dialog is shown were meant for what lay under it, ms.
 pub const TYPED_AHEAD_MS: u64 = 300;
@@ -54,6 +56,8 @@ pub struct Dialog {
     pub refreshing: Option<u64>,
     /// Why there will be no measurement.
     pub no_estimate: Option<String>,
+    /// Where the reset file was written, or why not.
+    pub exported: Option<(Tone, String)>,
 }
 
 impl Dialog {
@@ -73,6 +77,7 @@ impl Dialog {
             measured_at: None,
             refreshing: None,
             no_estimate: None,
+            exported: None,
         }
     }
 
@@ -179,6 +184,24 @@ pub fn estimate_for(command: &Command) -> Option<(&str, Side)> {
         Command::ResetOffsets { group, to, .. } => Some((group, *to)),
         _ => None,
     }
+}
+
+/// Whether a group's newest measurement is of what a command would do: of that side, by that strategy. Why it was chosen
+/// changes no offset.
+#[must_use]
+pub fn measures(g: &GroupRow, command: &Command) -> bool {
+    estimate_for(command).is_some_and(|(_, to)| g.estimate_to == Some(to))
+        && Chosen::same(g.estimate_chosen.as_ref(), command.chosen())
+}
+
+/// What keeps the facts of a command's dialog fresh while it is open.
+#[must_use]
+pub fn watch(command: &Command) -> Option<Ask> {
+    let group = watched(command)?;
+    Some(match command {
+        Command::ResetOffsets { to, chosen, .. } => Ask::WatchChoice { group, to: *to, chosen: chosen.clone() },
+        _ => Ask::Watch { group: Some(group) },
+    })
 }
 
 /// The group whose facts the controller keeps fresh while the dialog is open.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tui_input::Input;
 
+use super::choose::Choose;
 use super::dialog::Dialog;
 use super::filter::Filter;
 use super::partitions::{self, Lines};
@@ -124,6 +125,8 @@ pub enum Overlay {
         /// What was typed.
         input: Input,
     },
+    /// Choosing how a group's offsets are found.
+    Choose(Box<Choose>),
     /// Confirming a command.
     Confirm(Box<Dialog>),
     /// Leaving in the middle of a run.

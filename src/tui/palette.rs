@@ -43,15 +43,23 @@ fn takes(a: &Action) -> Takes {
     }
 }
 
-/// Whether an action belongs into the palette: those of overlays and plain movement do not.
+/// Whether an action belongs into the palette: those of overlays alone and plain movement do not.
 fn listed(a: &Action) -> bool {
     let overlay = |s: &Scope| {
         matches!(
             s,
-            Scope::Confirm | Scope::Route | Scope::Why | Scope::Palette | Scope::Filter | Scope::Help | Scope::Leave
+            Scope::Confirm
+                | Scope::Route
+                | Scope::Choose
+                | Scope::Why
+                | Scope::Palette
+                | Scope::Filter
+                | Scope::Help
+                | Scope::Leave
         )
     };
-    !a.scopes.is_empty() && !a.scopes.iter().any(overlay) && a.id != "palette"
+    let moves = a.scopes.contains(&Scope::Help);
+    !a.scopes.iter().all(overlay) && !moves && a.id != "palette"
 }
 
 /// Whether an action can be reached from where the person is.

@@ -7,6 +7,7 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::actions::{self, Action, Ready};
+use super::choose::Step;
 use super::dialog::{self, Phase};
 use super::model::{Focus, Model, Overlay, Tone};
 use super::words;
@@ -143,6 +144,10 @@ fn typing(m: &mut Model) -> Option<&mut Input> {
             let typed = matches!(d.prepared.as_ref().map(|p| &p.level), Some(Level::Typed(_)));
             (d.phase == Phase::Shown && typed).then_some(&mut d.input)
         }
+        Overlay::Choose(c) => {
+            c.remark = None;
+            (c.step != Step::Strategy).then_some(&mut c.input)
+        }
         Overlay::Help { .. } | Overlay::Route { .. } => None,
     }
 }
@@ -183,8 +188,8 @@ fn on_snapshot(m: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Cmd> {
 
 /// When the measurement that a dialog shows was made.
 fn measured_at(m: &Model, command: &Command) -> Option<At> {
-    let (group, to) = dialog::estimate_for(command)?;
-    let row = m.group_row(group).filter(|g| g.estimate_to == Some(to))?;
+    let (group, _) = dialog::estimate_for(command)?;
+    let row = m.group_row(group).filter(|g| dialog::measures(g, command))?;
     match row.estimate.as_ref()? {
         Observed::Known { at, .. } => Some(*at),
         Observed::Absent { .. } => None,
@@ -227,6 +232,10 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
             if bare && d.phase == Phase::Shown { confirm_at_once(m) } else { Vec::new() }
         }
         Reply::Executed { id, result } => on_executed(m, id, result),
+        Reply::Exported { id, result } => {
+            on_exported(m, id, result);
+            Vec::new()
+        }
     }
 }
 
@@ -278,6 +287,19 @@ fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> 
     Vec::new()
 }
 
+/// The dialog that lies over the message line says itself where the file is.
+fn on_exported(m: &mut Model, id: u64, result: Result<String, Refusal>) {
+    m.pending.remove(&id);
+    let (tone, words) = match result {
+        Ok(path) => (Tone::Plain, format!("wrote {path}")),
+        Err(r) => (Tone::Hold, words::sentence(&r.why, &r.advice)),
+    };
+    match &mut m.overlay {
+        Some(Overlay::Confirm(d)) => d.exported = Some((tone, words)),
+        _ => m.say(tone, words),
+    }
+}
+
 fn on_tick(m: &mut Model) -> Vec<Cmd> {
     if m.flash.as_ref().is_some_and(|f| m.now > f.until) {
         m.flash = None;
@@ -324,5 +346,8 @@ fn on_unsent(m: &mut Model, ask: &Ask) {
         }
         // A lost watch only makes the estimate older; its age is shown.
         (Ask::Prepare { .. } | Ask::Watch { .. } | Ask::WatchChoice { .. }, _) => {}
+        (Ask::Export { .. }, _) => {
+            m.say(Tone::Fail, "The controller does not keep up: nothing was written. Try again.")
+        }
     }
 }

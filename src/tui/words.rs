@@ -1,5 +1,6 @@
 //! States in words, with the role each is shown in. One place, so that every region says the same thing.
 
+use super::model::Tone;
 use super::text;
 use super::theme::{Glyph, Role};
 use crate::controller::snapshot::{GroupRow, GroupSide, ProducerRow};
@@ -217,6 +218,16 @@ pub fn verdict(plan: Option<&PartitionPlan>) -> (Role, String) {
 #[must_use]
 pub fn measured_age(now: At, at: At) -> (Role, String) {
     aged(now, at, ESTIMATE_AGE_MS)
+}
+
+/// How loud a message looks.
+#[must_use]
+pub fn tone_role(tone: Tone) -> Role {
+    match tone {
+        Tone::Plain => Role::Strong,
+        Tone::Hold => Role::Hold,
+        Tone::Fail => Role::Fail,
+    }
 }
 
 /// A flag state in the identity of where it writes.

@@ -10,6 +10,7 @@ use cutover::migration::settings::Mode;
 use cutover::migration::stage::*;
 use cutover::offsets::align::Unsettled;
 use cutover::offsets::verdict::*;
+use cutover::offsets::{Chosen, Strategy};
 use cutover::tui::model::{Model, Options};
 use cutover::tui::theme::{Depth, Glyphs, Theme};
 use cutover::tui::update::{Msg, update};
@@ -280,6 +281,28 @@ pub fn alarming() -> GroupRow {
     }
     g.estimate = Some(Observed::seen(GroupPlan::new(plans), ago(71_000)));
     g.side_state = None;
+    g
+}
+
+/// `loan-audit`, measured for a jump to the end.
+pub fn to_the_end() -> GroupRow {
+    let mut g = measured(false);
+    let Some(Observed::Known { value, .. }) = &g.estimate else { panic!("measured") };
+    let plans = value.partitions.iter().map(|p| {
+        let skipped = u64::try_from(p.source.end - p.source.committed.unwrap_or(0)).unwrap_or(0);
+        PartitionPlan {
+            strategy: "latest".into(),
+            target: TargetPosition { offset: Some(p.target.end), ..p.target },
+            verdict: Verdict::Guess,
+            re_read: Some(0),
+            missing: Some(skipped),
+            evidence: "asked for".into(),
+            why: Some(format!("skips everything not consumed: {skipped} records, {} s of them", skipped * 4)),
+            ..p.clone()
+        }
+    });
+    g.estimate = Some(Observed::seen(GroupPlan::new(plans.collect()), ago(1_000)));
+    g.estimate_chosen = Some(Chosen { strategy: Strategy::Latest, at: None, reason: "replayed by hand".into() });
     g
 }
 

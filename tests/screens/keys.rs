@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use cutover::controller::snapshot::{Ask, Reply, Snapshot};
 use cutover::migration::command::{Command, Refusal, Subject};
 use cutover::migration::estate::{FlagState, Side};
+use cutover::offsets::{Chosen, Strategy};
 use cutover::tui::actions::{self, ACTIONS, Ready};
 use cutover::tui::dialog::{EXPIRES_MS, Phase, TYPED_AHEAD_MS};
 use cutover::tui::model::{Focus, Model, Overlay, Pane, Screen};
@@ -311,6 +312,81 @@ fn a_hold_needs_a_reason_and_a_held_group_is_resumed_by_the_same_key() {
     m.group = Some("card-fraud".into());
     let cmds = press(&mut m, &["h"]);
     assert_eq!(executed(&cmds), [&Command::Resume { subject: Subject::Group("card-fraud".into()) }]);
+}
+
+#[test]
+fn offsets_by_the_plan_are_measured_and_asked_for_at_once() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    assert!(press(&mut m, &["o"]).is_empty(), "first: by which strategy?");
+    let cmds = press(&mut m, &["enter"]);
+    let command = Command::reset_offsets("loan-audit", Side::Green);
+    assert!(matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command: c, .. }) if *c == command), "{cmds:?}");
+    let watch = Ask::WatchChoice { group: "loan-audit".into(), to: Side::Green, chosen: None };
+    assert_eq!(cmds[1], Cmd::Ask(watch));
+    assert_eq!(executed(&cmds), [&Command::estimate("loan-audit", Side::Green)]);
+}
+
+#[test]
+fn another_strategy_needs_a_reason_and_is_measured_before_it_is_confirmed() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    press(&mut m, &["o", "end", "up", "enter"]);
+    assert!(press(&mut m, &["enter"]).is_empty(), "no reason, no question");
+    assert!(matches!(&m.overlay, Some(Overlay::Choose(c)) if c.remark.is_some()));
+    let cmds = press(&mut m, &["j is a letter here", "enter"]);
+    let chosen = Chosen { strategy: Strategy::Latest, at: None, reason: "j is a letter here".into() };
+    assert!(
+        matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command: Command::ResetOffsets { chosen: c, .. }, .. }) if *c == Some(chosen.clone())),
+        "{cmds:?}"
+    );
+    // The plan's own estimate is 8 s old and says nothing of this: it is measured by this strategy.
+    let measured = Command::Estimate { group: "loan-audit".into(), to: Side::Green, chosen: Some(chosen) };
+    assert_eq!(executed(&cmds), [&measured]);
+    press(&mut m, &["esc"]);
+    assert!(m.overlay.is_none());
+}
+
+#[test]
+fn a_dialog_shows_no_estimate_of_another_strategy() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let page = |m: &Model| crate::looks::text(&crate::pictures::drawn(m));
+    let cmds = press(&mut m, &["o", "end", "enter", "rebuild", "enter"]);
+    let at = m.now.plus(30);
+    let answer = Reply::Prepared { id: question(&cmds), result: Ok(Box::new(fixture::prepared())) };
+    update(&mut m, Msg::Reply(answer, at));
+    assert!(!page(&m).contains("46 re-read"), "that is the plan's:\n{}", page(&m));
+    assert!(page(&m).contains("not measured yet"), "{}", page(&m));
+    press(&mut m, &["esc"]);
+    crate::scenes::resetting(&mut m);
+    assert!(page(&m).contains("MISSING 131"), "{}", page(&m));
+}
+
+#[test]
+fn the_reset_file_is_of_what_is_shown() {
+    let exported = |cmds: &[Cmd]| match cmds {
+        [Cmd::Ask(Ask::Export { id, group, to, chosen })] => {
+            (*id, group.clone(), *to, chosen.as_ref().map(|c| c.strategy))
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut m = cockpit(free());
+    m.group = Some("loan-report".into());
+    assert!(press(&mut m, &["x"]).is_empty(), "nothing was measured");
+    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("m measures")));
+    m.group = Some("loan-audit".into());
+    let (id, group, to, chosen) = exported(&press(&mut m, &["enter", "x"]));
+    assert_eq!((group.as_str(), to, chosen), ("loan-audit", Side::Green, None));
+    let at = m.now.plus(5);
+    let refusal = Refusal::refused("/srv is full", "make room");
+    update(&mut m, Msg::Reply(Reply::Exported { id, result: Err(refusal) }, at));
+    assert_eq!(m.flash.as_ref().map(|f| f.text.as_str()), Some("/srv is full. Make room"));
+    press(&mut m, &["esc"]);
+    crate::scenes::resetting(&mut m);
+    assert_eq!(exported(&press(&mut m, &["x"])).3, Some(Strategy::Latest));
+    press(&mut m, &["o", "x"]);
+    assert_eq!(typed(&m), "ox", "a letter of the phrase once something is typed");
 }
 
 #[test]

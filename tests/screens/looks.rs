@@ -13,7 +13,7 @@ use crate::pictures::drawn;
 use crate::{fixture, scenes};
 
 /// A buffer as lines of text.
-fn text(buf: &Buffer) -> String {
+pub fn text(buf: &Buffer) -> String {
     let mut out = String::new();
     for y in 0..buf.area.height {
         let mut line = String::new();

@@ -2,11 +2,12 @@
 
 use tui_input::Input;
 
+use super::super::choose::Choose;
 use super::super::dialog::{self, Dialog};
 use super::super::model::{Model, Overlay, ROUTES, Tone};
 use super::super::update::Cmd;
 use super::super::words;
-use super::ready::{held, offers};
+use super::ready::{exportable, held, offers};
 use crate::controller::snapshot::Ask;
 use crate::migration::command::Command;
 use crate::migration::estate::Side;
@@ -24,20 +25,16 @@ pub(super) fn send(m: &mut Model, command: Command, about: &str) -> Vec<Cmd> {
 pub(super) fn open_confirm(m: &mut Model, command: Command) -> Vec<Cmd> {
     let question = m.ask_id("what would it do");
     let mut cmds = vec![Cmd::Ask(Ask::Prepare { id: question, command: command.clone() })];
-    if let Some(group) = dialog::watched(&command) {
-        cmds.push(Cmd::Ask(Ask::Watch { group: Some(group) }));
-    }
+    cmds.extend(dialog::watch(&command).map(Cmd::Ask));
     // In the middle of a run there is nothing to estimate: going back needs no facts of the other side.
     let resting = |g: &str| m.group_row(g).is_some_and(|g| !matches!(g.stage, Stage::Moving { .. }));
     if let Some((group, to)) = dialog::estimate_for(&command).filter(|(g, _)| resting(g)) {
-        let fresh = m.group_row(group).is_some_and(|g| {
-            g.measuring && g.estimate_to == Some(to)
-                || g.estimate_to == Some(to)
-                    && g.estimate.as_ref().is_some_and(|e| e.fresh(m.clock(), dialog::ESTIMATE_FRESH_MS).is_some())
+        let fresh = m.group_row(group).filter(|g| dialog::measures(g, &command)).is_some_and(|g| {
+            g.measuring || g.estimate.as_ref().is_some_and(|e| e.fresh(m.clock(), dialog::ESTIMATE_FRESH_MS).is_some())
         });
         if !fresh {
-            let group = group.to_owned();
-            cmds.extend(send(m, Command::estimate(group, to), "measuring"));
+            let measure = Command::Estimate { group: group.to_owned(), to, chosen: command.chosen().cloned() };
+            cmds.extend(send(m, measure, "measuring"));
         }
     }
     m.overlay = Some(Overlay::Confirm(Box::new(Dialog::new(command, question, m.now))));
@@ -65,8 +62,16 @@ fn other_side(m: &Model) -> Side {
 
 pub(super) fn reset(m: &mut Model) -> Vec<Cmd> {
     let side = other_side(m);
-    let cmds = confirm_offer(m, |c| matches!(c, Command::ResetOffsets { to, .. } if *to == side));
-    if cmds.is_empty() { confirm_offer(m, |c| matches!(c, Command::ResetOffsets { .. })) } else { cmds }
+    let free = |any: bool| {
+        offers(m).iter().filter(|o| o.refused.is_none()).find_map(|o| match &o.command {
+            Command::ResetOffsets { group, to, .. } if any || *to == side => Some((group.clone(), *to)),
+            _ => None,
+        })
+    };
+    if let Some((group, to)) = free(false).or_else(|| free(true)) {
+        m.overlay = Some(Overlay::Choose(Box::new(Choose::new(group, to))));
+    }
+    Vec::new()
 }
 
 pub(super) fn continue_run(m: &mut Model) -> Vec<Cmd> {
@@ -89,6 +94,12 @@ pub(super) fn measure(m: &mut Model) -> Vec<Cmd> {
     let Some(command) = pick(false).or_else(|| pick(true)) else { return Vec::new() };
     m.say(Tone::Plain, "measuring the translation; this reads only");
     send(m, command, "measuring")
+}
+
+pub(super) fn export(m: &mut Model) -> Vec<Cmd> {
+    let Some((group, to, chosen)) = exportable(m) else { return Vec::new() };
+    let id = m.ask_id("export");
+    vec![Cmd::Ask(Ask::Export { id, group, to, chosen })]
 }
 
 pub(super) fn route(m: &mut Model) -> Vec<Cmd> {

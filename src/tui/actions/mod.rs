@@ -15,6 +15,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 pub use table::ACTIONS;
 
+use super::choose::Step;
 use super::model::{Model, Overlay, Pane, Screen};
 use super::update::Cmd;
 
@@ -47,7 +48,9 @@ pub enum Scope {
     Confirm,
     /// Choosing a flag state.
     Route,
-    /// Typing why something is held.
+    /// Choosing how offsets are found.
+    Choose,
+    /// Typing why something is held, why a strategy is chosen, or a moment.
     Why,
     /// The command palette.
     Palette,
@@ -75,7 +78,8 @@ impl Scope {
             Scope::Producer => "On a producer's screen",
             Scope::Confirm => "In the confirm dialog",
             Scope::Route => "Choosing a flag state",
-            Scope::Why => "Typing a reason",
+            Scope::Choose => "Choosing how offsets are found",
+            Scope::Why => "Typing a reason or a moment",
             Scope::Palette => "In the palette",
             Scope::Filter => "Typing a filter",
             Scope::Help => "In this help",
@@ -156,7 +160,8 @@ pub fn scopes(m: &Model) -> Vec<Scope> {
         (Some(Overlay::Palette { .. }), ..) => vec![Scope::Palette],
         (Some(Overlay::Filter { .. }), ..) => vec![Scope::Filter],
         (Some(Overlay::Route { .. }), ..) => vec![Scope::Route],
-        (Some(Overlay::Why { .. }), ..) => vec![Scope::Why],
+        (Some(Overlay::Choose(c)), ..) if c.step == Step::Strategy => vec![Scope::Choose],
+        (Some(Overlay::Why { .. } | Overlay::Choose(_)), ..) => vec![Scope::Why],
         (Some(Overlay::Confirm(_)), ..) => vec![Scope::Confirm],
         (Some(Overlay::Leave { .. }), ..) => vec![Scope::Leave],
         (None, Screen::Group(_), _) => vec![Scope::Group, Scope::Global],

@@ -2,6 +2,7 @@
 
 use tui_input::Input;
 
+use super::super::choose::Choose;
 use super::super::dialog::{self, Dialog, Phase};
 use super::super::model::{Model, Overlay, ROUTES, Tone};
 use super::super::palette;
@@ -38,6 +39,7 @@ pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
         Some(Overlay::Palette { input, selected }) => palette::run(m, input.value(), selected),
         Some(Overlay::Route { producer, selected }) => accept_route(m, producer, selected),
         Some(Overlay::Why { subject, input }) => accept_why(m, subject, input),
+        Some(Overlay::Choose(c)) => accept_choice(m, c),
         Some(Overlay::Confirm(d)) => accept_confirm(m, d),
         Some(Overlay::Leave { input }) => {
             if input.value().trim() == "leave" {
@@ -71,6 +73,19 @@ fn accept_route(m: &mut Model, producer: String, selected: usize) -> Vec<Cmd> {
                 format!("{producer} can't be set to {to}: it is there already, or the plan has no such way."),
             );
             m.overlay = Some(Overlay::Route { producer, selected });
+            Vec::new()
+        }
+    }
+}
+
+fn accept_choice(m: &mut Model, mut c: Box<Choose>) -> Vec<Cmd> {
+    match c.accept(m.clock()) {
+        Some(chosen) => {
+            let (group, to) = (c.group, c.to);
+            open_confirm(m, Command::ResetOffsets { group, to, chosen, overrides: Vec::new() })
+        }
+        None => {
+            m.overlay = Some(Overlay::Choose(c));
             Vec::new()
         }
     }

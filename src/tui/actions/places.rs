@@ -2,6 +2,7 @@
 
 use tui_input::Input;
 
+use super::super::choose;
 use super::super::model::{Focus, Model, Overlay, Pane, ROUTES, Screen, Table};
 use super::super::palette;
 use super::super::update::Cmd;
@@ -147,6 +148,7 @@ fn step(m: &mut Model, by: i64) -> Vec<Cmd> {
         Some(Overlay::Help { scroll }) => *scroll = moved(*scroll, by, super::ACTIONS.len() * 2),
         Some(Overlay::Palette { selected, .. }) => *selected = moved(*selected, by, entries),
         Some(Overlay::Route { selected, .. }) => *selected = moved(*selected, by, ROUTES.len()),
+        Some(Overlay::Choose(c)) => c.selected = moved(c.selected, by, choose::options().len()),
         Some(Overlay::Confirm(d)) => {
             let lines = d.prepared.as_ref().map_or(0, |p| p.steps.len() + p.warnings.len() + p.by_hand.len() + 4);
             d.scroll = moved(d.scroll, by, lines);

@@ -1,13 +1,15 @@
 //! Whether the rows of the table work now, and why not. Functions of the model only.
 
-use super::super::dialog::Phase;
+use super::super::dialog::{self, Phase};
 use super::super::model::{Model, Overlay, Pane, Screen};
 use super::super::words;
 use super::Ready;
 use super::places::notice_subject;
-use crate::controller::snapshot::Arming;
+use crate::controller::snapshot::{Arming, GroupRow};
 use crate::migration::command::{Command, Offer};
+use crate::migration::estate::Side;
 use crate::migration::stage::SideState;
+use crate::offsets::Chosen;
 
 pub(super) fn always(_: &Model) -> Ready {
     Ready::Now
@@ -113,6 +115,35 @@ pub(super) fn can_accept(m: &Model) -> Ready {
         Some(Overlay::Confirm(d)) if matches!(d.phase, Phase::Asking | Phase::Sent) => Ready::No,
         Some(_) => Ready::Now,
         None => Ready::No,
+    }
+}
+
+/// What an export would carry: the measurement that the dialog or the table shows.
+pub(super) fn exportable(m: &Model) -> Option<(String, Side, Option<Chosen>)> {
+    let known = |g: &&GroupRow| g.estimate.as_ref().is_some_and(|e| e.value().is_some());
+    match &m.overlay {
+        Some(Overlay::Confirm(d)) => {
+            let (group, to) = dialog::estimate_for(&d.command)?;
+            m.group_row(group).filter(known).filter(|g| dialog::measures(g, &d.command))?;
+            Some((group.to_owned(), to, d.command.chosen().cloned()))
+        }
+        Some(_) => None,
+        None => {
+            let g = m.current_group().filter(known)?;
+            Some((g.group.clone(), g.estimate_to?, g.estimate_chosen.clone()))
+        }
+    }
+}
+
+pub(super) fn can_export(m: &Model) -> Ready {
+    let typing = matches!(&m.overlay, Some(Overlay::Confirm(d)) if !d.input.value().is_empty() || d.prepared.is_none());
+    if typing {
+        return Ready::No;
+    }
+    match (exportable(m), &m.overlay, m.current_group()) {
+        (Some(_), ..) => Ready::Now,
+        (None, None, Some(_)) => Ready::NotNow("There is nothing to write yet: m measures it first.".into()),
+        _ => Ready::No,
     }
 }
 

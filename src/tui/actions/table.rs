@@ -4,16 +4,28 @@ use super::{Action, Danger, Scope};
 use super::{asks, over, places, ready};
 
 /// Overlays in which something is typed or confirmed.
-const OVERLAYS: &[Scope] =
-    &[Scope::Confirm, Scope::Route, Scope::Why, Scope::Palette, Scope::Filter, Scope::Help, Scope::Leave];
+const OVERLAYS: &[Scope] = &[
+    Scope::Confirm,
+    Scope::Route,
+    Scope::Choose,
+    Scope::Why,
+    Scope::Palette,
+    Scope::Filter,
+    Scope::Help,
+    Scope::Leave,
+];
 /// Overlays in which enter says yes.
-const ASKING: &[Scope] = &[Scope::Confirm, Scope::Route, Scope::Why, Scope::Palette, Scope::Filter, Scope::Leave];
+const ASKING: &[Scope] =
+    &[Scope::Confirm, Scope::Route, Scope::Choose, Scope::Why, Scope::Palette, Scope::Filter, Scope::Leave];
 /// Where rows are moved through.
-const ROWS: &[Scope] = &[Scope::Cockpit, Scope::Group, Scope::Partition, Scope::Producer, Scope::Help, Scope::Route];
+const ROWS: &[Scope] =
+    &[Scope::Cockpit, Scope::Group, Scope::Partition, Scope::Producer, Scope::Help, Scope::Route, Scope::Choose];
 /// The same, where letters are typed.
 const TYPED_ROWS: &[Scope] = &[Scope::Palette, Scope::Confirm];
 /// Where there is a group to act on.
 const GROUP: &[Scope] = &[Scope::Groups, Scope::Group, Scope::Partition];
+/// Where a group's offsets are shown.
+const EXPORT: &[Scope] = &[Scope::Groups, Scope::Group, Scope::Partition, Scope::Confirm];
 /// Where there is a producer to act on.
 const PRODUCER: &[Scope] = &[Scope::Producers, Scope::Producer];
 /// Where there is either.
@@ -42,13 +54,16 @@ actions! {
     "roll-back" "roll back" ["b"], GROUP, Changes, 21, ready::can_roll_back, asks::roll_back,
         "Moves the group back to blue, or undoes a cutover that is under way.";
     "reset-offsets" "offsets" ["o"], GROUP, Changes, 23, ready::can_reset, asks::reset,
-        "Sets the group's offsets on the other cluster to the equivalent of its position, without starting anything.";
+        "Sets the group's offsets on the other cluster to the equivalent of its position, without starting anything; asks by
+         which strategy.";
     "continue" "go on" ["g"], GROUP, Changes, 19, ready::can_continue, asks::continue_run,
         "Goes on with an action that a restart or a failed step interrupted.";
     "complete" "done" ["d"], GROUP, Changes, 24, ready::can_complete, asks::complete,
         "Declares the group's soak done.";
     "measure" "measure" ["m"], GROUP, Reads, 25, ready::can_measure, asks::measure,
         "Measures the group's translation now; the result is its estimate.";
+    "export" "export" ["x"], EXPORT, None, 31, ready::can_export, asks::export,
+        "Writes the offsets beside the plan, as the file that kafka-consumer-groups --reset-offsets reads.";
     "route" "route" ["r"], PRODUCER, Changes, 20, ready::can_route, asks::route,
         "Sets the producer's flag: blue, dual, green or off.";
     "hold" "hold" ["h"], SUBJECT, Journals, 26, ready::can_hold, asks::hold,

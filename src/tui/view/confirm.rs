@@ -7,9 +7,10 @@ use super::group::totals;
 use super::line::{Row, centred, frame, wipe};
 use super::run::no_return;
 use crate::controller::snapshot::GroupRow;
-use crate::migration::command::{Command, Level, Prepared, Refusal};
+use crate::migration::command::{Command, Level, Prepared, Refusal, StepLine};
 use crate::migration::estate::{FlagState, Observed, Side};
-use crate::tui::dialog::{Dialog, Phase, estimate_for};
+use crate::offsets::verdict::{GroupPlan, PartitionPlan, Verdict};
+use crate::tui::dialog::{Dialog, Phase, estimate_for, measures};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};
@@ -88,11 +89,12 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
         };
     };
     let mut rows = Vec::new();
+    let columns = step_columns(p, cells);
     for (i, step) in p.steps.iter().enumerate() {
         if p.no_return_after == Some(i) {
             rows.push(no_return(m, cells));
         }
-        rows.push(step_row(m, i + 1, step, cells));
+        rows.push(step_row(m, i + 1, step, columns));
     }
     for warning in &p.warnings {
         for (i, line) in text::wrap(warning, cells - 2, 3, theme.glyph(Glyph::Ellipsis)).into_iter().enumerate() {
@@ -113,19 +115,23 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     rows
 }
 
-fn step_row<'t>(m: &'t Model, number: usize, s: &crate::migration::command::StepLine, cells: usize) -> Row<'t> {
-    let theme = m.theme();
+/// How long a step may take, and what undoes it.
+fn bounds(s: &StepLine) -> [String; 2] {
     let undo = s.undo.as_ref().map_or(String::new(), |u| format!("undo: {u}"));
-    let timeout = s.timeout_ms.map_or(String::new(), |ms| format!("max {}", text::timeout(ms)));
-    let undo_cells = (cells * 30 / 100).min(30);
-    let what = cells.saturating_sub(undo_cells + 9 + 4 + 2);
-    Row::new(theme)
-        .put(Role::Dim, format!("{number:>2} "))
-        .left(Role::Text, &s.what, what)
-        .gap(1)
-        .left(Role::Dim, timeout, 9)
-        .gap(1)
-        .left(Role::Dim, undo, undo_cells)
+    [s.timeout_ms.map_or(String::new(), |ms| format!("max {}", text::timeout(ms))), undo]
+}
+
+/// Widths of the columns of the steps: what happens gets all that the others leave.
+fn step_columns(p: &Prepared, cells: usize) -> [usize; 3] {
+    let widest = |i: usize| p.steps.iter().map(|s| text::width(&bounds(s)[i])).max().unwrap_or(0);
+    let [timeout, undo] = [widest(0).min(9), widest(1).min(cells * 30 / 100).min(30)];
+    [cells.saturating_sub(timeout + undo + 5), timeout, undo]
+}
+
+fn step_row<'t>(m: &'t Model, number: usize, s: &StepLine, [what, timeout, undo]: [usize; 3]) -> Row<'t> {
+    let [lasts, undone] = bounds(s);
+    let row = Row::new(m.theme()).put(Role::Dim, format!("{number:>2} ")).left(Role::Text, &s.what, what).gap(1);
+    row.left(Role::Dim, lasts, timeout).gap(1).left(Role::Dim, undone, undo)
 }
 
 /// Cost, limit, way back, and the line to type: always in sight.
@@ -143,6 +149,10 @@ fn lower<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
                 );
             }
         }
+    }
+    if let Some((tone, words)) = &d.exported {
+        let lines = text::wrap(words, cells, 2, theme.glyph(Glyph::Ellipsis));
+        rows.extend(lines.into_iter().map(|l| Row::new(theme).put(words::tone_role(*tone), l)));
     }
     rows.extend(match &d.phase {
         Phase::Asking => Vec::new(),
@@ -164,15 +174,15 @@ fn cost<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>
         Row::new(theme).put(Role::Dim, "limit ").put(Role::Text, format!("0 lost, {} re-read", text::count(l)))
     });
     // Where nothing is read again nothing is estimated.
-    let Some((group, to)) = estimate_for(&d.command).filter(|_| p.max_re_read.is_some()) else {
+    let Some((group, _)) = estimate_for(&d.command).filter(|_| p.max_re_read.is_some()) else {
         return limit.into_iter().collect();
     };
     let row = Row::new(theme).left(Role::Dim, "estimate", 10);
-    let row = match m.group_row(group).map(|g| (g, estimate_of(g, to))) {
+    let row = match m.group_row(group).map(|g| (g, estimate_of(g, &d.command))) {
         Some((g, Some(Observed::Known { value, at, .. }))) => {
-            let row = totals(row, value, cells.saturating_sub(22));
             let age = format!("  {} old", text::age(m.clock().since(*at)));
-            let row = row.put(Role::Dim, age);
+            let measuring = if g.measuring { ", measuring ".len() } else { 0 };
+            let row = totals(row, value, cells.saturating_sub(text::width(&age) + measuring)).put(Role::Dim, age);
             if g.measuring { row.put(Role::Hold, ", measuring").glyph(Role::Hold, Glyph::Ellipsis) } else { row }
         }
         Some((g, _)) if g.measuring => row.put(Role::Hold, "measuring").glyph(Role::Hold, Glyph::Ellipsis),
@@ -183,30 +193,39 @@ fn cost<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>
         },
     };
     let mut rows = vec![row];
-    let worst = m.group_row(group).and_then(|g| worst(g, to));
+    let worst = m.group_row(group).and_then(|g| worst(g, &d.command));
     if let Some(limit) = limit {
         let row = Row::new(theme).left(Role::Dim, "", 10).then(limit);
         rows.push(match worst {
-            Some((name, n)) => {
+            Some(p) => {
                 let left = cells.saturating_sub(row.width() + 20);
-                let name = text::cut_middle(&name, left, theme.glyph(Glyph::Ellipsis));
-                row.put(Role::Dim, ";  worst ").put(Role::Text, format!("{name} {n}"))
+                let name = text::cut_middle(&p.tp.to_string(), left, theme.glyph(Glyph::Ellipsis));
+                let row = row.put(Role::Dim, ";  worst ");
+                match p.missing.filter(|n| *n > 0) {
+                    Some(n) => row.put(Role::Fail, format!("{name} MISSING {n}")),
+                    None => row.put(Role::Text, format!("{name} {}", p.re_read.unwrap_or(0))),
+                }
             }
             None => row,
         });
     }
+    // What was asked for rests on no evidence: what that means is said, in records and in time.
+    if let Some(why) = worst.filter(|p| p.verdict == Verdict::Guess).and_then(|p| p.why.as_ref()) {
+        let lines = text::wrap(why, cells.saturating_sub(10), 2, theme.glyph(Glyph::Ellipsis));
+        rows.extend(lines.into_iter().map(|l| Row::new(theme).gap(10).put(Role::Hold, l)));
+    }
     rows
 }
 
-fn estimate_of(g: &GroupRow, to: Side) -> Option<&Observed<crate::offsets::verdict::GroupPlan>> {
-    g.estimate.as_ref().filter(|_| g.estimate_to == Some(to))
+fn estimate_of<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a Observed<GroupPlan>> {
+    g.estimate.as_ref().filter(|_| measures(g, command))
 }
 
-/// The partition that costs most.
-fn worst(g: &GroupRow, to: Side) -> Option<(String, u64)> {
-    let plan = estimate_of(g, to)?.value()?;
-    let p = plan.partitions.iter().max_by_key(|p| p.re_read)?;
-    p.re_read.filter(|n| *n > 0).map(|n| (p.tp.to_string(), n))
+/// The partition that costs most: first what is lost, then what is read again.
+fn worst<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a PartitionPlan> {
+    let plan = estimate_of(g, command)?.value()?;
+    let p = plan.partitions.iter().max_by_key(|p| (p.missing, p.re_read))?;
+    (p.missing.is_some_and(|n| n > 0) || p.re_read.is_some_and(|n| n > 0)).then_some(p)
 }
 
 /// What must be typed, what was typed, and what was wrong with it.
@@ -228,13 +247,16 @@ fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
             .put(Role::Dim, " to leave"),
         Level::Typed(phrase) => {
             let role = side_of(&d.command).map_or(Role::Key, side_role);
-            rows.push(
-                Row::new(theme)
-                    .put(Role::Dim, "type ")
-                    .put(role, text::cut_middle(phrase, cells.saturating_sub(48), theme.glyph(Glyph::Ellipsis)))
-                    .put(Role::Dim, " and enter to go on, esc to leave")
-                    .ending(closing, cells),
-            );
+            // Never cut: it says what it costs. Without room on the line it has lines of its own.
+            let after = " and enter to go on, esc to leave";
+            let head = Row::new(theme).put(Role::Dim, "type ");
+            if head.width() + text::width(phrase) + after.len() <= cells {
+                rows.push(head.put(role, phrase).put(Role::Dim, after).ending(closing, cells));
+            } else {
+                rows.push(head.put(Role::Dim, format!("this{after}:")).ending(closing, cells));
+                let lines = text::wrap(phrase, cells.saturating_sub(2), 5, theme.glyph(Glyph::Ellipsis));
+                rows.extend(lines.into_iter().map(|l| Row::new(theme).gap(2).put(role, l)));
+            }
             let matches = d.input.value().trim() == phrase;
             let role = if matches { Role::Input } else { Role::Strong };
             let typed = tail(d.input.value(), cells.saturating_sub(4));

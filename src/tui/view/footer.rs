@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::line::{Row, wipe};
 use crate::tui::actions::{self, Action};
-use crate::tui::model::{Model, Overlay, Screen, Tone};
+use crate::tui::model::{Model, Overlay, Screen};
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::words;
@@ -73,12 +73,7 @@ pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
 /// What was just said; else what is known of the row under the cursor.
 fn what_to_say(m: &Model) -> Option<(Role, String)> {
     if let Some(flash) = &m.flash {
-        let role = match flash.tone {
-            Tone::Plain => Role::Strong,
-            Tone::Hold => Role::Hold,
-            Tone::Fail => Role::Fail,
-        };
-        return Some((role, flash.text.clone()));
+        return Some((words::tone_role(flash.tone), flash.text.clone()));
     }
     if m.screen != Screen::Cockpit {
         return None;

@@ -1,6 +1,7 @@
 //! The screens, from a model to cells; one file a region. Views name roles and glyphs of the theme, never colours or
 //! characters (a test holds them to it).
 
+mod choose;
 mod cluster;
 mod confirm;
 mod footer;
@@ -62,6 +63,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         Some(Overlay::Help { scroll }) => help::draw(m, *scroll, over, buf),
         Some(Overlay::Palette { input, selected }) => palette::draw(m, input, *selected, over, buf),
         Some(Overlay::Route { producer, selected }) => prompts::route(m, producer, *selected, over, buf),
+        Some(Overlay::Choose(c)) => choose::draw(m, c, over, buf),
         Some(Overlay::Why { subject, input }) => prompts::why(m, subject, input, over, buf),
         Some(Overlay::Leave { input }) => prompts::leave(m, input, over, buf),
         Some(Overlay::Confirm(d)) => confirm::draw(m, d, over, buf),

@@ -12,7 +12,7 @@ use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
 
 /// A frame in the middle with these lines in it.
-fn boxed(m: &Model, title: &str, rows: Vec<(Row<'_>, bool)>, over: Rect, buf: &mut Buffer) {
+pub(super) fn boxed(m: &Model, title: &str, rows: Vec<(Row<'_>, bool)>, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let height = u16::try_from(rows.len() + 2).unwrap_or(u16::MAX);
     let area = centred(over, over.width.min(84), height);
@@ -27,7 +27,8 @@ fn boxed(m: &Model, title: &str, rows: Vec<(Row<'_>, bool)>, over: Rect, buf: &m
     }
 }
 
-fn cells(over: Rect) -> usize {
+/// Cells of a line in such a frame.
+pub(super) fn cells(over: Rect) -> usize {
     usize::from(over.width.min(84)) - 4
 }
 
@@ -72,7 +73,8 @@ fn meaning(state: FlagState) -> &'static str {
     }
 }
 
-fn typed<'t>(m: &'t Model, input: &Input, cells: usize) -> Row<'t> {
+/// The line that is being typed.
+pub(super) fn typed<'t>(m: &'t Model, input: &Input, cells: usize) -> Row<'t> {
     let skip = input.value().chars().count().saturating_sub(cells.saturating_sub(4));
     let words: String = input.value().chars().skip(skip).collect();
     Row::new(m.theme()).put(Role::Key, "> ").put(Role::Input, words).glyph(Role::Input, Glyph::Caret)
