@@ -103,8 +103,9 @@ pub enum Permission {
 /// One access control entry.
 ///
 /// Where `allow.everyone.if.no.acl.found=true`, the **first** ACL on a resource takes everybody's rights on it away who
-/// is not allowed by another one: a denial on a topic stops its readers too. One on a transactional id touches its
-/// producer only.
+/// is not allowed by another one: a denial on a topic stops its readers too. One on a transactional id touches that id
+/// only, but hides it: whoever is no super user needs an ACL that allows DESCRIBE to go on asking for it. A denial also
+/// stops a producer from ending what it has open: fence first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Acl {
     /// What it is about.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cutover::kafka::control::{Cluster, Outcome, TransactionFilter, in_force};
 use cutover::kafka::properties::ClientProperties;
@@ -20,9 +20,9 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::conformance::{Wire, text, until, word};
+use crate::conformance::{Wire, text, word};
 use crate::support::kafka::{
-    Broker, HeldPort, consumer, create_topic, end_offsets, old_blue, pair, producer, take_port, throwaway,
+    Broker, HeldPort, consumer, create_topic, end_offsets, old_blue, pair, producer, take_port, throwaway, tool_output,
 };
 use crate::support::unique;
 
@@ -36,6 +36,15 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 fn cluster(bootstrap: &str, properties: &[(&str, &str)]) -> Cluster {
     let entries: BTreeMap<String, String> = properties.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
     Cluster::new(Side::Blue, bootstrap, &ClientProperties::new(entries))
+}
+
+/// Waits for a condition, at most two minutes: a JVM may have to start, on a busy machine.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(120), "waited two minutes for: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
 }
 
 fn now() -> At {
@@ -172,6 +181,41 @@ fn a_zombie_is_fenced(broker: &Broker) -> Fencing {
 #[test]
 fn a_paused_zombie_is_fenced() {
     a_zombie_is_fenced(&pair().blue);
+}
+
+/// Java's producer, whose every transaction has an epoch of its own (KIP-890, `transaction.version` 2).
+#[test]
+fn a_java_producer_is_fenced_too() {
+    let broker = &pair().blue;
+    let cluster = cluster(&broker.bootstrap, &[]);
+    let (topic, id) = (unique("java"), unique("java-id"));
+    create_topic(broker, &topic, 1, &[]);
+    let server = format!("bootstrap.servers={}", broker.bootstrap);
+    let args = [
+        ["--topic", &topic, "--num-records", "1000000"],
+        ["--record-size", "10", "--throughput", "20"],
+        ["--transactional-id", &id, "--transaction-duration-ms", "300"],
+    ];
+    let args = [&args.concat()[..], &["--producer-props", &server]].concat();
+    std::thread::scope(|scope| {
+        let tool = scope.spawn(|| tool_output("org.apache.kafka.tools.ProducerPerformance", &args));
+        let epoch = || match run(cluster.describe_transactions(slice::from_ref(&id))).remove(&id) {
+            Some(Answer::Told(view)) => view.map_or(-1, |v| v.epoch),
+            other => panic!("{other:?}"),
+        };
+        until("several transactions were committed", || epoch() > 2 || tool.is_finished());
+        let fencing = run(cluster.fence(&id));
+        let Fencing::Done { epoch: fenced, .. } = fencing else { panic!("{fencing:?}") };
+        // A million records at 20 a second: it ends because it is fenced.
+        let output = tool.join().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(said.contains("ProducerFencedException") || said.contains("InvalidProducerEpochException"), "{said}");
+        assert_eq!(epoch(), fenced, "nobody came after the fence");
+        let tp = TopicPartition::new(&topic, 0);
+        let writers = run(cluster.describe_producers(slice::from_ref(&tp))).remove(&tp);
+        assert!(matches!(&writers, Some(Answer::Told(w)) if w.iter().all(|w| w.open_from.is_none())), "{writers:?}");
+        println!("Java's producer: {}", said.lines().find(|l| l.contains("Exception")).unwrap_or_default());
+    });
 }
 
 #[test]
