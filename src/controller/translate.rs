@@ -1,12 +1,16 @@
 //! Translating a whole group: drives one [`Translation`] a partition, asks both control planes for offsets in batches,
 //! and reads the windows through one reader a cluster on a blocking thread.
 //!
+//! Several groups are translated in one pass: what they need of a partition is read once.
+//!
 //! Memory is bounded: partitions are taken on in order until their backlogs add up to [`TOGETHER`] offsets, so many
-//! small windows share their requests and a huge one has the memory to itself.
+//! small windows share their requests and a huge one has the memory to itself, up to `Params::max_records`. A record
+//! takes 24 bytes, and up to 16 more while its partition is aligned.
 
 mod drive;
 mod history;
 mod many;
+mod shelf;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,29 +126,8 @@ impl Translator {
         chosen: Option<&Chosen>,
         progress: &Progress,
     ) -> Result<GroupPlan, Trouble> {
-        let gate = if purpose == Purpose::Run { &self.inner.runs } else { &self.inner.measurements };
-        let _place = gate.acquire().await.map_err(|_| Trouble::new("the controller is ending", ""))?;
-        let ways = Ways { source: to.other(), target: to };
-        let inner = &self.inner;
-        let planned: BTreeSet<String> =
-            inner.plan.group(group).into_iter().flat_map(|g| g.topics.iter().cloned()).collect();
-        let topics = match planned.is_empty() {
-            false => planned,
-            true => committed_topics(group, &inner.committed(group, ways.source, &[], purpose).await?)?,
-        };
-        let (source, target) = tokio::join!(inner.shape(ways.source, &topics), inner.shape(ways.target, &topics));
-        let shapes = Shapes { source: source?, target: target? };
-        let named = inner.partitions_on(ways.source, &topics, &shapes.source);
-        let committed = inner.committed(group, ways.source, &named, purpose).await?;
-        let case = Case { group, ways, purpose, chosen };
-        let (mut plans, jobs) = inner.jobs(case, &topics, &shapes, &committed).await?;
-        let total = jobs.len() + plans.len();
-        for batch in batches(jobs) {
-            let left = batch.len();
-            plans.extend(self.inner.drive(ways, batch, progress, (plans.len(), total)).await?);
-            tracing::debug!(group, left, "translated a batch");
-        }
-        Ok(GroupPlan::new(plans).named(|topic| inner.names.on(to, topic)))
+        let mut plans = self.translate_many(&[Wanted { group, chosen }], to, purpose, progress).await;
+        plans.pop().unwrap_or_else(|| Err(Trouble::new("the group was not translated", "this is a fault of cutover")))
     }
 
     /// Closes the readers, on a blocking thread: a client takes 100-200 ms to go.
@@ -153,24 +136,6 @@ impl Translator {
         let closed = tokio::task::spawn_blocking(move || inner.windows.iter().for_each(Windows::close));
         let _ = closed.await; // only a panic of librdkafka's could fail it, and everything ends here anyway
     }
-}
-
-/// Jobs in batches whose costs add up to [`TOGETHER`] at most, or of one job.
-fn batches(jobs: Vec<Job>) -> Vec<Vec<Job>> {
-    let mut out: Vec<Vec<Job>> = Vec::new();
-    let mut room = 0;
-    for job in jobs {
-        match out.last_mut() {
-            Some(batch) if job.cost <= room => batch.push(job),
-            _ => {
-                out.push(vec![job]);
-                room = TOGETHER.saturating_sub(out.last().map_or(0, |b| b[0].cost));
-                continue;
-            }
-        }
-        room -= out.last().and_then(|b| b.last()).map_or(0, |j| j.cost);
-    }
-    out
 }
 
 type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
@@ -291,12 +256,11 @@ impl Inner {
                         let backlog =
                             end.and_then(|e| e.lso).zip(at).map_or(0, |(end, at)| end.saturating_sub(at).max(0));
                         let cost = BASE_COST.saturating_add(backlog.unsigned_abs().saturating_mul(2));
-                        jobs.push(Job { cost, tp: params.tp.clone(), translation: Translation::new(params) });
+                        jobs.push(Job { owner: 0, cost, tp: params.tp.clone(), translation: Translation::new(params) });
                     }
                 }
             }
         }
-        jobs.sort_by_key(|j| j.cost);
         Ok((plans, jobs))
     }
 
@@ -398,22 +362,4 @@ pub(super) fn list(partitions: &[TopicPartition]) -> String {
         words.push(format!("{} more", partitions.len() - 5));
     }
     words.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn job(cost: u64) -> Job {
-        let tp = TopicPartition::new("t", 0);
-        Job { cost, tp: tp.clone(), translation: Translation::new(Params::new(tp, None)) }
-    }
-
-    #[test]
-    fn small_windows_go_together_and_huge_ones_alone() {
-        let costs = [10, 20, TOGETHER - 30, 1, TOGETHER * 3, TOGETHER * 4];
-        let sizes: Vec<_> = batches(costs.into_iter().map(job).collect()).iter().map(Vec::len).collect();
-        assert_eq!(sizes, [3, 1, 1, 1]);
-        assert!(batches(Vec::new()).is_empty());
-    }
 }

@@ -24,6 +24,7 @@ mod kit;
 mod offsets;
 mod records;
 mod traffic;
+mod windows;
 mod workload;
 
 /// Holds the transcripts that the simulated Kafka is tested against to the real one.

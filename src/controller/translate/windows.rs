@@ -11,13 +11,16 @@ use crate::kafka::records::{Isolation, Range, ReadError, RecordReader};
 use crate::migration::estate::{TopicPartition, Trouble};
 use crate::offsets::identity::{IdentityRule, NoSchemas, identify, key_hash};
 use crate::offsets::window::Rec;
-use crate::offsets::{Answer, Batch};
+use crate::offsets::{Filling, LogWindow};
 use crate::plan::ClusterPlan;
 
-/// Offsets read in one go, over all partitions: 16 MB of identities. The rest is asked for again.
-const AT_ONCE: i64 = 500_000;
 /// How long nothing may arrive before a read is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Records between two words about how far a read is.
+const WORD_EVERY: u64 = 100_000;
+
+/// The most records that room is set aside for at once; where there are more, it is made as they come.
+const ROOM: usize = 10_000_000;
 
 /// A stretch of a log that a translation needs.
 #[derive(Debug, Clone)]
@@ -32,6 +35,41 @@ pub struct Ask {
     pub to: i64,
     /// Whether key hashes are wanted.
     pub keys: bool,
+    /// What makes an identity.
+    pub rule: IdentityRule,
+}
+
+/// A stretch of a log that is read, for one translation or for several.
+#[derive(Debug, Clone)]
+pub struct Stretch {
+    /// By its name on this cluster.
+    pub tp: TopicPartition,
+    /// First offset.
+    pub from: i64,
+    /// First offset not to be read.
+    pub to: i64,
+    /// What makes an identity.
+    pub rule: IdentityRule,
+    /// Whether key hashes are wanted.
+    pub keys: bool,
+}
+
+/// A fact about one partition, for which a read ended: whoever asks for offsets below `start` or beyond `end` of it
+/// can't have them.
+#[derive(Debug, Clone)]
+pub struct Gone {
+    tp: TopicPartition,
+    start: i64,
+    end: i64,
+    /// What to tell.
+    pub why: Trouble,
+}
+
+impl Gone {
+    /// Whether an ask fails by it.
+    pub fn hits(&self, ask: &Ask) -> bool {
+        self.tp == ask.tp && (ask.from < self.start || ask.to > self.end)
+    }
 }
 
 /// The reader of one cluster.
@@ -53,6 +91,9 @@ impl Drop for Stop {
     }
 }
 
+/// Says how many records a read has brought so far.
+pub type Told = Box<dyn Fn(u64) + Send>;
+
 impl Windows {
     /// Nothing is opened before the first read. Errors: secrets that can't be read.
     pub fn new(cluster: &ClusterPlan) -> Result<Self, Trouble> {
@@ -60,11 +101,15 @@ impl Windows {
         Ok(Self { properties, bootstrap, reader: Arc::default(), records: Arc::default() })
     }
 
-    /// Reads what is asked for, or a part of it: an answer for each job that got anything.
-    pub async fn read(&self, asks: Vec<(Ask, IdentityRule)>) -> Result<Vec<(usize, Answer)>, Trouble> {
-        let asks = within(asks);
-        if asks.is_empty() {
-            return Ok(Vec::new());
+    /// Reads all stretches: a window each, in their order. Or, when one partition can't be read as asked, what is the
+    /// matter with it: the others are to be asked for again.
+    pub async fn read(
+        &self,
+        stretches: Arc<Vec<Stretch>>,
+        told: Told,
+    ) -> Result<Result<Vec<LogWindow>, Gone>, Trouble> {
+        if stretches.is_empty() {
+            return Ok(Ok(Vec::new()));
         }
         let stop = Stop(Arc::default());
         let (reader, stopped) = (Arc::clone(&self.reader), Arc::clone(&stop.0));
@@ -75,25 +120,23 @@ impl Windows {
             if reader.is_none() {
                 *reader = Some(RecordReader::open(&properties, &bootstrap, Isolation::Committed, PATIENCE)?);
             }
-            let Some(open) = reader.as_mut() else { return Ok(Vec::new()) };
-            let answers = read_all(open, &asks, &stopped);
-            if let Ok(answers) = &answers {
-                let came = answers.iter().map(|(_, a)| if let Answer::Records(b) = a { b.records.len() } else { 0 });
-                records.fetch_add(came.sum::<usize>() as u64, Ordering::Relaxed);
-            }
-            if answers.is_err() {
+            let Some(open) = reader.as_mut() else { return Ok(Ok(Vec::new())) };
+            let mut came = 0;
+            let answer = read_all(open, &stretches, &stopped, &mut came, &told);
+            records.fetch_add(came, Ordering::Relaxed);
+            if answer.is_err() {
                 *reader = None; // a fresh client next time: whatever this one holds on to is gone with it
             }
-            answers
+            answer
         });
-        let answers = read.await.unwrap_or_else(|e| {
+        let answer = read.await.unwrap_or_else(|e| {
             Err(Trouble::new(
                 format!("reading records of {} broke: {e}", self.bootstrap),
                 "try again; this is a fault of cutover",
             ))
         });
         drop(stop);
-        answers
+        answer
     }
 
     /// Records that were read from the cluster so far.
@@ -107,68 +150,78 @@ impl Windows {
     }
 }
 
-/// As much of the asks as fits, in order; at least a part of the first.
-fn within(asks: Vec<(Ask, IdentityRule)>) -> Vec<(Ask, IdentityRule)> {
-    let mut room = AT_ONCE;
-    let mut out = Vec::with_capacity(asks.len());
-    for (mut ask, rule) in asks {
-        if room <= 0 {
-            break;
-        }
-        ask.to = ask.to.min(ask.from.saturating_add(room));
-        room -= ask.to - ask.from;
-        out.push((ask, rule));
-    }
-    out
-}
-
 fn read_all(
     reader: &mut RecordReader,
-    asks: &[(Ask, IdentityRule)],
+    stretches: &[Stretch],
     stopped: &AtomicBool,
-) -> Result<Vec<(usize, Answer)>, Trouble> {
-    let range = |(ask, _): &(Ask, IdentityRule)| Range { partition: ask.tp.clone(), from: ask.from, to: ask.to };
-    let ranges: Vec<Range> = asks.iter().map(range).collect();
-    let mut batches: Vec<Batch> = asks.iter().map(|(a, _)| Batch { next: a.to, ..Batch::default() }).collect();
+    came: &mut u64,
+    told: &Told,
+) -> Result<Result<Vec<LogWindow>, Gone>, Trouble> {
+    let range = |s: &Stretch| Range { partition: s.tp.clone(), from: s.from, to: s.to };
+    let ranges: Vec<Range> = stretches.iter().map(range).collect();
+    let room = |s: &Stretch| usize::try_from(s.to - s.from).unwrap_or(0).min(ROOM);
+    let mut filling: Vec<Filling> = stretches.iter().map(|s| Filling::new(s.from, room(s))).collect();
+    let mut broken = None;
     let read = reader.read(&ranges, &mut |index, record| {
+        *came += 1;
+        if came.is_multiple_of(WORD_EVERY) {
+            told(*came);
+        }
         if stopped.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
         }
-        let (ask, rule) = &asks[index];
+        let Stretch { rule, keys, .. } = &stretches[index];
         let id = identify(rule, record.key, record.value, record.headers(), &NoSchemas);
-        let batch = &mut batches[index];
-        batch.records.push(Rec { offset: record.offset, ts: record.timestamp.unwrap_or(-1), id });
-        if ask.keys {
-            batch.keys.push(key_hash(record.key));
+        let row = Rec { offset: record.offset, ts: record.timestamp.unwrap_or(-1), id };
+        if let Err(why) = filling[index].push(row, keys.then(|| key_hash(record.key))) {
+            broken = Some(format!("reading {}: {why}", stretches[index].tp));
+            return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     });
-    let slot = |index: usize| asks[index].0.slot;
     match read {
-        Ok(_) => Ok(batches.into_iter().enumerate().map(|(i, b)| (slot(i), Answer::Records(b))).collect()),
-        // A fact about one partition: its translation ends with it, the others ask again.
-        Err(ReadError::OutOfRange { ref partition, .. } | ReadError::BeyondEnd { ref partition, .. }) => {
-            let index = asks.iter().position(|(a, _)| a.tp == *partition);
-            let why = read.map_or_else(Trouble::from, |_| Trouble::new("", ""));
-            index.map(|i| vec![(slot(i), Answer::Failed(why.clone()))]).ok_or(why)
-        }
-        Err(error) => Err(error.into()),
+        Ok(_) => Ok(Ok(filling.into_iter().zip(stretches).map(|(f, s)| f.finish(s.to)).collect())),
+        Err(error) => match gone(error) {
+            Ok(gone) => Ok(Err(gone)),
+            Err(why) => Err(broken.map_or(why, |what| Trouble::new(what, "this is a fault of cutover: try again"))),
+        },
     }
+}
+
+/// Errors that are about one partition's log.
+fn gone(error: ReadError) -> Result<Gone, Trouble> {
+    let (tp, start, end) = match &error {
+        // What could not be asked bounds nothing, so the offset that was asked for does.
+        ReadError::OutOfRange { partition, from, start: -1, end: -1 } => (partition.clone(), from + 1, i64::MAX),
+        ReadError::OutOfRange { partition, from, start, end } if from < start => {
+            (partition.clone(), *start, if *end < 0 { i64::MAX } else { *end })
+        }
+        ReadError::OutOfRange { partition, from, .. } => (partition.clone(), 0, *from),
+        ReadError::BeyondEnd { partition, end, .. } => (partition.clone(), 0, *end),
+        _ => return Err(error.into()),
+    };
+    Ok(Gone { tp, start, end, why: error.into() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn ask(slot: usize, from: i64, to: i64) -> (Ask, IdentityRule) {
-        (Ask { slot, tp: TopicPartition::new("t", 0), from, to, keys: false }, IdentityRule::Content)
-    }
-
     #[test]
-    fn what_is_read_at_once_is_bounded() {
-        let taken = within(vec![ask(0, 10, 20), ask(1, 0, AT_ONCE), ask(2, 5, 6)]);
-        let spans: Vec<_> = taken.iter().map(|(a, _)| (a.slot, a.from, a.to)).collect();
-        assert_eq!(spans, [(0, 10, 20), (1, 0, AT_ONCE - 10)]);
-        assert_eq!(within(vec![ask(0, 7, i64::MAX)])[0].0.to, AT_ONCE + 7);
+    fn whoever_asks_for_what_is_gone_is_told_so_and_nobody_else() {
+        let tp = TopicPartition::new("t", 0);
+        let hits = |error: ReadError, from: i64, to: i64| {
+            let ask = Ask { slot: 0, tp: tp.clone(), from, to, keys: false, rule: IdentityRule::Content };
+            gone(error).unwrap().hits(&ask)
+        };
+        let out = |from, start, end| ReadError::OutOfRange { partition: tp.clone(), from, start, end };
+        assert!(hits(out(10, 20, 100), 10, 30) && hits(out(10, 20, 100), 15, 30) && !hits(out(10, 20, 100), 20, 100));
+        assert!(hits(out(50, 0, 40), 50, 60) && hits(out(50, 0, 40), 10, 60) && !hits(out(50, 0, 40), 10, 40));
+        assert!(hits(out(10, -1, -1), 10, 30) && !hits(out(10, -1, -1), 11, 30));
+        let beyond = ReadError::BeyondEnd { partition: tp.clone(), to: 90, end: 80 };
+        assert!(hits(beyond.clone(), 10, 90) && !hits(beyond, 10, 80));
+        let other = ReadError::BeyondEnd { partition: TopicPartition::new("t", 1), to: 90, end: 80 };
+        assert!(!hits(other, 10, 90));
+        assert!(gone(ReadError::Stopped).is_err());
     }
 }
