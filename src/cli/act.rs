@@ -80,7 +80,7 @@ fn carry_out(global: &Global, command: Command, yes: Option<&str>) -> Result<Exi
 }
 
 /// Ctrl-C, a hangup, or the end of the session.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut int), Ok(mut term), Ok(mut hup)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
@@ -107,22 +107,27 @@ fn say(global: &Global, report: &RunReport) -> Result<(), Error> {
 
 /// Measures a translation and prints it; reads only.
 fn measure(global: &Global, group: &str, to: Side) -> Result<Exit, Error> {
-    let plan = load(global)?;
-    let mut options = options(global)?;
-    options.want = Want::ReadOnly;
-    let actor = options.actor.clone();
-    let measured = runtime()?.block_on(async {
-        let mut handle = Controller::start(plan, options);
-        let measured = estimate(&mut handle, group, to, &actor).await;
-        handle.shutdown().await;
-        measured
-    })?;
+    let measured = measured(global, group, to)?;
     if global.json {
         print_json(&report::offsets::json(group, to, &measured))?;
     } else {
         print_text(&report::offsets::text(group, to, &measured));
     }
     Ok(if measured.blocks() { Exit::HOLDS } else { Exit::DONE })
+}
+
+/// A translation, measured by a controller that only looks.
+pub(super) fn measured(global: &Global, group: &str, to: Side) -> Result<GroupPlan, Error> {
+    let plan = load(global)?;
+    let mut options = options(global)?;
+    options.want = Want::ReadOnly;
+    let actor = options.actor.clone();
+    runtime()?.block_on(async {
+        let mut handle = Controller::start(plan, options);
+        let measured = estimate(&mut handle, group, to, &actor).await;
+        handle.shutdown().await;
+        measured
+    })
 }
 
 async fn estimate(handle: &mut Handle, group: &str, to: Side, actor: &str) -> Result<GroupPlan, Error> {

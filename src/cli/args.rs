@@ -76,6 +76,8 @@ pub enum Verb {
     /// A producer
     #[command(subcommand)]
     Producer(ProducerVerb),
+    /// Carry missing records to the other cluster, each exactly once
+    Replay(Box<ReplayArgs>),
     /// What was decided and done
     #[command(subcommand)]
     Journal(JournalVerb),
@@ -260,6 +262,79 @@ pub enum ProducerVerb {
         /// Name in the plan
         producer: String,
     },
+}
+
+/// `cutover replay`: what to carry, and how.
+#[derive(Debug, Args)]
+#[command(
+    group(clap::ArgGroup::new("what").required(true).multiple(true).args(["group", "range", "from_diff", "topic", "resume"])),
+    after_help = "It counts and compares first, asks, and reads back what it wrote. Records and progress are committed in the same \
+                  transactions on the target: after a kill -9, `cutover replay --resume` goes on and each record is there once \
+                  (for read_committed consumers). A carried record lands behind what the target has by then."
+)]
+pub struct ReplayArgs {
+    /// What this group is missing on the other cluster, as `offsets plan` measures it
+    #[arg(long, value_name = "GROUP", conflicts_with_all = ["range", "from_diff", "topic", "resume"])]
+    pub group: Option<String>,
+    /// Offsets of the source, TO not included; repeatable
+    #[arg(long, value_name = "TOPIC:PARTITION:FROM-TO", conflicts_with_all = ["from_diff", "topic", "resume"])]
+    pub range: Vec<crate::replay::Piece>,
+    /// What a `cutover diff --json` (or `offsets plan --json`) document calls missing
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["topic", "resume"])]
+    pub from_diff: Option<PathBuf>,
+    /// A topic between two moments: with --from-time and --all
+    #[arg(long, requires = "from_time", conflicts_with = "resume")]
+    pub topic: Option<String>,
+    /// First timestamp: 2026-11-22T02:00:00Z, or ms since the epoch
+    #[arg(long, value_name = "TIME", requires = "topic", value_parser = moment)]
+    pub from_time: Option<i64>,
+    /// Timestamp to stop before; the end when left out
+    #[arg(long, value_name = "TIME", requires = "topic", value_parser = moment)]
+    pub to_time: Option<i64>,
+    /// Carry everything in that time, also what the other cluster has already
+    #[arg(long, requires = "topic")]
+    pub all: bool,
+    /// Go on with a replay that was cut off: its id, or the last unfinished one
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "")]
+    pub resume: Option<String>,
+    /// The cluster to read from; the other one is written to
+    #[arg(long, value_enum, default_value = "blue", conflicts_with = "resume")]
+    pub from: SideArg,
+    /// Carry into this topic of the target, not into the topics' own
+    #[arg(long, value_name = "TOPIC", conflicts_with = "resume")]
+    pub into: Option<String>,
+    /// Choose partitions by number, or by key (murmur2); by number where counts are equal, else by key
+    #[arg(long, value_name = "number|key", conflicts_with = "resume")]
+    pub by: Option<crate::replay::By>,
+    /// Leave out the header `cutover-replay: RUN/TOPIC-PARTITION@OFFSET` (then nothing can be read back)
+    #[arg(long, conflicts_with = "resume")]
+    pub no_mark: bool,
+    /// Let records land behind newer ones of their keys
+    #[arg(long)]
+    pub accept_reorder: bool,
+    /// Carry again what an earlier replay has carried
+    #[arg(long)]
+    pub again: bool,
+    /// At most so many bytes of keys and values a second: 50MB/s, 512KiB/s
+    #[arg(long, value_name = "RATE", value_parser = crate::replay::batch::parse_rate)]
+    pub rate: Option<u64>,
+    /// Don't read back what was written
+    #[arg(long)]
+    pub no_read_back: bool,
+    /// Instead of typing the confirmation: the topic's name, or the migration's when there are several topics
+    #[arg(long, value_name = "NAME")]
+    pub yes: Option<String>,
+}
+
+/// A moment as people write it, in ms since the epoch.
+fn moment(word: &str) -> Result<i64, String> {
+    if let Ok(ms) = word.parse::<i64>() {
+        return Ok(ms);
+    }
+    let parsed = word.parse::<jiff::Timestamp>();
+    parsed.map(jiff::Timestamp::as_millisecond).map_err(|_| {
+        format!("{word:?} is no moment: write 2026-11-22T02:00:00Z (with a zone), or milliseconds since the epoch")
+    })
 }
 
 /// `cutover journal`.

@@ -21,6 +21,7 @@ mod journal;
 mod look;
 pub mod pages;
 mod plan;
+mod replay;
 mod sim;
 
 use args::{Cli, Global, Verb};
@@ -88,6 +89,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Offsets(verb)) => act::offsets(&global, verb),
         Some(Verb::Group(verb)) => act::group(&global, verb),
         Some(Verb::Producer(verb)) => act::producer(&global, verb),
+        Some(Verb::Replay(args)) => replay::run(&global, &args),
         Some(Verb::Journal(verb)) => journal::run(&global, &verb),
         Some(Verb::Completions { shell }) => pages::completions(shell),
         Some(Verb::Man) => pages::man(),

@@ -15,6 +15,7 @@ pub mod names;
 pub mod observe;
 pub mod pace;
 mod present;
+pub mod replay;
 pub mod run;
 pub mod snapshot;
 pub mod tools;

@@ -8,6 +8,7 @@ use crate::migration::effect::{Answer, Effect, Outcome};
 use crate::migration::estate::TopicPartition;
 use crate::migration::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use crate::offsets::verdict::GroupPlan;
+use crate::replay::ReplayEnd;
 use crate::sanitise::visible;
 
 /// Tells entries in words. It remembers which run is about what, so entries go in by number, from the first.
@@ -74,7 +75,11 @@ impl Teller {
             | Event::Resumed { subject }
             | Event::Noticed { subject, .. } => Some(subject.clone()),
             Event::Completed { group } => Some(Subject::Group(group.clone())),
-            Event::Opened { .. } | Event::Closed { .. } => Some(Subject::Migration),
+            Event::Opened { .. }
+            | Event::Closed { .. }
+            | Event::ReplayStarted { .. }
+            | Event::ReplayResumed { .. }
+            | Event::ReplayEnded { .. } => Some(Subject::Migration),
             _ => event.run().and_then(|run| self.runs.get(&run)).map(|(_, subject)| subject.clone()),
         }
     }
@@ -124,6 +129,7 @@ impl Teller {
             Event::Held { subject, why } => format!("{} held: {why}", name(subject)),
             Event::Resumed { subject } => format!("{} resumed", name(subject)),
             Event::Noticed { subject, what } => format!("{}: {what}", name(subject)),
+            Event::ReplayStarted { .. } | Event::ReplayResumed { .. } | Event::ReplayEnded { .. } => replay(event),
         }
     }
 
@@ -155,6 +161,39 @@ impl Teller {
             words.push_str(&format!("; accepts {}{most}: {}", gate.gate, gate.reason));
         }
         words
+    }
+}
+
+/// A replay's entries in words.
+fn replay(event: &Event) -> String {
+    match event {
+        Event::ReplayStarted { replay, spec, confirmed, reordered } => {
+            let order = match reordered {
+                Some(0) | None => String::new(),
+                Some(keys) => format!(", behind newer records of {keys} keys"),
+            };
+            format!(
+                "replay {replay}: carries {} records ({} bytes) of {} from {} to {}{order}, confirmed with {confirmed:?}",
+                spec.records,
+                spec.bytes,
+                crate::replay::ranges::words(&spec.ranges, 3),
+                spec.from,
+                spec.targets().join(", ")
+            )
+        }
+        Event::ReplayResumed { replay } => format!("replay {replay}: goes on"),
+        Event::ReplayEnded { replay, end: ReplayEnd::Done { carried, verified } } => {
+            let read = match verified {
+                Some(true) => ", read back: each record once",
+                Some(false) => ", READ BACK: NOT EACH RECORD ONCE",
+                None => "",
+            };
+            format!("replay {replay}: done, {carried} records in this go{read}")
+        }
+        Event::ReplayEnded { replay, end: ReplayEnd::Stopped { carried, why } } => {
+            format!("replay {replay}: stopped after {carried} records: {why}")
+        }
+        _ => String::new(),
     }
 }
 

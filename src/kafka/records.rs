@@ -18,7 +18,7 @@ use std::time::Duration;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message, OwnedHeaders};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, Timestamp, TopicPartitionList};
 
@@ -91,6 +91,11 @@ impl<'a> RecordRef<'a> {
     /// Headers in order, names and values. Nothing is decoded before it is asked for.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> + use<'a> {
         self.headers.into_iter().flat_map(|h| h.iter().map(|header| (header.key, header.value)))
+    }
+
+    /// All headers, copied byte for byte (names need not be text).
+    pub(super) fn detached_headers(&self) -> Option<OwnedHeaders> {
+        self.headers.map(BorrowedHeaders::detach)
     }
 
     /// The value of the last header of that name (as Kafka's own `lastHeader`); `None` when there is

@@ -3,18 +3,29 @@
 //!
 //! Blocking, like [`super::records`]: run it under `spawn_blocking`, and drop it there.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::topic_partition_list::Offset;
 
 use super::librdkafka::{self, Context};
 use super::properties::ClientProperties;
+use super::records::RecordRef;
 use crate::migration::estate::{TopicPartition, Trouble};
 
 /// How long a full local queue is waited for, in one step.
 const STEP: Duration = Duration::from_millis(100);
+/// How often a step of a transaction that librdkafka calls retriable is tried.
+const ATTEMPTS: usize = 3;
+/// Delivery reports are taken in after so many records.
+const REPORTS_EVERY: u32 = 64;
+/// librdkafka's own batch size, bytes.
+const BATCH_BYTES: u64 = 1_000_000;
 
 /// A record to be written. What is copied from another cluster keeps its partition, key and timestamp.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,12 +40,30 @@ pub struct Outgoing<'a> {
     pub headers: &'a [(&'a str, Option<&'a [u8]>)],
 }
 
+/// What a writer that carries records in transactions is opened with.
+#[derive(Debug, Clone, Copy)]
+pub struct Carrying<'a> {
+    /// Transactional id: opening fences every other producer with it.
+    pub transactional_id: &'a str,
+    /// When the coordinator aborts a transaction that is neither committed nor aborted. A process that dies in the
+    /// middle of one holds read_committed consumers up for so long.
+    pub timeout: Duration,
+    /// The largest batch that every target topic takes (`max.message.bytes`), bytes; `None` is librdkafka's own size.
+    pub max_batch: Option<u64>,
+    /// The bound of what waits in the local queue, bytes. A single record may be larger.
+    pub queue: u64,
+}
+
+/// A committed offset of a group, with its metadata.
+pub type Kept = (TopicPartition, i64, String);
+
 /// Writes to one cluster, idempotently (`acks=all`, no duplicates from retries, order kept in a partition).
 pub struct Writer {
     producer: BaseProducer<Context>,
     bootstrap: String,
     /// Bound of each wait: a full queue, a flush, a step of a transaction.
     within: Duration,
+    sent: AtomicU32,
 }
 
 impl std::fmt::Debug for Writer {
@@ -57,11 +86,42 @@ impl Writer {
         transactional_id: &str,
         within: Duration,
     ) -> Result<Writer, Trouble> {
-        let writer = Self::create(properties, bootstrap, within, &[("transactional.id", transactional_id)])?;
+        Self::create(properties, bootstrap, within, &[("transactional.id", transactional_id)])?
+            .initialised(transactional_id)
+    }
+
+    /// Opens a transactional writer for [`Self::carry`], with bounded batches and a bounded queue, and initialises it as
+    /// [`Self::open_transactional`] does.
+    pub fn open_carrying(
+        properties: &ClientProperties,
+        bootstrap: &str,
+        carrying: &Carrying<'_>,
+        within: Duration,
+    ) -> Result<Writer, Trouble> {
+        let timeout = carrying.timeout.as_millis().to_string();
+        let batch = carrying.max_batch.unwrap_or(BATCH_BYTES).clamp(1, BATCH_BYTES).to_string();
+        let queue = (carrying.queue / 1024).clamp(1, 2_147_483_647).to_string();
+        let mut more = vec![
+            ("transactional.id", carrying.transactional_id),
+            ("transaction.timeout.ms", timeout.as_str()),
+            // librdkafka wants this one not to be longer.
+            ("message.timeout.ms", timeout.as_str()),
+            // A batch over max.message.bytes is refused, however small its records.
+            ("batch.size", batch.as_str()),
+            ("queue.buffering.max.kbytes", queue.as_str()),
+        ];
+        if properties.get("delivery.timeout.ms").is_some() {
+            more.push(("delivery.timeout.ms", timeout.as_str())); // another name of message.timeout.ms
+        }
+        Self::create(properties, bootstrap, within, &more)?.initialised(carrying.transactional_id)
+    }
+
+    fn initialised(self, transactional_id: &str) -> Result<Writer, Trouble> {
+        let (writer, within) = (&self, self.within);
         let initialised = writer.producer.init_transactions(within);
         let what = format!("initialising transactional id {}", crate::sanitise::visible(transactional_id));
         initialised.map_err(|e| writer.trouble(&what, &e))?;
-        Ok(writer)
+        Ok(self)
     }
 
     fn create(
@@ -81,7 +141,7 @@ impl Writer {
         let producer = librdkafka::config(properties, bootstrap, &must)
             .create_with_context(Context::default())
             .map_err(|e| librdkafka::trouble("opening a writer", bootstrap, Some(&e), None))?;
-        Ok(Writer { producer, bootstrap: bootstrap.to_owned(), within })
+        Ok(Writer { producer, bootstrap: bootstrap.to_owned(), within, sent: AtomicU32::new(0) })
     }
 
     /// Hands a record to the client; it is on the cluster once [`Self::flush`] (or a commit) has succeeded.
@@ -96,21 +156,52 @@ impl Writer {
         outgoing.key = record.key;
         outgoing.payload = record.value;
         outgoing.timestamp = record.timestamp;
+        self.push(outgoing)?;
+        self.producer.poll(Duration::ZERO);
+        Ok(())
+    }
+
+    /// Hands on a record that was read elsewhere: key, value, timestamp and headers as they are (header names byte for
+    /// byte), with one header more if given. A record without a timestamp, or with 0, gets the moment of sending:
+    /// librdkafka knows no other. As [`Self::send`] otherwise.
+    pub fn carry(
+        &self,
+        topic: &str,
+        partition: i32,
+        record: &RecordRef<'_>,
+        mark: Option<(&str, &str)>,
+    ) -> Result<(), Trouble> {
+        let mut outgoing: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition);
+        outgoing.key = record.key;
+        outgoing.payload = record.value;
+        outgoing.timestamp = record.timestamp.filter(|ts| *ts > 0);
+        outgoing.headers = record.detached_headers();
+        if let Some((key, value)) = mark {
+            let headers = outgoing.headers.take().unwrap_or_else(|| OwnedHeaders::new_with_capacity(1));
+            outgoing.headers = Some(headers.insert(Header { key, value: Some(value) }));
+        }
+        self.push(outgoing)?;
+        if self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(REPORTS_EVERY) {
+            self.producer.poll(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    fn push(&self, mut outgoing: BaseRecord<'_, [u8], [u8]>) -> Result<(), Trouble> {
+        let (topic, partition) = (outgoing.topic, outgoing.partition.unwrap_or(-1));
         let steps = self.within.as_millis() / STEP.as_millis() + 1;
         for _ in 0..steps {
             match self.producer.send(outgoing) {
-                Ok(()) => {
-                    self.producer.poll(Duration::ZERO);
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     outgoing = back;
                     self.producer.poll(STEP);
                 }
-                Err((e, _)) => return Err(self.trouble(&format!("writing to {to}"), &e)),
+                Err((e, _)) => return Err(self.trouble(&format!("writing to {topic}-{partition}"), &e)),
             }
         }
-        Err(self.trouble(&format!("writing to {to}"), &KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)))
+        let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
+        Err(self.trouble(&format!("writing to {topic}-{partition}"), &full))
     }
 
     /// Waits until everything sent is on the cluster. Errors: the first record that was not delivered, or time is up.
@@ -130,7 +221,34 @@ impl Writer {
     /// Commits the transaction; everything sent in it is on the cluster then.
     pub fn commit(&self) -> Result<(), Trouble> {
         self.flush()?;
-        self.producer.commit_transaction(self.within).map_err(|e| self.trouble("committing a transaction", &e))
+        self.transact("committing a transaction", || self.producer.commit_transaction(self.within))
+    }
+
+    /// Puts offsets of the keeper's group into the transaction: they are committed with its records, or not at all.
+    pub fn keep(&self, keeper: &Keeper, offsets: &[Kept]) -> Result<(), Trouble> {
+        let group = keeper.consumer.group_metadata();
+        let group =
+            group.ok_or_else(|| Trouble::new("a group without an id keeps no offsets", "report this as a bug"))?;
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (tp, offset, metadata) in offsets {
+            let mut entry = list.add_partition(&tp.topic, tp.partition);
+            entry.set_offset(Offset::Offset(*offset)).map_err(|e| self.trouble("keeping progress", &e))?;
+            entry.set_metadata(metadata.as_str());
+        }
+        self.transact("committing the progress with a transaction", || {
+            self.producer.send_offsets_to_transaction(&list, &group, self.within)
+        })
+    }
+
+    /// A step of a transaction, again while librdkafka calls its failure retriable.
+    fn transact(&self, what: &str, step: impl Fn() -> KafkaResult<()>) -> Result<(), Trouble> {
+        for _ in 1..ATTEMPTS {
+            match step() {
+                Err(KafkaError::Transaction(e)) if e.is_retriable() => {}
+                ended => return ended.map_err(|e| self.trouble(what, &e)),
+            }
+        }
+        step().map_err(|e| self.trouble(what, &e))
     }
 
     /// Aborts the transaction. What was already written stays in the log, as aborted records.
@@ -143,5 +261,56 @@ impl Writer {
 
     fn trouble(&self, what: &str, error: &KafkaError) -> Trouble {
         librdkafka::trouble(what, &self.bootstrap, Some(error), Some(self.producer.context()))
+    }
+}
+
+/// The group under which a transactional writer keeps its progress: offsets that are committed with the records.
+pub struct Keeper {
+    consumer: BaseConsumer<Context>,
+    bootstrap: String,
+    within: Duration,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("bootstrap", &self.bootstrap).finish_non_exhaustive()
+    }
+}
+
+impl Keeper {
+    /// Opens a client of the group, which it never joins. Errors: a property that librdkafka refuses.
+    pub fn open(
+        properties: &ClientProperties,
+        bootstrap: &str,
+        group: &str,
+        within: Duration,
+    ) -> Result<Keeper, Trouble> {
+        let must = [("group.id", group), ("enable.auto.commit", "false"), ("isolation.level", "read_committed")];
+        let consumer = librdkafka::config(properties, bootstrap, &must)
+            .create_with_context::<Context, BaseConsumer<Context>>(Context::default())
+            .map_err(|e| librdkafka::trouble("opening a group client", bootstrap, Some(&e), None))?;
+        Ok(Keeper { consumer, bootstrap: bootstrap.to_owned(), within })
+    }
+
+    /// What the group has committed of these partitions. A commit whose transaction is not settled yet is waited for
+    /// (read_committed asks for stable offsets, KIP-447), so ask after the writer was initialised.
+    pub fn kept(&self, partitions: &[TopicPartition]) -> Result<Vec<Kept>, Trouble> {
+        let what = "reading the progress that is committed";
+        let failed =
+            |e: &KafkaError| librdkafka::trouble(what, &self.bootstrap, Some(e), Some(self.consumer.context()));
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for tp in partitions {
+            list.add_partition(&tp.topic, tp.partition);
+        }
+        let answer = self.consumer.committed_offsets(list, self.within).map_err(|e| failed(&e))?;
+        let mut kept = Vec::with_capacity(partitions.len());
+        for element in answer.elements() {
+            element.error().map_err(|e| failed(&e))?;
+            if let Offset::Offset(offset) = element.offset() {
+                let at = TopicPartition::new(element.topic(), element.partition());
+                kept.push((at, offset, element.metadata().to_owned()));
+            }
+        }
+        Ok(kept)
     }
 }

@@ -9,6 +9,7 @@ use super::effect::{Issued, Outcome};
 use super::estate::{At, Side, TopicPartition};
 use super::overrides::{Accepted, PassedOver};
 use crate::offsets::verdict::GroupPlan;
+use crate::replay::spec::{ReplayEnd, ReplaySpec};
 
 /// Number of a run: one execution of a runbook, from 1, unique in a journal.
 pub type RunId = u64;
@@ -207,6 +208,29 @@ pub enum Event {
     Resumed {
         /// What.
         subject: Subject,
+    },
+    /// A replay is to start: on disk before its first transaction.
+    ReplayStarted {
+        /// Its id.
+        replay: String,
+        /// Everything needed to go on with it.
+        spec: ReplaySpec,
+        /// What was typed to confirm it.
+        confirmed: String,
+        /// Keys with a newer record on the target, as counted before the start; `None` when nobody counted.
+        reordered: Option<u64>,
+    },
+    /// A replay goes on after it was stopped or died.
+    ReplayResumed {
+        /// Its id.
+        replay: String,
+    },
+    /// A replay, or one go at it, ended. Without this after a start, only the target knows how far it came.
+    ReplayEnded {
+        /// Its id.
+        replay: String,
+        /// How.
+        end: ReplayEnd,
     },
     /// Something an operator should know later: a commit that moves on blue during a soak, a group that vanished.
     Noticed {

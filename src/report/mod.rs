@@ -2,4 +2,5 @@
 
 pub mod json;
 pub mod offsets;
+pub mod replay;
 pub mod text;

@@ -23,6 +23,7 @@ mod init;
 mod kit;
 mod offsets;
 mod records;
+mod replay;
 mod traffic;
 mod windows;
 mod workload;

@@ -1,0 +1,162 @@
+//! `cutover replay`: what is missing is carried to the other cluster.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::act::{interrupted, measured};
+use super::args::{Global, ReplayArgs};
+use super::{Error, Exit, load, options, print_json, print_text, runtime};
+use crate::controller::replay::{Answer, Question, Request, Stop, Ui, What, replay, source};
+use crate::migration::estate::{Side, Trouble};
+use crate::replay::Ranges;
+use crate::replay::report::Progress;
+use crate::report;
+use crate::sanitise::visible;
+
+/// A document of missing ranges larger than this is none of ours, bytes.
+const LARGEST_DOCUMENT: u64 = 64 << 20;
+
+/// Runs the verb.
+pub fn run(global: &Global, args: &ReplayArgs) -> Result<Exit, Error> {
+    let plan = load(global)?;
+    let options = options(global)?;
+    let (what, asked) = what(global, args)?;
+    let request = Request {
+        what,
+        asked,
+        from: args.from.into(),
+        into: args.into.clone(),
+        by: args.by,
+        mark: !args.no_mark,
+        accept_reorder: args.accept_reorder,
+        again: args.again,
+        rate: args.rate,
+        read_back: !args.no_read_back,
+    };
+    let (stop, asking) = (Arc::new(Stop::default()), Arc::new(AtomicBool::new(false)));
+    let report = runtime()?.block_on(async {
+        let watcher = tokio::spawn(watch(Arc::clone(&stop), Arc::clone(&asking)));
+        let mut ui = Ui {
+            say: &mut |line| eprintln!("{}", visible(line)),
+            tell: Arc::new(Lines::default().teller()),
+            confirm: &mut |question| {
+                asking.store(true, Ordering::Relaxed);
+                let answer = confirm(question, args.yes.as_deref());
+                asking.store(false, Ordering::Relaxed);
+                answer
+            },
+        };
+        let report = replay(&plan, &options, &request, &mut ui, stop).await;
+        watcher.abort();
+        report
+    });
+    if global.json {
+        print_json(&report::replay::json(&report))?;
+    } else {
+        print_text(&report::replay::text(&report));
+    }
+    if let Some(trouble) = &report.trouble {
+        eprintln!("{}", super::words(trouble));
+    }
+    Ok(Exit(report.exit_code))
+}
+
+/// What is to be carried, and the words of it.
+fn what(global: &Global, args: &ReplayArgs) -> Result<(What, String), Error> {
+    if let Some(id) = &args.resume {
+        return Ok((What::Resume(Some(id.clone()).filter(|id| !id.is_empty())), format!("--resume {id}")));
+    }
+    if let Some(group) = &args.group {
+        let from: Side = args.from.into();
+        let plan = measured(global, group, from.other())?;
+        let ranges = source::of_group(group, &plan).map_err(Error::Unknown)?;
+        return Ok((What::Ranges(ranges), format!("--group {group}")));
+    }
+    if let Some(path) = &args.from_diff {
+        let name = path.display().to_string();
+        let unread = |e: std::io::Error| {
+            Error::Usage(Trouble::new(format!("{name}: {e}"), "write it with `cutover diff --json > FILE`"))
+        };
+        let size = std::fs::metadata(path).map_err(unread)?.len();
+        if size > LARGEST_DOCUMENT {
+            let what = format!("{name} has {size} bytes, more than any document of missing ranges");
+            return Err(Error::Usage(Trouble::new(what, "name the file that `cutover diff --json` wrote")));
+        }
+        let text = std::fs::read_to_string(path).map_err(unread)?;
+        let ranges = source::from_document(&text, &name, args.from.into()).map_err(Error::Usage)?;
+        return Ok((What::Ranges(ranges), format!("--from-diff {name}")));
+    }
+    if let (Some(topic), Some(from)) = (&args.topic, args.from_time) {
+        if !args.all {
+            return Err(Error::Usage(Trouble::new(
+                "a time range holds records that the other cluster has already",
+                "compare first (`cutover diff --json > FILE`, then --from-diff FILE), or carry all of it with --all",
+            )));
+        }
+        let asked = format!("--topic {topic} --from-time {from} --all");
+        return Ok((What::Between { topic: topic.clone(), from, to: args.to_time }, asked));
+    }
+    Ok((What::Ranges(Ranges::of(args.range.iter().cloned())), "--range".to_owned()))
+}
+
+/// An interrupt stops the replay after the transaction that is open. While a person is asked nothing has been sent.
+async fn watch(stop: Arc<Stop>, asking: Arc<AtomicBool>) {
+    interrupted().await;
+    if asking.load(Ordering::Relaxed) {
+        eprintln!();
+        std::process::exit(i32::from(Exit::INTERRUPTED.0));
+    }
+    eprintln!("cutover: stopping after the transaction that is open");
+    stop.set();
+}
+
+/// Shows what is going to happen, and takes `--yes` or what is typed.
+fn confirm(question: &Question, yes: Option<&str>) -> Answer {
+    question.lines.iter().for_each(|line| eprintln!("{}", visible(line)));
+    if let Some(yes) = yes {
+        return Answer::Yes(yes.to_owned());
+    }
+    let stdin = std::io::stdin();
+    if !(stdin.is_terminal() && std::io::stderr().is_terminal()) {
+        return Answer::No;
+    }
+    // What was typed ahead was typed before the question could be read.
+    if let Err(e) = rustix::termios::tcflush(&stdin, rustix::termios::QueueSelector::IFlush) {
+        tracing::debug!("typed-ahead text stays: {e}");
+    }
+    eprint!("Type {} to go on: ", visible(&question.phrase));
+    let _ = std::io::stderr().flush(); // a prompt that can't be written is missed by nobody
+    let mut line = String::new();
+    match stdin.read_line(&mut line) {
+        Ok(n) if n > 0 => Answer::Typed(line.trim().to_owned()),
+        _ => Answer::No,
+    }
+}
+
+/// Progress as lines on standard error, one a second at most.
+#[derive(Default)]
+struct Lines {
+    last: Mutex<Option<(&'static str, u64, u64)>>,
+}
+
+impl Lines {
+    /// Lines come a second apart, ms.
+    const EVERY_MS: u64 = 1_000;
+
+    fn teller(self) -> impl Fn(&Progress) + Send + Sync {
+        move |progress| {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = match *last {
+                Some((what, before, _)) if what == progress.what => before,
+                _ => progress.done,
+            };
+            let due = last.is_none_or(|(what, _, ms)| what != progress.what || progress.ms >= ms + Self::EVERY_MS);
+            if due || progress.done == progress.total {
+                *last = Some((progress.what, before, progress.ms));
+                drop(last);
+                eprintln!("{}", report::replay::progress(progress, before));
+            }
+        }
+    }
+}

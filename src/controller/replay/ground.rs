@@ -1,0 +1,284 @@
+//! Both clusters as they are before anything is sent: that they are the right ones, what they have, where things go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::source::short;
+use super::walk::Link;
+use super::{Halt, Request};
+use crate::controller::names::TopicNames;
+use crate::controller::tools::client_properties;
+use crate::kafka::control::{Cluster, ConfigValue, OffsetSpec, SnapshotOptions, Which};
+use crate::migration::estate::{PartitionView, Side, TopicPartition, TopicView, Trouble};
+use crate::migration::event::{Entry, Event};
+use crate::plan::Plan;
+use crate::replay::ranges::Piece;
+use crate::replay::{By, Ranges, Route, Routes, TargetTopic};
+
+/// Both clusters and the names of topics on them.
+pub(super) struct Ground {
+    clusters: [Cluster; 2],
+    links: [Link; 2],
+    pub names: Arc<TopicNames>,
+    plan: Plan,
+}
+
+/// What the target takes.
+pub(super) struct Target {
+    pub routes: Routes,
+    pub topics: BTreeMap<String, TargetTopic>,
+    /// Readable ends of every partition, by the target's names.
+    pub ends: Vec<(TopicPartition, i64)>,
+}
+
+impl Ground {
+    /// No I/O. Errors: secrets that can't be read.
+    pub fn new(plan: &Plan) -> Result<Self, Trouble> {
+        let link = |side: Side| -> Result<Link, Trouble> {
+            let cluster = plan.cluster(side);
+            Ok(Link { properties: client_properties(cluster)?, bootstrap: cluster.bootstrap.join(",") })
+        };
+        let links = [link(Side::Blue)?, link(Side::Green)?];
+        let clusters = [(Side::Blue, &links[0]), (Side::Green, &links[1])]
+            .map(|(s, l)| Cluster::new(s, &l.bootstrap, &l.properties));
+        Ok(Self { clusters, links, names: Arc::new(TopicNames::new(plan)), plan: plan.clone() })
+    }
+
+    fn cluster(&self, side: Side) -> &Cluster {
+        &self.clusters[usize::from(side == Side::Green)]
+    }
+
+    /// A cluster's data plane.
+    pub fn link(&self, side: Side) -> Link {
+        self.links[usize::from(side == Side::Green)].clone()
+    }
+
+    /// Whether these are the plan's and the journal's clusters, and two of them.
+    pub async fn pins(&self, entries: &[Entry]) -> Result<(), Halt> {
+        let (blue, green) = tokio::join!(self.clusters[0].cluster_id(), self.clusters[1].cluster_id());
+        let ids = [blue.map_err(Halt::Unknown)?, green.map_err(Halt::Unknown)?];
+        for (side, id) in Side::BOTH.into_iter().zip(&ids) {
+            let journalled = entries.iter().rev().find_map(|e| match &e.event {
+                Event::Pinned { side: s, cluster_id } if *s == side => Some(cluster_id),
+                _ => None,
+            });
+            let pins = [self.plan.cluster(side).cluster_id.as_ref(), journalled];
+            if let Some(pin) = pins.into_iter().flatten().find(|pin| id.as_ref().is_some_and(|id| id != *pin)) {
+                let found = id.as_deref().unwrap_or_default();
+                return Err(Halt::Refused(Trouble::new(
+                    format!("{side} at {} is cluster {found}, and it is pinned to {pin}", self.link(side).bootstrap),
+                    "correct the bootstrap addresses in the plan, or the pin if the cluster was replaced",
+                )));
+            }
+        }
+        match ids {
+            [Some(blue), Some(green)] if blue == green => Err(Halt::Refused(Trouble::new(
+                format!("blue and green are the same cluster, {blue}"),
+                "correct the bootstrap addresses in the plan",
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Topics as they are on a side, by that side's names. Errors: nobody answers, or one of them is not there.
+    async fn topics(&self, side: Side, names: &BTreeSet<String>) -> Result<BTreeMap<String, TopicView>, Halt> {
+        let options = SnapshotOptions {
+            topics: Which::Only(names.clone()),
+            groups: Which::None,
+            members: Which::None,
+            configs: Which::None,
+        };
+        let view = self.cluster(side).snapshot(&options).await.map_err(Halt::Unknown)?;
+        for name in names {
+            let topic = view.topics.get(name).filter(|t| !t.partitions.is_empty());
+            let Some(topic) = topic else {
+                return Err(Halt::Refused(Trouble::new(
+                    format!("{side} at {} has no topic {name}", self.link(side).bootstrap),
+                    "check the name (or this principal's DESCRIBE on it); create a missing topic before the replay",
+                )));
+            };
+            if let [PartitionView { replicas: 0, trouble: Some(why), .. }] = topic.partitions.as_slice() {
+                return Err(Halt::Refused(why.clone())); // not there, or not to be seen
+            }
+            if let Some(why) = topic.partitions.iter().find_map(|p| p.trouble.clone()) {
+                return Err(Halt::Unknown(why));
+            }
+        }
+        Ok(view.topics)
+    }
+
+    /// The offsets of a topic between two moments (ms), by blue's name.
+    pub async fn between(&self, side: Side, topic: &str, from: i64, to: Option<i64>) -> Result<Ranges, Halt> {
+        self.names.learn(&self.plan, topic);
+        let name = self.names.on(side, topic);
+        let topics = self.topics(side, &BTreeSet::from([name.clone()])).await?;
+        let count = i32::try_from(topics[&name].partitions.len()).unwrap_or(i32::MAX);
+        let ends = self.at(side, &name, count, OffsetSpec::LatestStable).await?;
+        let first = self.at(side, &name, count, OffsetSpec::Timestamp(from)).await?;
+        let last = match to {
+            Some(to) => self.at(side, &name, count, OffsetSpec::Timestamp(to)).await?,
+            None => vec![None; first.len()],
+        };
+        let mut pieces = Vec::new();
+        for (partition, ((first, last), end)) in (0..count).zip(first.into_iter().zip(last).zip(ends)) {
+            let end = end.unwrap_or(0);
+            let (from, to) = (first.unwrap_or(end), last.unwrap_or(end).min(end));
+            pieces.push(Piece::new(TopicPartition::new(topic, partition), from, to));
+        }
+        Ok(Ranges::of(pieces))
+    }
+
+    async fn at(&self, side: Side, topic: &str, count: i32, spec: OffsetSpec) -> Result<Vec<Option<i64>>, Halt> {
+        let asks: Vec<_> = (0..count).map(|p| (TopicPartition::new(topic, p), spec)).collect();
+        let mut found = self.cluster(side).list_offsets(&asks).await;
+        asks.iter()
+            .map(|(tp, _)| match found.remove(tp) {
+                Some(Ok(offset)) => Ok(offset.map(|(offset, _)| offset)),
+                Some(Err(why)) => Err(Halt::Unknown(why)),
+                None => Err(Halt::Unknown(Trouble::new(format!("{side} did not say where {tp} is"), "try again"))),
+            })
+            .collect()
+    }
+
+    /// Whether the source still has all of the ranges.
+    pub async fn source(&self, side: Side, ranges: &Ranges) -> Result<BTreeMap<String, i32>, Halt> {
+        ranges.partitions().for_each(|tp| self.names.learn(&self.plan, &tp.topic));
+        let names: BTreeSet<String> = ranges.partitions().map(|tp| self.names.on(side, &tp.topic)).collect();
+        let topics = self.topics(side, &names).await?;
+        let (mut starts, mut ends, mut counts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for tp in ranges.partitions() {
+            let partitions = &topics[&self.names.on(side, &tp.topic)].partitions;
+            let view = usize::try_from(tp.partition).ok().and_then(|p| partitions.get(p)).ok_or_else(|| {
+                Halt::Refused(Trouble::new(
+                    format!("{side} has no partition {tp}: that topic has {} partitions", partitions.len()),
+                    "correct the range",
+                ))
+            })?;
+            let (Some(start), Some(end)) = (view.log_start, view.lso) else {
+                return Err(Halt::Unknown(Trouble::new(
+                    format!("{side} did not say where {tp} begins and ends"),
+                    "try again",
+                )));
+            };
+            starts.insert(tp.clone(), start);
+            ends.insert(tp.clone(), end);
+            counts.insert(tp.topic.clone(), i32::try_from(partitions.len()).unwrap_or(i32::MAX));
+        }
+        let (expired, beyond) = (ranges.below(&starts), ranges.beyond(&ends));
+        if !expired.is_empty() {
+            let what = format!("expired on {side}, and can't be carried any more: {}", short(&expired));
+            let advice = format!("{} offsets; carry the rest by naming it with --range", expired.offsets());
+            return Err(Halt::Refused(Trouble::new(what, advice)));
+        }
+        if !beyond.is_empty() {
+            let what =
+                format!("not readable on {side} yet (not written, or in an open transaction): {}", short(&beyond));
+            return Err(Halt::Refused(Trouble::new(what, "wait for the transaction to end, or correct the range")));
+        }
+        Ok(counts)
+    }
+
+    /// Where the records go, and what is known of the topics there.
+    pub async fn target(&self, request: &Request, counts: &BTreeMap<String, i32>) -> Result<Target, Halt> {
+        let side = request.from.other();
+        let name = |topic: &str| request.into.clone().unwrap_or_else(|| self.names.on(side, topic));
+        let wanted: BTreeSet<String> = counts.keys().map(|topic| name(topic)).collect();
+        let views = self.topics(side, &wanted).await?;
+        let mut routes = Routes::new();
+        for (topic, count) in counts {
+            let to = name(topic);
+            let partitions = i32::try_from(views[&to].partitions.len()).unwrap_or(i32::MAX);
+            let by = request.by.unwrap_or(if partitions == *count { By::Number } else { By::Key });
+            if by == By::Number && partitions < *count {
+                return Err(Halt::Refused(Trouble::new(
+                    format!(
+                        "{topic} has {count} partitions and {to} on {side} has {partitions}: a number may not exist there"
+                    ),
+                    "choose the partition by key with --by key",
+                )));
+            }
+            routes.insert(topic.clone(), Route { to, partitions, by });
+        }
+        let mut ends = Vec::new();
+        for (topic, view) in &views {
+            for (partition, p) in (0..).zip(&view.partitions) {
+                let tp = TopicPartition::new(topic, partition);
+                let end = p.lso.ok_or_else(|| {
+                    Halt::Unknown(Trouble::new(format!("{side} did not say where {tp} ends"), "try again"))
+                })?;
+                ends.push((tp, end));
+            }
+        }
+        let names: Vec<String> = wanted.into_iter().collect();
+        let compressed = self.link(side).properties.get("compression.type").is_some_and(|c| c != "none")
+            || self.link(side).properties.get("compression.codec").is_some_and(|c| c != "none");
+        let mut topics = BTreeMap::new();
+        for (name, config) in self.cluster(side).describe_configs(&names).await {
+            let config = config.map_err(Halt::Unknown)?;
+            topics.insert(name.clone(), TargetTopic { compressed, ..facts(name, &config) });
+        }
+        Ok(Target { routes, topics, ends })
+    }
+
+    /// The part of the target that may hold newer records of a topic than those to be carried: from the moment `from`
+    /// (ms) on, in the partitions that records of `sources` go to. Topics by blue's names.
+    pub async fn newer(
+        &self,
+        side: Side,
+        target: &Target,
+        topic: &str,
+        sources: &[i32],
+        from: i64,
+    ) -> Result<Vec<Piece>, Halt> {
+        let Some(route) = target.routes.get(topic) else { return Ok(Vec::new()) };
+        let asks: Vec<_> = route.reach(sources).into_iter().map(|tp| (tp, OffsetSpec::Timestamp(from))).collect();
+        let mut pieces = Vec::new();
+        for (tp, found) in self.cluster(side).list_offsets(&asks).await {
+            let found = found.map_err(Halt::Unknown)?;
+            let end = target.ends.iter().find(|(t, _)| *t == tp).map(|(_, end)| *end);
+            if let (Some((first, _)), Some(end)) = (found, end) {
+                pieces.push(Piece::new(TopicPartition::new(topic, tp.partition), first, end));
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Deletes the group of a replay that is done; what stands in the way is a remark, no failure.
+    pub async fn forget(&self, side: Side, group: &str) -> Option<String> {
+        let outcomes = self.cluster(side).delete_groups(&[group.to_owned()]).await;
+        let why = outcomes.values().find_map(|outcome| outcome.trouble())?;
+        Some(format!("group {group} stays on {side}: {}", why.what))
+    }
+
+    /// What was written to the target since these ends, up to now. Topics by the target's names.
+    pub async fn since(&self, side: Side, ends: &[(TopicPartition, i64)]) -> Result<Ranges, Halt> {
+        let asks: Vec<_> = ends.iter().map(|(tp, _)| (tp.clone(), OffsetSpec::LatestStable)).collect();
+        let mut now = self.cluster(side).list_offsets(&asks).await;
+        let mut pieces = Vec::new();
+        for (tp, from) in ends {
+            let end = match now.remove(tp) {
+                Some(Ok(Some((end, _)))) => end,
+                Some(Err(why)) => return Err(Halt::Unknown(why)),
+                _ => *from,
+            };
+            pieces.push(Piece::new(tp.clone(), *from, end));
+        }
+        Ok(Ranges::of(pieces))
+    }
+}
+
+fn facts(name: String, config: &BTreeMap<String, ConfigValue>) -> TargetTopic {
+    let value = |key: &str| config.get(key).and_then(|v| v.value.as_deref());
+    let number = |key: &str| value(key).and_then(|v| v.parse::<u64>().ok()); // -1 (no limit) is none
+    // The broker's default of "no limit" is the greatest number there is.
+    let limit = |key: &str| number(key).filter(|n| *n < i64::MAX.unsigned_abs());
+    TargetTopic {
+        max_message_bytes: number("max.message.bytes"),
+        compacted: value("cleanup.policy").is_some_and(|p| p.split(',').any(|p| p.trim() == "compact")),
+        stamps_itself: value("message.timestamp.type") == Some("LogAppendTime"),
+        before_max_ms: limit("message.timestamp.before.max.ms").or(limit("message.timestamp.difference.max.ms")),
+        retention_ms: value("cleanup.policy").filter(|p| p.contains("delete")).and(number("retention.ms")),
+        compressed: false,
+        name,
+    }
+}

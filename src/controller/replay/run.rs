@@ -1,0 +1,495 @@
+//! One replay from the question to the outcome.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::carry::{Carried, Carrier, End, Standing, Work};
+use super::ground::{Ground, Target};
+use super::history::{Earlier, Known};
+use super::source::short;
+use super::stop::Stop;
+use super::survey::{self, Found, Look};
+use super::{Answer, Halt, Question, Request, Ui, What};
+use crate::controller::clock::Clock;
+use crate::controller::executor::WriteLease;
+use crate::controller::ledger::{Access, Ledger};
+use crate::controller::run::{Options, Want};
+use crate::controller::snapshot::Arming;
+use crate::migration::estate::{Side, Trouble};
+use crate::migration::event::{Entry, Event};
+use crate::plan::Plan;
+use crate::replay::spec::transactional_id;
+use crate::replay::{Census, KeyBook, Limits, Ranges, Reordered, ReplayEnd, ReplayReport, ReplaySpec, ranges};
+
+/// Carries out a replay, or (with [`Want::DryRun`] or [`Want::ReadOnly`]) says what it would carry. Never fails: what
+/// stood in the way is in the report. `stop` ends it in order after the transaction that is open.
+pub async fn replay(
+    plan: &Plan,
+    options: &Options,
+    request: &Request,
+    ui: &mut Ui<'_>,
+    stop: Arc<Stop>,
+) -> ReplayReport {
+    let mut report = ReplayReport::new(request.from, options.want != Want::Armed);
+    let ground = match Ground::new(plan) {
+        Ok(ground) => ground,
+        Err(why) => return report.halted(Halt::Unknown(why)),
+    };
+    let access = match options.want {
+        Want::Armed => Ledger::open(plan, options, Clock.now()).await,
+        _ => Ledger::open(plan, &Options { want: Want::ReadOnly, ..options.clone() }, Clock.now()).await,
+    };
+    let Access { mut ledger, entries, arming, troubles } = access;
+    let lease = ledger.lease();
+    if options.want == Want::Armed && lease.is_none() {
+        let why = match arming {
+            Arming::ReadOnly { why } => why,
+            Arming::Armed | Arming::DryRun => "the journal can't be written".to_owned(),
+        };
+        let advice = troubles.first().map_or("end the session that holds it, or use that one", |t| t.advice.as_str());
+        return report.halted(Halt::Refused(Trouble::new(format!("nothing can be replayed: {why}"), advice)));
+    }
+    report.warnings.extend(troubles.into_iter().map(|t| t.what));
+    let mut session = Session { plan, options, request, ground, entries, stop, lease };
+    if session.lease.is_some() {
+        let opened = session.opened();
+        if let Err(why) = ledger.append(Clock.now(), options.actor.clone(), opened).await {
+            return report.halted(Halt::Refused(why));
+        }
+    }
+    let ended = session.go(&mut ledger, ui, &mut report).await;
+    if session.lease.is_some() {
+        let closed = Event::Closed { actor: options.actor.clone() };
+        if let Err(why) = ledger.append(Clock.now(), options.actor.clone(), closed).await {
+            report.warnings.push(why.what);
+        }
+    }
+    ledger.close().await;
+    match ended {
+        Ok(()) => report,
+        Err(halt) => report.halted(halt),
+    }
+}
+
+struct Session<'a> {
+    plan: &'a Plan,
+    options: &'a Options,
+    request: &'a Request,
+    ground: Ground,
+    entries: Vec<Entry>,
+    stop: Arc<Stop>,
+    lease: Option<WriteLease>,
+}
+
+/// What was seen before a start.
+struct Seen {
+    spec: ReplaySpec,
+    reordered: Option<Reordered>,
+}
+
+impl Session<'_> {
+    fn opened(&self) -> Event {
+        Event::Opened {
+            actor: self.options.actor.clone(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            clusters: [self.plan.blue.cluster_id.clone(), self.plan.green.cluster_id.clone()],
+        }
+    }
+
+    async fn go(&mut self, ledger: &mut Ledger, ui: &mut Ui<'_>, report: &mut ReplayReport) -> Result<(), Halt> {
+        self.ground.pins(&self.entries).await?;
+        let earlier = Earlier::of(&self.entries);
+        let (run, spec) = match &self.request.what {
+            What::Resume(id) => {
+                let (run, known) = earlier.to_resume(id.as_deref()).map_err(Halt::Refused)?;
+                report.about(&known.spec);
+                report.run = Some(run.clone());
+                (ui.say)(&format!("replay {run}: {}", told(&known.spec)));
+                if self.lease.is_none() {
+                    return Ok(());
+                }
+                let event = Event::ReplayResumed { replay: run.clone() };
+                self.write(ledger, event).await?;
+                let spec = known.spec.clone();
+                return self.carry(ledger, ui, report, run, spec, Some(known)).await;
+            }
+            _ => {
+                let Some(seen) = self.look(&earlier, ui, report).await? else { return Ok(()) };
+                let Some(confirmed) = self.ask(ui, report, &seen)? else { return Ok(()) };
+                let run = run_id();
+                let event = Event::ReplayStarted {
+                    replay: run.clone(),
+                    spec: seen.spec.clone(),
+                    confirmed,
+                    reordered: seen.reordered.as_ref().map(|r| r.keys),
+                };
+                self.write(ledger, event).await?;
+                (run, seen.spec)
+            }
+        };
+        report.run = Some(run.clone());
+        (ui.say)(&format!("replay {run} starts; if it is cut off: cutover replay --resume {run}"));
+        self.carry(ledger, ui, report, run, spec, None).await
+    }
+
+    async fn write(&self, ledger: &mut Ledger, event: Event) -> Result<(), Halt> {
+        ledger.append(Clock.now(), self.options.actor.clone(), event).await.map(drop).map_err(Halt::Refused)
+    }
+
+    /// Everything that can be known before anything is sent. `None`: there is nothing to carry.
+    async fn look(&self, earlier: &Earlier, ui: &mut Ui<'_>, report: &mut ReplayReport) -> Result<Option<Seen>, Halt> {
+        let request = self.request;
+        let ranges = match &request.what {
+            What::Ranges(ranges) => ranges.clone(),
+            What::Between { topic, from, to } => self.ground.between(request.from, topic, *from, *to).await?,
+            What::Resume(_) => Ranges::default(),
+        };
+        report.ranges = ranges.pieces().collect();
+        if ranges.is_empty() {
+            (ui.say)("nothing to carry: the ranges are empty");
+            return Ok(None);
+        }
+        if ranges.len() > ranges::MAX_PIECES {
+            let what = format!("{} ranges are more than a replay takes ({})", ranges.len(), ranges::MAX_PIECES);
+            return Err(Halt::Refused(Trouble::new(what, "carry them in several replays")));
+        }
+        let counts = self.ground.source(request.from, &ranges).await?;
+        let target = self.ground.target(request, &counts).await?;
+        let keys = request.into.is_none();
+        let found = self.count(ui, &ranges, keys).await?;
+        let spec = self.spec(&ranges, &target, &found.census);
+        report.about(&spec);
+        if let Some(why) = earlier.forbids(&spec).filter(|_| !request.again) {
+            return Err(Halt::Refused(why));
+        }
+        if spec.records == 0 {
+            (ui.say)("nothing to carry: the ranges hold no committed record");
+            return Ok(None);
+        }
+        self.check(&target, &found.census, report)?;
+        let reordered = match keys {
+            true => Some(self.compare(ui, &ranges, &target, found.books).await?),
+            false => None,
+        };
+        report.reordered.clone_from(&reordered);
+        Ok(Some(Seen { spec, reordered }))
+    }
+
+    fn view(&self, side: Side, ui: &Ui<'_>, ranges: &Ranges) -> Look {
+        let topics = ranges.partitions().map(|tp| tp.topic.clone());
+        Look {
+            link: self.ground.link(side),
+            side,
+            names: Arc::clone(&self.ground.names),
+            stop: Arc::clone(&self.stop),
+            tell: Arc::clone(&ui.tell),
+            rules: topics.map(|topic| (topic.clone(), self.plan.topic(&topic).identity)).collect(),
+        }
+    }
+
+    async fn count(&self, ui: &Ui<'_>, ranges: &Ranges, keys: bool) -> Result<Found, Halt> {
+        let look = self.view(self.request.from, ui, ranges);
+        let longest = ranges.partitions().map(|tp| tp.topic.len()).max().unwrap_or(0);
+        let mark = self.request.mark.then(|| run_id().len() + longest + 32); // two numbers and three signs
+        let ranges = ranges.clone();
+        let found = blocking("counting the records", move || survey::count(&look, &ranges, mark, keys)).await?;
+        found.map_err(Halt::Unknown)?.ok_or(Halt::Interrupted)
+    }
+
+    fn spec(&self, ranges: &Ranges, target: &Target, census: &BTreeMap<String, Census>) -> ReplaySpec {
+        ReplaySpec {
+            from: self.request.from,
+            asked: self.request.asked.clone(),
+            ranges: ranges.clone(),
+            routes: target.routes.clone(),
+            mark: self.request.mark,
+            records: census.values().map(|c| c.records).sum(),
+            bytes: census.values().map(|c| c.bytes).sum(),
+            largest: census.values().filter_map(|c| c.largest.as_ref()).map(|l| l.0).max().unwrap_or(0),
+            max_batch: target.topics.values().filter_map(|t| t.max_message_bytes).min(),
+            target_ends: target.ends.clone(),
+        }
+    }
+
+    /// Whether the target takes every record.
+    fn check(&self, target: &Target, census: &BTreeMap<String, Census>, report: &mut ReplayReport) -> Result<(), Halt> {
+        let now = Clock.now();
+        for (topic, census) in census.iter().filter(|(_, c)| c.records > 0) {
+            let Some(route) = target.routes.get(topic) else { continue };
+            let Some(to) = target.topics.get(&route.to) else { continue };
+            if let Some(why) = to.refuses(census, now).into_iter().next() {
+                return Err(Halt::Refused(why));
+            }
+            report.warnings.extend(to.warnings(census, now));
+            if route.by == crate::replay::By::Key && census.keyless > 0 {
+                let keyless = census.keyless;
+                report.warnings.push(format!(
+                    "{keyless} records of {topic} have no key: they go to their partition's number modulo {}",
+                    route.partitions
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    async fn compare(
+        &self,
+        ui: &Ui<'_>,
+        ranges: &Ranges,
+        target: &Target,
+        books: BTreeMap<String, KeyBook>,
+    ) -> Result<Reordered, Halt> {
+        let to = self.request.from.other();
+        let mut pieces = Vec::new();
+        for (topic, book) in &books {
+            let Some(from) = book.from() else { continue };
+            let sources: Vec<i32> =
+                ranges.partitions().filter(|tp| tp.topic == *topic).map(|tp| tp.partition).collect();
+            pieces.extend(self.ground.newer(to, target, topic, &sources, from).await?);
+        }
+        let there = Ranges::of(pieces);
+        let look = self.view(to, ui, &there);
+        let found = blocking("comparing keys", move || survey::compare(&look, &there, &books)).await?;
+        found.map_err(Halt::Unknown)?.ok_or(Halt::Interrupted)
+    }
+
+    /// Shows what is going to happen and asks. `None`: a dry run, nothing is asked.
+    fn ask(&self, ui: &mut Ui<'_>, report: &ReplayReport, seen: &Seen) -> Result<Option<String>, Halt> {
+        let spec = &seen.spec;
+        let reorders = seen.reordered.as_ref().is_some_and(|r| !r.is_none()) && !self.request.accept_reorder;
+        let topics: Vec<&String> = spec.routes.keys().collect();
+        let name = if let [one] = topics.as_slice() { (*one).clone() } else { self.plan.name.clone() };
+        let mut lines = vec![told(spec)];
+        lines.extend(seen.reordered.as_ref().map(order).unwrap_or_default());
+        lines.extend(report.warnings.iter().map(|w| format!("warning: {w}")));
+        if self.lease.is_none() {
+            lines.iter().for_each(|line| (ui.say)(line));
+            return Ok(None);
+        }
+        let phrase = format!("{} {name}", if reorders { "reorder" } else { "replay" });
+        let question = Question { lines, phrase, name: name.clone(), reorders };
+        let behind = "records would land behind newer ones of their keys";
+        match (ui.confirm)(&question) {
+            Answer::Typed(text) if text == question.phrase => Ok(Some(text)),
+            Answer::Yes(given) if given == name && reorders => Err(Halt::Holds(Trouble::new(
+                behind,
+                "accept that with --accept-reorder, or carry them into a side topic with --into TOPIC",
+            ))),
+            Answer::Yes(given) if given == name => Ok(Some(given)),
+            Answer::Typed(given) | Answer::Yes(given) => Err(Halt::Refused(Trouble::new(
+                format!("not confirmed: {given:?} is not what was asked for"),
+                format!("type {:?}, or add --yes={name}", question.phrase),
+            ))),
+            Answer::No => Err(Halt::Refused(Trouble::new("not confirmed", format!("add --yes={name} to confirm it")))),
+        }
+    }
+
+    /// Carries what is left, reads back, and writes the outcome.
+    async fn carry(
+        &mut self,
+        ledger: &mut Ledger,
+        ui: &mut Ui<'_>,
+        report: &mut ReplayReport,
+        run: String,
+        spec: ReplaySpec,
+        known: Option<Known>,
+    ) -> Result<(), Halt> {
+        let Some(lease) = self.lease.take() else { return Ok(()) };
+        let work = Work {
+            run: run.clone(),
+            from: self.ground.link(spec.from),
+            to: self.ground.link(spec.to()),
+            names: Arc::clone(&self.ground.names),
+            rate: self.request.rate,
+            limits: Limits::default(),
+            stop: Arc::clone(&self.stop),
+            tell: Arc::clone(&ui.tell),
+            spec,
+        };
+        let written = self.ground.since(work.spec.to(), &work.spec.target_ends).await?;
+        let (carried, end, lease, work) = blocking("carrying records", move || {
+            let (carried, end) = go(&work, &lease, known.as_ref(), &written);
+            (carried, end, lease, work)
+        })
+        .await?;
+        self.lease = Some(lease);
+        (report.carried, report.carried_bytes) = (carried.records, carried.bytes);
+        (report.transactions, report.took_ms) = (carried.transactions, carried.ms);
+        let resume = format!("go on with `cutover replay --resume {run}`");
+        let (event, halt) = match end {
+            End::Done => {
+                self.read_back(ui, report, &work).await;
+                let halt = (report.verified == Some(false)).then(|| {
+                    let found = report.found.unwrap_or(0);
+                    let what = format!("{found} marks were read back of {} records", work.spec.records);
+                    Halt::Refused(Trouble::new(what, "compare both clusters with `cutover diff`"))
+                });
+                (ReplayEnd::Done { carried: carried.records, verified: report.verified }, halt)
+            }
+            End::Stopped => {
+                (ui.say)(&format!("stopped after {} records; {resume}", carried.records));
+                let why = "it was told to stop".to_owned();
+                (ReplayEnd::Stopped { carried: carried.records, why }, Some(Halt::Interrupted))
+            }
+            End::Failed(why) => {
+                let halt = Halt::Refused(Trouble::new(why.what.clone(), join(&why.advice, &resume)));
+                (ReplayEnd::Stopped { carried: carried.records, why: why.what }, Some(halt))
+            }
+        };
+        let done = matches!(event, ReplayEnd::Done { .. });
+        self.write(ledger, Event::ReplayEnded { replay: run, end: event }).await?;
+        if done {
+            // The journal knows now: progress on the target would only look like a group that lags.
+            report.warnings.extend(self.ground.forget(work.spec.to(), &transactional_id(&work.run)).await);
+        }
+        halt.map_or(Ok(()), Err)
+    }
+
+    /// Counts the run's marks on the target. What can't be read back is said, and is no pass.
+    async fn read_back(&self, ui: &Ui<'_>, report: &mut ReplayReport, work: &Work) {
+        if !(work.spec.mark && self.request.read_back) {
+            return;
+        }
+        let written = match self.ground.since(work.spec.to(), &work.spec.target_ends).await {
+            Ok(written) => written,
+            Err(halt) => return report.unread(halt.parts().1),
+        };
+        let (link, run) = (work.to.clone(), work.run.clone());
+        let (stop, tell) = (Arc::clone(&self.stop), Arc::clone(&ui.tell));
+        let read = blocking("reading back", move || survey::read_back(&link, &run, &written, &stop, &tell)).await;
+        match read {
+            Ok(Ok(Some(tally))) => {
+                report.found = Some(tally.seen);
+                report.verified = Some(tally.seen == work.spec.records && tally.again == 0);
+            }
+            Ok(Ok(None)) => report.unread(None),
+            Ok(Err(why)) => report.unread(Some(why)),
+            Err(halt) => report.unread(halt.parts().1),
+        }
+    }
+}
+
+/// Fences, finds out how far it came, carries.
+fn go(work: &Work, lease: &WriteLease, known: Option<&Known>, written: &Ranges) -> (Carried, End) {
+    let none = |why| (Carried::default(), End::Failed(why));
+    let (carrier, standing) = match Carrier::open(work, lease) {
+        Ok(opened) => opened,
+        Err(why) => return none(why),
+    };
+    if let (Some(known), Standing::Nothing) = (known, &standing) {
+        // Nothing is committed: either nothing was carried, or what was committed has expired. The marks tell.
+        let lost = || {
+            Trouble::new(
+                format!("the progress of replay {} is gone from group {}", work.run, transactional_id(&work.run)),
+                "it can't be known what was carried: compare both clusters and replay what is missing",
+            )
+        };
+        if known.carried > 0 {
+            return none(lost());
+        }
+        if work.spec.mark {
+            match survey::read_back(&work.to, &work.run, written, &work.stop, &work.tell) {
+                Ok(Some(tally)) if tally.seen == 0 => {}
+                Ok(Some(_)) => return none(lost()),
+                Ok(None) => return (Carried::default(), End::Stopped),
+                Err(why) => return none(why),
+            }
+        }
+    }
+    carrier.carry()
+}
+
+/// Runs what blocks on a thread of its own. Errors: it panicked.
+async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Halt> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| {
+        let advice = "nothing more is sent; this is a fault of cutover, please report it";
+        Halt::Refused(Trouble::new(format!("{what} broke off: {e}"), advice))
+    })
+}
+
+/// An id that no other replay has: when, and which process. They sort by time.
+fn run_id() -> String {
+    let now = Clock.now();
+    let when = jiff::Timestamp::from_millisecond(now.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{}-{:03}{:x}", when.strftime("%Y%m%d-%H%M%S"), now.0.rem_euclid(1_000), std::process::id())
+}
+
+fn told(spec: &ReplaySpec) -> String {
+    let routes: Vec<String> = spec
+        .routes
+        .iter()
+        .map(|(topic, route)| match topic == &route.to {
+            true => format!("{topic} (partition by {})", route.by),
+            false => format!("{topic} into {} (partition by {})", route.to, route.by),
+        })
+        .collect();
+    format!(
+        "{} records, {} bytes, from {} to {}: {}; offsets {}",
+        spec.records,
+        spec.bytes,
+        spec.from,
+        spec.to(),
+        routes.join(", "),
+        short(&spec.ranges)
+    )
+}
+
+fn order(reordered: &Reordered) -> Vec<String> {
+    if reordered.is_none() {
+        return vec!["order: no key has a newer record there".to_owned()];
+    }
+    let at_least = if reordered.complete { "" } else { "at least " };
+    let mut lines = vec![format!(
+        "order: {at_least}{} keys have newer records there, and the carried ones land behind them",
+        reordered.keys
+    )];
+    lines.extend(reordered.first.iter().map(|key| format!("  {key}")));
+    lines
+}
+
+fn join(one: &str, other: &str) -> String {
+    if one.is_empty() { other.to_owned() } else { format!("{one}; then {other}") }
+}
+
+impl ReplayReport {
+    fn new(from: Side, dry_run: bool) -> Self {
+        Self {
+            run: None,
+            from,
+            to: from.other(),
+            dry_run,
+            ranges: Vec::new(),
+            routes: BTreeMap::new(),
+            records: 0,
+            bytes: 0,
+            carried: 0,
+            carried_bytes: 0,
+            transactions: 0,
+            took_ms: 0,
+            reordered: None,
+            verified: None,
+            found: None,
+            warnings: Vec::new(),
+            exit_code: 0,
+            trouble: None,
+        }
+    }
+
+    fn about(&mut self, spec: &ReplaySpec) {
+        (self.from, self.to) = (spec.from, spec.to());
+        self.ranges = spec.ranges.pieces().collect();
+        self.routes.clone_from(&spec.routes);
+        (self.records, self.bytes) = (spec.records, spec.bytes);
+    }
+
+    fn unread(&mut self, why: Option<Trouble>) {
+        let why = why.map_or_else(|| "it was told to stop".to_owned(), |t| t.what);
+        self.warnings.push(format!("what was written was not read back: {why}"));
+    }
+
+    fn halted(mut self, halt: Halt) -> Self {
+        (self.exit_code, self.trouble) = halt.parts();
+        self
+    }
+}

@@ -1,0 +1,78 @@
+//! The mark that a replayed record carries, and what reading the marks back says.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::migration::estate::TopicPartition;
+
+/// Name of the header. It is never part of a record's identity: identities know key, value or a header of the plan.
+pub const HEADER: &str = "cutover-replay";
+
+/// `RUN/TOPIC-PARTITION@OFFSET`, written into `out`.
+pub fn write(out: &mut String, run: &str, tp: &TopicPartition, offset: i64) {
+    out.clear();
+    let _ = write!(out, "{run}/{}-{}@{offset}", tp.topic, tp.partition); // writing to a String can't fail
+}
+
+/// Source partition and offset, if the mark is of that run.
+#[must_use]
+pub fn parse<'a>(mark: &'a [u8], run: &str) -> Option<(&'a str, i32, i64)> {
+    let text = std::str::from_utf8(mark).ok()?;
+    let (place, offset) = text.strip_prefix(run)?.strip_prefix('/')?.rsplit_once('@')?;
+    let (topic, partition) = place.rsplit_once('-')?;
+    Some((topic, partition.parse().ok()?, offset.parse().ok()?))
+}
+
+/// Counts marks as they are read back from the target. Records of one source partition land in one target partition
+/// in the order of their offsets, so a second copy shows as an offset that does not rise: no memory of records needed.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    last: BTreeMap<(usize, String, i32), i64>,
+    /// Marks seen of each source partition.
+    pub seen: u64,
+    /// Marks that were there already, or out of order.
+    pub again: u64,
+}
+
+impl Tally {
+    /// A mark found in target partition number `target` (any number that tells them apart).
+    pub fn take(&mut self, target: usize, (topic, partition, offset): (&str, i32, i64)) {
+        self.seen += 1;
+        match self.last.get_mut(&(target, topic.to_owned(), partition)) {
+            Some(last) if *last >= offset => self.again += 1,
+            Some(last) => *last = offset,
+            None => {
+                self.last.insert((target, topic.to_owned(), partition), offset);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_says_where_it_came_from() {
+        let mut text = "left over".to_owned();
+        write(&mut text, "r1", &TopicPartition::new("a-b@2", 4), 77);
+        assert_eq!(text, "r1/a-b@2-4@77");
+        assert_eq!(parse(text.as_bytes(), "r1"), Some(("a-b@2", 4, 77)));
+        assert_eq!(parse(text.as_bytes(), "r"), None);
+        assert_eq!(parse(b"\xff", "r1"), None);
+        assert_eq!(parse(b"r1/a-4@", "r1"), None);
+    }
+
+    #[test]
+    fn a_second_copy_is_counted() {
+        let mut tally = Tally::default();
+        for offset in [4, 6, 9] {
+            tally.take(0, ("t", 1, offset));
+        }
+        tally.take(0, ("t", 2, 5));
+        tally.take(1, ("t", 1, 5)); // by key: another target partition
+        assert_eq!((tally.seen, tally.again), (5, 0));
+        tally.take(0, ("t", 1, 9));
+        assert_eq!((tally.seen, tally.again), (6, 1));
+    }
+}

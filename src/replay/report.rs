@@ -1,0 +1,87 @@
+//! What a replay tells people and scripts.
+
+use serde::Serialize;
+
+use super::order::Reordered;
+use super::ranges::Piece;
+use super::route::Routes;
+use crate::migration::estate::{Side, Trouble};
+
+/// What came of a replay, or of asking for one.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReplayReport {
+    /// Its id; `None` when nothing was started.
+    pub run: Option<String>,
+    /// The cluster it reads.
+    pub from: Side,
+    /// The cluster it writes.
+    pub to: Side,
+    /// Nothing was sent.
+    pub dry_run: bool,
+    /// Source ranges, topics by blue's names.
+    pub ranges: Vec<Piece>,
+    /// Where each source topic's records go.
+    pub routes: Routes,
+    /// Records in the ranges.
+    pub records: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// Records that this go carried (earlier ones are on the target already).
+    pub carried: u64,
+    /// Bytes of keys and values that this go carried.
+    pub carried_bytes: u64,
+    /// Transactions that this go committed.
+    pub transactions: u64,
+    /// How long carrying took, ms.
+    pub took_ms: u64,
+    /// Keys whose order it changes; `None` when it was not looked at (a side topic, a resumed run).
+    pub reordered: Option<Reordered>,
+    /// Marks read back from the target: each record once. `None`: not read back.
+    pub verified: Option<bool>,
+    /// Marks found on the target of this run.
+    pub found: Option<u64>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+    /// 0 done, 1 refused or failed, 3 a gate holds, 4 unknown, 130 interrupted.
+    pub exit_code: u8,
+    /// What stood in the way.
+    pub trouble: Option<Trouble>,
+}
+
+/// How far a replay is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// What it does now: `counting`, `comparing keys`, `carrying`, `reading back`.
+    pub what: &'static str,
+    /// Offsets passed (counting, comparing) or records carried.
+    pub done: u64,
+    /// How many there are.
+    pub total: u64,
+    /// Bytes passed in this go.
+    pub bytes: u64,
+    /// Time spent on it so far, ms.
+    pub ms: u64,
+}
+
+impl Progress {
+    /// Time left at the rate so far, ms; `None` while there is no rate.
+    #[must_use]
+    pub fn left_ms(&self, before: u64) -> Option<u64> {
+        let done = self.done.checked_sub(before).filter(|d| *d > 0 && self.ms > 0)?;
+        let left = u128::from(self.total.saturating_sub(self.done)) * u128::from(self.ms) / u128::from(done);
+        u64::try_from(left).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_goes_by_this_goes_rate() {
+        let progress = Progress { what: "carrying", done: 600, total: 1_000, bytes: 0, ms: 2_000 };
+        assert_eq!(progress.left_ms(400), Some(4_000));
+        assert_eq!(progress.left_ms(600), None);
+        assert_eq!(Progress { ms: 0, ..progress }.left_ms(0), None);
+    }
+}

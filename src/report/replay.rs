@@ -1,0 +1,113 @@
+//! A replay for people and for scripts.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::replay::ReplayReport;
+use crate::replay::report::Progress;
+use crate::sanitise::visible;
+
+/// `cutover replay --json`.
+#[derive(Debug, Serialize)]
+pub struct ReplayJson<'a> {
+    /// Version of this document.
+    pub schema: u32,
+    /// What came of it.
+    #[serde(flatten)]
+    pub report: &'a ReplayReport,
+}
+
+/// The JSON of a replay.
+#[must_use]
+pub fn json(report: &ReplayReport) -> ReplayJson<'_> {
+    ReplayJson { schema: 1, report }
+}
+
+/// What came of a replay, in lines.
+#[must_use]
+pub fn text(report: &ReplayReport) -> String {
+    let mut out = String::new();
+    let mut line = |text: String| {
+        let _ = writeln!(out, "{}", visible(&text)); // writing to a String can't fail
+    };
+    let (records, bytes) = (report.records, size(report.bytes));
+    let verb = if report.dry_run { "would carry" } else { "carries" };
+    line(format!("replay {verb} {records} records ({bytes}) from {} to {}", report.from, report.to));
+    if report.dry_run {
+        for (topic, route) in &report.routes {
+            line(format!("  {topic} into {} ({} partitions, by {})", route.to, route.partitions, route.by));
+        }
+        for piece in &report.ranges {
+            line(format!("  {piece}"));
+        }
+    } else if report.run.is_some() {
+        let rate = report.carried_bytes.checked_mul(1_000).and_then(|b| b.checked_div(report.took_ms));
+        let rate = rate.map_or_else(String::new, |rate| format!(", {}/s", size(rate)));
+        line(format!(
+            "carried in this go: {} records ({}) in {} transactions, {}{rate}",
+            report.carried,
+            size(report.carried_bytes),
+            report.transactions,
+            time(report.took_ms)
+        ));
+        let found = report.found.map_or_else(String::new, |n| format!(" ({n} marks)"));
+        line(match report.verified {
+            Some(true) => format!("read back: each record once{found}"),
+            Some(false) => format!("READ BACK: NOT EACH RECORD ONCE{found}"),
+            None => "not read back".to_owned(),
+        });
+    }
+    for warning in &report.warnings {
+        line(format!("warning: {warning}"));
+    }
+    out
+}
+
+/// Progress in one line; `before` is what was done when this go began.
+#[must_use]
+pub fn progress(p: &Progress, before: u64) -> String {
+    let percent = p.done.saturating_mul(100).checked_div(p.total).unwrap_or(100);
+    let rate = p.bytes.checked_mul(1_000).and_then(|b| b.checked_div(p.ms)).unwrap_or(0);
+    let left = p.left_ms(before).map_or_else(|| "?".to_owned(), time);
+    format!("{}: {} of {} ({percent} %), {}/s, {left} left", p.what, p.done, p.total, size(rate))
+}
+
+/// Bytes for people: `17 B`, `4.2 kB`, `1.5 GB`.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1_000 {
+        return format!("{bytes} B");
+    }
+    let mut unit = 0;
+    let mut tenths = bytes / 100;
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths /= 1_000;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// A duration for people: `0.4 s`, `12 s`, `3 min 5 s`.
+fn time(ms: u64) -> String {
+    match ms {
+        0..10_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        10_000..120_000 => format!("{} s", ms / 1_000),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_readable() {
+        let sizes = [999, 1_000, 4_250, 999_949, 1_500_000_000].map(size);
+        assert_eq!(sizes, ["999 B", "1.0 kB", "4.2 kB", "999.9 kB", "1.5 GB"]);
+        assert_eq!([420, 12_000, 185_000].map(time), ["0.4 s", "12 s", "3 min 5 s"]);
+        let p = Progress { what: "carrying", done: 500, total: 1_000, bytes: 2_000_000, ms: 1_000 };
+        assert_eq!(progress(&p, 0), "carrying: 500 of 1000 (50 %), 2.0 MB/s, 1.0 s left");
+        assert_eq!(progress(&Progress { total: 0, done: 0, ..p }, 0), "carrying: 0 of 0 (100 %), 2.0 MB/s, ? left");
+    }
+}
