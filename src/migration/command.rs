@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::estate::{FlagState, Side};
-use super::overrides::{Held, Override};
+use super::overrides::{GateName, Held, Override};
 use crate::offsets::strategy::Chosen;
 
 /// What an operator may ask. Everything a key, a palette line or a subcommand can do to an estate is one of these.
@@ -135,6 +135,19 @@ impl Command {
         }
     }
 
+    /// The same command, passing over one more gate; of a command that passes over none, itself.
+    #[must_use]
+    pub fn passing_over(mut self, gate: GateName, reason: &str) -> Self {
+        if let Command::ResetOffsets { overrides, .. }
+        | Command::CutOver { overrides, .. }
+        | Command::RollBack { overrides, .. } = &mut self
+        {
+            overrides.retain(|o| o.gate != gate);
+            overrides.push(Override { gate, reason: reason.to_owned() });
+        }
+        self
+    }
+
     /// What it is about.
     #[must_use]
     pub fn subject(&self) -> Subject {
@@ -212,22 +225,31 @@ pub struct Refusal {
     pub advice: String,
     /// Which exit code a shell verb ends with (1 refused, 3 a gate holds, 4 unknown).
     pub exit_code: u8,
+    /// The gate that holds, where it can be passed over with a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateName>,
 }
 
 impl Refusal {
+    /// The same, of a gate that can be passed over.
+    #[must_use]
+    pub fn of(self, gate: GateName) -> Self {
+        Self { gate: Some(gate), ..self }
+    }
+
     /// Refused by rule: exit code 1.
     pub fn refused(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into(), exit_code: 1 }
+        Self { why: why.into(), advice: advice.into(), exit_code: 1, gate: None }
     }
 
     /// A gate holds: exit code 3.
     pub fn holds(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into(), exit_code: 3 }
+        Self { why: why.into(), advice: advice.into(), exit_code: 3, gate: None }
     }
 
     /// It could not be observed: exit code 4.
     pub fn unknown(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into(), exit_code: 4 }
+        Self { why: why.into(), advice: advice.into(), exit_code: 4, gate: None }
     }
 }
 

@@ -93,7 +93,10 @@ impl Machine {
         let passed = |h: &&Held| !alone && !wanted.iter().any(|o| o.gate == h.gate);
         match held.iter().find(passed) {
             None => Ok(held),
-            Some(h) => Err(Refusal::holds(format!("measured {} ago: {}", span(age), h.why), h.advice())),
+            Some(h) => {
+                let refusal = Refusal::holds(format!("measured {} ago: {}", span(age), h.why), h.advice());
+                Err(if h.gate.for_moves() { refusal.of(h.gate) } else { refusal })
+            }
         }
     }
 

@@ -136,7 +136,8 @@ impl Machine {
             return Err(Refusal::holds(
                 format!("the way back is closed: {why}"),
                 "replay what blue misses, or stay on green; or pass over it: --override missing --reason TEXT",
-            ));
+            )
+            .of(GateName::Missing));
         }
         self.prepare_group(command, group, kind, Side::Blue, now)
     }

@@ -136,7 +136,7 @@ impl Dialog {
                     before.level != next.level
                         || before.steps != next.steps
                         || before.way_back != next.way_back
-                        || next.warnings.iter().any(|w| !before.warnings.contains(w))
+                        || next.warnings.iter().any(|w| !before.warnings.iter().any(|b| gist(b) == gist(w)))
                 });
                 if news {
                     self.input.reset();
@@ -173,6 +173,11 @@ impl Dialog {
             facts: Some(prepared.facts.clone()),
         })
     }
+}
+
+/// A warning without its figures: they move with every measurement, and the phrase names those that count.
+fn gist(warning: &str) -> Vec<&str> {
+    warning.split_whitespace().filter(|w| !w.contains(|c: char| c.is_ascii_digit())).collect()
 }
 
 /// Which estimate a command's dialog shows: of which group, and to which side.

@@ -12,8 +12,9 @@ use super::partitions::{self, Lines};
 use super::theme::Theme;
 use super::words;
 use crate::controller::snapshot::{Arming, GroupRow, JournalLine, Notice, ProducerRow, Snapshot};
-use crate::migration::command::Subject;
+use crate::migration::command::{Command, Subject};
 use crate::migration::estate::{At, FlagState, TopicPartition};
+use crate::migration::overrides::GateName;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
 
 /// Most requests whose answers are waited for at once; older ones are forgotten.
@@ -127,6 +128,17 @@ pub enum Overlay {
     },
     /// Choosing how a group's offsets are found.
     Choose(Box<Choose>),
+    /// Typing why a gate that holds a command may be passed over.
+    PassOver {
+        /// The command.
+        command: Command,
+        /// The gate.
+        gate: GateName,
+        /// What holds.
+        held: String,
+        /// What was typed.
+        input: Input,
+    },
     /// Confirming a command.
     Confirm(Box<Dialog>),
     /// Leaving in the middle of a run.

@@ -138,7 +138,10 @@ fn typing(m: &mut Model) -> Option<&mut Input> {
             *selected = 0;
             Some(input)
         }
-        Overlay::Filter { input } | Overlay::Why { input, .. } | Overlay::Leave { input } => Some(input),
+        Overlay::Filter { input }
+        | Overlay::Why { input, .. }
+        | Overlay::PassOver { input, .. }
+        | Overlay::Leave { input } => Some(input),
         Overlay::Confirm(d) => {
             d.remark = None;
             let typed = matches!(d.prepared.as_ref().map(|p| &p.level), Some(Level::Typed(_)));

@@ -18,7 +18,7 @@ mod fixture;
 
 use crate::support::pty::{Exit, Terminal, key, spawn};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(120);
 /// Tells the started binary what to do; without it `child` is an empty test.
 const CHILD: &str = "SCREEN_CHILD";
 

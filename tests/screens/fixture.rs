@@ -357,7 +357,12 @@ pub fn run(kind: RunKind, at: usize, waiting: &str) -> RunView {
         predicted_re_read: (at > 3).then_some(37),
         max_re_read: Some(500),
         because: None,
-        offsets: None,
+        offsets: (at > 3).then(|| RunOffsets {
+            side: Side::Green,
+            plan: GroupPlan { totals: Totals { re_read: Some(37), missing: Some(0) }, ..GroupPlan::default() },
+            before: Vec::new(),
+            after: Vec::new(),
+        }),
         passed_over: Vec::new(),
         deadline: (at < STEPS.len()).then(|| NOW.plus(51_000)),
     }

@@ -6,6 +6,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use cutover::controller::snapshot::{Ask, Reply, Snapshot};
 use cutover::migration::command::{Command, Refusal, Subject};
 use cutover::migration::estate::{FlagState, Side};
+use cutover::migration::overrides::GateName;
 use cutover::offsets::{Chosen, Strategy};
 use cutover::tui::actions::{self, ACTIONS, Ready};
 use cutover::tui::dialog::{EXPIRES_MS, Phase, TYPED_AHEAD_MS};
@@ -271,6 +272,19 @@ fn a_newer_measurement_asks_anew_and_keeps_what_was_typed_unless_there_is_news()
     let at = m.now.plus(5);
     update(&mut m, Msg::Reply(Reply::Prepared { id: question(&cmds), result: Ok(Box::new(next.clone())) }, at));
     assert_eq!(typed(&m), "green", "nothing new to read");
+    // Figures that only move are no news: what counts of them is in the phrase.
+    for (at, ago) in [(1_600, "30ms"), (1_700, "2s")] {
+        let cmds = measure(&mut m, at);
+        next.warnings.retain(|w| !w.starts_with("skips"));
+        next.warnings.push(format!("skips {at} records, measured {ago} ago"));
+        let at = m.now.plus(5);
+        update(&mut m, Msg::Reply(Reply::Prepared { id: question(&cmds), result: Ok(Box::new(next.clone())) }, at));
+        if ago == "30ms" {
+            assert_eq!(typed(&m), "", "said for the first time");
+            press(&mut m, &["green"]);
+        }
+    }
+    assert_eq!(typed(&m), "green");
     let cmds = measure(&mut m, 2_000);
     next.warnings.push("measured now: 900 re-read, over the limit 500".into());
     let at = m.now.plus(5);
@@ -387,6 +401,37 @@ fn the_reset_file_is_of_what_is_shown() {
     assert_eq!(exported(&press(&mut m, &["x"])).3, Some(Strategy::Latest));
     press(&mut m, &["o", "x"]);
     assert_eq!(typed(&m), "ox", "a letter of the phrase once something is typed");
+}
+
+#[test]
+fn a_gate_is_passed_over_with_a_reason_and_a_phrase_of_its_own() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let id = question(&press(&mut m, &["c"]));
+    let held = Refusal::holds("23 records are MISSING on green", "replay them").of(GateName::Missing);
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Err(held.clone()) }, at));
+    press(&mut m, &["p", "enter"]);
+    assert!(matches!(&m.overlay, Some(Overlay::PassOver { .. })), "without a reason nothing goes on");
+    let cmds = press(&mut m, &["they were replayed by hand", "enter"]);
+    let command = Command::cut_over("loan-audit").passing_over(GateName::Missing, "they were replayed by hand");
+    assert!(matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command: c, .. }) if *c == command), "{cmds:?}");
+    assert_eq!(press(&mut m, &["esc"]), [Cmd::Ask(Ask::Watch { group: None })]);
+    // An offer that only such a gate holds opens the dialog; any other says why not at once.
+    let mut s = free();
+    let g = s.groups.iter_mut().find(|g| g.group == "loan-audit").expect("there");
+    let offer = g.offers.iter_mut().find(|o| matches!(o.command, Command::CutOver { .. })).expect("offered");
+    offer.refused = Some(held);
+    let mut m = cockpit(s);
+    m.group = Some("loan-audit".into());
+    press(&mut m, &["c"]);
+    assert_eq!(phase(&m), &Phase::Asking);
+    // What can't be passed over has no such key.
+    let id = question(&press(&mut m, &["esc", "c"]));
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Err(Refusal::holds("UNMAPPABLE", "mend it")) }, at));
+    press(&mut m, &["p"]);
+    assert!(matches!(phase(&m), Phase::Refused(_)));
 }
 
 #[test]

@@ -187,6 +187,19 @@ fn offsets(out: &mut Vec<(&'static str, Model)>) {
     out.push(("choose_moment", at(small, moment)));
     out.push(("choose_reason", at(small, &["o", "end", "enter", "the index is rebuilt from the start, "])));
     let mut m = fixture::model(free(), small);
+    m.group = Some("loan-audit".into());
+    let id = question(&press(&mut m, &["c"]));
+    let held = Refusal::holds(
+        "measured 2s ago: 23 records are MISSING on green",
+        "replay them, or pass over it: --override missing --reason TEXT",
+    );
+    let at = m.now.plus(30);
+    let result = Err(held.of(cutover::migration::overrides::GateName::Missing));
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result }, at));
+    out.push(("gate_holds", m.clone()));
+    press(&mut m, &["p", "they were replayed by hand, INC-4711"]);
+    out.push(("gate_passed_over", m));
+    let mut m = fixture::model(free(), small);
     resetting(&mut m);
     press(&mut m, &["offsets green loan-audit lose"]);
     out.push(("reset_latest", m));
@@ -263,6 +276,18 @@ pub fn all() -> Vec<(&'static str, Model)> {
             press(m, &["tab"]);
         }),
     ));
+    out.push(("group_passed_over", {
+        let mut g = fixture::soaking();
+        let run = g.run.as_mut().expect("a run");
+        run.offsets.as_mut().expect("translated").plan.totals.missing = Some(23);
+        run.passed_over = vec![cutover::migration::overrides::PassedOver {
+            gate: cutover::migration::overrides::GateName::Missing,
+            what: "23 records are MISSING on green".into(),
+            by: "ana@bastion".into(),
+            reason: "they were replayed by hand, INC-4711".into(),
+        }];
+        on(replaced(g), small, open("loan-ledger"))
+    }));
     out.push(("group_needs_you", on(fixture::estate(), small, open("cust-360"))));
     out.push(("producer_80x24", on(fixture::estate(), small, |m| drop(press(m, &["2", "enter"])))));
     out.push((

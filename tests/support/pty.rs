@@ -159,7 +159,7 @@ impl Terminal {
             }
             if state.output_ended {
                 drop(state);
-                return Err(format!("the program has ended ({:?})", self.wait_exit(Duration::from_secs(5))));
+                return Err(format!("the program has ended ({:?})", self.wait_exit(Duration::from_secs(60))));
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -223,7 +223,7 @@ impl Terminal {
     /// `kill -9`, and waits until it is gone.
     pub fn kill(&self) {
         self.signal(Signal::KILL);
-        self.wait_exit(Duration::from_secs(10));
+        self.wait_exit(Duration::from_secs(120));
     }
 
     /// Waits for the program to end by itself: how, or `None` when it still runs after `timeout`.

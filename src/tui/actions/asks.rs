@@ -9,7 +9,7 @@ use super::super::update::Cmd;
 use super::super::words;
 use super::ready::{exportable, held, offers};
 use crate::controller::snapshot::Ask;
-use crate::migration::command::Command;
+use crate::migration::command::{Command, Offer};
 use crate::migration::estate::Side;
 use crate::migration::stage::Stage;
 
@@ -43,7 +43,8 @@ pub(super) fn open_confirm(m: &mut Model, command: Command) -> Vec<Cmd> {
 
 /// Opens the dialog of the first offer that `pick` chooses and that would be taken.
 fn confirm_offer(m: &mut Model, pick: impl Fn(&Command) -> bool) -> Vec<Cmd> {
-    let command = offers(m).iter().find(|o| o.refused.is_none() && pick(&o.command)).map(|o| o.command.clone());
+    let opens = |o: &&Offer| o.refused.as_ref().is_none_or(|r| r.gate.is_some()) && pick(&o.command);
+    let command = offers(m).iter().find(opens).map(|o| o.command.clone());
     command.map_or_else(Vec::new, |c| open_confirm(m, c))
 }
 

@@ -161,7 +161,7 @@ pub fn scopes(m: &Model) -> Vec<Scope> {
         (Some(Overlay::Filter { .. }), ..) => vec![Scope::Filter],
         (Some(Overlay::Route { .. }), ..) => vec![Scope::Route],
         (Some(Overlay::Choose(c)), ..) if c.step == Step::Strategy => vec![Scope::Choose],
-        (Some(Overlay::Why { .. } | Overlay::Choose(_)), ..) => vec![Scope::Why],
+        (Some(Overlay::Why { .. } | Overlay::Choose(_) | Overlay::PassOver { .. }), ..) => vec![Scope::Why],
         (Some(Overlay::Confirm(_)), ..) => vec![Scope::Confirm],
         (Some(Overlay::Leave { .. }), ..) => vec![Scope::Leave],
         (None, Screen::Group(_), _) => vec![Scope::Group, Scope::Global],

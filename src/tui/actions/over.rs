@@ -9,6 +9,7 @@ use super::super::palette;
 use super::super::update::Cmd;
 use super::super::words;
 use super::asks::{open_confirm, send};
+use super::ready;
 use crate::controller::snapshot::Ask;
 use crate::migration::command::{Command, Offer, Subject};
 
@@ -18,6 +19,7 @@ pub(in crate::tui) fn close_overlay(m: &mut Model) -> Vec<Cmd> {
         Some(Overlay::Confirm(d)) if dialog::watched(&d.command).is_some() => {
             vec![Cmd::Ask(Ask::Watch { group: None })]
         }
+        Some(Overlay::PassOver { .. }) => vec![Cmd::Ask(Ask::Watch { group: None })],
         Some(Overlay::Filter { .. }) => {
             m.filters.remove(&m.table());
             Vec::new()
@@ -40,6 +42,15 @@ pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
         Some(Overlay::Route { producer, selected }) => accept_route(m, producer, selected),
         Some(Overlay::Why { subject, input }) => accept_why(m, subject, input),
         Some(Overlay::Choose(c)) => accept_choice(m, c),
+        Some(Overlay::PassOver { command, gate, held, input }) => {
+            let reason = input.value().trim().to_owned();
+            if reason.is_empty() {
+                m.say(Tone::Hold, "Type why: the next person reads it in the journal.");
+                m.overlay = Some(Overlay::PassOver { command, gate, held, input });
+                return Vec::new();
+            }
+            open_confirm(m, command.passing_over(gate, &reason))
+        }
         Some(Overlay::Confirm(d)) => accept_confirm(m, d),
         Some(Overlay::Leave { input }) => {
             if input.value().trim() == "leave" {
@@ -111,6 +122,16 @@ fn accept_confirm(m: &mut Model, mut d: Box<Dialog>) -> Vec<Cmd> {
     let ask = if d.typed_ahead(m.now) { None } else { d.confirm(&m.options.actor, id, m.now) };
     m.overlay = Some(Overlay::Confirm(d));
     ask.map(Cmd::Ask).into_iter().collect()
+}
+
+/// From the dialog that a gate refused to the reason for passing over it.
+pub(super) fn pass_over(m: &mut Model) -> Vec<Cmd> {
+    let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
+    if let Some((gate, held)) = ready::passable(d) {
+        let command = d.command.clone();
+        m.overlay = Some(Overlay::PassOver { command, gate, held, input: Input::default() });
+    }
+    Vec::new()
 }
 
 pub(super) fn complete_word(m: &mut Model) -> Vec<Cmd> {

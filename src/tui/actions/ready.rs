@@ -1,6 +1,6 @@
 //! Whether the rows of the table work now, and why not. Functions of the model only.
 
-use super::super::dialog::{self, Phase};
+use super::super::dialog::{self, Dialog, Phase};
 use super::super::model::{Model, Overlay, Pane, Screen};
 use super::super::words;
 use super::Ready;
@@ -8,6 +8,7 @@ use super::places::notice_subject;
 use crate::controller::snapshot::{Arming, GroupRow};
 use crate::migration::command::{Command, Offer};
 use crate::migration::estate::Side;
+use crate::migration::overrides::GateName;
 use crate::migration::stage::SideState;
 use crate::offsets::Chosen;
 
@@ -33,6 +34,8 @@ fn offered(m: &Model, changes: bool, pick: impl Fn(&Command) -> bool) -> Ready {
     for offer in fitting {
         match &offer.refused {
             None => return Ready::Now,
+            // The dialog says what holds, and takes the reason for passing over it.
+            Some(r) if r.gate.is_some() => return Ready::Now,
             Some(r) => why = why.or_else(|| Some(words::sentence(&r.why, &r.advice))),
         }
     }
@@ -143,6 +146,21 @@ pub(super) fn can_export(m: &Model) -> Ready {
     match (exportable(m), &m.overlay, m.current_group()) {
         (Some(_), ..) => Ready::Now,
         (None, None, Some(_)) => Ready::NotNow("There is nothing to write yet: m measures it first.".into()),
+        _ => Ready::No,
+    }
+}
+
+/// The gate that refused a dialog and that a person may pass over, and what holds.
+pub(super) fn passable(d: &Dialog) -> Option<(GateName, String)> {
+    match &d.phase {
+        Phase::Refused(r) => r.gate.map(|gate| (gate, r.why.clone())),
+        Phase::Asking | Phase::Shown | Phase::Sent => None,
+    }
+}
+
+pub(super) fn can_pass_over(m: &Model) -> Ready {
+    match &m.overlay {
+        Some(Overlay::Confirm(d)) if passable(d).is_some() => Ready::Now,
         _ => Ready::No,
     }
 }

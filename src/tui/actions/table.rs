@@ -95,6 +95,8 @@ actions! {
         "One line up, where letters are typed.";
     "accept" "go on" ["enter"], ASKING, None, 10, ready::can_accept, over::accept,
         "Says yes: sends what was typed or chosen.";
+    "pass-over" "pass over" ["p"], &[Scope::Confirm], Changes, 15, ready::can_pass_over, over::pass_over,
+        "Passes over the gate that holds, with a typed reason; the phrase then names what that costs.";
     "copy-by-hand" "copy" ["y", "ctrl-y"], &[Scope::Confirm], None, 30, ready::can_copy, over::copy_by_hand,
         "Copies the commands that do the same by hand (through the terminal, OSC 52).";
     "complete-word" "complete" ["tab"], &[Scope::Palette], None, 20, ready::always, over::complete_word,

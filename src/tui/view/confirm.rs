@@ -290,6 +290,7 @@ fn refused<'t>(m: &'t Model, r: &Refusal, cells: usize) -> Vec<Row<'t>> {
         .map(|l| Row::new(theme).put(Role::Fail, l))
         .collect();
     rows.extend(text::wrap(&r.advice, cells, 3, ellipsis).into_iter().map(|l| Row::new(theme).put(Role::Text, l)));
-    rows.push(Row::new(theme).put(Role::Dim, "enter asks again with the facts of now"));
+    let more = if r.gate.is_some() { "; p passes over it, with a reason" } else { "" };
+    rows.push(Row::new(theme).put(Role::Dim, format!("enter asks again with the facts of now{more}")));
     rows
 }

@@ -55,12 +55,13 @@ fn short_run<'t>(m: &'t Model, g: &GroupRow, moving: bool) -> Row<'t> {
         if moving { Role::Strong } else { Role::Dim },
         format!("{} run {}: {done} of {} steps", r.kind, r.run, r.steps.len()),
     );
+    let loss = run::promised_loss(r);
     let row = match (r.predicted_re_read, &g.witnessed) {
         (Some(p), Some(w)) => row.put(
             Role::Text,
-            format!("; promised 0 lost, {p} re-read; witnessed {} lost, {} re-read", w.lost, w.re_read),
+            format!("; promised {}, {p} re-read; witnessed {} lost, {} re-read", loss.1, w.lost, w.re_read),
         ),
-        (Some(p), None) => row.put(Role::Text, format!("; promised 0 lost, {p} re-read")),
+        (Some(p), None) => row.put(loss.0, format!("; promised {}, {p} re-read", loss.1)),
         (None, _) => row,
     };
     row.put(Role::Dim, "  tab shows it")
@@ -148,7 +149,13 @@ fn estimate<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
         }
         // Its age keeps its place.
         Some(Observed::Known { value, .. }) => {
-            totals(row.put(Role::Dim, "to ").shape(to).gap(1), value, width.saturating_sub(14))
+            let row = row.put(Role::Dim, "to ").shape(to).gap(1);
+            let row = match &g.estimate_chosen {
+                // What is shown is not what a move would do.
+                Some(c) => row.put(Role::Hold, format!("by {}", c.strategy)).gap(1),
+                None => row,
+            };
+            totals(row, value, width.saturating_sub(14))
         }
     };
     let end = |long: bool| {

@@ -65,6 +65,9 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         Some(Overlay::Route { producer, selected }) => prompts::route(m, producer, *selected, over, buf),
         Some(Overlay::Choose(c)) => choose::draw(m, c, over, buf),
         Some(Overlay::Why { subject, input }) => prompts::why(m, subject, input, over, buf),
+        Some(Overlay::PassOver { command, gate, held, input }) => {
+            prompts::pass_over(m, (command, *gate, held), input, over, buf);
+        }
         Some(Overlay::Leave { input }) => prompts::leave(m, input, over, buf),
         Some(Overlay::Confirm(d)) => confirm::draw(m, d, over, buf),
     }

@@ -7,6 +7,7 @@ use tui_input::Input;
 use super::line::{Row, centred, frame, wipe};
 use crate::migration::command::{Command, Subject};
 use crate::migration::estate::FlagState;
+use crate::migration::overrides::GateName;
 use crate::tui::model::{Model, ROUTES};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -94,6 +95,22 @@ pub fn why(m: &Model, subject: &Subject, input: &Input, over: Rect, buf: &mut Bu
         (typed(m, input, cells), false),
     ];
     boxed(m, &format!("Hold {}", words::subject(subject)), rows, over, buf);
+}
+
+/// Why may a gate be passed over?
+pub fn pass_over(m: &Model, held: (&Command, GateName, &str), input: &Input, over: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let cells = cells(over);
+    let (command, gate, what) = held;
+    let wrapped = |role: Role, words: &str| {
+        let lines = text::wrap(words, cells, 4, theme.glyph(Glyph::Ellipsis));
+        lines.into_iter().map(move |l| (Row::new(theme).put(role, l), false)).collect::<Vec<_>>()
+    };
+    let mut rows = wrapped(Role::Fail, what);
+    let ask = "Why may it be passed over? It goes into the journal; the phrase to type then names what it costs.";
+    rows.extend(wrapped(Role::Text, ask));
+    rows.push((typed(m, input, cells), false));
+    boxed(m, &format!("Pass over the gate {gate} for {}", words::subject(&command.subject())), rows, over, buf);
 }
 
 /// Leaving in the middle of a run that nobody else carries on.

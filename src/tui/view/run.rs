@@ -14,7 +14,12 @@ use crate::tui::{text, words};
 /// Rows that a run takes when there is room for all of it.
 pub fn height(run: &RunView, witnessed: Option<&Witnessed>) -> u16 {
     let line = u16::from(run.no_return_after.is_some());
-    u16::try_from(run.steps.len()).unwrap_or(u16::MAX / 2) + line + 2 + u16::from(witnessed.is_some())
+    u16::try_from(run.steps.len()).unwrap_or(u16::MAX / 2) + line + 1 + foot(run, witnessed)
+}
+
+/// Rows under the steps.
+fn foot(run: &RunView, witnessed: Option<&Witnessed>) -> u16 {
+    1 + u16::from(witnessed.is_some()) + u16::try_from(run.passed_over.len()).unwrap_or(u16::MAX / 4)
 }
 
 /// Whether its steps are all done.
@@ -25,8 +30,7 @@ pub fn done(run: &RunView) -> bool {
 /// Draws a run.
 pub fn draw(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, area: Rect, buf: &mut Buffer) {
     head(m, run, usize::from(area.width)).draw(area, 0, buf);
-    let foot = 1 + u16::from(witnessed.is_some());
-    let room = usize::from(area.height.saturating_sub(1 + foot));
+    let room = usize::from(area.height.saturating_sub(1 + foot(run, witnessed)));
     let mut lines = Vec::new();
     for (i, (what, state)) in run.steps.iter().enumerate() {
         if run.no_return_after == Some(i) {
@@ -43,8 +47,16 @@ pub fn draw(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, area: Rect,
     }
     let y = 1 + shown;
     promise(m, run).draw(area, y, buf);
+    let mut y = y + 1;
+    for p in &run.passed_over {
+        let reason = if p.reason.is_empty() { String::new() } else { format!(": {}", p.reason) };
+        let words = format!("{} passed over the gate {} ({}){reason}", p.by, p.gate, p.what);
+        let cells = usize::from(area.width).saturating_sub(2);
+        Row::new(m.theme()).gap(1).left(Role::Hold, words, cells).draw(area, y, buf);
+        y += 1;
+    }
     if let Some(w) = witnessed {
-        witness(m, run, w).draw(area, y + 1, buf);
+        witness(m, run, w).draw(area, y, buf);
     }
 }
 
@@ -113,11 +125,22 @@ fn promise<'t>(m: &'t Model, run: &RunView) -> Row<'t> {
         None => row.put(Role::Dim, format!("predicted re-read: known after the drain{limit}")),
         Some(n) => {
             let role = if run.max_re_read.is_some_and(|l| n > l) { Role::Fail } else { Role::Strong };
-            row.put(Role::Dim, "promised after the drain: ")
-                .put(Role::Strong, "0 lost, ")
+            let when = if run.kind == RunKind::ResetOffsets { "as translated: " } else { "promised after the drain: " };
+            let (lost, loss) = promised_loss(run);
+            row.put(Role::Dim, when)
+                .put(lost, format!("{loss}, "))
                 .put(role, format!("{n} re-read"))
                 .put(Role::Dim, limit)
         }
+    }
+}
+
+/// What a run's translation loses: 0 unless somebody passed over it, and never 0 when it is not known.
+pub fn promised_loss(run: &RunView) -> (Role, String) {
+    match run.offsets.as_ref().and_then(|o| o.plan.totals.missing) {
+        Some(0) => (Role::Strong, "0 lost".to_owned()),
+        Some(n) => (Role::Fail, format!("MISSING {n}")),
+        None => (Role::Unknown, "loss UNKNOWN".to_owned()),
     }
 }
 
