@@ -19,6 +19,7 @@ use crate::migration::estate::{At, TopicPartition, Trouble};
 mod asked;
 mod conclude;
 mod decide;
+pub mod pool;
 mod reach;
 mod side;
 mod straight;
@@ -276,9 +277,7 @@ impl Translation {
             (_, Answer::Failed(why)) => Err(why.what),
             (Need::Ends, Answer::Ends { source, target }) => self.note_ends(source, target),
             (Need::OffsetForTime { log, ts }, Answer::Offset(offset)) => {
-                let side = self.side(log);
-                let end = side.ends.map_or(0, |e| e.end);
-                side.lookups.insert(ts, offset.unwrap_or(end).min(end));
+                self.side(log).note_time(ts, offset);
                 Ok(())
             }
             (Need::Read { log, from, to, .. }, Answer::Records(batch)) => {
@@ -316,18 +315,8 @@ impl Translation {
     }
 
     fn note_ends(&mut self, source: EndRead, target: EndRead) -> Result<(), String> {
-        for (log, side, ends) in [("source", &mut self.source, source), ("target", &mut self.target, target)] {
-            if ends.end < side.window.to() {
-                return Err(format!(
-                    "the {log} log was cut back from {} to {} while it was read",
-                    side.window.to(),
-                    ends.end
-                ));
-            }
-            side.seen.push(EndSample { at: ends.answered, end: ends.end });
-            side.ends = Some(ends);
-        }
-        Ok(())
+        self.source.note_ends(Log::Source, source)?;
+        self.target.note_ends(Log::Target, target)
     }
 }
 

@@ -190,6 +190,13 @@ impl PartitionPlan {
         }
     }
 
+    /// Whether the target has no partition of this number: where partition counts differ, a row that only says what is
+    /// missing of the source's. There is no offset to commit, and nothing wrong with that.
+    #[must_use]
+    pub fn is_source_only(&self) -> bool {
+        self.verdict != Verdict::Unmappable && self.target == TargetPosition::default()
+    }
+
     /// Whether it stands in the way of a cutover: something would be lost, or nothing can be said.
     #[must_use]
     pub fn blocks(&self) -> bool {

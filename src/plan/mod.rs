@@ -22,8 +22,8 @@ mod validate;
 pub use load::Loaded;
 pub use model::{
     ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, Comparison, CriteriaPlan, GroupLimits, GroupPlan, Metric,
-    PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, Selector, TopicPlan, TransactionalIds, TriggerMode,
-    TriggerPlan, WindowPlan,
+    PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPlan, TransactionalIds,
+    TriggerMode, TriggerPlan, WindowPlan,
 };
 pub use problem::{PlanError, Problems, Severity};
 pub use provider::{Names, Of, ProviderPlan, SetCommand};

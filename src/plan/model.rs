@@ -336,6 +336,17 @@ pub enum Selector {
     Pattern(Pattern),
 }
 
+/// Where the writers of one partition were cut over hard, as a person recorded it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SeamPlan {
+    /// Partition.
+    pub partition: i32,
+    /// Blue's end after its last writer was stopped and fenced.
+    pub blue: i64,
+    /// Green's end before any writer was allowed to write there.
+    pub green: i64,
+}
+
 /// One `[[topics]]` rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TopicPlan {
@@ -352,6 +363,8 @@ pub struct TopicPlan {
     pub pair_delta_ms: u64,
     /// How long a send may arrive later on the other cluster, ms.
     pub arrival_skew_ms: u64,
+    /// Where its writers went over all at once, from blue to green, by partition: for `seam`.
+    pub seam: Vec<SeamPlan>,
     /// Its name on green, when it differs. Under a pattern, `$0` is the whole name and `$1` the first capture.
     pub green_name: Option<String>,
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::model::{
-    BaselinePlan, CriteriaPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan, Selector, TopicPlan,
+    BaselinePlan, CriteriaPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan, SeamPlan, Selector, TopicPlan,
     TransactionalIds,
 };
 use super::problem::nearest;
@@ -159,10 +159,44 @@ fn topic(mut t: TableReader<'_>) -> TopicPlan {
         identity: identity.unwrap_or_default(),
         pair_delta_ms: t.duration("pair_delta").unwrap_or(model::PAIR_DELTA_MS),
         arrival_skew_ms: positive(&mut t, "arrival_skew").unwrap_or(model::ARRIVAL_SKEW_MS),
+        seam: seam(&mut t, strategy),
         green_name: t.name("green_name"),
     };
     t.finish();
     rule
+}
+
+/// The recorded seam of each partition.
+fn seam(t: &mut TableReader<'_>, strategy: Strategy) -> Vec<SeamPlan> {
+    let pattern = t.has("pattern");
+    let Some(field) = t.get("seam") else { return Vec::new() };
+    if pattern {
+        field.error("\"seam\" is for one topic: a pattern may match several", None);
+    } else if !matches!(strategy, Strategy::Seam | Strategy::Auto) {
+        field.error("\"seam\" is for strategy \"seam\" (or \"auto\") only", None);
+    }
+    let rows = field.items("a list of { partition, blue, green }", false).unwrap_or_default();
+    let mut seams: Vec<SeamPlan> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(mut table) = row.table() else { continue };
+        let mut number = |key: &'static str, most: u64| {
+            if !table.has(key) {
+                table.missing(key, &format!("{key} = 0"));
+            }
+            table.get(key).and_then(|f| f.integer(0..=most))
+        };
+        let most = i64::MAX.unsigned_abs();
+        let read = (number("partition", i32::MAX.unsigned_abs().into()), number("blue", most), number("green", most));
+        table.finish();
+        let (Some(partition), Some(blue), Some(green)) = read else { continue };
+        let as_offset = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+        if seams.iter().any(|s| s.partition == partition) {
+            row.error(format!("partition {partition} has two seams"), None);
+        }
+        seams.push(SeamPlan { partition, blue: as_offset(blue), green: as_offset(green) });
+    }
+    seams
 }
 
 /// A moment in RFC 3339, with its offset from UTC.

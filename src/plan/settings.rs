@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::model::{ARRIVAL_SKEW_MS, GroupPlan, PAIR_DELTA_MS, Plan, ProducerPlan, Selector, TopicPlan};
+use super::model::{ARRIVAL_SKEW_MS, GroupPlan, PAIR_DELTA_MS, Plan, ProducerPlan, SeamPlan, Selector, TopicPlan};
 use super::provider::{Names, ProviderPlan};
 use crate::migration::estate::At;
 use crate::migration::settings::{Criteria, GroupSettings, ProducerSettings, Settings, Words};
@@ -22,6 +22,8 @@ pub struct TopicRule {
     pub pair_delta_ms: u64,
     /// How long a send may arrive later on the other cluster, ms.
     pub arrival_skew_ms: u64,
+    /// Where its writers went over all at once, by partition, when a person recorded it.
+    pub seam: Vec<SeamPlan>,
     /// Its name on green.
     pub green_name: String,
     /// Whether a rule of the plan matched, or defaults apply.
@@ -43,6 +45,7 @@ impl Plan {
                 identity: rule.identity.clone(),
                 pair_delta_ms: rule.pair_delta_ms,
                 arrival_skew_ms: rule.arrival_skew_ms,
+                seam: rule.seam.clone(),
                 green_name: green_name(rule, name),
                 listed: true,
             },
@@ -52,6 +55,7 @@ impl Plan {
                 identity: IdentityRule::Content,
                 pair_delta_ms: PAIR_DELTA_MS,
                 arrival_skew_ms: ARRIVAL_SKEW_MS,
+                seam: Vec::new(),
                 green_name: name.to_owned(),
                 listed: false,
             },

@@ -4,6 +4,7 @@
 //! `OFFSETS_BASE=N` runs the 10,000 cases from N on.
 
 mod oracle;
+mod pool;
 mod truth;
 mod world;
 

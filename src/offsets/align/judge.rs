@@ -18,25 +18,40 @@ pub(super) struct Bound {
 /// Sums over identities.
 #[derive(Default)]
 pub(super) struct Tally {
-    pub(super) re_read: u64,
+    /// Target indices.
+    pub(super) again: Vec<u32>,
     pub(super) re_read_pending: u64,
     /// Source indices.
     pub(super) missing: Vec<u32>,
-    pub(super) target_only: u64,
+    /// Target indices.
+    pub(super) target_only: Vec<u32>,
     pub(super) unsettled: Unsettled,
     pub(super) compared: u64,
-    /// The oldest and the newest timestamp of what is read again.
-    pub(super) re_read_times: Option<(i64, i64)>,
 }
 
-impl Tally {
-    fn read_again(&mut self, count: u64, times: impl IntoIterator<Item = i64>) {
-        self.re_read += count;
-        for ts in times {
-            let (first, last) = self.re_read_times.unwrap_or((ts, ts));
-            self.re_read_times = Some((first.min(ts), last.max(ts)));
+/// What windows that were merged from several partitions can't tell by their offsets.
+pub(super) struct Hints {
+    /// Per record of the source and of the target: whether its twin may still arrive.
+    pub(super) young: [Vec<bool>; 2],
+    /// See [`Judge::silent_after`].
+    pub(super) silent_after: i64,
+    /// See [`Judge::known_from`].
+    pub(super) known_from: i64,
+    /// See [`Judge::target_expired`].
+    pub(super) target_expired: bool,
+}
+
+/// From which timestamp on a log holds all that it ever had, if some of that may have expired: a record older than the
+/// region that matters is a witness that nothing of that region has. (`None`: all of the region is there.)
+pub(super) fn expired_until(window: &LogWindow, log_start: i64, axioms: &Axioms) -> Option<i64> {
+    let mut oldest = i64::MAX;
+    for ts in window.iter().map(|r| r.ts) {
+        if ts < axioms.complete_from {
+            return None;
         }
+        oldest = oldest.min(ts);
     }
+    (log_start > 0).then_some(oldest)
 }
 
 pub(super) struct Judge<'a> {
@@ -44,6 +59,7 @@ pub(super) struct Judge<'a> {
     target: &'a LogWindow,
     axioms: &'a Axioms,
     index: &'a Index,
+    hints: Option<&'a Hints>,
     /// First index of `U` in the source window.
     unconsumed: u32,
     /// A target record with a later timestamp than this came after everything the source has.
@@ -90,28 +106,37 @@ impl Owed {
 }
 
 impl<'a> Judge<'a> {
-    pub(super) fn new(source: &'a LogWindow, target: &'a LogWindow, axioms: &'a Axioms, index: &'a Index) -> Self {
+    pub(super) fn new(
+        source: &'a LogWindow,
+        target: &'a LogWindow,
+        axioms: &'a Axioms,
+        index: &'a Index,
+        hints: Option<&'a Hints>,
+    ) -> Self {
         let delta = axioms.pair_delta;
         let newest = source.iter().map(|r| r.ts).max();
-        // A record older than the region that matters is a witness that nothing of that region has expired.
-        let expired =
-            |window: &LogWindow, log_start: i64| log_start > 0 && !window.iter().any(|r| r.ts < axioms.complete_from);
-        let target_expired = expired(target, axioms.target_log_start);
-        let expired = expired(source, axioms.source_log_start);
         // An empty source whose records expired tells nothing; one that never had any has been silent all along.
         let silent_after = match newest {
             Some(ts) => ts.max(axioms.complete_from).saturating_add(delta),
             None if axioms.source_log_start == 0 && source.from() == 0 => i64::MIN,
             None => i64::MAX,
         };
-        let oldest = source.iter().map(|r| r.ts).min().unwrap_or(i64::MAX);
-        let known_from =
-            if expired { oldest.max(axioms.complete_from) } else { axioms.complete_from }.saturating_add(delta);
+        let known_from = expired_until(source, axioms.source_log_start, axioms)
+            .map_or(axioms.complete_from, |oldest| oldest.max(axioms.complete_from))
+            .saturating_add(delta);
+        let (silent_after, known_from, target_expired) = match hints {
+            Some(h) => (h.silent_after, h.known_from, h.target_expired),
+            None => {
+                let target_expired = expired_until(target, axioms.target_log_start, axioms).is_some();
+                (silent_after, known_from, target_expired)
+            }
+        };
         let mut judge = Judge {
             source,
             target,
             axioms,
             index,
+            hints,
             unconsumed: source.index_of(axioms.committed) as u32,
             silent_after,
             known_from,
@@ -212,13 +237,13 @@ impl<'a> Judge<'a> {
         (from, credit, (open || gone) && !consumed.is_empty())
     }
 
-    /// Adds what starting at target index `cut` costs this identity.
-    pub(super) fn count(&self, slot: usize, cut: usize, tally: &mut Tally) {
+    /// Adds what it costs this identity that the target records of which `kept` holds are read, and no others.
+    pub(super) fn count(&self, slot: usize, kept: &impl Fn(u32) -> bool, tally: &mut Tally) {
         let (source, target) = (self.index.source(slot), self.index.target(slot));
         if let Some((s, t)) = self.plain_pair(source, target) {
             tally.compared += 1;
-            match (s < self.unconsumed, t as usize >= cut) {
-                (true, true) => tally.read_again(1, [self.target.get(t as usize).ts]),
+            match (s < self.unconsumed, kept(t)) {
+                (true, true) => tally.again.push(t),
                 (false, false) => tally.missing.push(s), // behind a cut that is not safe
                 _ => {}
             }
@@ -230,8 +255,7 @@ impl<'a> Judge<'a> {
         let wide = matches!((source, target), ([s], [t]) if self.apart(*s, *t) <= self.axioms.pair_delta);
         tally.compared += matched.pairs.max(u64::from(wide));
 
-        let unsettled = |i: &&u32| self.source.get(**i as usize).offset >= self.axioms.settled_source;
-        let young: Vec<&u32> = matched.source_left.iter().filter(unsettled).collect();
+        let young: Vec<&u32> = matched.source_left.iter().filter(|i| self.is_unsettled(**i)).collect();
         let late_unconsumed = young.iter().filter(|i| ***i >= self.unconsumed).count();
         let late_consumed = young.len() - late_unconsumed;
         let young_target = owed.expected.iter().filter(|c| self.is_young(c)).count();
@@ -239,7 +263,7 @@ impl<'a> Judge<'a> {
         tally.unsettled.unconsumed += late_unconsumed as u64;
         tally.unsettled.target_only += young_target as u64;
 
-        let ahead: Vec<Copy> = target.iter().filter(|i| **i as usize >= cut).map(|i| self.target_copy(*i)).collect();
+        let ahead: Vec<Copy> = target.iter().filter(|i| kept(**i)).map(|i| self.target_copy(*i)).collect();
         let serving = ahead.iter().filter(|c| self.serves(&owed, c)).count();
         let short = owed.count().saturating_sub(serving);
         self.note_missing(source, &matched, short.saturating_sub(late_unconsumed), &mut tally.missing);
@@ -248,10 +272,9 @@ impl<'a> Judge<'a> {
         let any = Times::of(self.source, source.iter());
         let delta = self.axioms.pair_delta;
         let spare = ahead.len() - owed.count().min(ahead.len());
-        let twins: Vec<i64> = ahead.iter().map(|c| c.ts).filter(|ts| consumed.near(*ts, delta)).collect();
+        let twins: Vec<u32> = ahead.iter().filter(|c| consumed.near(c.ts, delta)).map(|c| c.i).collect();
         let processed = twins.len();
-        let again = processed.min(spare);
-        tally.read_again(again as u64, twins.into_iter().take(again));
+        tally.again.extend(twins.into_iter().take(spare));
         // A late twin of a consumed record is read again; a late twin of an unconsumed one may free a copy that
         // then is; an expected copy may turn out to be a consumed record's; and what is older than the windows
         // reach may have been consumed.
@@ -263,8 +286,9 @@ impl<'a> Judge<'a> {
         let doubtful = late_consumed + late_unconsumed.min(processed) + expected + unknown.min(spare);
         tally.re_read_pending += doubtful as u64;
 
-        let behind = target.iter().filter(|i| (**i as usize) < cut).map(|i| self.target_copy(*i));
-        tally.target_only += behind.filter(|c| c.ts >= self.known_from && !any.near(c.ts, delta)).count() as u64;
+        let behind = target.iter().filter(|i| !kept(**i)).map(|i| self.target_copy(*i));
+        let only = behind.filter(|c| c.ts >= self.known_from && !any.near(c.ts, delta));
+        tally.target_only.extend(only.map(|c| c.i));
     }
 
     /// Which of the unconsumed copies the `count` missing ones are: those without a twin first. (Among identical
@@ -286,7 +310,17 @@ impl<'a> Judge<'a> {
         owed.count() > 0 && copy.ts >= owed.oldest.saturating_sub(self.axioms.pair_delta)
     }
 
+    fn is_unsettled(&self, source: u32) -> bool {
+        match self.hints {
+            Some(hints) => hints.young[0][source as usize],
+            None => self.source.get(source as usize).offset >= self.axioms.settled_source,
+        }
+    }
+
     fn is_young(&self, copy: &Copy) -> bool {
+        if let Some(hints) = self.hints {
+            return hints.young[1][copy.i as usize];
+        }
         self.target.get(copy.i as usize).offset >= self.axioms.settled_target
     }
 

@@ -43,6 +43,7 @@
 
 mod index;
 mod judge;
+pub mod pool;
 #[cfg(test)]
 mod tests;
 
@@ -151,7 +152,7 @@ pub fn assess(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: i64) 
 
 fn weigh(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: Option<i64>) -> Alignment {
     let index = Index::new(source, target);
-    let judge = Judge::new(source, target, axioms, &index);
+    let judge = Judge::new(source, target, axioms, &index, None);
     let mut best = target.len();
     let mut limited = false;
     for slot in 0..index.slots() {
@@ -161,23 +162,23 @@ fn weigh(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: Option<i64
     }
     let offset_of = |cut: usize| if cut < target.len() { target.get(cut).offset } else { target.to() };
     let cut = at.map_or(best, |at| target.index_of(at));
+    let kept = |i: u32| i as usize >= cut;
     let mut tally = Tally::default();
     for slot in 0..index.slots() {
-        judge.count(slot, cut, &mut tally);
+        judge.count(slot, &kept, &mut tally);
     }
-    let excused = excuse(source, target, &index, cut, axioms, &mut tally);
-    let missing_ts = || tally.missing.iter().map(|i| source.get(*i as usize).ts);
+    let excused = excuse(source, target, &index, &kept, axioms, &mut tally);
     Alignment {
         offset: at.unwrap_or_else(|| offset_of(best)),
         best: offset_of(best),
-        re_read: tally.re_read,
-        re_read_times: tally.re_read_times,
+        re_read: tally.again.len() as u64,
+        re_read_times: times(target, &tally.again),
         re_read_pending: tally.re_read_pending,
         missing: tally.missing.len() as u64,
-        missing_times: missing_ts().min().zip(missing_ts().max()),
+        missing_times: times(source, &tally.missing),
         missing_ranges: ranges(source, &mut tally.missing),
         excused,
-        target_only: tally.target_only,
+        target_only: tally.target_only.len() as u64,
         unsettled: tally.unsettled,
         compared: tally.compared,
         pair_distance: judge.pair_distance(),
@@ -191,7 +192,7 @@ fn excuse(
     source: &LogWindow,
     target: &LogWindow,
     index: &Index,
-    cut: usize,
+    kept: &impl Fn(u32) -> bool,
     axioms: &Axioms,
     tally: &mut Tally,
 ) -> u64 {
@@ -199,7 +200,7 @@ fn excuse(
         return 0;
     }
     let mut present = vec![false; index.slots()];
-    for i in cut..target.len() {
+    for i in (0..target.len()).filter(|i| kept(*i as u32)) {
         present[index.slot_of_target(i)] = true;
     }
     let missing: HashSet<u32> = tally.missing.iter().copied().collect();
@@ -218,6 +219,12 @@ fn excuse(
     }
     tally.missing.retain(|i| !excused.contains(i));
     excused.len() as u64
+}
+
+/// The oldest and the newest timestamp of the records at these indices.
+fn times(window: &LogWindow, indices: &[u32]) -> Option<(i64, i64)> {
+    let ts = || indices.iter().map(|i| window.get(*i as usize).ts);
+    ts().min().zip(ts().max())
 }
 
 /// Source offsets of the records at these indices; neighbours among the records make one range, whatever

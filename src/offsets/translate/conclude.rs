@@ -1,11 +1,11 @@
 //! From an alignment to a plan: the verdict, and the words that go with it.
 
-use super::super::align::Alignment;
+use super::super::align::{Alignment, Unsettled};
 use super::super::identity::IdentityRule;
 use super::super::strategy::Strategy;
 use super::super::verdict::{Cut, CutRecord, PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
 use super::super::window::{EndRead, LogWindow};
-use super::Translation;
+use super::{Params, Translation, ms};
 
 /// Records shown on each side of the cut, on each log.
 const SHOWN: usize = 2;
@@ -42,12 +42,7 @@ impl Translation {
         let (mut verdict, mut why) = self.judge(a, source, target);
         let expired = self.expired(source);
         if expired > 0 {
-            verdict = verdict.max(Verdict::Bounded);
-            let what = format!(
-                "{expired} offsets expired on the source before the group read them: they count as missing, and if the \
-                 target still holds them, `timestamp` or `earliest` delivers them"
-            );
-            why = Some(why.map_or_else(|| what.clone(), |why| format!("{what}; {why}")));
+            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(expired_words(expired), why)));
         }
         PartitionPlan {
             tp: self.params.tp.clone(),
@@ -93,27 +88,55 @@ impl Translation {
         // consume anything can't have consumed what the target holds.
         let nothing_there = self.target.window.is_empty() && self.target.window.from() <= target.log_start;
         let never_any = self.source.window.is_empty() && source.log_start == 0 && self.source.window.from() == 0;
-        if a.compared == 0 && !nothing_there && !never_any {
+        let grounds = Grounds {
+            compared: a.compared,
+            plain: nothing_there || never_any,
+            pair_distance: a.pair_distance,
+            unsettled: a.unsettled,
+            re_read_pending: a.re_read_pending,
+            limited: a.limited,
+        };
+        grounds.verdict(&self.params)
+    }
+}
+
+/// What a verdict rests on.
+pub(super) struct Grounds {
+    /// Records found on both logs.
+    pub compared: u64,
+    /// There is nothing that could have been compared.
+    pub plain: bool,
+    /// The largest distance of two records that look like one pair, ms.
+    pub pair_distance: i64,
+    pub unsettled: Unsettled,
+    pub re_read_pending: u64,
+    pub limited: bool,
+}
+
+impl Grounds {
+    /// The verdict, and why it is not PROVEN.
+    pub fn verdict(&self, params: &Params) -> (Verdict, Option<String>) {
+        if self.compared == 0 && !self.plain {
             let why = "no record of one log was found on the other: is this topic dual-written, by this identity?";
             return (Verdict::Guess, Some(why.to_owned()));
         }
-        let u = a.unsettled;
-        let delta = i64::try_from(self.params.pair_delta_ms).unwrap_or(i64::MAX);
-        let why = if self.params.rule == IdentityRule::Key {
+        let u = self.unsettled;
+        let delta = ms(params.pair_delta_ms);
+        let why = if params.rule == IdentityRule::Key {
             Some("identity \"key\" can't tell two records of one key apart".to_owned())
-        } else if a.pair_distance > delta / 2 {
+        } else if self.pair_distance > delta / 2 {
             Some(format!(
                 "two records that look like one pair carry timestamps {} ms apart, more than half of pair_delta ({delta} ms)",
-                a.pair_distance
+                self.pair_distance
             ))
         } else if !u.is_none() {
             Some(format!(
                 "younger than arrival_skew and without a twin: {} consumed, {} unconsumed, {} on the target only; wait on, or accept the bound",
                 u.consumed, u.unconsumed, u.target_only
             ))
-        } else if a.re_read_pending > 0 {
+        } else if self.re_read_pending > 0 {
             Some("some records after the offset are older than the windows, and may have been processed".to_owned())
-        } else if a.limited {
+        } else if self.limited {
             Some(
                 "not all consumed copies of identical records could be counted, so a later offset may be safe too"
                     .to_owned(),
@@ -149,4 +172,16 @@ fn mirrored(source: &LogWindow, target: &LogWindow) -> bool {
     };
     let telling = |ours: &std::ops::Range<usize>| ours.clone().any(|i| source.get(i).id != source.get(ours.start).id);
     ours.len() >= MIRRORED && ours.len() == theirs.len() && telling(&ours) && ours.zip(theirs).all(same)
+}
+
+pub(super) fn expired_words(expired: u64) -> String {
+    format!(
+        "{expired} offsets expired on the source before the group read them: they count as missing, and if the target \
+         still holds them, `timestamp` or `earliest` delivers them"
+    )
+}
+
+/// Two reasons as one.
+pub(super) fn and(first: String, second: Option<String>) -> String {
+    second.map_or_else(|| first.clone(), |second| format!("{first}; {second}"))
 }

@@ -3,7 +3,7 @@
 use super::super::align::Alignment;
 use super::super::window::EndRead;
 use super::asked::Floor;
-use super::{Log, MORE_EVIDENCE, MOST_EVIDENCE, Need, Translation, ms};
+use super::{Log, MORE_EVIDENCE, MOST_EVIDENCE, Need, Params, Translation, ms};
 
 impl Translation {
     pub(super) fn look_up(&mut self, log: Log, ts: i64) -> Option<Need> {
@@ -40,11 +40,10 @@ impl Translation {
         unconsumed.min(flip).min(young).min(slow.max(young.saturating_sub(skew)))
     }
 
-    /// By the samples of a log's end: below which offset everything had arrived `skew_ms` before the other log's
-    /// end was asked for. `None` when no sample is that old.
+    /// See [`Side::settled`](super::side::Side::settled).
     pub(super) fn settled(&self, log: Log, other: EndRead, skew_ms: u64) -> Option<i64> {
         let side = if log == Log::Source { &self.source } else { &self.target };
-        side.seen.iter().filter(|s| s.at.plus(skew_ms) <= other.asked).map(|s| s.end).max()
+        side.settled(other.asked, skew_ms)
     }
 
     /// Records of this log below this offset are settled.
@@ -53,17 +52,12 @@ impl Translation {
             Log::Source => (&self.source, self.target.ends),
             Log::Target => (&self.target, self.source.ends),
         };
-        let by_time = side.tail_ts.and_then(|ts| side.lookups.get(&ts)).copied();
-        other.and_then(|o| self.settled(log, o, self.params.arrival_skew_ms)).or(by_time).unwrap_or(i64::MIN)
+        side.settled_below(other.map(|o| o.asked), self.params.arrival_skew_ms)
     }
 
-    /// A1 must leave room: unique pairs that lie more than half of `delta` apart void it, so it is doubled at
-    /// least (which makes this end) and the windows are looked at again. The largest that makes sense is
-    /// `arrival_skew`, which a broker's LogAppendTime can be late by.
+    /// See [`wider`].
     pub(super) fn wider(&self, alignment: &Alignment) -> Option<i64> {
-        let most = ms(self.params.arrival_skew_ms).saturating_add(ms(self.params.pair_delta_ms)).saturating_mul(2);
-        let wanted = alignment.pair_distance.saturating_mul(2);
-        (wanted > self.delta && self.delta < most).then(|| wanted.max(self.delta.saturating_mul(2)).min(most))
+        wider(&self.params, self.delta, alignment.pair_distance)
     }
 
     /// Lets the windows grow, where there is more to read.
@@ -75,4 +69,13 @@ impl Translation {
         }
         room
     }
+}
+
+/// A1 must leave room: unique pairs that lie more than half of `delta` apart void it, so it is doubled at
+/// least (which makes this end) and the windows are looked at again. The largest that makes sense is
+/// `arrival_skew`, which a broker's LogAppendTime can be late by.
+pub(super) fn wider(params: &Params, delta: i64, pair_distance: i64) -> Option<i64> {
+    let most = ms(params.arrival_skew_ms).saturating_add(ms(params.pair_delta_ms)).saturating_mul(2);
+    let wanted = pair_distance.saturating_mul(2);
+    (wanted > delta && delta < most).then(|| wanted.max(delta.saturating_mul(2)).min(most))
 }

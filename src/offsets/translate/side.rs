@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::window::{EndRead, EndSample, LogWindow};
+use super::Log;
+use crate::migration::estate::At;
 
 /// One log: its bounds, what was loaded of it, and what it answered about times.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +22,35 @@ pub(super) struct Side {
 }
 
 impl Side {
+    /// By the samples of its end: below which offset everything had arrived `skew_ms` before the other log's end was
+    /// asked for. `None` when no sample is that old.
+    pub(super) fn settled(&self, other: At, skew_ms: u64) -> Option<i64> {
+        self.seen.iter().filter(|s| s.at.plus(skew_ms) <= other).map(|s| s.end).max()
+    }
+
+    /// Records below this offset are settled. `other`: when the other log's end was asked for.
+    pub(super) fn settled_below(&self, other: Option<At>, skew_ms: u64) -> i64 {
+        let by_time = self.tail_ts.and_then(|ts| self.lookups.get(&ts)).copied();
+        other.and_then(|at| self.settled(at, skew_ms)).or(by_time).unwrap_or(i64::MIN)
+    }
+
+    /// What ListOffsets by time answered.
+    pub(super) fn note_time(&mut self, ts: i64, offset: Option<i64>) {
+        let end = self.ends.map_or(0, |e| e.end);
+        self.lookups.insert(ts, offset.unwrap_or(end).min(end));
+    }
+
+    /// Takes in new bounds, unless the log was cut back.
+    pub(super) fn note_ends(&mut self, log: Log, ends: EndRead) -> Result<(), String> {
+        let loaded = self.window.to();
+        if ends.end < loaded {
+            return Err(format!("the {log} log was cut back from {loaded} to {} while it was read", ends.end));
+        }
+        self.seen.push(EndSample { at: ends.answered, end: ends.end });
+        self.ends = Some(ends);
+        Ok(())
+    }
+
     /// Takes in what was read from `from` on: behind the window, or before it once the whole older stretch is there.
     pub(super) fn take(&mut self, from: i64, piece: LogWindow) -> Result<(), String> {
         if piece.from() != from || piece.to() <= from {

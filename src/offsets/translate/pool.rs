@@ -1,0 +1,514 @@
+//! Translating a topic whose partition counts differ, sans I/O: all its partitions at once, in the stages of a single
+//! partition's translation, each stage asked for all partitions together. The alignment is
+//! [`align_pool`](crate::offsets::align::pool).
+
+use super::super::align::Axioms;
+use super::super::align::pool::{Part, PoolAlignment, align_pool};
+use super::super::strategy::Strategy;
+use super::super::verdict::{PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
+use super::super::window::{EndRead, EndSample, LogWindow};
+use super::conclude::{Grounds, and, cut, expired_words};
+use super::reach::wider;
+use super::side::Side;
+use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, Params, ms};
+use crate::migration::estate::{At, TopicPartition, Trouble};
+
+/// What a pooled translation starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PoolParams {
+    /// As for one partition; the partition of `tp`, `committed` and the samples of ends don't count.
+    pub base: Params,
+    /// The group's committed offset on each source partition.
+    pub committed: Vec<Option<i64>>,
+    /// Ends of each source partition seen earlier.
+    pub source_seen: Vec<Vec<EndSample>>,
+    /// Ends of each target partition seen earlier.
+    pub target_seen: Vec<Vec<EndSample>>,
+}
+
+/// A lookup by time on one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeAsk {
+    /// Which log.
+    pub log: Log,
+    /// Partition.
+    pub partition: usize,
+    /// ms since the epoch.
+    pub ts: i64,
+}
+
+/// A stretch of one partition: `from..to`, to be read whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadAsk {
+    /// Which log.
+    pub log: Log,
+    /// Partition.
+    pub partition: usize,
+    /// First offset.
+    pub from: i64,
+    /// First offset not to be read.
+    pub to: i64,
+    /// Whether key hashes are wanted.
+    pub keys: bool,
+}
+
+/// What has to be done before the translation can go on: see [`Need`](super::Need).
+#[derive(Debug, Clone, PartialEq)]
+pub enum PoolNeed {
+    /// The bounds of all partitions of both logs: the target's first.
+    Ends,
+    /// Lookups by time.
+    Times(Vec<TimeAsk>),
+    /// Stretches to read.
+    Reads(Vec<ReadAsk>),
+    /// Wait this long.
+    Wait {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// There is nothing more to do: a plan for each partition that either side has.
+    Done(Vec<PartitionPlan>),
+}
+
+/// The answer to a [`PoolNeed`], in the order of what was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PoolAnswer {
+    /// To `Ends`, by partition.
+    Ends {
+        /// Asked second.
+        source: Vec<EndRead>,
+        /// Asked first.
+        target: Vec<EndRead>,
+    },
+    /// To `Times`.
+    Offsets(Vec<Option<i64>>),
+    /// To `Reads`: one window for each, whole.
+    Windows(Vec<LogWindow>),
+    /// To `Wait`.
+    Waited,
+    /// It could not be done: the topic ends UNMAPPABLE with this as its reason.
+    Failed(Trouble),
+}
+
+/// The state of one topic's translation.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    params: PoolParams,
+    source: Vec<Side>,
+    target: Vec<Side>,
+    delta: i64,
+    opened: bool,
+    asked: Option<PoolNeed>,
+    complete_at: Option<At>,
+    pause_ms: u64,
+    now: At,
+    axioms: Option<Axioms>,
+}
+
+impl Pool {
+    /// Nothing was read yet. The numbers of partitions are those of the samples.
+    #[must_use]
+    pub fn new(params: PoolParams) -> Self {
+        let sides = |seen: &[Vec<EndSample>]| -> Vec<Side> {
+            seen.iter().map(|seen| Side { seen: seen.clone(), ..Side::default() }).collect()
+        };
+        Pool {
+            source: sides(&params.source_seen),
+            target: sides(&params.target_seen),
+            delta: ms(params.base.pair_delta_ms),
+            params,
+            opened: false,
+            asked: None,
+            complete_at: None,
+            pause_ms: FIRST_PAUSE_MS,
+            now: At(0),
+            axioms: None,
+        }
+    }
+
+    /// What is needed next. Asking twice gives the same answer; `Done` stays done.
+    pub fn need(&mut self) -> PoolNeed {
+        if self.asked.is_none() {
+            self.asked = Some(self.decide());
+        }
+        self.asked.clone().unwrap_or(PoolNeed::Ends)
+    }
+
+    /// The answer, and when it was there.
+    pub fn supply(&mut self, answer: PoolAnswer, at: At) {
+        self.now = at;
+        let Some(asked) = self.asked.take() else { return };
+        let result = match (asked, answer) {
+            (done @ PoolNeed::Done(_), _) => {
+                self.asked = Some(done);
+                Ok(())
+            }
+            (_, PoolAnswer::Failed(why)) => Err(why.what),
+            (PoolNeed::Ends, PoolAnswer::Ends { source, target }) => self.note_ends(&source, &target),
+            (PoolNeed::Times(asks), PoolAnswer::Offsets(found)) if asks.len() == found.len() => {
+                for (ask, offset) in asks.into_iter().zip(found) {
+                    self.side(ask.log, ask.partition).note_time(ask.ts, offset);
+                }
+                Ok(())
+            }
+            (PoolNeed::Reads(asks), PoolAnswer::Windows(windows)) if asks.len() == windows.len() => {
+                asks.into_iter().zip(windows).try_for_each(|(ask, window)| self.take(ask, window))
+            }
+            (PoolNeed::Wait { .. }, PoolAnswer::Waited) => {
+                self.source.iter_mut().chain(&mut self.target).for_each(|side| side.ends = None);
+                Ok(())
+            }
+            (asked, _) => Err(format!("the answer does not belong to the question {asked:?}")),
+        };
+        if let Err(why) = result {
+            self.asked = Some(PoolNeed::Done(self.unmappable(&why)));
+        }
+    }
+
+    /// What the alignment was made with, and from where on each partition was loaded, the source's first.
+    #[must_use]
+    pub fn axioms(&self) -> Option<(&Axioms, Vec<i64>, Vec<i64>)> {
+        let from = |sides: &[Side]| sides.iter().map(|s| s.window.from()).collect();
+        self.axioms.as_ref().map(|a| (a, from(&self.source), from(&self.target)))
+    }
+
+    fn side(&mut self, log: Log, partition: usize) -> &mut Side {
+        match log {
+            Log::Source => &mut self.source[partition],
+            Log::Target => &mut self.target[partition],
+        }
+    }
+
+    fn note_ends(&mut self, source: &[EndRead], target: &[EndRead]) -> Result<(), String> {
+        if (source.len(), target.len()) != (self.source.len(), self.target.len()) {
+            return Err("the number of partitions changed while they were read".to_owned());
+        }
+        for (log, sides, ends) in [(Log::Source, &mut self.source, source), (Log::Target, &mut self.target, target)] {
+            for (p, (side, ends)) in sides.iter_mut().zip(ends).enumerate() {
+                side.note_ends(log, *ends).map_err(|why| format!("partition {p}: {why}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, ask: ReadAsk, window: LogWindow) -> Result<(), String> {
+        if window.to() < ask.to {
+            return Err(format!("the {} of partition {} was read to {} only", ask.log, ask.partition, window.to()));
+        }
+        let piece = window.slice(ask.from, ask.to);
+        self.side(ask.log, ask.partition).take(ask.from, piece).map_err(|e| format!("reading the {}: {e}", ask.log))
+    }
+
+    fn decide(&mut self) -> PoolNeed {
+        let (Some(source), Some(target)) = (ends(&self.source), ends(&self.target)) else { return PoolNeed::Ends };
+        let committed = match self.positions(&source) {
+            Ok(committed) => committed,
+            Err(why) => return PoolNeed::Done(self.unmappable(&why)),
+        };
+        if !self.opened {
+            self.source.iter_mut().zip(&committed).for_each(|(side, at)| side.window = LogWindow::new(*at));
+            self.target.iter_mut().zip(&target).for_each(|(side, ends)| side.window = LogWindow::new(ends.end));
+            self.opened = true;
+        }
+        let news: Vec<ReadAsk> = self.unread(Log::Source, &source);
+        if !news.is_empty() {
+            return self.reads(news);
+        }
+        let asked = [first_asked(&source), first_asked(&target)];
+        if let Some(need) = self.tails(asked) {
+            return need;
+        }
+        let complete_from = self.complete_from(asked, &committed);
+        let query = complete_from.saturating_sub(1); // the time index can tie
+        let asks = self.lookups(|_, _| Some(query));
+        if !asks.is_empty() {
+            return PoolNeed::Times(asks);
+        }
+        let mut asks = self.older(Log::Source, &source, &committed, query, asked[1]);
+        let latest: Vec<i64> = target.iter().map(|e| e.end).collect();
+        asks.extend(self.older(Log::Target, &target, &latest, query, asked[0]));
+        asks.extend(self.unread(Log::Target, &target));
+        if !asks.is_empty() {
+            return self.reads(asks);
+        }
+        self.conclude_or_wait(&source, &target, &committed, (asked, complete_from))
+    }
+
+    /// The group's position on every source partition. One that can't be told spoils all: its records may be anywhere.
+    fn positions(&self, source: &[EndRead]) -> Result<Vec<i64>, String> {
+        if !matches!(self.params.base.strategy, Strategy::Auto | Strategy::Align) {
+            let word = self.params.base.strategy;
+            return Err(format!(
+                "{} partitions on the source, {} on the target: only `align` can map them, not `{word}`",
+                self.source.len(),
+                self.target.len()
+            ));
+        }
+        let position = |(p, (ends, committed)): (usize, (&EndRead, &Option<i64>))| match *committed {
+            None if ends.log_start == ends.end && ends.high_watermark == ends.end => Ok(ends.end),
+            None => Err(format!("the group never committed on partition {p} of the source, which holds records")),
+            Some(at) if at > ends.end && at <= ends.high_watermark => Err(format!(
+                "committed {at} on partition {p} is beyond the last stable offset {}: a transaction is open, wait for \
+                 its end",
+                ends.end
+            )),
+            Some(at) if at > ends.end || at < 0 => Err(format!(
+                "committed {at} on partition {p} is beyond its end {}: the log was truncated or the topic recreated",
+                ends.end
+            )),
+            Some(at) => Ok(at.max(ends.log_start)),
+        };
+        source.iter().zip(&self.params.committed).enumerate().map(position).collect()
+    }
+
+    /// Reads, unless they are too many.
+    fn reads(&self, asks: Vec<ReadAsk>) -> PoolNeed {
+        let loaded = self.source.iter().chain(&self.target).map(|s| s.window.to().abs_diff(s.window.from()));
+        let wanted: u64 = loaded.chain(asks.iter().map(|a| a.to.abs_diff(a.from))).sum();
+        // merged, every record is held twice
+        let limit = self.params.base.max_records / 2;
+        if wanted > limit {
+            let why = format!("{wanted} offsets of all partitions would have to be compared, more than {limit}");
+            return PoolNeed::Done(self.unmappable(&why));
+        }
+        PoolNeed::Reads(asks)
+    }
+
+    /// What was written since the windows were loaded.
+    fn unread(&self, log: Log, ends: &[EndRead]) -> Vec<ReadAsk> {
+        let sides = if log == Log::Source { &self.source } else { &self.target };
+        let keys = self.params.base.target_compacted;
+        let ask = |(partition, (side, ends)): (usize, (&Side, &EndRead))| {
+            let (from, to) = (side.window.to(), ends.end);
+            (from < to).then_some(ReadAsk { log, partition, from, to, keys })
+        };
+        sides.iter().zip(ends).enumerate().filter_map(ask).collect()
+    }
+
+    /// What lies before the windows and is needed too.
+    fn older(&self, log: Log, ends: &[EndRead], latest: &[i64], query: i64, other: At) -> Vec<ReadAsk> {
+        let (sides, base) = (if log == Log::Source { &self.source } else { &self.target }, &self.params.base);
+        let ask = |(partition, side): (usize, &Side)| {
+            let settled = side.settled_below(Some(other), base.arrival_skew_ms);
+            let at = side.lookups.get(&query).copied().unwrap_or(0).min(latest[partition]).min(settled);
+            let from = at.saturating_sub(i64::from(base.evidence)).max(ends[partition].log_start);
+            let to = side.window.from();
+            (from < to).then_some(ReadAsk { log, partition, from, to, keys: base.target_compacted })
+        };
+        sides.iter().enumerate().filter_map(ask).collect()
+    }
+
+    /// The lookups that `ts` says for each partition, as far as they are not answered.
+    fn lookups(&self, ts: impl Fn(Log, &Side) -> Option<i64>) -> Vec<TimeAsk> {
+        let of = |log: Log, sides: &[Side]| -> Vec<TimeAsk> {
+            let ask = |(partition, side): (usize, &Side)| {
+                let ts = ts(log, side).filter(|ts| !side.lookups.contains_key(ts))?;
+                Some(TimeAsk { log, partition, ts })
+            };
+            sides.iter().enumerate().filter_map(ask).collect()
+        };
+        let mut asks = of(Log::Source, &self.source);
+        asks.extend(of(Log::Target, &self.target));
+        asks
+    }
+
+    /// Where arrival can't be told from samples of the ends: by timestamp.
+    fn tails(&mut self, asked: [At; 2]) -> Option<PoolNeed> {
+        let (skew_ms, delta_ms) = (self.params.base.arrival_skew_ms, self.params.base.pair_delta_ms);
+        let skew = ms(skew_ms).saturating_add(ms(delta_ms));
+        for (sides, other) in [(&mut self.source, asked[1]), (&mut self.target, asked[0])] {
+            for side in sides.iter_mut() {
+                side.tail_ts.get_or_insert(other.0.saturating_sub(skew));
+            }
+        }
+        let asks = self.lookups(|log, side| {
+            let other = if log == Log::Source { asked[1] } else { asked[0] };
+            side.tail_ts.filter(|_| side.settled(other, skew_ms).is_none())
+        });
+        (!asks.is_empty()).then_some(PoolNeed::Times(asks))
+    }
+
+    /// All windows must hold everything with this timestamp or a later one.
+    fn complete_from(&self, asked: [At; 2], committed: &[i64]) -> i64 {
+        let base = &self.params.base;
+        let skew = ms(base.arrival_skew_ms);
+        let young = asked[0].0.min(asked[1].0).saturating_sub(skew);
+        let oldest_from = |side: &Side, from: i64| {
+            side.window.iter().skip(side.window.index_of(from)).map(|r| r.ts).min().unwrap_or(i64::MAX)
+        };
+        let unconsumed = self.source.iter().zip(committed).map(|(side, at)| oldest_from(side, *at)).min();
+        let slow = self.target.iter().map(|s| oldest_from(s, s.settled_below(Some(asked[0]), base.arrival_skew_ms)));
+        let slow = slow.min().unwrap_or(i64::MAX).max(young.saturating_sub(skew));
+        let flip = base.target_only_since.map_or(i64::MAX, |at| at.0);
+        let oldest = unconsumed.unwrap_or(i64::MAX).min(flip).min(young).min(slow);
+        oldest.saturating_sub(self.delta.saturating_mul(3)).saturating_sub(ms(base.window_ms))
+    }
+
+    fn conclude_or_wait(
+        &mut self,
+        source: &[EndRead],
+        target: &[EndRead],
+        committed: &[i64],
+        (asked, complete_from): ([At; 2], i64),
+    ) -> PoolNeed {
+        let base = &self.params.base;
+        let parts = |sides: &'_ [Side], ends: &[EndRead], other: At| -> Vec<(i64, i64)> {
+            let part = |(side, ends): (&Side, &EndRead)| {
+                (side.settled_below(Some(other), base.arrival_skew_ms), ends.log_start)
+            };
+            sides.iter().zip(ends).map(part).collect()
+        };
+        let whole = self.source.iter().zip(source).all(|(side, ends)| side.window.from() <= ends.log_start)
+            && self.target.iter().all(|side| side.window.from() == 0);
+        let axioms = Axioms {
+            committed: 0,
+            pair_delta: self.delta,
+            pair_reach: ms(base.pair_delta_ms),
+            settled_source: i64::MIN,
+            settled_target: i64::MIN,
+            complete_from: if whole { i64::MIN } else { complete_from },
+            source_log_start: 0,
+            target_log_start: 0,
+            target_compacted: base.target_compacted,
+            target_only_since: base.target_only_since.map(|at| at.0),
+            // what only the target has may be in a transaction that is open on the source
+            deliver_target_only: base.deliver_target_only || source.iter().any(is_open),
+        };
+        let (ours, theirs) = (parts(&self.source, source, asked[1]), parts(&self.target, target, asked[0]));
+        let part = |(side, (settled, log_start)): (&'_ Side, &(i64, i64))| -> (LogWindow, i64, i64) {
+            (side.window.clone(), *settled, *log_start)
+        };
+        let ours: Vec<_> = self.source.iter().zip(&ours).map(part).collect();
+        let theirs: Vec<_> = self.target.iter().zip(&theirs).map(part).collect();
+        let a = align_pool(&borrowed(&ours), &borrowed(&theirs), committed, &axioms);
+        self.axioms = Some(axioms);
+        if let Some(wider) = wider(&self.params.base, self.delta, a.pair_distance) {
+            self.delta = wider;
+            return self.decide();
+        }
+        let since = *self.complete_at.get_or_insert(self.now);
+        let (waited, limit) = (self.now.since(since), self.params.base.settle_timeout_ms);
+        let settled = a.unsettled.is_none() && !source.iter().chain(target).any(is_open);
+        if self.params.base.settle && !settled && waited < limit {
+            let ms = self.pause_ms.min(limit - waited);
+            self.pause_ms = (self.pause_ms * 2).min(MAX_PAUSE_MS);
+            return PoolNeed::Wait { ms };
+        }
+        PoolNeed::Done(self.conclude(&a, source, target, committed))
+    }
+
+    fn tp(&self, partition: usize) -> TopicPartition {
+        TopicPartition::new(&self.params.base.tp.topic, i32::try_from(partition).unwrap_or(i32::MAX))
+    }
+
+    fn unmappable(&self, why: &str) -> Vec<PartitionPlan> {
+        let plan = |p: usize| {
+            let mut plan = PartitionPlan::unmappable(self.tp(p), "align", why, self.now);
+            plan.source = self.source_position(p);
+            (plan.target.log_start, plan.target.end) =
+                self.target.get(p).and_then(|s| s.ends).map_or((-1, -1), |e| (e.log_start, e.end));
+            plan
+        };
+        (0..self.source.len().max(self.target.len())).map(plan).collect()
+    }
+
+    fn source_position(&self, p: usize) -> SourcePosition {
+        let committed = self.params.committed.get(p).copied().flatten();
+        match self.source.get(p).and_then(|s| s.ends) {
+            Some(ends) => SourcePosition { committed, log_start: ends.log_start, end: ends.end },
+            None => SourcePosition { committed, ..SourcePosition::default() },
+        }
+    }
+
+    /// A row for each partition that either side has: what is missing is of the source's partition of that number,
+    /// everything else of the target's.
+    fn conclude(
+        &self,
+        a: &PoolAlignment,
+        source: &[EndRead],
+        target: &[EndRead],
+        committed: &[i64],
+    ) -> Vec<PartitionPlan> {
+        let nothing_there =
+            self.target.iter().zip(target).all(|(s, e)| s.window.is_empty() && s.window.from() <= e.log_start);
+        let never_any = self.source.iter().zip(source).all(|(s, e)| s.window.is_empty() && e.end == 0);
+        let grounds = Grounds {
+            compared: a.compared,
+            plain: nothing_there || never_any,
+            pair_distance: a.pair_distance,
+            unsettled: a.unsettled,
+            re_read_pending: a.re_read_pending,
+            limited: a.limited,
+        };
+        let (mut verdict, mut why) = grounds.verdict(&self.params.base);
+        if source.iter().chain(target).any(is_open) {
+            let what =
+                "a transaction is open: what only the target has is delivered, what it holds there may be read again";
+            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(what.to_owned(), why)));
+        }
+        let counts = format!("{} partitions to {}", source.len(), target.len());
+        let row = |p: usize| {
+            let first = p == 0;
+            let expired = match (source.get(p), self.params.committed.get(p).copied().flatten()) {
+                (Some(ends), Some(at)) => u64::try_from(ends.log_start.saturating_sub(at)).unwrap_or(0),
+                _ => 0,
+            };
+            let there = a.targets.get(p).zip(target.get(p));
+            let ours = a.sources.get(p).cloned().unwrap_or_default();
+            PartitionPlan {
+                tp: self.tp(p),
+                strategy: Strategy::Align.to_string(),
+                source: self.source_position(p),
+                target: there.map_or_else(TargetPosition::default, |(t, ends)| TargetPosition {
+                    offset: Some(t.offset),
+                    log_start: ends.log_start,
+                    end: ends.end,
+                }),
+                verdict: if expired > 0 { verdict.max(Verdict::Bounded) } else { verdict },
+                // what may yet turn out to be read again is no single partition's: it counts once, on the first row
+                re_read: Some(
+                    there.map_or(0, |(t, ends)| t.re_read + ends.high_watermark.abs_diff(ends.end))
+                        + if first { a.re_read_pending } else { 0 },
+                ),
+                missing: Some(ours.missing + expired),
+                missing_ranges: ours.ranges,
+                times: Times {
+                    missing: a.missing_times.filter(|_| ours.missing > 0).map(TimeSpan::of),
+                    re_read: a.re_read_times.filter(|_| there.is_some_and(|(t, _)| t.re_read > 0)).map(TimeSpan::of),
+                },
+                target_only: there.map_or(0, |(t, _)| t.target_only),
+                unsettled: if first { a.unsettled } else { Default::default() },
+                evidence: format!("{}, {counts}, {} records compared", self.params.base.rule, a.compared),
+                why: if expired > 0 { Some(and(expired_words(expired), why.clone())) } else { why.clone() },
+                read: (self.source.get(p).map_or(0, |s| s.read), self.target.get(p).map_or(0, |s| s.read)),
+                cut: cut(
+                    self.source.get(p).map_or(&LogWindow::default(), |s| &s.window),
+                    committed.get(p).copied().unwrap_or(0),
+                    self.target.get(p).map_or(&LogWindow::default(), |s| &s.window),
+                    there.map_or(0, |(t, _)| t.offset),
+                ),
+                at: self.now,
+            }
+        };
+        (0..source.len().max(target.len())).map(row).collect()
+    }
+}
+
+/// All bounds, once all are there.
+fn ends(sides: &[Side]) -> Option<Vec<EndRead>> {
+    sides.iter().map(|side| side.ends).collect()
+}
+
+/// When the first of them was asked for.
+fn first_asked(ends: &[EndRead]) -> At {
+    ends.iter().map(|e| e.asked).min().unwrap_or(At(0))
+}
+
+fn borrowed(parts: &[(LogWindow, i64, i64)]) -> Vec<Part<'_>> {
+    parts.iter().map(|(window, settled, log_start)| Part { window, settled: *settled, log_start: *log_start }).collect()
+}
+
+/// Whether a transaction is open: what it holds is there, and can't be read yet.
+fn is_open(ends: &EndRead) -> bool {
+    ends.end < ends.high_watermark
+}
