@@ -9,7 +9,10 @@
 
 mod drive;
 mod history;
+mod maker;
 mod many;
+mod peek;
+mod pool;
 mod shelf;
 mod windows;
 
@@ -22,12 +25,15 @@ use tokio::sync::Semaphore;
 use drive::Job;
 pub use history::History;
 pub use many::Wanted;
+use pool::Uneven;
 use windows::Windows;
 
 use super::clock::Clock;
 use super::names::TopicNames;
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
 use crate::migration::estate::{At, ClusterView, Side, TopicPartition, Trouble};
+use crate::offsets::strategy::Seam;
+use crate::offsets::strategy::mm2::Mm2;
 use crate::offsets::translate::Log;
 use crate::offsets::verdict::{GroupPlan, PartitionPlan};
 use crate::offsets::{Chosen, Params, Strategy, Translation};
@@ -71,6 +77,8 @@ struct Inner {
     clusters: [Cluster; 2],
     windows: [Windows; 2],
     history: Arc<Mutex<History>>,
+    /// Topics of uneven partition counts that are translated at the same time.
+    pools: Semaphore,
     runs: Semaphore,
     measurements: Semaphore,
 }
@@ -112,7 +120,8 @@ impl Translator {
     ) -> Result<Self, Trouble> {
         let windows = [Windows::new(plan.cluster(Side::Blue))?, Windows::new(plan.cluster(Side::Green))?];
         let (runs, measurements) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE));
-        Ok(Self { inner: Arc::new(Inner { plan, names, clusters, windows, history, runs, measurements }) })
+        let pools = Semaphore::new(1);
+        Ok(Self { inner: Arc::new(Inner { plan, names, clusters, windows, history, pools, runs, measurements }) })
     }
 
     /// Translates every partition of a group (its id on blue) to `to`. A partition of which nothing can be said comes
@@ -227,8 +236,13 @@ impl Inner {
         let target_topics: Vec<String> = topics.iter().map(|t| self.names.on(ways.target, t)).collect();
         let configs = self.cluster(ways.target).describe_configs(&target_topics).await;
         let (mut plans, mut jobs) = (Vec::new(), Vec::new());
+        let mm2 = self.mm2_for(case, topics).await?;
         for topic in topics {
             let (strategy, _) = self.choice(case, topic);
+            let config = configs.get(&self.names.on(ways.target, topic)).and_then(|c| c.as_ref().ok());
+            let policy = config.and_then(|c| c.get("cleanup.policy")).and_then(|c| c.value.as_deref());
+            // Where it can't be told, what is safe for a compacted topic is assumed.
+            let compacted = policy.is_none_or(|p| p.contains("compact"));
             match self.partitions(topic, ways, source, target) {
                 Err((count, why)) => {
                     let gone = |p| {
@@ -241,14 +255,16 @@ impl Inner {
                     };
                     plans.extend((0..count.max(1)).map(gone));
                 }
-                Ok(count) => {
-                    let config = configs.get(&self.names.on(ways.target, topic)).and_then(|c| c.as_ref().ok());
-                    let policy = config.and_then(|c| c.get("cleanup.policy")).and_then(|c| c.value.as_deref());
-                    // Where it can't be told, what is safe for a compacted topic is assumed.
-                    let compacted = policy.is_none_or(|p| p.contains("compact"));
+                Ok((source, target)) if source != target => {
+                    let uneven = Uneven { topic, source, target, compacted };
+                    plans.extend(self.pooled(case, &uneven, committed).await?);
+                }
+                Ok((count, _)) => {
                     for p in 0..count {
                         let at = committed.get(topic).and_then(|c| c.get(&p)).copied();
-                        let params = self.params(case, TopicPartition::new(topic, p), at, compacted);
+                        let mut params = self.params(case, TopicPartition::new(topic, p), at, compacted);
+                        let (here, there) = (self.names.on(ways.source, topic), self.names.on(ways.target, topic));
+                        params.mm2 = mm2.as_ref().zip(at).and_then(|(mm2, at)| mm2.claim(&here, &there, p, at));
                         let end = source
                             .topics
                             .get(&self.names.on(ways.source, topic))
@@ -297,14 +313,15 @@ impl Inner {
         )
     }
 
-    /// The number of partitions, or (how many there are on the source, why nothing can be said).
+    /// The numbers of partitions on the source and on the target, or (how many there are on the source, why nothing can
+    /// be said).
     fn partitions(
         &self,
         topic: &str,
         ways: Ways,
         source: &ClusterView,
         target: &ClusterView,
-    ) -> Result<i32, (i32, String)> {
+    ) -> Result<(i32, i32), (i32, String)> {
         let count = |side: Side, view: &ClusterView| {
             let name = self.names.on(side, topic);
             let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);
@@ -319,12 +336,28 @@ impl Inner {
         };
         let from = count(ways.source, source).map_err(|why| (0, why))?;
         let onto = count(ways.target, target).map_err(|why| (from, why))?;
-        if from != onto {
-            let why =
-                format!("{from} partitions on {}, {onto} on {}: keys live elsewhere there", ways.source, ways.target);
-            return Err((from.max(onto), why));
+        Ok((from, onto))
+    }
+
+    /// What MirrorMaker 2 knows of the group, where a topic wants to know. Where it would only add to the evidence and
+    /// can't be read, the contents stand alone.
+    async fn mm2_for(&self, case: Case<'_>, topics: &BTreeSet<String>) -> Result<Option<Mm2>, Trouble> {
+        let wants = |strategy| topics.iter().any(|t| self.choice(case, t).0 == strategy);
+        match (wants(Strategy::Mm2), wants(Strategy::Auto)) {
+            (true, _) => self.mm2(case).await.map(Some),
+            (false, false) => Ok(None),
+            (false, true) => {
+                Ok(self.mm2(case).await.inspect_err(|why| tracing::debug!("MirrorMaker's topics: {}", why.what)).ok())
+            }
         }
-        Ok(from)
+    }
+
+    /// Where the writers of a partition went over to the target all at once. No seam is journalled yet: the plan's word,
+    /// which is of the way to green.
+    fn seam(&self, tp: &TopicPartition, ways: Ways) -> Option<Seam> {
+        let rule = self.plan.topic(&tp.topic);
+        let seam = rule.seam.iter().find(|s| s.partition == tp.partition && ways.target == Side::Green)?;
+        Some(Seam { source: seam.blue, target: seam.green })
     }
 
     fn params(
@@ -351,6 +384,7 @@ impl Inner {
             target_compacted,
             strategy,
             at,
+            seam: self.seam(&tp, ways),
             ..Params::new(tp, committed)
         }
     }

@@ -190,7 +190,7 @@ impl Machine {
                 "find out who did that; what was committed means nothing in the new log, so measure again",
             ));
         }
-        for (tp, p) in &planned {
+        for (tp, p) in planned.iter().filter(|(_, p)| !p.is_source_only()) {
             let log = there.topics.get(&tp.topic).and_then(|t| t.partitions.get(usize::try_from(tp.partition).ok()?));
             let (Some(log), Some(offset)) = (log, p.target.offset) else {
                 return Err(fail(format!("{tp} is not there any more on {side}"), "find out who removed it"));
@@ -208,7 +208,10 @@ impl Machine {
         }
         // With members in it (started by hand, ahead of us) it moves on from what was committed.
         let has = committed(seen.view);
-        let moved = planned.iter().find(|(tp, p)| has.get(*tp).copied() != p.target.offset);
+        let moved = planned
+            .iter()
+            .filter(|(_, p)| !p.is_source_only())
+            .find(|(tp, p)| has.get(*tp).copied() != p.target.offset);
         match moved.filter(|_| seen.view.is_none_or(group::is_empty)) {
             None => Ok(()),
             Some((tp, p)) => {

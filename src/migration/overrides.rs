@@ -132,7 +132,8 @@ impl Held {
 /// Why a plan can't be committed whatever anybody accepts.
 #[must_use]
 pub fn impossible(plan: &GroupPlan, to: Side) -> Option<String> {
-    let none = |p: &&PartitionPlan| p.verdict == Verdict::Unmappable || p.target.offset.is_none();
+    let none =
+        |p: &&PartitionPlan| p.verdict == Verdict::Unmappable || (p.target.offset.is_none() && !p.is_source_only());
     plan.partitions.iter().find(none).map(|p| {
         let why = p.why.as_deref().unwrap_or("no offset");
         format!("{} is {} on {to}: {why}", p.tp, p.verdict)

@@ -157,7 +157,7 @@ impl Inner {
     }
 
     /// Bounds of logs, by blue's names.
-    async fn ends(
+    pub(super) async fn ends(
         &self,
         side: Side,
         tps: &BTreeSet<TopicPartition>,

@@ -51,6 +51,14 @@ impl Translator {
         for batch in batches(jobs) {
             self.inner.drive(ways, batch, &mut results, progress).await;
         }
+        for (plans, failed) in &mut results.groups {
+            // Keys and sizes are for people to look at: a plan is as good without them.
+            if failed.is_none()
+                && let Err(why) = self.inner.peek(ways, plans, false).await
+            {
+                tracing::debug!("the records at the cut: {}", why.what);
+            }
+        }
         results
             .groups
             .into_iter()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::tools::client_properties;
 use crate::kafka::properties::ClientProperties;
-use crate::kafka::records::{Isolation, Range, ReadError, RecordReader};
+use crate::kafka::records::{Isolation, Range, ReadError, RecordReader, RecordRef};
 use crate::migration::estate::{TopicPartition, Trouble};
 use crate::offsets::identity::{IdentityRule, NoSchemas, identify, key_hash};
 use crate::offsets::window::Rec;
@@ -111,21 +111,54 @@ impl Windows {
         if stretches.is_empty() {
             return Ok(Ok(Vec::new()));
         }
+        let records = Arc::clone(&self.records);
+        let read = move |open: &mut RecordReader, stopped: &AtomicBool| {
+            let mut came = 0;
+            let answer = read_all(open, &stretches, stopped, &mut came, &told);
+            records.fetch_add(came, Ordering::Relaxed);
+            answer
+        };
+        self.with(read).await
+    }
+
+    /// Reads a few records as they are: what `of` makes of each, with the number of its range. Those count for nothing.
+    pub async fn pick<T: Send + 'static>(
+        &self,
+        ranges: Vec<Range>,
+        mut of: impl FnMut(usize, RecordRef<'_>) -> Option<T> + Send + 'static,
+    ) -> Result<Vec<(usize, T)>, Trouble> {
+        let read = move |open: &mut RecordReader, stopped: &AtomicBool| {
+            let mut picked = Vec::new();
+            let read = open.read(&ranges, &mut |range, record| {
+                if stopped.load(Ordering::Relaxed) {
+                    return ControlFlow::Break(());
+                }
+                picked.extend(of(range, record).map(|one| (range, one)));
+                ControlFlow::Continue(())
+            });
+            read.map(|_| picked).map_err(Trouble::from)
+        };
+        self.with(read).await
+    }
+
+    /// Runs a read on a blocking thread. The reader is opened when there is none, and given up after an error: whatever
+    /// it holds on to is gone with it. When the one who asked is gone, the read is told to stop.
+    async fn with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut RecordReader, &AtomicBool) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Trouble> {
         let stop = Stop(Arc::default());
         let (reader, stopped) = (Arc::clone(&self.reader), Arc::clone(&stop.0));
         let (properties, bootstrap) = (self.properties.clone(), self.bootstrap.clone());
-        let records = Arc::clone(&self.records);
         let read = tokio::task::spawn_blocking(move || {
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            if reader.is_none() {
-                *reader = Some(RecordReader::open(&properties, &bootstrap, Isolation::Committed, PATIENCE)?);
-            }
-            let Some(open) = reader.as_mut() else { return Ok(Ok(Vec::new())) };
-            let mut came = 0;
-            let answer = read_all(open, &stretches, &stopped, &mut came, &told);
-            records.fetch_add(came, Ordering::Relaxed);
-            if answer.is_err() {
-                *reader = None; // a fresh client next time: whatever this one holds on to is gone with it
+            let mut open = match reader.take() {
+                Some(open) => open,
+                None => RecordReader::open(&properties, &bootstrap, Isolation::Committed, PATIENCE)?,
+            };
+            let answer = read(&mut open, &stopped);
+            if answer.is_ok() {
+                *reader = Some(open);
             }
             answer
         });

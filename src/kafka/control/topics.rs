@@ -1,6 +1,6 @@
 //! Topics: configuration, creation, deletion.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::future::join_all;
 use kafka_protocol::ResponseError;
@@ -63,6 +63,12 @@ impl NewTopic {
 }
 
 impl Cluster {
+    /// The names of all topics that may be seen, as they are.
+    pub async fn topic_names(&self) -> Result<BTreeSet<String>, Trouble> {
+        let metadata = self.inner.refresh(None).await?;
+        Ok(metadata.topics.iter().filter_map(|t| t.name.as_ref()).map(|name| name.to_string()).collect())
+    }
+
     /// Configuration of topics: every entry in effect, by topic and name.
     pub async fn describe_configs(
         &self,

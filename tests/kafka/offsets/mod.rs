@@ -3,6 +3,7 @@
 
 mod compare;
 mod logs;
+mod strategies;
 mod writers;
 
 #[path = "../../offsets/oracle.rs"]
