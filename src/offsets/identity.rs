@@ -267,6 +267,38 @@ mod tests {
         assert_ne!(id(&[0, 0, 0, 0, 7], &blue), of(None, Some(b"")));
     }
 
+    /// One frame in a hundred is broken: cut short, without its magic byte, or with an id that no registry knows. Those
+    /// are compared byte for byte, and never equal a good one.
+    #[test]
+    fn broken_frames_are_compared_as_they_are() {
+        let blue = |id: u32| (id == 7).then_some(42u128);
+        let green = |id: u32| (id == 9).then_some(42u128);
+        let frame = |id: u8, n: u32, broken: bool| {
+            let mut bytes = vec![0, 0, 0, 0, id];
+            bytes.extend_from_slice(&n.to_be_bytes());
+            match (broken, n / 100 % 3) {
+                (false, _) => {}
+                (true, 0) => bytes.truncate(4),
+                (true, 1) => bytes[0] = 1,
+                (true, _) => bytes[4] = 200,
+            }
+            bytes
+        };
+        let id = |bytes: &[u8], schemas: &dyn Fn(u32) -> Option<u128>| {
+            identify(&IdentityRule::Content, Some(b"k"), Some(bytes), [], &|i| schemas(i))
+        };
+        for n in 0..3_000 {
+            let broken = n % 100 == 0;
+            let (ours, theirs) = (frame(7, n, broken), frame(9, n, broken));
+            // as a producer of either side writes it; and the very same bytes on both sides
+            assert_eq!(id(&ours, &blue) == id(&theirs, &green), !broken || ours == theirs, "{n}");
+            if broken {
+                assert_eq!(id(&ours, &blue), id(&ours, &green), "{n}");
+                assert_ne!(id(&ours, &blue), id(&frame(7, n, false), &blue), "{n}");
+            }
+        }
+    }
+
     #[test]
     fn rules_are_words() {
         for word in ["content", "key", "header:x-dual-id"] {

@@ -10,7 +10,7 @@ use super::super::window::{EndRead, EndSample, LogWindow};
 use super::conclude::{Grounds, and, cut, expired_words};
 use super::reach::wider;
 use super::side::Side;
-use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, Params, ms};
+use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, OPEN_FOR_MS, Params, ms};
 use crate::migration::estate::{At, TopicPartition, Trouble};
 
 /// What a pooled translation starts from.
@@ -218,7 +218,8 @@ impl Pool {
         if let Some(need) = self.tails(asked) {
             return need;
         }
-        let complete_from = self.complete_from(asked, &committed);
+        let open = source.iter().any(is_open);
+        let complete_from = self.complete_from(asked, &committed, open);
         let query = complete_from.saturating_sub(1); // the time index can tie
         let asks = self.lookups(|_, _| Some(query));
         if !asks.is_empty() {
@@ -329,7 +330,7 @@ impl Pool {
     }
 
     /// All windows must hold everything with this timestamp or a later one.
-    fn complete_from(&self, asked: [At; 2], committed: &[i64]) -> i64 {
+    fn complete_from(&self, asked: [At; 2], committed: &[i64], open: bool) -> i64 {
         let base = &self.params.base;
         let skew = ms(base.arrival_skew_ms);
         let young = asked[0].0.min(asked[1].0).saturating_sub(skew);
@@ -341,7 +342,8 @@ impl Pool {
         let slow = slow.min().unwrap_or(i64::MAX).max(young.saturating_sub(skew));
         let flip = base.target_only_since.map_or(i64::MAX, |at| at.0);
         let oldest = unconsumed.unwrap_or(i64::MAX).min(flip).min(young).min(slow);
-        oldest.saturating_sub(self.delta.saturating_mul(3)).saturating_sub(ms(base.window_ms))
+        let more = ms(base.window_ms).saturating_add(if open { OPEN_FOR_MS } else { 0 });
+        oldest.saturating_sub(self.delta.saturating_mul(3)).saturating_sub(more)
     }
 
     fn conclude_or_wait(
