@@ -133,6 +133,21 @@ impl Split {
         panic!("the translation does not end");
     }
 
+    /// The whole case, when one alone is run.
+    fn show(&self, plans: &[PartitionPlan]) {
+        if std::env::var_os("OFFSETS_SEED").is_none() {
+            return;
+        }
+        println!("{:#?}\ncommitted {:?}, begun at {}", self.world.knobs, self.committed, self.world.now);
+        for log in [Log::Source, Log::Target] {
+            for (p, part) in self.log(log).iter().enumerate() {
+                println!("{log} {p}: offset, send, payload, timestamp, arrival");
+                part.iter().for_each(|c| println!("  {} {} {} {} {}", c.offset, c.send, c.payload, c.ts, c.arrival));
+            }
+        }
+        println!("{plans:#?}");
+    }
+
     fn is_unconsumed(&self, p: usize, c: &Copy) -> bool {
         c.offset >= self.committed[p]
     }
@@ -169,6 +184,7 @@ fn over_partitions_of_any_count_no_owed_record_is_skipped() {
         let counts = (rng.usize(1..5), rng.usize(1..5));
         let split = Split::draw(seed, counts, false);
         let plans = split.translate(seed % 3 == 0);
+        split.show(&plans);
         assert_eq!(plans.len(), counts.0.max(counts.1), "seed {seed}");
         let verdict = plans[0].verdict;
         *tally.entry(verdict.to_string()).or_default() += 1;
@@ -191,6 +207,7 @@ fn where_payloads_are_unique_each_partition_starts_at_its_first_unconsumed_recor
         let counts = (rng.usize(1..5), rng.usize(1..5));
         let split = Split::draw(seed, counts, true);
         let plans = split.translate(true);
+        split.show(&plans);
         let all = split.source.iter().enumerate().flat_map(|(p, part)| part.iter().map(move |c| (p, c)));
         let (owed, consumed): (Vec<_>, Vec<_>) = all.partition(|(p, c)| split.is_unconsumed(*p, c));
         let sends = |some: Vec<(usize, &Copy)>| -> BTreeSet<usize> { some.into_iter().map(|(_, c)| c.send).collect() };

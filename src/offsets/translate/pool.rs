@@ -10,7 +10,7 @@ use super::super::window::{EndRead, EndSample, LogWindow};
 use super::conclude::{Grounds, and, cut, expired_words};
 use super::reach::wider;
 use super::side::Side;
-use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, OPEN_FOR_MS, Params, ms};
+use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, OPEN_FOR_MS, Params, ms};
 use crate::migration::estate::{At, TopicPartition, Trouble};
 
 /// What a pooled translation starts from.
@@ -97,6 +97,8 @@ pub struct Pool {
     source: Vec<Side>,
     target: Vec<Side>,
     delta: i64,
+    /// How many offsets further back than needed the windows reach.
+    evidence: i64,
     opened: bool,
     asked: Option<PoolNeed>,
     complete_at: Option<At>,
@@ -116,6 +118,7 @@ impl Pool {
             source: sides(&params.source_seen),
             target: sides(&params.target_seen),
             delta: ms(params.base.pair_delta_ms),
+            evidence: i64::from(params.base.evidence),
             params,
             opened: false,
             asked: None,
@@ -292,7 +295,7 @@ impl Pool {
         let ask = |(partition, side): (usize, &Side)| {
             let settled = side.settled_below(Some(other), base.arrival_skew_ms);
             let at = side.lookups.get(&query).copied().unwrap_or(0).min(latest[partition]).min(settled);
-            let from = at.saturating_sub(i64::from(base.evidence)).max(ends[partition].log_start);
+            let from = at.saturating_sub(self.evidence).max(ends[partition].log_start);
             let to = side.window.from();
             (from < to).then_some(ReadAsk { log, partition, from, to, keys: base.target_compacted })
         };
@@ -388,6 +391,9 @@ impl Pool {
             self.delta = wider;
             return self.decide();
         }
+        if a.compared == 0 && self.look_further_back(source, target) {
+            return self.decide();
+        }
         let since = *self.complete_at.get_or_insert(self.now);
         let (waited, limit) = (self.now.since(since), self.params.base.settle_timeout_ms);
         let settled = a.unsettled.is_none() && !source.iter().chain(target).any(is_open);
@@ -397,6 +403,16 @@ impl Pool {
             return PoolNeed::Wait { ms };
         }
         PoolNeed::Done(self.conclude(&a, source, target, committed))
+    }
+
+    /// Lets the windows grow, where there is more to read: see [`Translation`](super::Translation).
+    fn look_further_back(&mut self, source: &[EndRead], target: &[EndRead]) -> bool {
+        let more = |sides: &[Side], ends: &[EndRead]| sides.iter().zip(ends).any(|(s, e)| s.window.from() > e.log_start);
+        let room = (more(&self.source, source) || more(&self.target, target)) && self.evidence < MOST_EVIDENCE;
+        if room {
+            self.evidence = self.evidence.max(1).saturating_mul(MORE_EVIDENCE).min(MOST_EVIDENCE);
+        }
+        room
     }
 
     fn tp(&self, partition: usize) -> TopicPartition {
