@@ -3,15 +3,20 @@
 //! [`align_pool`](crate::offsets::align::pool).
 
 use super::super::align::Axioms;
-use super::super::align::pool::{Part, PoolAlignment, align_pool};
+use super::super::align::pool::{Part, align_pool};
 use super::super::strategy::Strategy;
-use super::super::verdict::{PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
+use super::super::verdict::PartitionPlan;
 use super::super::window::{EndRead, EndSample, LogWindow};
-use super::conclude::{Grounds, and, cut, expired_words};
 use super::reach::wider;
 use super::side::Side;
-use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, OPEN_FOR_MS, Params, ms};
-use crate::migration::estate::{At, TopicPartition, Trouble};
+use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, Params, ms};
+use crate::migration::estate::{At, Trouble};
+
+mod rows;
+
+/// While a transaction is open on the source, what only the target has may be in it. So far back the windows show that:
+/// a broker's default `transaction.max.timeout.ms`.
+const OPEN_FOR_MS: i64 = 900_000;
 
 /// What a pooled translation starts from.
 #[derive(Debug, Clone, PartialEq)]
@@ -407,108 +412,13 @@ impl Pool {
 
     /// Lets the windows grow, where there is more to read: see [`Translation`](super::Translation).
     fn look_further_back(&mut self, source: &[EndRead], target: &[EndRead]) -> bool {
-        let more = |sides: &[Side], ends: &[EndRead]| sides.iter().zip(ends).any(|(s, e)| s.window.from() > e.log_start);
+        let more =
+            |sides: &[Side], ends: &[EndRead]| sides.iter().zip(ends).any(|(s, e)| s.window.from() > e.log_start);
         let room = (more(&self.source, source) || more(&self.target, target)) && self.evidence < MOST_EVIDENCE;
         if room {
             self.evidence = self.evidence.max(1).saturating_mul(MORE_EVIDENCE).min(MOST_EVIDENCE);
         }
         room
-    }
-
-    fn tp(&self, partition: usize) -> TopicPartition {
-        TopicPartition::new(&self.params.base.tp.topic, i32::try_from(partition).unwrap_or(i32::MAX))
-    }
-
-    fn unmappable(&self, why: &str) -> Vec<PartitionPlan> {
-        let plan = |p: usize| {
-            let mut plan = PartitionPlan::unmappable(self.tp(p), "align", why, self.now);
-            plan.source = self.source_position(p);
-            (plan.target.log_start, plan.target.end) =
-                self.target.get(p).and_then(|s| s.ends).map_or((-1, -1), |e| (e.log_start, e.end));
-            plan
-        };
-        (0..self.source.len().max(self.target.len())).map(plan).collect()
-    }
-
-    fn source_position(&self, p: usize) -> SourcePosition {
-        let committed = self.params.committed.get(p).copied().flatten();
-        match self.source.get(p).and_then(|s| s.ends) {
-            Some(ends) => SourcePosition { committed, log_start: ends.log_start, end: ends.end },
-            None => SourcePosition { committed, ..SourcePosition::default() },
-        }
-    }
-
-    /// A row for each partition that either side has: what is missing is of the source's partition of that number,
-    /// everything else of the target's.
-    fn conclude(
-        &self,
-        a: &PoolAlignment,
-        source: &[EndRead],
-        target: &[EndRead],
-        committed: &[i64],
-    ) -> Vec<PartitionPlan> {
-        let nothing_there =
-            self.target.iter().zip(target).all(|(s, e)| s.window.is_empty() && s.window.from() <= e.log_start);
-        let never_any = self.source.iter().zip(source).all(|(s, e)| s.window.is_empty() && e.end == 0);
-        let grounds = Grounds {
-            compared: a.compared,
-            plain: nothing_there || never_any,
-            pair_distance: a.pair_distance,
-            unsettled: a.unsettled,
-            re_read_pending: a.re_read_pending,
-            limited: a.limited,
-        };
-        let (mut verdict, mut why) = grounds.verdict(&self.params.base);
-        if source.iter().chain(target).any(is_open) {
-            let what =
-                "a transaction is open: what only the target has is delivered, what it holds there may be read again";
-            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(what.to_owned(), why)));
-        }
-        let counts = format!("{} partitions to {}", source.len(), target.len());
-        let row = |p: usize| {
-            let first = p == 0;
-            let expired = match (source.get(p), self.params.committed.get(p).copied().flatten()) {
-                (Some(ends), Some(at)) => u64::try_from(ends.log_start.saturating_sub(at)).unwrap_or(0),
-                _ => 0,
-            };
-            let there = a.targets.get(p).zip(target.get(p));
-            let ours = a.sources.get(p).cloned().unwrap_or_default();
-            PartitionPlan {
-                tp: self.tp(p),
-                strategy: Strategy::Align.to_string(),
-                source: self.source_position(p),
-                target: there.map_or_else(TargetPosition::default, |(t, ends)| TargetPosition {
-                    offset: Some(t.offset),
-                    log_start: ends.log_start,
-                    end: ends.end,
-                }),
-                verdict: if expired > 0 { verdict.max(Verdict::Bounded) } else { verdict },
-                // what may yet turn out to be read again is no single partition's: it counts once, on the first row
-                re_read: Some(
-                    there.map_or(0, |(t, ends)| t.re_read + ends.high_watermark.abs_diff(ends.end))
-                        + if first { a.re_read_pending } else { 0 },
-                ),
-                missing: Some(ours.missing + expired),
-                missing_ranges: ours.ranges,
-                times: Times {
-                    missing: a.missing_times.filter(|_| ours.missing > 0).map(TimeSpan::of),
-                    re_read: a.re_read_times.filter(|_| there.is_some_and(|(t, _)| t.re_read > 0)).map(TimeSpan::of),
-                },
-                target_only: there.map_or(0, |(t, _)| t.target_only),
-                unsettled: if first { a.unsettled } else { Default::default() },
-                evidence: format!("{}, {counts}, {} records compared", self.params.base.rule, a.compared),
-                why: if expired > 0 { Some(and(expired_words(expired), why.clone())) } else { why.clone() },
-                read: (self.source.get(p).map_or(0, |s| s.read), self.target.get(p).map_or(0, |s| s.read)),
-                cut: cut(
-                    self.source.get(p).map_or(&LogWindow::default(), |s| &s.window),
-                    committed.get(p).copied().unwrap_or(0),
-                    self.target.get(p).map_or(&LogWindow::default(), |s| &s.window),
-                    there.map_or(0, |(t, _)| t.offset),
-                ),
-                at: self.now,
-            }
-        };
-        (0..source.len().max(target.len())).map(row).collect()
     }
 }
 
