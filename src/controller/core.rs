@@ -6,6 +6,7 @@
 
 mod acts;
 mod export;
+mod look;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -362,6 +363,10 @@ impl Core {
             }
             Ask::Export { id, group, to, chosen } => {
                 self.export(id, &group, to, chosen.as_ref());
+                return;
+            }
+            Ask::Records { id, group, to, chosen, tp } => {
+                self.look(id, &group, to, chosen.as_ref(), &tp);
                 return;
             }
         };

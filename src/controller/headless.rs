@@ -171,7 +171,7 @@ impl Driver<'_> {
         let (command, actor, facts) = (command.clone(), actor.to_owned(), Some(prepared.facts.clone()));
         match self.ask(Ask::Execute { id, command, actor, typed, facts }, id).await? {
             Reply::Executed { result, .. } => result,
-            Reply::Prepared { .. } | Reply::Exported { .. } => Err(gone()),
+            Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } => Err(gone()),
         }
     }
 
@@ -236,7 +236,7 @@ impl Driver<'_> {
         let ask = Ask::Execute { id, command, actor, typed: String::new(), facts: None };
         match self.ask(ask, id).await? {
             Reply::Executed { result, .. } => result.map(|_| ()),
-            Reply::Prepared { .. } | Reply::Exported { .. } => Err(gone()),
+            Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } => Err(gone()),
         }
     }
 
@@ -264,7 +264,7 @@ impl Driver<'_> {
         let id = self.id();
         match self.ask(Ask::Prepare { id, command: command.clone() }, id).await? {
             Reply::Prepared { result, .. } => result.map(|p| *p),
-            Reply::Executed { .. } | Reply::Exported { .. } => Err(gone()),
+            Reply::Executed { .. } | Reply::Exported { .. } | Reply::Records { .. } => Err(gone()),
         }
     }
 
@@ -277,8 +277,10 @@ impl Driver<'_> {
         self.handle.asks.send(ask).await.map_err(|_| gone())?;
         let answer = async {
             while let Some(reply) = self.handle.replies.recv().await {
-                let (Reply::Prepared { id: of, .. } | Reply::Executed { id: of, .. } | Reply::Exported { id: of, .. }) =
-                    &reply;
+                let (Reply::Prepared { id: of, .. }
+                | Reply::Executed { id: of, .. }
+                | Reply::Exported { id: of, .. }
+                | Reply::Records { id: of, .. }) = &reply;
                 if *of == id {
                     return Some(reply);
                 }

@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::migration::command::{Command, Offer, Prepared, Refusal, Subject};
 use crate::migration::estate::{
-    At, FlagState, GroupKind, GroupState, MemberView, Observed, Side, SwitchState, Trouble,
+    At, FlagState, GroupKind, GroupState, MemberView, Observed, Side, SwitchState, TopicPartition, Trouble,
 };
 pub use crate::migration::notice::{Notice, Severity};
 pub use crate::migration::phase::PhaseView;
 pub use crate::migration::producer::ObservedWriting;
 use crate::migration::settings::Mode;
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
-use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
+use crate::offsets::{Chosen, Cut};
 
 /// Number of samples a trend holds at most.
 pub const TREND_LEN: usize = 120;
@@ -308,6 +308,19 @@ pub enum Ask {
         /// The strategy, `None` for the plan's own.
         chosen: Option<Chosen>,
     },
+    /// Read the records at the cut of a measured partition again, with their values.
+    Records {
+        /// Number chosen by the screen; the reply carries it.
+        id: u64,
+        /// Group id.
+        group: String,
+        /// The side it was measured to.
+        to: Side,
+        /// The strategy it was measured by, `None` for the plan's own.
+        chosen: Option<Chosen>,
+        /// The partition, by blue's topic name.
+        tp: TopicPartition,
+    },
     /// Write a measured translation beside the plan, as the file that `kafka-consumer-groups --reset-offsets` reads.
     Export {
         /// Number chosen by the screen; the reply carries it.
@@ -338,6 +351,13 @@ pub enum Reply {
         id: u64,
         /// The run that was started, if the command starts one.
         result: Result<Option<u64>, Refusal>,
+    },
+    /// Answer to `Records`.
+    Records {
+        /// Number of the question.
+        id: u64,
+        /// The records with their values, or why not.
+        result: Result<Cut, Refusal>,
     },
     /// Answer to `Export`.
     Exported {

@@ -16,6 +16,7 @@ use crate::migration::command::{Command, Subject};
 use crate::migration::estate::{At, FlagState, TopicPartition};
 use crate::migration::overrides::GateName;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
+use crate::offsets::Cut;
 
 /// Most requests whose answers are waited for at once; older ones are forgotten.
 const MAX_PENDING: usize = 64;
@@ -66,6 +67,20 @@ pub enum Screen {
     Partition(String),
     /// One producer: its topics and its run.
     Producer(String),
+}
+
+/// The values of the records on a partition's screen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Values {
+    /// Nobody asked for them.
+    #[default]
+    Hidden,
+    /// They are being read; the number of the question.
+    Asked(u64),
+    /// The records as they were read again.
+    Shown(Cut),
+    /// Why they could not be read.
+    Failed(String),
 }
 
 /// A table that can be filtered.
@@ -202,6 +217,8 @@ pub struct Model {
     pub partition: Option<TopicPartition>,
     /// First line shown of a partition's screen.
     pub scroll: usize,
+    /// The values of a partition's records at the cut, where they were asked for; gone with the screen.
+    pub values: Values,
     /// Which part of a group's screen has the focus.
     pub focus: Focus,
     /// Filters by table.
@@ -236,6 +253,7 @@ impl Model {
             back: 0,
             partition: None,
             scroll: 0,
+            values: Values::Hidden,
             focus: Focus::Partitions,
             filters: BTreeMap::new(),
             overlay: None,

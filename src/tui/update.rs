@@ -9,7 +9,7 @@ use tui_input::backend::crossterm::EventHandler;
 use super::actions::{self, Action, Ready};
 use super::choose::Step;
 use super::dialog::{self, Phase};
-use super::model::{Focus, Model, Overlay, Tone};
+use super::model::{Focus, Model, Overlay, Tone, Values};
 use super::words;
 use crate::controller::snapshot::{Ask, Reply, Snapshot};
 use crate::migration::command::{Command, Level, Refusal};
@@ -235,6 +235,16 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
             if bare && d.phase == Phase::Shown { confirm_at_once(m) } else { Vec::new() }
         }
         Reply::Executed { id, result } => on_executed(m, id, result),
+        Reply::Records { id, result } => {
+            m.pending.remove(&id);
+            if m.values == Values::Asked(id) {
+                m.values = match result {
+                    Ok(cut) => Values::Shown(cut),
+                    Err(r) => Values::Failed(words::sentence(&r.why, &r.advice)),
+                };
+            }
+            Vec::new()
+        }
         Reply::Exported { id, result } => {
             on_exported(m, id, result);
             Vec::new()
@@ -349,6 +359,9 @@ fn on_unsent(m: &mut Model, ask: &Ask) {
         }
         // A lost watch only makes the estimate older; its age is shown.
         (Ask::Prepare { .. } | Ask::Watch { .. } | Ask::WatchChoice { .. }, _) => {}
+        (Ask::Records { .. }, _) => {
+            m.values = Values::Failed("The controller does not keep up: try again.".to_owned());
+        }
         (Ask::Export { .. }, _) => {
             m.say(Tone::Fail, "The controller does not keep up: nothing was written. Try again.")
         }

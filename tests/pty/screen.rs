@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::controller::snapshot::{Ask, Reply};
-use cutover::migration::command::Command;
+use cutover::migration::command::{Command, Refusal};
 use cutover::migration::estate::At;
 use cutover::tui::theme::{Depth, Glyphs, Theme};
 use cutover::tui::{ExitReason, Screen};
@@ -64,6 +64,7 @@ async fn cockpit(story: &str) -> ExitReason {
                 Ask::Execute { .. } if panics => panic!("the controller fell over"),
                 Ask::Execute { id, .. } => Reply::Executed { id, result: Ok(None) },
                 Ask::Watch { .. } | Ask::WatchChoice { .. } => continue,
+                Ask::Records { id, .. } => Reply::Records { id, result: Err(Refusal::refused("none here", "")) },
                 Ask::Export { id, .. } => Reply::Exported { id, result: Ok("/srv/offsets.csv".into()) },
             };
             if reply.send(answer).await.is_err() {

@@ -284,6 +284,17 @@ pub fn alarming() -> GroupRow {
     g
 }
 
+/// The records at the cut of the partition that a screen shows, with values, one of them a tombstone, one expired.
+pub fn with_values(m: &Model) -> Cut {
+    let rows = m.partition_rows();
+    let mut cut = rows.at.and_then(|i| rows.lines[i].plan).expect("measured").cut.clone();
+    cut.source.pop();
+    for (i, r) in cut.source.iter_mut().chain(&mut cut.target).enumerate() {
+        r.value = (i != 1).then(|| format!("{{\"loan\":\"{}\",\"amount\":{}}}", r.id, r.offset));
+    }
+    cut
+}
+
 /// `loan-audit`, measured for a jump to the end.
 pub fn to_the_end() -> GroupRow {
     let mut g = measured(false);

@@ -404,6 +404,35 @@ fn the_reset_file_is_of_what_is_shown() {
 }
 
 #[test]
+fn values_are_read_only_when_asked_for_and_forgotten_with_the_screen() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    press(&mut m, &["enter", "enter"]);
+    let page = |m: &Model| crate::looks::text(&crate::pictures::drawn(m));
+    let ask = |m: &mut Model| match &press(m, &["v"])[..] {
+        [Cmd::Ask(Ask::Records { id, group, to: Side::Green, chosen: None, tp })] => {
+            assert_eq!((group.as_str(), Some(tp)), ("loan-audit", m.partition.as_ref()));
+            *id
+        }
+        other => panic!("{other:?}"),
+    };
+    let id = ask(&mut m);
+    let result = Ok(fixture::with_values(&m));
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Records { id, result }, at));
+    assert!(page(&m).contains("amount"), "{}", page(&m));
+    assert!(press(&mut m, &["v"]).is_empty());
+    assert!(!page(&m).contains("amount"), "hidden again");
+    // An answer that comes after the person went on shows nothing.
+    let id = ask(&mut m);
+    let result = Ok(fixture::with_values(&m));
+    press(&mut m, &["n"]);
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Records { id, result }, at));
+    assert!(!page(&m).contains("amount"), "{}", page(&m));
+}
+
+#[test]
 fn a_gate_is_passed_over_with_a_reason_and_a_phrase_of_its_own() {
     let mut m = cockpit(free());
     m.group = Some("loan-audit".into());

@@ -129,6 +129,13 @@ fn partitions(out: &mut Vec<(&'static str, Model)>) {
     let crossed = &["enter", "/", "events-3", "enter", "enter"];
     out.push(("partition_cut_80x24", at(fixture::alarming(), small, crossed)));
     out.push(("partition_cut_140x40", at(fixture::alarming(), wide, crossed)));
+    let mut m = at(fixture::alarming(), small, crossed);
+    let cmds = press(&mut m, &["v"]);
+    let [Cmd::Ask(Ask::Records { id, .. })] = cmds[..] else { panic!("{cmds:?}") };
+    let result = Ok(fixture::with_values(&m));
+    let now = m.now.plus(50);
+    update(&mut m, Msg::Reply(Reply::Records { id, result }, now));
+    out.push(("partition_values", m));
     out.push(("partition_unmappable", at(fixture::alarming(), small, &["enter", "j", "enter"])));
     out.push(("partition_back", at(fixture::going_back(), small, &["enter", "j", "enter"])));
     let mut ascii = fixture::model_in(replaced(fixture::alarming()), small, "mono", Glyphs::Ascii);

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use super::Core;
 use crate::controller::snapshot::Reply;
 use crate::migration::command::Refusal;
-use crate::migration::estate::{Observed, Side, Trouble};
+use crate::migration::estate::{Side, Trouble};
 use crate::offsets::{Chosen, reset_file};
 use crate::sanitise::visible;
 
@@ -42,11 +42,8 @@ impl Core {
     }
 
     fn reset_file(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Result<String, Refusal> {
-        // A run's own prediction is newer than what was measured before it.
-        let newest = self.machine.estimate(group).filter(|(side, _)| *side == to).map(|(_, plan)| plan);
-        let newest = newest.filter(|_| Chosen::same(self.machine.estimate_chosen(group), chosen));
-        match newest.as_ref().or_else(|| self.machine.measurement(group, to, chosen)).and_then(Observed::value) {
-            Some(plan) => Ok(reset_file::lines(plan).into_iter().map(|l| l + "\n").collect()),
+        match self.shown(group, to, chosen) {
+            Some(plan) => Ok(reset_file::lines(&plan).into_iter().map(|l| l + "\n").collect()),
             None => Err(Refusal::unknown(format!("{group} was not measured to {to} yet"), "measure it first")),
         }
     }

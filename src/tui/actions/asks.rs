@@ -4,7 +4,7 @@ use tui_input::Input;
 
 use super::super::choose::Choose;
 use super::super::dialog::{self, Dialog};
-use super::super::model::{Model, Overlay, ROUTES, Tone};
+use super::super::model::{Model, Overlay, ROUTES, Tone, Values};
 use super::super::update::Cmd;
 use super::super::words;
 use super::ready::{exportable, held, offers};
@@ -101,6 +101,17 @@ pub(super) fn export(m: &mut Model) -> Vec<Cmd> {
     let Some((group, to, chosen)) = exportable(m) else { return Vec::new() };
     let id = m.ask_id("export");
     vec![Cmd::Ask(Ask::Export { id, group, to, chosen })]
+}
+
+pub(super) fn show_values(m: &mut Model) -> Vec<Cmd> {
+    if m.values != Values::Hidden {
+        m.values = Values::Hidden;
+        return Vec::new();
+    }
+    let (Some((group, to, chosen)), Some(tp)) = (exportable(m), m.partition.clone()) else { return Vec::new() };
+    let id = m.ask_id("values");
+    m.values = Values::Asked(id);
+    vec![Cmd::Ask(Ask::Records { id, group, to, chosen, tp })]
 }
 
 pub(super) fn route(m: &mut Model) -> Vec<Cmd> {

@@ -3,7 +3,7 @@
 use tui_input::Input;
 
 use super::super::choose;
-use super::super::model::{Focus, Model, Overlay, Pane, ROUTES, Screen, Table};
+use super::super::model::{Focus, Model, Overlay, Pane, ROUTES, Screen, Table, Values};
 use super::super::palette;
 use super::super::update::Cmd;
 use crate::migration::command::Subject;
@@ -77,6 +77,7 @@ pub(super) fn open(m: &mut Model) -> Vec<Cmd> {
         let at = m.partition_rows().at.map(|i| m.partition_rows().lines[i].key());
         if at.is_some() {
             (m.screen, m.partition, m.scroll) = (Screen::Partition(id.clone()), at, 0);
+            m.values = Values::Hidden;
         }
         return Vec::new();
     }
@@ -97,7 +98,7 @@ pub(super) fn switch_focus(m: &mut Model) -> Vec<Cmd> {
 
 pub(super) fn back(m: &mut Model) -> Vec<Cmd> {
     match &m.screen {
-        Screen::Partition(id) => m.screen = Screen::Group(id.clone()),
+        Screen::Partition(id) => (m.screen, m.values) = (Screen::Group(id.clone()), Values::Hidden),
         _ if m.filters.remove(&m.table()).is_some() => {}
         Screen::Cockpit => m.back = 0,
         Screen::Group(_) | Screen::Producer(_) => m.screen = Screen::Cockpit,
@@ -185,7 +186,7 @@ fn step_partition(m: &mut Model, by: i64) {
     let rows = m.partition_rows();
     let Some(at) = rows.at else { return };
     let to = rows.lines[moved(at, by, rows.lines.len())].key();
-    (m.partition, m.scroll) = (Some(to), 0);
+    (m.partition, m.scroll, m.values) = (Some(to), 0, Values::Hidden);
 }
 
 pub(super) fn next_partition(m: &mut Model) -> Vec<Cmd> {

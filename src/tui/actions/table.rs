@@ -49,6 +49,8 @@ actions! {
         "The next partition, in the order of the table.";
     "previous-partition" "previous" ["p", "backtab"], &[Scope::Partition], None, 12, ready::always,
         places::previous_partition, "The partition before.";
+    "show-values" "values" ["v"], &[Scope::Partition], Reads, 13, ready::can_export, asks::show_values,
+        "Shows or hides the beginnings of the records' values; they are read only when asked for, and kept nowhere.";
     "cut-over" "cut over" ["c"], GROUP, Changes, 20, ready::can_cut_over, asks::cut_over,
         "Moves the group to green: stop on blue, wait for the drain, translate, commit, start on green.";
     "roll-back" "roll back" ["b"], GROUP, Changes, 21, ready::can_roll_back, asks::roll_back,

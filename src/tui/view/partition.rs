@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use super::line::{self, Row, rule_row};
 use crate::migration::estate::Side;
 use crate::offsets::verdict::{CutRecord, PartitionPlan};
-use crate::tui::model::Model;
+use crate::tui::model::{Model, Values};
 use crate::tui::partitions::{self, Pair, Twin};
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};
@@ -45,7 +45,9 @@ pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
     };
     let to = g.estimate_to.unwrap_or_else(|| words::goes_to(g));
     let rows = lines(m, p, to, width);
-    let room = usize::from(area.height.saturating_sub(1));
+    let all = usize::from(area.height.saturating_sub(1));
+    // What is more has a line of its own.
+    let room = if rows.len() > all { all.saturating_sub(1) } else { all };
     let skip = m.scroll.min(rows.len().saturating_sub(room));
     let below = rows.len().saturating_sub(skip + room);
     for (y, row) in (1u16..).zip(rows.into_iter().skip(skip).take(room)) {
@@ -221,10 +223,45 @@ fn records<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<R
     let c = Columns::at(width);
     let pairs = partitions::side_by_side(p);
     let mut rows = vec![rule_row(theme, &format!("records at the cut{days}"), width), head(m, &c, to)];
-    rows.extend(pairs.above.iter().map(|pair| record_row(m, pair, &c, to, true)));
-    rows.push(cut_row(m, width));
-    rows.extend(pairs.below.iter().map(|pair| record_row(m, pair, &c, to, false)));
+    rows.extend(match &m.values {
+        Values::Hidden | Values::Shown(_) => None,
+        Values::Asked(_) => {
+            Some(Row::new(theme).gap(1).put(Role::Hold, "reading the values").glyph(Role::Hold, Glyph::Ellipsis))
+        }
+        Values::Failed(why) => {
+            let cells = width.saturating_sub(2);
+            Some(Row::new(theme).gap(1).left(Role::Hold, format!("no values: {why}"), cells))
+        }
+    });
+    for (i, section) in [&pairs.above, &pairs.below].into_iter().enumerate() {
+        if i == 1 {
+            rows.push(cut_row(m, width));
+        }
+        for pair in section {
+            rows.push(record_row(m, pair, &c, to, i == 0));
+            rows.extend(value_row(m, pair, width));
+        }
+    }
     rows
+}
+
+/// The beginning of a record's value, where it was asked for.
+fn value_row<'t>(m: &'t Model, pair: &Pair<'_>, width: usize) -> Option<Row<'t>> {
+    let Values::Shown(cut) = &m.values else { return None };
+    let (records, record) = match (pair.source, pair.target) {
+        (Some(r), _) => (&cut.source, r),
+        (None, Some(r)) => (&cut.target, r),
+        (None, None) => return None,
+    };
+    let seen = records.iter().find(|r| r.offset == record.offset);
+    let (role, words) = match seen.map(|r| (&r.value, r.size)) {
+        Some((Some(value), _)) => (Role::Text, value.as_str()),
+        Some((None, Some(_))) => (Role::Dim, "no value: a tombstone"),
+        _ => (Role::Dim, "gone by now"),
+    };
+    let row = Row::new(m.theme()).gap(12).put(Role::Frame, m.theme().glyph(Glyph::Bar)).gap(1);
+    let left = width.saturating_sub(row.width() + 1);
+    Some(row.left(role, words, left))
 }
 
 fn head<'t>(m: &'t Model, c: &Columns, to: Side) -> Row<'t> {
