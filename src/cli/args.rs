@@ -78,6 +78,8 @@ pub enum Verb {
     Producer(ProducerVerb),
     /// Carry missing records to the other cluster, each exactly once
     Replay(Box<ReplayArgs>),
+    /// Compare both clusters record by record: missing, extra, duplicated, reordered, with exact offsets
+    Diff(Box<DiffArgs>),
     /// What was decided and done
     #[command(subcommand)]
     Journal(JournalVerb),
@@ -324,6 +326,67 @@ pub struct ReplayArgs {
     /// Instead of typing the confirmation: the topic's name, or the migration's when there are several topics
     #[arg(long, value_name = "NAME")]
     pub yes: Option<String>,
+}
+
+/// `cutover diff`: what is compared, and how fast.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without a topic, producer or group: all topics that the plan lists. Without a range: from where both \
+                  logs can be compared, to their ends now. Records younger than the topic's arrival_skew whose twin is \
+                  not there yet are unsettled, never missing.\n\
+                  Exit codes: 0 clean, 3 differs, 4 unknown, 1 failed, 2 usage; 130 interrupted (go on with --resume)."
+)]
+pub struct DiffArgs {
+    /// A topic by its name on blue; repeatable
+    #[arg(long, value_name = "TOPIC", conflicts_with_all = ["producer", "group"])]
+    pub topic: Vec<String>,
+    /// All topics of a producer of the plan
+    #[arg(long, value_name = "NAME", conflicts_with = "group")]
+    pub producer: Option<String>,
+    /// All topics of a group (its id on blue)
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// First timestamp: 2026-11-22T02:00:00Z, or ms since the epoch
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from_time: Option<i64>,
+    /// Timestamp to stop before; the ends now when left out
+    #[arg(long, value_name = "TIME", requires = "from_time", value_parser = moment)]
+    pub to_time: Option<i64>,
+    /// The partition that the offsets are of
+    #[arg(long, value_name = "N", requires = "from_offset")]
+    pub partition: Option<i32>,
+    /// First offset of the source, of one topic and partition
+    #[arg(long, value_name = "OFFSET", requires_all = ["partition", "topic"], conflicts_with_all = ["from_time", "to_time"])]
+    pub from_offset: Option<i64>,
+    /// Offset of the source to stop before; the end when left out
+    #[arg(long, value_name = "OFFSET", requires = "from_offset")]
+    pub to_offset: Option<i64>,
+    /// The cluster that should hold everything; the other one is compared with it
+    #[arg(long, value_enum, default_value = "blue")]
+    pub source: SideArg,
+    /// At most so many bytes of keys and values a second, both clusters together: 50MB/s
+    #[arg(long, value_name = "RATE", value_parser = crate::plan::size::parse_rate)]
+    pub rate: Option<u64>,
+    /// Memory for what is compared; the rest goes to disk: 64MiB
+    #[arg(long, value_name = "SIZE", value_parser = crate::plan::size::parse)]
+    pub memory: Option<u64>,
+    /// Go on with the same diff where it was broken off
+    #[arg(long)]
+    pub resume: bool,
+    /// How progress is told on standard error
+    #[arg(long, value_enum, default_value = "text")]
+    pub progress: ProgressArg,
+}
+
+/// How progress is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProgressArg {
+    /// A line for people
+    Text,
+    /// A line of JSON a second
+    Json,
+    /// Not at all
+    None,
 }
 
 /// A moment as people write it, in ms since the epoch.

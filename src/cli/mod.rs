@@ -16,6 +16,7 @@ mod act;
 pub mod args;
 mod cockpit;
 mod demo;
+mod diff;
 mod init;
 mod journal;
 mod look;
@@ -90,6 +91,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Group(verb)) => act::group(&global, verb),
         Some(Verb::Producer(verb)) => act::producer(&global, verb),
         Some(Verb::Replay(args)) => replay::run(&global, &args),
+        Some(Verb::Diff(args)) => diff::run(&global, &args),
         Some(Verb::Journal(verb)) => journal::run(&global, &verb),
         Some(Verb::Completions { shell }) => pages::completions(shell),
         Some(Verb::Man) => pages::man(),

@@ -7,6 +7,7 @@
 pub mod clock;
 mod core;
 pub mod crash;
+pub mod diff;
 pub mod discover;
 pub mod executor;
 pub mod headless;

@@ -32,7 +32,7 @@ mod tests;
 pub use bucket::Resolver;
 pub use entry::Entry;
 pub use join::{Join, JoinState, PartitionCounts};
-pub use report::{Found, Moved, PartitionDiff, Spans, TopicDiff, Verdict};
+pub use report::{DiffReport, Found, Moved, PartitionDiff, Spans, TopicDiff, Verdict};
 pub use spans::OffsetSet;
 
 use serde::{Deserialize, Serialize};

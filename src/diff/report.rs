@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::PartitionCounts;
 use super::bucket::Findings;
 use super::spans::OffsetSet;
+use crate::migration::estate::Side;
 
 /// Ranges that are listed for one finding of a partition; `count` is exact beyond that too.
 const RANGES_LISTED: usize = 100_000;
@@ -199,8 +200,10 @@ pub struct TopicDiff {
     pub target_topic: String,
     /// What can be said of it.
     pub verdict: Verdict,
-    /// Why it is unknown, and what to know about the comparison (by key only, partition counts).
-    pub notes: Vec<String>,
+    /// Why something of it is unknown.
+    pub unknown: Vec<String>,
+    /// What else is good to know about the comparison: by key only, partition counts, from where on.
+    pub remarks: Vec<String>,
     /// Sums.
     pub found: Found,
     /// Each partition.
@@ -210,27 +213,42 @@ pub struct TopicDiff {
 impl TopicDiff {
     /// A topic whose partitions were compared. `unknown`: why something of it could not be.
     #[must_use]
-    pub fn new(topic: String, target_topic: String, partitions: Vec<PartitionDiff>, unknown: Vec<String>) -> Self {
+    pub fn new(
+        (topic, target_topic): (String, String),
+        partitions: Vec<PartitionDiff>,
+        mut unknown: Vec<String>,
+        mut remarks: Vec<String>,
+    ) -> Self {
         let found = partitions.iter().map(Found::from).fold(Found::default(), Found::and);
-        let mut notes = unknown;
         let count = |of: fn(&PartitionDiff) -> u64| partitions.iter().map(of).sum::<u64>();
         let (unordered, undecided) = (count(|p| p.unordered), count(|p| p.undecided));
         if unordered > 0 {
-            notes.push(format!(
+            unknown.push(format!(
                 "{unordered} records share one key, more than fit in memory: their order was not compared"
             ));
         }
         if undecided > 0 {
-            notes.push(format!(
+            unknown.push(format!(
                 "{undecided} equal records lie on one log alone, more than fit in memory: compare a smaller range"
             ));
         }
-        let verdict = match (found.differs(), notes.is_empty()) {
+        if found.equal == 0 && !found.differs() && found.unsettled + found.before > 0 {
+            unknown.push("no record of it has a twin yet: nothing could be compared".to_owned());
+        }
+        let far = count(|p| p.counts.far);
+        if far > 0 {
+            let most = partitions.iter().map(|p| p.counts.distance_ms).max().unwrap_or(0);
+            remarks.push(format!("{far} pairs lie further apart in time than pair_delta, up to {most} ms"));
+        }
+        if found.unsettled > 0 {
+            remarks.push(format!("{} records are younger than arrival_skew: not judged yet", found.unsettled));
+        }
+        let verdict = match (found.differs(), unknown.is_empty()) {
             (true, _) => Verdict::Differs,
             (false, true) => Verdict::Clean,
             (false, false) => Verdict::Unknown,
         };
-        Self { topic, target_topic, verdict, notes, found, partitions }
+        Self { topic, target_topic, verdict, unknown, remarks, found, partitions }
     }
 
     /// A topic of which nothing can be said.
@@ -240,9 +258,41 @@ impl TopicDiff {
             topic,
             target_topic,
             verdict: Verdict::Unknown,
-            notes: vec![why],
+            unknown: vec![why],
+            remarks: Vec::new(),
             found: Found::default(),
             partitions: Vec::new(),
         }
+    }
+}
+
+/// A whole diff.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiffReport {
+    /// Number of this document's schema.
+    pub schema: u32,
+    /// When it was made, ms since the epoch.
+    pub at_ms: i64,
+    /// The side that should hold everything ...
+    pub source: Side,
+    /// ... and the one it is compared with.
+    pub target: Side,
+    /// Cluster ids, blue first.
+    pub clusters: [Option<String>; 2],
+    /// Records read, both sides together.
+    pub read: u64,
+    /// Bytes of keys and values read.
+    pub bytes: u64,
+    /// Time it took, without interruptions, ms.
+    pub ms: u64,
+    /// Each topic.
+    pub topics: Vec<TopicDiff>,
+}
+
+impl DiffReport {
+    /// The worst verdict: what differs, then what is unknown.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        self.topics.iter().map(|t| t.verdict).max().unwrap_or(Verdict::Unknown)
     }
 }

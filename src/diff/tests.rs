@@ -411,7 +411,9 @@ fn memory_stays_within_its_bound() {
 #[test]
 fn a_verdict_is_unknown_when_something_was_not_compared() {
     let clean = PartitionDiff::default();
-    let of = |p: &PartitionDiff, why: Vec<String>| TopicDiff::new("t".into(), "t".into(), vec![p.clone()], why).verdict;
+    let of = |p: &PartitionDiff, why: Vec<String>| {
+        TopicDiff::new(("t".into(), "t".into()), vec![p.clone()], why, Vec::new()).verdict
+    };
     assert_eq!(of(&clean, Vec::new()), Verdict::Clean);
     assert_eq!(of(&clean, vec!["a leader is gone".into()]), Verdict::Unknown);
     assert_eq!(of(&PartitionDiff { unordered: 1, ..clean.clone() }, Vec::new()), Verdict::Unknown);

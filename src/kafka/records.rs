@@ -36,6 +36,9 @@ const TURN: usize = 2_000;
 /// How often the ends of the logs are asked for again when leadership has just moved.
 const END_ATTEMPTS: usize = 5;
 
+/// What may wait in memory for a partition, KiB, unless a caller says less.
+const QUEUED_KIB: u32 = 16_384;
+
 /// Which records are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
@@ -144,6 +147,20 @@ impl RecordReader {
         isolation: Isolation,
         patience: Duration,
     ) -> Result<RecordReader, Trouble> {
+        Self::open_within(properties, bootstrap, isolation, patience, QUEUED_KIB)
+    }
+
+    /// As [`Self::open`], with at most about `queued_kib` KiB of records waiting in memory for each partition that is
+    /// read at the same time (a fetch more may arrive; one record is always let through, whatever its size).
+    pub fn open_within(
+        properties: &ClientProperties,
+        bootstrap: &str,
+        isolation: Isolation,
+        patience: Duration,
+        queued_kib: u32,
+    ) -> Result<RecordReader, Trouble> {
+        let queued = queued_kib.to_string();
+        let fetch = (u64::from(queued_kib) << 10).min(1 << 20).to_string();
         let config = librdkafka::config(
             properties,
             bootstrap,
@@ -168,7 +185,8 @@ impl RecordReader {
                 // A full queue is looked at again soon; the default of 1 s would be the speed limit.
                 ("fetch.queue.backoff.ms", "10"),
                 // A bound of what waits in memory, per partition.
-                ("queued.max.messages.kbytes", "16384"),
+                ("queued.max.messages.kbytes", &queued),
+                ("max.partition.fetch.bytes", &fetch),
                 // Tells fetch positions: progress through records that are not shown (aborted ones).
                 ("statistics.interval.ms", "500"),
             ],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::model::{ClusterPlan, GroupLimits, Plan};
+use super::model::{ClusterPlan, DiffPlan, GroupLimits, Plan};
 use super::problem::{PlanError, Problems, Severity};
 use super::reader::{Places, Report, TableReader, quoted};
 use super::{clusters, sections, validate};
@@ -89,6 +89,7 @@ impl Plan {
             producers: Vec::new(),
             groups: Vec::new(),
             windows: Vec::new(),
+            diff: DiffPlan::default(),
         };
         Ok(Loaded { plan, warnings: Vec::new(), places: Places::default() })
     }

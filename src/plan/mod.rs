@@ -17,12 +17,13 @@ mod schedule;
 pub mod secrets;
 mod sections;
 mod settings;
+pub mod size;
 mod validate;
 
 pub use load::Loaded;
 pub use model::{
-    ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, Comparison, CriteriaPlan, GroupLimits, GroupPlan, Metric,
-    PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPlan, TransactionalIds,
+    ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, Comparison, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan,
+    Metric, PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPlan, TransactionalIds,
     TriggerMode, TriggerPlan, WindowPlan,
 };
 pub use problem::{PlanError, Problems, Severity};

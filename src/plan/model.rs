@@ -49,6 +49,27 @@ pub struct Plan {
     pub groups: Vec<GroupPlan>,
     /// Cutover windows.
     pub windows: Vec<WindowPlan>,
+    /// What `cutover diff` may use.
+    pub diff: DiffPlan,
+}
+
+/// What a diff may use (`[diff]`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DiffPlan {
+    /// Bytes of memory for records that wait for their twin and for pairs; the rest goes to disk.
+    pub memory: u64,
+    /// Bytes read a second from both clusters together, at most; `None` for as fast as they answer.
+    pub rate: Option<u64>,
+    /// A broker that takes longer to answer a small request is given time, ms.
+    pub back_off_above_ms: u64,
+    /// Where a diff keeps what does not fit into memory; `None` for `diff` beside the journal.
+    pub dir: Option<PathBuf>,
+}
+
+impl Default for DiffPlan {
+    fn default() -> Self {
+        Self { memory: 64 << 20, rate: None, back_off_above_ms: 500, dir: None }
+    }
 }
 
 impl Plan {

@@ -7,8 +7,8 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::duration;
 use super::problem::{PlanError, Severity, alternatives, nearest};
+use super::{duration, size};
 use crate::sanitise::visible;
 
 /// At most this many findings are kept: a hostile file must not fill the memory or the screen.
@@ -283,6 +283,29 @@ impl<'a> Field<'a> {
                 None
             }
         }
+    }
+
+    /// Bytes.
+    pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
+        let text = self.string()?;
+        match size::parse(&text) {
+            Ok(bytes) if range.contains(&bytes) => Some(bytes),
+            Ok(_) => {
+                let (least, most) = (size::format(*range.start()), size::format(*range.end()));
+                self.error(format!("\"{}\" must be from {least} to {most}", self.label), None);
+                None
+            }
+            Err(why) => {
+                self.error(visible(&why), None);
+                None
+            }
+        }
+    }
+
+    /// Bytes a second.
+    pub(super) fn rate(&self) -> Option<u64> {
+        let text = self.string()?;
+        size::parse_rate(&text).map_err(|why| self.error(visible(&why), None)).ok()
     }
 
     pub(super) fn float(&self, range: RangeInclusive<f64>) -> Option<f64> {

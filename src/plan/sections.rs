@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use super::model::{
-    BaselinePlan, CriteriaPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan, SeamPlan, Selector, TopicPlan,
-    TransactionalIds,
+    BaselinePlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan, SeamPlan, Selector,
+    TopicPlan, TransactionalIds,
 };
 use super::problem::nearest;
 use super::provider::Of;
@@ -60,9 +60,24 @@ pub(super) fn plan(mut root: TableReader<'_>, base: &Path, file: Option<&Path>) 
         producers: root.tables("producers").into_iter().map(|t| producer(t, base)).collect(),
         groups: root.tables("groups").into_iter().map(|t| group(t, base, &defaults)).collect(),
         windows: root.tables("windows").into_iter().map(schedule::window).collect(),
+        diff: diff(&mut root, base),
     };
     root.finish();
     plan
+}
+
+fn diff(root: &mut TableReader<'_>, base: &Path) -> DiffPlan {
+    let mut diff = DiffPlan::default();
+    if let Some(mut t) = root.table("diff") {
+        // Less than this holds no batch; more than this is no bastion's.
+        let memory = t.get("memory").and_then(|f| f.size(4 << 20..=1 << 40));
+        set(&mut diff.memory, memory);
+        diff.rate = t.get("rate").and_then(|f| f.rate());
+        set(&mut diff.back_off_above_ms, positive(&mut t, "back_off_above"));
+        diff.dir = t.name("dir").map(|d| base.join(d));
+        t.finish();
+    }
+    diff
 }
 
 fn defaults(root: &mut TableReader<'_>) -> (GroupLimits, u64) {

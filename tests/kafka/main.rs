@@ -18,6 +18,7 @@ mod control_faults;
 mod control_secure;
 mod control_transactions;
 mod controller;
+mod diff;
 mod faults;
 mod init;
 mod kit;

@@ -7,6 +7,7 @@
 // Tests measure real time against real brokers.
 #![allow(clippy::disallowed_methods)]
 
+pub mod faulty;
 pub mod kafka;
 pub mod pty;
 pub mod workload;

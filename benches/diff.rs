@@ -1,0 +1,214 @@
+//! A diff of two clusters with injected faults, beside a bare rdkafka consumer that reads the same records of the same
+//! brokers, both clusters at once.
+//!
+//! `cargo bench --bench diff` starts two Kafka 4.3.1 clusters of its own (needs `java` and `mvn`) and compares 500,000
+//! records on 24 partitions with 1,000 faults of every kind; `-- --records 5000000` is the full size. Also:
+//! `--partitions 24`, `--faults 1000`, `--keys 20000`, `--bytes 100`, `--rounds 3`.
+//!
+//! Every fault must be found, by its offsets. Each measurement is a process of its own, so that its peak memory is too.
+
+// Real time against real brokers is what is measured here.
+#![allow(clippy::disallowed_methods)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use cutover::controller::diff::{Ended, Request, Span, What, run};
+use cutover::diff::{DiffReport, PartitionDiff, Spans};
+use cutover::migration::estate::Side;
+use cutover::plan::Plan;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use support::faulty::{Faulty, Truth};
+use support::kafka;
+
+const WITHIN: Duration = Duration::from_secs(120);
+const TOPIC: &str = "compared";
+
+/// `--name value` pairs.
+struct Arguments(BTreeMap<String, String>);
+
+impl Arguments {
+    fn take() -> Self {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let pairs = words.windows(2).filter_map(|w| Some((w[0].strip_prefix("--")?.to_owned(), w[1].clone())));
+        Arguments(pairs.collect())
+    }
+
+    fn number(&self, name: &str, default: usize) -> usize {
+        self.0.get(name).map_or(default, |v| v.parse().unwrap_or_else(|_| panic!("--{name} takes a number")))
+    }
+
+    fn word(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+fn main() {
+    let arguments = Arguments::take();
+    match arguments.word("role") {
+        "ours" => ours(&arguments),
+        "bare" => bare(&arguments),
+        _ => compare(&arguments),
+    }
+}
+
+fn compare(arguments: &Arguments) {
+    let faulty = Faulty {
+        partitions: arguments.number("partitions", 24),
+        records: arguments.number("records", 500_000),
+        keys: arguments.number("keys", 20_000),
+        faults: arguments.number("faults", 1_000),
+        bytes: arguments.number("bytes", 100),
+        seed: 1,
+    };
+    let clusters = [kafka::throwaway("blue", &[]), kafka::throwaway("green", &[])];
+    let started = Instant::now();
+    for broker in &clusters {
+        kafka::create_topic(broker, TOPIC, faulty.partitions as i32, &[]);
+    }
+    let truth = faulty.write(TOPIC, &clusters[0], &clusters[1]);
+    println!("{faulty:?}, written in {:.0} s", started.elapsed().as_secs_f64());
+    let dir = tempfile::tempdir().expect("a directory");
+    let found = dir.path().join("report.json");
+    let more = [
+        ("partitions", faulty.partitions.to_string()),
+        ("found", found.display().to_string()),
+        ("dir", dir.path().display().to_string()),
+    ];
+    for _ in 0..arguments.number("rounds", 3) {
+        for role in ["bare", "ours"] {
+            let mut command = Command::new(std::env::current_exe().expect("this program"));
+            command.args(["--role", role, "--blue", &clusters[0].bootstrap, "--green", &clusters[1].bootstrap]);
+            for (name, value) in &more {
+                command.args([format!("--{name}"), value.clone()]);
+            }
+            assert!(command.status().expect("it starts").success(), "{role} failed");
+        }
+        let report = std::fs::read(&found).expect("a report");
+        check(&serde_json::from_slice(&report).expect("a report"), &truth);
+    }
+    println!(
+        "found exactly: {} missing, {} only on green, {} duplicated, {} reordered",
+        truth.missing.len(),
+        truth.only_green.len(),
+        truth.doubled.len(),
+        truth.swapped.len()
+    );
+}
+
+/// Everything injected was found, by its offsets, and nothing else.
+fn check(report: &DiffReport, truth: &Truth) {
+    let [topic] = &report.topics[..] else { panic!("one topic") };
+    let offsets = |of: fn(&PartitionDiff) -> &Spans| -> BTreeSet<(usize, i64)> {
+        let all = topic.partitions.iter().map(|p| (p.partition as usize, of(p)));
+        all.flat_map(|(p, spans)| spans.ranges.iter().flat_map(move |(a, b)| (*a..*b).map(move |o| (p, o)))).collect()
+    };
+    assert_eq!(offsets(|p| &p.missing), truth.missing, "missing");
+    assert_eq!(offsets(|p| &p.only_target), truth.only_green, "only on green");
+    assert_eq!(offsets(|p| &p.duplicated[1]), truth.doubled, "duplicated");
+    let moved = |p: &PartitionDiff| {
+        let number = p.partition as usize;
+        p.moved.iter().map(|m| (number, m.source, m.target)).collect::<Vec<_>>()
+    };
+    assert_eq!(topic.partitions.iter().flat_map(moved).collect::<BTreeSet<_>>(), truth.swapped, "reordered");
+    assert_eq!((topic.found.equal, topic.found.duplicated_source, topic.found.unsettled), (truth.equal, 0, 0));
+}
+
+/// The diff as `cutover diff` runs it.
+fn ours(arguments: &Arguments) {
+    let mut plan = Plan::from_bootstraps(arguments.word("blue"), arguments.word("green")).expect("a plan").plan;
+    plan.diff.dir = Some(arguments.word("dir").into());
+    let request = Request {
+        what: What::Topics(vec![TOPIC.to_owned()]),
+        span: Span::Comparable,
+        source: Side::Blue,
+        rate: None,
+        memory: None,
+        resume: false,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let (memory, started) = (resident(), Instant::now());
+    let quiet = Arc::new(|p: &cutover::controller::diff::Progress| {
+        if let Some(why) = &p.held_back {
+            println!("  held back: {why}");
+        }
+    });
+    let ended = runtime.block_on(async {
+        tokio::spawn(run(Arc::new(plan), request, quiet, Arc::new(AtomicBool::new(false)))).await.expect("it runs")
+    });
+    let Ok(Ended::Done(report)) = ended else { panic!("{ended:?}") };
+    say("cutover diff", report.read, started.elapsed(), memory);
+    std::fs::write(arguments.word("found"), serde_json::to_vec(&report).expect("JSON")).expect("written");
+}
+
+/// Reads the same records with an rdkafka consumer for each cluster, both at once. They get the reader's waits: with
+/// their defaults they would be held up by them.
+fn bare(arguments: &Arguments) {
+    let partitions = arguments.number("partitions", 0) as i32;
+    let (memory, started) = (resident(), Instant::now());
+    let seen: u64 = std::thread::scope(|scope| {
+        let sides = ["blue", "green"].map(|side| scope.spawn(move || consume(arguments.word(side), partitions)));
+        sides.into_iter().map(|side| side.join().expect("it reads")).sum()
+    });
+    say("bare consumer", seen, started.elapsed(), memory);
+}
+
+fn consume(bootstrap: &str, partitions: i32) -> u64 {
+    let mut config = ClientConfig::new();
+    for (name, value) in [
+        ("bootstrap.servers", bootstrap),
+        ("group.id", "bare"),
+        ("enable.auto.commit", "false"),
+        ("check.crcs", "true"),
+        ("fetch.queue.backoff.ms", "10"),
+        ("fetch.wait.max.ms", "10"),
+    ] {
+        config.set(name, value);
+    }
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let mut list = TopicPartitionList::new();
+    let mut wanted = 0;
+    for p in 0..partitions {
+        list.add_partition_offset(TOPIC, p, Offset::Beginning).expect("an offset");
+        wanted += consumer.fetch_watermarks(TOPIC, p, WITHIN).expect("watermarks").1.unsigned_abs();
+    }
+    consumer.assign(&list).expect("assigned");
+    let (mut seen, mut sum) = (0, 0);
+    while seen < wanted {
+        if let Some(Ok(message)) = consumer.poll(WITHIN) {
+            seen += 1;
+            sum += message.payload_len();
+        }
+    }
+    assert!(sum > 0);
+    seen
+}
+
+fn say(who: &str, records: u64, took: Duration, memory: (u64, u64)) {
+    let seconds = took.as_secs_f64();
+    let (before, peak) = (memory.0, resident().1);
+    println!(
+        "{who}: {records} records in {seconds:.2} s = {:.0}/s, peak memory {:.0} MB, {:.0} MB before",
+        records as f64 / seconds,
+        peak as f64 / 1024.0,
+        before as f64 / 1024.0
+    );
+}
+
+/// Resident memory now and at its peak, KiB.
+fn resident() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let of = |name: &str| {
+        let line = status.lines().find(|l| l.starts_with(name))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    (of("VmRSS:").unwrap_or(0), of("VmHWM:").unwrap_or(0))
+}

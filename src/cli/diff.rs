@@ -1,0 +1,126 @@
+//! `cutover diff`: both clusters compared record by record.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::act::interrupted;
+use super::args::{DiffArgs, Global, ProgressArg};
+use super::{Error, Exit, load, print_json, print_text, runtime};
+use crate::controller::diff::{self, Ended, Progress, Request, Span, Tell, What};
+use crate::diff::Verdict;
+use crate::migration::estate::Trouble;
+use crate::report;
+use crate::sanitise::visible;
+
+/// `cutover diff`.
+pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
+    let plan = Arc::new(load(global)?);
+    let request = request(args)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let ended = runtime()?.block_on(async {
+        let heard = Arc::clone(&stop);
+        let ear = tokio::spawn(async move {
+            interrupted().await;
+            heard.store(true, Ordering::Relaxed);
+        });
+        // On a thread of the runtime: reading blocks it.
+        let work = tokio::spawn(diff::run(plan, request, teller(args.progress), Arc::clone(&stop)));
+        let ended = work.await;
+        ear.abort();
+        ended
+    });
+    let ended =
+        ended.map_err(|e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug")))?;
+    if args.progress == ProgressArg::Text && std::io::stderr().is_terminal() {
+        tell("\r\u{1b}[K");
+    }
+    let report = match ended {
+        Ok(Ended::Done(report)) => report,
+        Ok(Ended::Interrupted) => {
+            tell("cutover: interrupted; the same command with --resume goes on where it was\n");
+            return Ok(Exit::INTERRUPTED);
+        }
+        Err(trouble) if stop.load(Ordering::Relaxed) => {
+            tell(&format!("cutover: interrupted; {}\n", visible(&trouble.what)));
+            return Ok(Exit::INTERRUPTED);
+        }
+        Err(trouble) => return Err(Error::Unknown(trouble)),
+    };
+    if global.json {
+        print_json(&report::diff::json(&report))?;
+    } else {
+        print_text(&report::diff::text(&report));
+    }
+    Ok(match report.verdict() {
+        Verdict::Clean => Exit::DONE,
+        Verdict::Differs => Exit::HOLDS,
+        Verdict::Unknown => Exit::UNKNOWN,
+    })
+}
+
+fn request(args: &DiffArgs) -> Result<Request, Error> {
+    let what = match (&args.producer, &args.group) {
+        (Some(producer), _) => What::Producer(producer.clone()),
+        (_, Some(group)) => What::Group(group.clone()),
+        _ if args.topic.is_empty() => What::Plan,
+        _ => What::Topics(args.topic.clone()),
+    };
+    let wrong = |what: &str, advice: &str| Err(Error::Usage(Trouble::new(what, advice)));
+    let span = match (args.from_time, args.from_offset, args.partition) {
+        (Some(from), ..) if args.to_time.is_some_and(|to| to <= from) => {
+            return wrong("--to-time is not after --from-time", "give the later moment as --to-time");
+        }
+        (Some(from), ..) => Span::Times { from, to: args.to_time },
+        (None, Some(_), Some(_)) if args.topic.len() != 1 => {
+            return wrong("offsets are of one topic", "give one --topic with --partition and --from-offset");
+        }
+        (None, Some(from), Some(partition)) => Span::Offsets { partition, from, to: args.to_offset },
+        _ => Span::Comparable,
+    };
+    let (rate, memory) = (args.rate, args.memory);
+    if memory.is_some_and(|m| m < 4 << 20) {
+        return wrong("--memory is less than 4MiB", "give it at least 4MiB");
+    }
+    Ok(Request { what, span, source: args.source.into(), rate, memory, resume: args.resume })
+}
+
+/// On a terminal one line that is drawn over; else a line every ten seconds or so.
+fn teller(how: ProgressArg) -> Tell {
+    let terminal = std::io::stderr().is_terminal();
+    let told = std::sync::atomic::AtomicU64::new(0);
+    Arc::new(move |progress: &Progress| match how {
+        ProgressArg::None => {}
+        ProgressArg::Json => {
+            if let Ok(line) = serde_json::to_string(progress) {
+                tell(&format!("{line}\n"));
+            }
+        }
+        ProgressArg::Text if terminal => tell(&format!("\r\u{1b}[K{}", words(progress))),
+        ProgressArg::Text => {
+            if told.fetch_add(1, Ordering::Relaxed).is_multiple_of(10) {
+                tell(&format!("{}\n", words(progress)));
+            }
+        }
+    })
+}
+
+/// Standard error may be gone: that ends no diff.
+fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+fn words(p: &Progress) -> String {
+    let (done, all) = p.topics;
+    let left = p.left_ms.map_or_else(|| "time left unknown".to_owned(), |ms| format!("{} s left", ms.div_ceil(1_000)));
+    let held = p.held_back.as_deref().map(|why| format!("; {}", visible(why))).unwrap_or_default();
+    let seconds = (p.ms as f64 / 1_000.0).max(0.001);
+    let rate = crate::plan::size::format((p.bytes as f64 / seconds) as u64);
+    format!(
+        "{} ({} of {all}): {:.0} %, {} records, {rate}/s, {left}{held}",
+        visible(&p.topic),
+        done + 1,
+        p.share * 100.0,
+        p.records
+    )
+}

@@ -1,0 +1,410 @@
+//! Where two logs can be compared: which offsets are read on each side, and which records of them are judged.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::clock::Clock;
+use super::super::names::TopicNames;
+use super::super::tools::Tools;
+use super::Span;
+use crate::diff::{Judged, Rules};
+use crate::kafka::control::{OffsetSpec, SnapshotOptions, Which};
+use crate::migration::estate::{At, Side, TopicPartition, Trouble};
+use crate::offsets::identity::IdentityRule;
+use crate::plan::Plan;
+
+/// One topic's ground.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ground {
+    /// Its name on blue ...
+    pub topic: String,
+    /// ... on the source and on the target.
+    pub names: [String; 2],
+    /// What makes two records the same.
+    pub identity: IdentityRule,
+    /// How much later a twin may arrive, ms.
+    pub arrival_skew_ms: u64,
+    /// Which records are judged; buckets and memory are set when the work begins.
+    pub rules: Rules,
+    /// Offsets that are read, by log and partition; nothing where they are equal.
+    pub ranges: [Vec<(i64, i64)>; 2],
+    /// When the ends of the source and of the target were asked for.
+    pub asked: [At; 2],
+    /// The range goes up to the ends: what arrived since may hold the twins of the youngest records.
+    pub to_ends: bool,
+    /// Why something of it can't be compared.
+    pub unknown: Vec<String>,
+    /// What else is good to know.
+    pub remarks: Vec<String>,
+}
+
+impl Ground {
+    /// Offsets to be read, both logs together.
+    pub fn offsets(&self) -> u64 {
+        self.ranges.iter().flatten().map(|(from, to)| to.saturating_sub(*from).max(0).unsigned_abs()).sum()
+    }
+}
+
+/// What the ground of a topic is made from.
+pub(super) struct Grounds<'a> {
+    pub plan: &'a Plan,
+    pub tools: &'a Tools,
+    pub names: &'a TopicNames,
+    pub source: Side,
+    pub span: Span,
+}
+
+/// One log as it stands: by partition.
+struct Standing {
+    side: Side,
+    name: String,
+    start: Vec<i64>,
+    end: Vec<i64>,
+    /// Timestamp of the first record; `None` when there is none.
+    first: Vec<Option<i64>>,
+    asked: At,
+}
+
+impl Standing {
+    fn count(&self) -> usize {
+        self.start.len()
+    }
+
+    /// The oldest record of all partitions.
+    fn begins(&self) -> Option<i64> {
+        self.first.iter().flatten().min().copied()
+    }
+
+    fn cut(&self, p: usize) -> bool {
+        self.start.get(p).is_some_and(|start| *start > 0)
+    }
+}
+
+const FROM: i64 = i64::MIN;
+
+impl Grounds<'_> {
+    fn side(&self, log: usize) -> Side {
+        if log == 0 { self.source } else { self.source.other() }
+    }
+
+    /// The ground of a topic (its name on blue), or why nothing of it can be compared.
+    ///
+    /// # Errors
+    /// A side can't be observed.
+    pub async fn of(&self, topic: &str) -> Result<Result<Ground, String>, Trouble> {
+        let mut counts = [0; 2];
+        for (log, count) in counts.iter_mut().enumerate() {
+            match self.partitions(topic, self.side(log)).await? {
+                Ok(n) => *count = n,
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        // The target's ends are asked for first: what is on the source by then and not there is late, not only new.
+        let mut unknown = Vec::new();
+        let target = self.standing(topic, 1, counts[1], &mut unknown).await?;
+        let source = self.standing(topic, 0, counts[0], &mut unknown).await?;
+        let logs = [source, target];
+        let compacted = self.compacted(&logs).await?;
+        let rule = self.plan.topic(topic);
+        let over_topic = counts[0] != counts[1];
+        let mut remarks = Vec::new();
+        if over_topic {
+            let (s, t) = (&logs[0], &logs[1]);
+            let counts = format!("{} partitions on {}, {} on {}", s.count(), s.side, t.count(), t.side);
+            remarks.push(format!("{counts}: compared over the whole topic"));
+        }
+        if rule.identity == IdentityRule::Key {
+            remarks.push("compared by key only: a changed value is not seen".to_owned());
+        }
+        if compacted {
+            remarks.push("compacted: records that a later one of their key supersedes are excused".to_owned());
+        }
+        let judged = [vec![Judged::default(); counts[0]], vec![Judged::default(); counts[1]]];
+        let rules = Rules { over_topic, compacted, judged, ..Rules::whole(0, rule.pair_delta_ms) };
+        let mut ground = Ground {
+            topic: topic.to_owned(),
+            names: logs.each_ref().map(|l| l.name.clone()),
+            identity: rule.identity,
+            arrival_skew_ms: rule.arrival_skew_ms,
+            rules,
+            ranges: logs.each_ref().map(|l| l.start.iter().copied().zip(l.end.iter().copied()).collect()),
+            asked: logs.each_ref().map(|l| l.asked),
+            to_ends: true,
+            unknown,
+            remarks,
+        };
+        for (judged, log) in ground.rules.judged.iter_mut().zip(&logs) {
+            judged.iter_mut().zip(&log.end).for_each(|(j, end)| j.to = *end);
+        }
+        let refused = match self.span {
+            Span::Comparable => self.comparable(&mut ground, &logs).await?,
+            Span::Times { from, to } => self.times(&mut ground, &logs, from, to).await?,
+            Span::Offsets { partition, from, to } => self.offsets(&mut ground, &logs, partition, from, to).await?,
+        };
+        Ok(match refused {
+            Some(why) => Err(why),
+            None => Ok(ground),
+        })
+    }
+
+    /// From where both logs can be compared: the younger of their beginnings.
+    async fn comparable(&self, ground: &mut Ground, logs: &[Standing; 2]) -> Result<Option<String>, Trouble> {
+        let (b0, b1) = match (logs[0].begins(), logs[1].begins()) {
+            (None, None) => {
+                ground.remarks.push("both are empty".to_owned());
+                return Ok(None);
+            }
+            (Some(a), Some(b)) => (a, b),
+            (a, _) => {
+                let (full, empty) = if a.is_some() { (&logs[0], &logs[1]) } else { (&logs[1], &logs[0]) };
+                let why = format!("{} holds no record of {}, {} does", empty.side, empty.name, full.side);
+                return Ok(Some(format!(
+                    "{why}: nothing can be compared; ask for a time range to list what is missing"
+                )));
+            }
+        };
+        if ground.rules.compacted {
+            return Ok(None);
+        }
+        let delta = ground.rules.pair_delta_ms.cast_signed();
+        let (young, began) = if b1 >= b0 { (1, b1) } else { (0, b0) };
+        let apart = b0.abs_diff(b1) > ground.rules.pair_delta_ms;
+        let partitions = logs[0].count().max(logs[1].count());
+        let mut from_ts = vec![FROM; partitions];
+        for (p, from) in from_ts.iter_mut().enumerate() {
+            if apart && !logs[young].cut(p) {
+                *from = began - delta;
+                // Before the first pair nothing may have been written to both yet.
+                if let Some(judged) = ground.rules.judged[1 - young].get_mut(p) {
+                    judged.excused_before_ts = began + delta;
+                }
+            }
+            for log in logs.iter().filter(|l| l.cut(p)) {
+                match log.first[p] {
+                    // What expired was written by its first record's time, give or take.
+                    Some(first) => *from = (*from).max(first + delta),
+                    None if logs.iter().all(|l| l.first.get(p).is_none_or(Option::is_none)) => {}
+                    None => {
+                        let side = log.side;
+                        ground.unknown.push(format!("partition {p}: everything on {side} has expired"));
+                        *from = i64::MAX;
+                    }
+                }
+            }
+        }
+        if ground.rules.over_topic {
+            let latest = from_ts.iter().max().copied().unwrap_or(FROM);
+            from_ts.fill(latest);
+        }
+        if let Some(earliest) = from_ts.iter().filter(|ts| **ts > FROM && **ts < i64::MAX).min() {
+            ground.remarks.push(format!("compared from {} on, where both logs begin", moment(*earliest)));
+        }
+        self.from(ground, logs, &from_ts).await?;
+        Ok(None)
+    }
+
+    async fn times(
+        &self,
+        ground: &mut Ground,
+        logs: &[Standing; 2],
+        from: i64,
+        to: Option<i64>,
+    ) -> Result<Option<String>, Trouble> {
+        let delta = ground.rules.pair_delta_ms.cast_signed();
+        let partitions = logs[0].count().max(logs[1].count());
+        let mut from_ts = vec![from; partitions];
+        for (p, begin) in from_ts.iter_mut().enumerate() {
+            for log in logs.iter().filter(|l| l.cut(p)) {
+                let expired = log.first[p].map_or(i64::MAX, |first| first + delta);
+                if expired > *begin {
+                    let since =
+                        log.first[p].map_or("everything".to_owned(), |f| format!("what is older than {}", moment(f)));
+                    ground.unknown.push(format!("partition {p}: {since} has expired on {}", log.side));
+                    *begin = expired;
+                }
+            }
+        }
+        self.from(ground, logs, &from_ts).await?;
+        if let Some(to) = to {
+            ground.to_ends = false;
+            ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = to);
+            if !ground.rules.compacted {
+                let late = ground.arrival_skew_ms.cast_signed();
+                for (log, standing) in logs.iter().enumerate() {
+                    let reach = to.saturating_add(2 * delta).saturating_add(late);
+                    let ends = self.find(standing, &vec![reach; standing.count()]).await?;
+                    ground.ranges[log].iter_mut().zip(ends).for_each(|(range, end)| range.1 = range.1.min(end));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Judges from these timestamps on, and reads from as far before them as a twin may lie.
+    async fn from(&self, ground: &mut Ground, logs: &[Standing; 2], from_ts: &[i64]) -> Result<(), Trouble> {
+        let reach = 2 * ground.rules.pair_delta_ms.cast_signed();
+        for (log, standing) in logs.iter().enumerate() {
+            for (judged, from) in ground.rules.judged[log].iter_mut().zip(from_ts) {
+                judged.from_ts = *from;
+            }
+            let asks: Vec<i64> = from_ts.iter().map(|ts| ts.saturating_sub(reach)).collect();
+            let found = self.find(standing, &asks).await?;
+            for ((range, at), from) in ground.ranges[log].iter_mut().zip(found).zip(from_ts) {
+                if *from > FROM {
+                    range.0 = range.0.max(at);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A stretch of one partition of the source: its records alone are judged.
+    async fn offsets(
+        &self,
+        ground: &mut Ground,
+        logs: &[Standing; 2],
+        partition: i32,
+        from: i64,
+        to: Option<i64>,
+    ) -> Result<Option<String>, Trouble> {
+        let [source, _] = logs;
+        let p = usize::try_from(partition).unwrap_or(usize::MAX);
+        let Some((start, end)) = ground.ranges[0].get(p).copied() else {
+            return Ok(Some(format!("{} has no partition {partition} on {}", source.name, source.side)));
+        };
+        let to = to.unwrap_or(end);
+        if from < start || to > end || from > to {
+            let what = format!("{}-{partition} on {} holds [{start}, {end})", source.name, source.side);
+            return Ok(Some(format!("{what}: [{from}, {to}) is not in it")));
+        }
+        ground.to_ends = to == end;
+        for (q, range) in ground.ranges[0].iter_mut().enumerate() {
+            *range = if q == p { (from, to) } else { (range.1, range.1) };
+        }
+        ground.rules.judged[0][p] = Judged { from, to, ..Judged::default() };
+        // Without timestamps of its own to go by, all of the target that is left may hold the twins.
+        for (q, range) in ground.ranges[1].iter_mut().enumerate() {
+            if q != p && !ground.rules.over_topic {
+                range.0 = range.1;
+            }
+        }
+        ground.rules.judged[1].iter_mut().for_each(|j| (j.from, j.to) = (0, 0));
+        let side = logs[1].side;
+        ground
+            .remarks
+            .push(format!("a range of offsets of {}: what is on {side} alone is not looked for", source.side));
+        Ok(None)
+    }
+
+    /// The first offsets with a timestamp or a later one, by partition; the end where there is none.
+    async fn find(&self, log: &Standing, ts: &[i64]) -> Result<Vec<i64>, Trouble> {
+        let tp = |p: usize| TopicPartition::new(&log.name, number(p));
+        let asks: Vec<_> = (0..log.count())
+            .filter(|p| log.start[*p] < log.end[*p])
+            .map(|p| (tp(p), OffsetSpec::Timestamp(ts.get(p).copied().unwrap_or(0))))
+            .collect();
+        let mut found = self.tools.cluster(log.side).list_offsets(&asks).await;
+        (0..log.count())
+            .map(|p| match found.remove(&tp(p)) {
+                None | Some(Ok(None)) => Ok(log.end[p]),
+                Some(Ok(Some((offset, _)))) => Ok(offset.clamp(log.start[p], log.end[p])),
+                Some(Err(trouble)) => Err(trouble),
+            })
+            .collect()
+    }
+
+    /// How a log stands. A partition that can't be asked counts as empty, and is named in `unknown`.
+    async fn standing(
+        &self,
+        topic: &str,
+        log: usize,
+        count: usize,
+        unknown: &mut Vec<String>,
+    ) -> Result<Standing, Trouble> {
+        let side = self.side(log);
+        let name = self.names.on(side, topic);
+        let tps: Vec<_> = (0..count).map(|p| TopicPartition::new(&name, number(p))).collect();
+        let ask = |spec| {
+            let asks: Vec<_> = tps.iter().map(|tp| (tp.clone(), spec)).collect();
+            async move { self.tools.cluster(side).list_offsets(&asks).await }
+        };
+        let asked = Clock.now();
+        let (starts, ends, firsts) =
+            tokio::join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::LatestStable), ask(OffsetSpec::Timestamp(0)));
+        let mut standing = Standing { side, name, start: Vec::new(), end: Vec::new(), first: Vec::new(), asked };
+        for tp in &tps {
+            match (told(&starts, tp), told(&ends, tp), told(&firsts, tp)) {
+                (Ok(Some((start, _))), Ok(Some((end, _))), Ok(first)) => {
+                    standing.start.push(start);
+                    standing.end.push(end);
+                    standing.first.push(first.filter(|_| start < end).map(|(_, ts)| ts));
+                }
+                (start, end, first) => {
+                    let why = [start.err(), end.err(), first.err()].into_iter().flatten().next();
+                    let why = why.map_or("it did not answer".to_owned(), |t| t.what);
+                    unknown.push(format!("{tp} on {side}: {why}"));
+                    standing.start.push(0);
+                    standing.end.push(0);
+                    standing.first.push(None);
+                }
+            }
+        }
+        Ok(standing)
+    }
+
+    async fn compacted(&self, logs: &[Standing; 2]) -> Result<bool, Trouble> {
+        for log in logs {
+            let configs = self.tools.cluster(log.side).describe_configs(std::slice::from_ref(&log.name)).await;
+            let policy = configs.get(&log.name).and_then(|c| c.as_ref().ok()).and_then(|c| c.get("cleanup.policy"));
+            match policy.and_then(|p| p.value.as_deref()) {
+                Some(policy) if policy.contains("compact") => return Ok(true),
+                Some(_) => {}
+                // Excusing records without knowing would hide losses.
+                None => {
+                    let what = format!("{} does not say whether {} is compacted", log.side, log.name);
+                    return Err(Trouble::new(what, "give this principal DESCRIBE_CONFIGS on the topic"));
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// How many partitions a topic has on a side, or why that can't be said.
+    async fn partitions(&self, topic: &str, side: Side) -> Result<Result<usize, String>, Trouble> {
+        let name = self.names.on(side, topic);
+        let options = SnapshotOptions {
+            topics: Which::only([name.clone()]),
+            groups: Which::None,
+            members: Which::None,
+            configs: Which::None,
+        };
+        let view = self.tools.cluster(side).snapshot(&options).await?;
+        let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);
+        let absent = format!("there is no topic {name} on {side}");
+        Ok(match partitions {
+            [] => Err(absent),
+            [one] if one.leader < 0 && one.replicas == 0 => Err(match &one.trouble {
+                Some(t) if t.what.contains("UNKNOWN_TOPIC_OR_PARTITION") => absent,
+                Some(t) => t.what.clone(),
+                None => format!("{name} can't be read on {side}"),
+            }),
+            some => Ok(some.len()),
+        })
+    }
+}
+
+type Listed = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
+
+fn told(listed: &Listed, tp: &TopicPartition) -> Result<Option<(i64, i64)>, Trouble> {
+    listed.get(tp).cloned().unwrap_or_else(|| Err(Trouble::new("it was left out of the answer", "try again")))
+}
+
+fn number(p: usize) -> i32 {
+    i32::try_from(p).unwrap_or(i32::MAX)
+}
+
+/// A timestamp as people read it.
+pub(super) fn moment(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string())
+}

@@ -1,0 +1,248 @@
+//! Two clusters compared, topic by topic: where both logs can be compared, both read at once, and what the pure
+//! [`crate::diff`] makes of it.
+//!
+//! `ground` settles which offsets are read and judged, `read` reads both sides in step, `pace` keeps it from hurting
+//! the brokers, `place` is the directory with what does not fit into memory and with the progress, `work` joins them.
+
+mod ground;
+mod pace;
+mod place;
+mod read;
+mod work;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::clock::Clock;
+use super::names::TopicNames;
+use super::tools::Tools;
+use crate::diff::{DiffReport, TopicDiff};
+use crate::kafka::control::StableOffsets;
+use crate::migration::estate::{Side, Trouble};
+use crate::plan::Plan;
+use ground::Grounds;
+use pace::Pace;
+use place::Place;
+
+/// What is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// These topics, by their names on blue.
+    Topics(Vec<String>),
+    /// All topics that a producer of the plan writes.
+    Producer(String),
+    /// All topics that a group reads: those of the plan, or those it has committed on the source.
+    Group(String),
+    /// All topics that the plan's producers and groups list.
+    Plan,
+}
+
+/// Which records are compared. Times in ms since the epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// From where both logs can be compared to their ends now.
+    Comparable,
+    /// Timestamps from `from` on, up to but without `to`.
+    Times {
+        /// First timestamp.
+        from: i64,
+        /// First timestamp that is left out; `None` for the ends now.
+        to: Option<i64>,
+    },
+    /// Offsets of one partition of the source.
+    Offsets {
+        /// Its number.
+        partition: i32,
+        /// First offset.
+        from: i64,
+        /// First offset that is left out; `None` for the end now.
+        to: Option<i64>,
+    },
+}
+
+/// A diff to be made.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is compared.
+    pub what: What,
+    /// Which of its records.
+    pub span: Span,
+    /// The side that should hold everything; the other one is the target.
+    pub source: Side,
+    /// Bytes a second over both sides; `None` for what the plan says.
+    pub rate: Option<u64>,
+    /// Bytes of memory; `None` for what the plan says.
+    pub memory: Option<u64>,
+    /// Go on with the same diff where it was broken off.
+    pub resume: bool,
+}
+
+/// How far a diff is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Progress {
+    /// The topic it is at.
+    pub topic: String,
+    /// Topics done, and all.
+    pub topics: (usize, usize),
+    /// Share of the topic's offsets that is read, 0 to 1.
+    pub share: f64,
+    /// Records read in this topic, both sides together.
+    pub records: u64,
+    /// Bytes of keys and values read, both sides together, all topics.
+    pub bytes: u64,
+    /// Time so far, ms.
+    pub ms: u64,
+    /// Time left for this topic at this speed, ms; `None` while nothing can be said.
+    pub left_ms: Option<u64>,
+    /// Records that wait for their twin.
+    pub waiting: u64,
+    /// Why it reads slower than it could.
+    pub held_back: Option<String>,
+}
+
+/// Where a diff tells how far it is, about once a second.
+pub type Tell = Arc<dyn Fn(&Progress) + Send + Sync>;
+
+/// How a diff ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// To its end.
+    Done(Box<DiffReport>),
+    /// Broken off by `stop`; the same request with `resume` goes on with it.
+    Interrupted,
+}
+
+/// Makes a diff. Reads only. `stop` breaks it off within about a second, so that it can be resumed.
+///
+/// # Errors
+/// A side can't be observed, is another cluster than the plan says, or the disk refuses. What was read until then is
+/// kept for `resume` where reading had begun.
+pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<AtomicBool>) -> Result<Ended, Trouble> {
+    let watch = Clock.stopwatch();
+    let names = Arc::new(TopicNames::new(&plan));
+    let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
+    if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.unreachable(side)) {
+        return Err(trouble.clone());
+    }
+    let clusters = pinned(&plan, &tools).await?;
+    let topics = topics(&plan, &tools, &names, &request).await?;
+    topics.iter().for_each(|topic| names.learn(&plan, topic));
+    let mark = fingerprint(&clusters, &topics, &request);
+    let at = plan.diff.dir.clone().unwrap_or_else(|| plan.journal.with_file_name("diff"));
+    let mut place = Place::open(&at, &mark)?;
+    let mut saved = if request.resume { place.load()? } else { place.clear().map(|()| place::Saved::default())? };
+    let pace = Arc::new(Pace::new(request.rate.or(plan.diff.rate), plan.diff.back_off_above_ms));
+    let grounds = Grounds { plan: &plan, tools: &tools, names: &names, source: request.source, span: request.span };
+    let mut session = work::Session::new(&plan, &tools, &request, Arc::clone(&pace), tell, stop, (watch, topics.len()));
+    for topic in &topics {
+        if saved.done.iter().any(|t| t.topic == *topic) {
+            continue;
+        }
+        let resumed = saved.topic.take().filter(|t| t.ground.topic == *topic);
+        let ground = match resumed.as_ref().map(|t| Ok(t.ground.clone())) {
+            Some(ground) => ground,
+            None => grounds.of(topic).await?,
+        };
+        let done = match ground {
+            Err(why) => {
+                let target = names.on(request.source.other(), topic);
+                TopicDiff::unknown(topic.clone(), target, why)
+            }
+            Ok(ground) => match session.topic(ground, resumed, &mut place, &mut saved).await? {
+                Some(done) => done,
+                None => return Ok(Ended::Interrupted),
+            },
+        };
+        saved.done.push(done);
+        saved.topic = None;
+        place.next_topic(&saved)?;
+    }
+    session.close().await;
+    place.remove();
+    let report = DiffReport {
+        schema: 1,
+        at_ms: Clock.now().0,
+        source: request.source,
+        target: request.source.other(),
+        clusters,
+        read: saved.records,
+        bytes: saved.bytes,
+        ms: saved.ms + watch.ms(),
+        topics: saved.done,
+    };
+    Ok(Ended::Done(Box::new(report)))
+}
+
+/// The clusters' ids. A wrong or a doubled cluster would make every answer worthless.
+async fn pinned(plan: &Plan, tools: &Tools) -> Result<[Option<String>; 2], Trouble> {
+    let (blue, green) = tokio::join!(tools.cluster(Side::Blue).cluster_id(), tools.cluster(Side::Green).cluster_id());
+    let ids = [blue?, green?];
+    for (side, id) in Side::BOTH.into_iter().zip(&ids) {
+        if let (Some(pin), Some(id)) = (&plan.cluster(side).cluster_id, id)
+            && pin != id
+        {
+            return Err(Trouble::new(
+                format!("{side} is cluster {id}, the plan says {pin}"),
+                format!("correct bootstrap or cluster_id of {side} in the plan"),
+            ));
+        }
+    }
+    match &ids {
+        [Some(blue), Some(green)] if blue == green => Err(Trouble::new(
+            format!("blue and green are one cluster ({blue})"),
+            "correct the bootstrap addresses in the plan",
+        )),
+        _ => Ok(ids),
+    }
+}
+
+/// The topics, by their names on blue, each once.
+async fn topics(plan: &Plan, tools: &Tools, names: &TopicNames, request: &Request) -> Result<Vec<String>, Trouble> {
+    let found: BTreeSet<String> = match &request.what {
+        What::Topics(topics) => topics.iter().cloned().collect(),
+        What::Producer(name) => match plan.producer(name) {
+            Some(producer) => producer.topics.iter().cloned().collect(),
+            None => return Err(Trouble::new(format!("the plan has no producer {name}"), "name one of the plan's")),
+        },
+        What::Group(name) => {
+            let listed: BTreeSet<String> =
+                plan.group(name).into_iter().flat_map(|g| g.topics.iter().cloned()).collect();
+            if listed.is_empty() { committed(tools, names, name, request.source).await? } else { listed }
+        }
+        What::Plan => {
+            let of_groups = plan.groups.iter().flat_map(|g| &g.topics);
+            plan.producers.iter().flat_map(|p| &p.topics).chain(of_groups).cloned().collect()
+        }
+    };
+    match found.is_empty() {
+        false => Ok(found.into_iter().collect()),
+        true => Err(Trouble::new(
+            "there is no topic to compare",
+            "name topics with --topic, or list those of the producer or group in the plan",
+        )),
+    }
+}
+
+async fn committed(tools: &Tools, names: &TopicNames, group: &str, source: Side) -> Result<BTreeSet<String>, Trouble> {
+    let id = names.group(group, source);
+    let offsets = match tools.cluster(source).stable_offsets(&id, &[]).await? {
+        StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => found,
+        StableOffsets::Pending(_) => {
+            return Err(Trouble::new(
+                format!("a transaction with offsets of group {id} is open on {source}"),
+                "try again, or name its topics with --topic",
+            ));
+        }
+    };
+    Ok(offsets.into_keys().map(|topic| names.blue(source, &topic)).collect())
+}
+
+/// Tells requests apart: only the very same one can be resumed.
+fn fingerprint(clusters: &[Option<String>; 2], topics: &[String], request: &Request) -> String {
+    let words = format!("{clusters:?} {topics:?} {:?} {}", request.span, request.source);
+    Sha256::digest(words.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,198 @@
+//! Both clusters read at once, a thread each, hashed there, in step so that few records wait for their twins.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::pace::Pace;
+use crate::diff::{Seen, at};
+use crate::kafka::records::{Range, ReadError, RecordReader};
+use crate::migration::estate::TopicPartition;
+use crate::offsets::identity::{IdentityRule, NoSchemas, identify, key_hash};
+use crate::offsets::translate::Log;
+
+/// Records handed over in one go.
+const BATCH: usize = 512;
+/// ... or bytes, so that a rate holds with large records too.
+const BATCH_BYTES: u64 = 1 << 20;
+/// Batches that may wait for the one who compares.
+const BATCHES: usize = 64;
+/// Offsets by which one side may be ahead of the other: what is ahead waits in memory.
+const LEAD: u64 = 60_000;
+/// Grain of waiting, so that an interrupt is seen soon.
+const STEP: Duration = Duration::from_millis(50);
+
+/// What is read of one log: partition, and offsets.
+pub(super) struct Stretch {
+    pub log: Log,
+    pub name: String,
+    pub parts: Vec<(u32, i64, i64)>,
+}
+
+impl Stretch {
+    fn offsets(&self) -> u64 {
+        self.parts.iter().map(|(_, from, to)| to.saturating_sub(*from).max(0).unsigned_abs()).sum()
+    }
+}
+
+/// What comes out of the readers.
+pub(super) enum Read {
+    /// Records of a partition, in offset order.
+    Batch { log: Log, partition: u32, records: Vec<Seen>, bytes: u64 },
+    /// A side has come to its end.
+    End(Result<(), ReadError>),
+}
+
+/// What both readers look at.
+struct Steps<'a> {
+    /// Offsets passed, and all, of each side.
+    passed: [AtomicU64; 2],
+    all: [u64; 2],
+    ended: [AtomicBool; 2],
+    bell: (Mutex<()>, Condvar),
+    /// A person wants it to end.
+    stop: &'a AtomicBool,
+    /// It can't go on.
+    halt: &'a AtomicBool,
+    pace: &'a Pace,
+}
+
+impl Steps<'_> {
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.halt.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a side went on, and waits while it is too far ahead of the other.
+    fn step(&self, side: usize, offsets: u64, bytes: u64) {
+        let mine = self.passed[side].fetch_add(offsets, Ordering::Relaxed) + offsets;
+        self.bell.1.notify_all();
+        self.pace.take(bytes, &|| self.stopped());
+        let other = 1 - side;
+        loop {
+            if self.stopped() || self.ended[other].load(Ordering::Acquire) {
+                return;
+            }
+            // How far this side would be if it were as far as the other one, in its own offsets.
+            let theirs = self.passed[other].load(Ordering::Relaxed) as f64 / self.all[other].max(1) as f64;
+            if (mine as f64) <= theirs * self.all[side] as f64 + LEAD as f64 {
+                return;
+            }
+            let guard = self.bell.0.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(self.bell.1.wait_timeout(guard, STEP).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    fn end(&self, side: usize) {
+        self.ended[side].store(true, Ordering::Release);
+        self.bell.1.notify_all();
+    }
+}
+
+/// Reads both stretches and gives everything to `take`, in offset order within each partition. `take` ends it by
+/// setting `halt`. Gives the first error of a side.
+pub(super) fn both(
+    readers: &mut [RecordReader; 2],
+    stretches: &[Stretch; 2],
+    rule: &IdentityRule,
+    (pace, stop, halt): (&Pace, &AtomicBool, &AtomicBool),
+    mut take: impl FnMut(Log, u32, Vec<Seen>, u64),
+) -> Result<(), ReadError> {
+    let steps = Steps {
+        passed: [AtomicU64::new(0), AtomicU64::new(0)],
+        all: [stretches[0].offsets(), stretches[1].offsets()],
+        ended: [AtomicBool::new(false), AtomicBool::new(false)],
+        bell: (Mutex::new(()), Condvar::new()),
+        stop,
+        halt,
+        pace,
+    };
+    let (out, batches) = sync_channel(BATCHES);
+    std::thread::scope(|scope| {
+        for (reader, stretch) in readers.iter_mut().zip(stretches) {
+            let (steps, out) = (&steps, out.clone());
+            scope.spawn(move || {
+                let read = one(reader, stretch, rule, steps, &out);
+                steps.end(at(stretch.log));
+                let _ = out.send(Read::End(read)); // nobody listens any more: the other side failed
+            });
+        }
+        drop(out);
+        listen(&batches, halt, &mut take)
+    })
+}
+
+fn listen(
+    batches: &Receiver<Read>,
+    halt: &AtomicBool,
+    take: &mut impl FnMut(Log, u32, Vec<Seen>, u64),
+) -> Result<(), ReadError> {
+    let mut failed = Ok(());
+    // Ends when both threads have dropped their sender.
+    for read in batches {
+        match read {
+            Read::Batch { log, partition, records, bytes } => take(log, partition, records, bytes),
+            Read::End(Ok(()) | Err(ReadError::Stopped)) => {}
+            Read::End(Err(e)) => {
+                halt.store(true, Ordering::Relaxed);
+                if failed.is_ok() {
+                    failed = Err(e);
+                }
+            }
+        }
+    }
+    failed
+}
+
+fn one(
+    reader: &mut RecordReader,
+    stretch: &Stretch,
+    rule: &IdentityRule,
+    steps: &Steps<'_>,
+    out: &SyncSender<Read>,
+) -> Result<(), ReadError> {
+    let range = |(p, from, to): &(u32, i64, i64)| Range {
+        partition: TopicPartition::new(&stretch.name, i32::try_from(*p).unwrap_or(i32::MAX)),
+        from: *from,
+        to: *to,
+    };
+    let ranges: Vec<Range> = stretch.parts.iter().map(range).collect();
+    let mut waiting: Vec<(Vec<Seen>, u64)> = ranges.iter().map(|_| (Vec::with_capacity(BATCH), 0)).collect();
+    let mut passed: Vec<i64> = ranges.iter().map(|r| r.from).collect();
+    let side = at(stretch.log);
+    let mut send = |index: usize, (records, bytes): (Vec<Seen>, u64)| -> ControlFlow<()> {
+        let Some(last) = records.last() else { return ControlFlow::Continue(()) };
+        let next = last.offset + 1;
+        let offsets = next.saturating_sub(std::mem::replace(&mut passed[index], next)).max(0).unsigned_abs();
+        let partition = stretch.parts[index].0;
+        let sent = out.send(Read::Batch { log: stretch.log, partition, records, bytes });
+        steps.step(side, offsets, bytes);
+        if sent.is_err() || steps.stopped() {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    };
+    let read = reader.read(&ranges, &mut |index, record| {
+        let batch = &mut waiting[index];
+        batch.0.push(Seen {
+            offset: record.offset,
+            ts: record.timestamp.unwrap_or(-1),
+            id: identify(rule, record.key, record.value, record.headers(), &NoSchemas),
+            key: key_hash(record.key),
+            tombstone: record.value.is_none(),
+        });
+        batch.1 += record.size as u64;
+        if batch.0.len() < BATCH && batch.1 < BATCH_BYTES {
+            return ControlFlow::Continue(());
+        }
+        send(index, std::mem::replace(batch, (Vec::with_capacity(BATCH), 0)))
+    });
+    // What is not handed over is read again after an interrupt; at a proper end it is all there is.
+    if read.is_ok() {
+        for (index, batch) in waiting.into_iter().enumerate() {
+            let _ = send(index, batch); // an interrupt is seen by the caller
+        }
+    }
+    read.map(drop)
+}

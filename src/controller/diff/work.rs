@@ -1,0 +1,393 @@
+//! One topic's comparison: reading, spilling, saving, deciding.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, block_in_place};
+
+use super::super::clock::{Clock, Stopwatch};
+use super::super::tools::{Tools, client_properties};
+use super::ground::Ground;
+use super::pace::Pace;
+use super::place::{Place, Saved, SavedTopic};
+use super::read::{self, Stretch};
+use super::{Progress, Request, Tell};
+use crate::diff::{Join, Resolver, Rules, Seen, TopicDiff, at};
+use crate::kafka::control::{Cluster, OffsetSpec};
+use crate::kafka::properties::ClientProperties;
+use crate::kafka::records::{Isolation, ReadError, RecordReader};
+use crate::migration::estate::{At, TopicPartition, Trouble};
+use crate::offsets::translate::Log;
+use crate::plan::Plan;
+
+/// How long nothing may arrive before a read is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often progress is told, ms.
+const TELL_MS: u64 = 1_000;
+/// How often what was done is saved, ms: a kill -9 costs at most as much.
+const SAVE_MS: u64 = 10_000;
+/// How often the brokers are asked how they are, ms, and how long one may take, s.
+const PROBE_MS: u64 = 1_000;
+const PROBE_WITHIN: Duration = Duration::from_secs(10);
+/// Record bytes that may wait in a reader, for all its partitions together, KiB; at least [`LEAST_KIB`] for each.
+/// librdkafka needs about three times that of its own for small records.
+const QUEUED_KIB: usize = 4_096;
+const LEAST_KIB: usize = 64;
+
+/// What a run keeps from topic to topic.
+pub(super) struct Session {
+    properties: [Result<ClientProperties, Trouble>; 2],
+    bootstraps: [String; 2],
+    clusters: [Cluster; 2],
+    /// With the number of partitions they are open for.
+    readers: Option<([RecordReader; 2], usize)>,
+    pace: Arc<Pace>,
+    tell: Tell,
+    stop: Arc<AtomicBool>,
+    memory: usize,
+    watch: Stopwatch,
+    topics: usize,
+}
+
+/// Ends the probing of brokers when a topic is done.
+struct Probe(JoinHandle<()>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A topic under way.
+struct Course<'a> {
+    ground: &'a Ground,
+    join: Join,
+    next: [Vec<i64>; 2],
+    place: &'a mut Place,
+    saved: &'a mut Saved,
+    records: u64,
+    began: Stopwatch,
+    began_at: f64,
+    told: Stopwatch,
+    kept: Stopwatch,
+    run: Stopwatch,
+    ms_before: u64,
+}
+
+impl Session {
+    pub fn new(
+        plan: &Plan,
+        tools: &Tools,
+        request: &Request,
+        pace: Arc<Pace>,
+        tell: Tell,
+        stop: Arc<AtomicBool>,
+        (watch, topics): (Stopwatch, usize),
+    ) -> Self {
+        let sides = [request.source, request.source.other()];
+        let memory = request.memory.unwrap_or(plan.diff.memory);
+        Self {
+            properties: sides.map(|s| client_properties(plan.cluster(s))),
+            bootstraps: sides.map(|s| plan.cluster(s).bootstrap.join(",")),
+            clusters: sides.map(|s| tools.cluster(s).clone()),
+            readers: None,
+            pace,
+            tell,
+            stop,
+            memory: usize::try_from(memory).unwrap_or(usize::MAX),
+            watch,
+            topics,
+        }
+    }
+
+    /// Compares a topic; `None` when it was interrupted, and saved.
+    pub async fn topic(
+        &mut self,
+        mut ground: Ground,
+        resumed: Option<SavedTopic>,
+        place: &mut Place,
+        saved: &mut Saved,
+    ) -> Result<Option<TopicDiff>, Trouble> {
+        if resumed.is_none() {
+            ground.rules.buckets = Rules::buckets_for(ground.offsets() / 2, self.memory);
+        }
+        ground.rules.memory = self.memory;
+        let _probe = self.probe(&ground);
+        let handle = Handle::current();
+        block_in_place(|| self.compare(&ground, resumed, place, saved, &handle))
+    }
+
+    /// Closes the readers: 100-200 ms each.
+    pub async fn close(&mut self) {
+        block_in_place(|| drop(self.readers.take()));
+    }
+
+    /// Asks a broker of each side a small question once a second, and tells the pace how long it took.
+    fn probe(&self, ground: &Ground) -> Probe {
+        let (clusters, pace) = (self.clusters.clone(), Arc::clone(&self.pace));
+        let names = ground.names.clone();
+        Probe(tokio::spawn(async move {
+            loop {
+                for (cluster, name) in clusters.iter().zip(&names) {
+                    let watch = Clock.stopwatch();
+                    let ask = [(TopicPartition::new(name, 0), OffsetSpec::Latest)];
+                    let _ = tokio::time::timeout(PROBE_WITHIN, cluster.list_offsets(&ask)).await; // slow is the answer
+                    pace.answered(cluster.side(), watch.ms());
+                }
+                Clock.sleep(PROBE_MS).await;
+            }
+        }))
+    }
+
+    fn open(&mut self, partitions: usize) -> Result<&mut [RecordReader; 2], Trouble> {
+        // A reader's memory is a bound a partition: another number of them needs another bound.
+        if self.readers.as_ref().is_none_or(|(_, for_partitions)| *for_partitions < partitions) {
+            self.readers = None;
+            let kib = u32::try_from((QUEUED_KIB / partitions.max(1)).max(LEAST_KIB)).unwrap_or(u32::MAX);
+            let open = |log: usize| {
+                let properties = self.properties[log].as_ref().map_err(Clone::clone)?;
+                RecordReader::open_within(properties, &self.bootstraps[log], Isolation::Committed, PATIENCE, kib)
+            };
+            self.readers = Some(([open(0)?, open(1)?], partitions));
+        }
+        match &mut self.readers {
+            Some((readers, _)) => Ok(readers),
+            None => Err(Trouble::new("the readers are closed", "try again")), // opened right above
+        }
+    }
+
+    fn compare(
+        &mut self,
+        ground: &Ground,
+        resumed: Option<SavedTopic>,
+        place: &mut Place,
+        saved: &mut Saved,
+        handle: &Handle,
+    ) -> Result<Option<TopicDiff>, Trouble> {
+        let now = Clock.stopwatch();
+        let (join, next) = match resumed {
+            Some(topic) => {
+                let waiting = place.waiting(&topic)?;
+                (Join::resume(ground.rules.clone(), topic.join, &waiting), topic.next)
+            }
+            None => {
+                place.begin(ground.rules.buckets)?;
+                let from = |log: usize| ground.ranges[log].iter().map(|(from, _)| *from).collect();
+                (Join::new(ground.rules.clone()), [from(0), from(1)])
+            }
+        };
+        let ms_before = saved.ms;
+        let mut course = Course {
+            ground,
+            join,
+            next,
+            place,
+            saved,
+            records: 0,
+            began: now,
+            began_at: 0.0,
+            told: now,
+            kept: now,
+            run: self.watch,
+            ms_before,
+        };
+        course.began_at = course.share();
+        let to = |log: usize| ground.ranges[log].iter().map(|(_, to)| *to).collect();
+        match self.pass(&mut course, [to(0), to(1)])? {
+            Passed::Whole => {}
+            Passed::Interrupted => return Ok(None),
+            Passed::Unknown(why) => {
+                return Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why)));
+            }
+        }
+        let mut asked = ground.asked;
+        if ground.to_ends && course.join.waiting() > 0 {
+            let (ends, at) = self.ends_now(ground, handle)?;
+            // What can't be read of the tail leaves its twins unsettled.
+            if let Passed::Interrupted = self.pass(&mut course, ends)? {
+                return Ok(None);
+            }
+            asked = at;
+        }
+        self.decide(course, asked).map(Some)
+    }
+
+    /// Reads on to these offsets.
+    fn pass(&mut self, course: &mut Course<'_>, to: [Vec<i64>; 2]) -> Result<Passed, Trouble> {
+        let stretch = |log: Log| {
+            let side = at(log);
+            let parts = (0..).zip(course.next[side].iter().zip(&to[side]));
+            let parts = parts.filter(|(_, (from, to))| from < to).map(|(p, (from, to))| (p, *from, *to)).collect();
+            Stretch { log, name: course.ground.names[side].clone(), parts }
+        };
+        let stretches = [stretch(Log::Source), stretch(Log::Target)];
+        let halt = AtomicBool::new(false);
+        let mut failed = None;
+        let (pace, stop, tell, topics) =
+            (Arc::clone(&self.pace), Arc::clone(&self.stop), Arc::clone(&self.tell), self.topics);
+        let partitions = to[0].len().max(to[1].len());
+        let readers = self.open(partitions)?;
+        let rule = &course.ground.identity;
+        let read = read::both(readers, &stretches, rule, (&pace, &stop, &halt), |log, partition, records, bytes| {
+            if failed.is_some() {
+                return;
+            }
+            if let Err(e) = course.take(log, partition, &records, bytes) {
+                failed = Some(e);
+                halt.store(true, Ordering::Relaxed);
+            }
+            course.tell(&tell, topics, &pace);
+        });
+        if let Some(trouble) = failed {
+            return Err(trouble);
+        }
+        match read {
+            Ok(()) if stop.load(Ordering::Relaxed) => {
+                course.save()?;
+                Ok(Passed::Interrupted)
+            }
+            Ok(()) => Ok(Passed::Whole),
+            Err(e @ (ReadError::OutOfRange { .. } | ReadError::BeyondEnd { .. })) => Ok(Passed::Unknown(e.to_string())),
+            Err(e) => {
+                course.save()?;
+                // A client that failed holds on to what failed it.
+                self.readers = None;
+                Err(e.into())
+            }
+        }
+    }
+
+    /// The ends now, as far as twins of what was read may lie, and when they were asked for.
+    fn ends_now(&self, ground: &Ground, handle: &Handle) -> Result<([Vec<i64>; 2], [At; 2]), Trouble> {
+        let reach = ground.rules.pair_delta_ms.saturating_add(ground.arrival_skew_ms).cast_signed();
+        let mut asked = ground.asked;
+        let mut ends = [Vec::new(), Vec::new()];
+        // The target first, as before.
+        for log in [1, 0] {
+            let tp = |p: usize| TopicPartition::new(&ground.names[log], i32::try_from(p).unwrap_or(i32::MAX));
+            let ranges = &ground.ranges[log];
+            let ask = |spec: OffsetSpec| {
+                let read = ranges.iter().enumerate().filter(|(_, (from, to))| from <= to);
+                let asks: Vec<_> = read.map(|(p, _)| (tp(p), spec)).collect();
+                handle.block_on(self.clusters[log].list_offsets(&asks))
+            };
+            asked[log] = Clock.now();
+            let latest = ask(OffsetSpec::LatestStable);
+            let last = ground.asked[1 - log].0.saturating_add(reach);
+            let far = if asked[log].0 > last { Some(ask(OffsetSpec::Timestamp(last))) } else { None };
+            for (p, (_, to)) in ranges.iter().enumerate() {
+                let offset = |listed: &Listed| match listed.get(&tp(p)) {
+                    Some(Ok(found)) => Ok(found.map(|(offset, _)| offset)),
+                    // One that could not be asked before is named as unknown already.
+                    Some(Err(trouble)) if *to > 0 => Err(trouble.clone()),
+                    _ => Ok(None),
+                };
+                let end = offset(&latest)?.unwrap_or(*to);
+                let end = match &far {
+                    Some(far) => offset(far)?.map_or(end, |at| at.min(end)),
+                    None => end,
+                };
+                ends[log].push(end.max(*to));
+            }
+        }
+        Ok((ends, asked))
+    }
+
+    fn decide(&self, course: Course<'_>, asked: [At; 2]) -> Result<TopicDiff, Trouble> {
+        let Course { ground, join, place, .. } = course;
+        let late = ground.arrival_skew_ms.cast_signed();
+        // A record's twin may still come until the other log's end was read `arrival_skew` after it.
+        let settled_to = [asked[1].0.saturating_sub(late), asked[0].0.saturating_sub(late)];
+        let mut resolver = Resolver::new(join, settled_to);
+        for bucket in 0..resolver.buckets() {
+            resolver.bucket(bucket, place.bytes(bucket), |take| place.replay(bucket, take))?;
+        }
+        let partitions = resolver.finish();
+        let names = (ground.topic.clone(), ground.names[1].clone());
+        Ok(TopicDiff::new(names, partitions, ground.unknown.clone(), ground.remarks.clone()))
+    }
+}
+
+/// What ListOffsets says of partitions.
+type Listed = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
+
+/// How a pass over a stretch ended.
+enum Passed {
+    Whole,
+    Interrupted,
+    /// A partition can't be compared any more: it was cut back meanwhile, or an open transaction holds its end.
+    Unknown(String),
+}
+
+impl Course<'_> {
+    fn take(&mut self, log: Log, partition: u32, records: &[Seen], bytes: u64) -> Result<(), Trouble> {
+        self.join.push(log, partition, records);
+        if let Some(last) = records.last() {
+            self.next[at(log)][partition as usize] = last.offset + 1;
+        }
+        self.records += records.len() as u64;
+        self.saved.records += records.len() as u64;
+        self.saved.bytes += bytes;
+        if self.join.is_over() {
+            self.spill()?;
+        }
+        if self.kept.ms() >= SAVE_MS {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn spill(&mut self) -> Result<(), Trouble> {
+        self.join.spill(|bucket, bytes| self.place.append(bucket, bytes))
+    }
+
+    /// Saves everything from which this topic can go on.
+    fn save(&mut self) -> Result<(), Trouble> {
+        self.spill()?;
+        self.saved.ms = self.ms_before + self.run.ms();
+        let state = self.join.state();
+        let saved = self.place.save(self.saved, self.ground, &self.next, state);
+        self.saved.ms = self.ms_before;
+        self.kept = Clock.stopwatch();
+        saved
+    }
+
+    /// Share of the topic's offsets that is read.
+    fn share(&self) -> f64 {
+        let all = self.ground.offsets();
+        if all == 0 {
+            return 1.0;
+        }
+        let mut passed = 0;
+        for (next, ranges) in self.next.iter().zip(&self.ground.ranges) {
+            for (next, (from, to)) in next.iter().zip(ranges) {
+                passed += (next.min(to) - from).max(0).unsigned_abs();
+            }
+        }
+        passed as f64 / all as f64
+    }
+
+    fn tell(&mut self, tell: &Tell, topics: usize, pace: &Pace) {
+        if self.told.ms() < TELL_MS {
+            return;
+        }
+        self.told = Clock.stopwatch();
+        let share = self.share();
+        let gained = share - self.began_at;
+        let left = (gained > 0.001).then(|| (self.began.ms() as f64 * (1.0 - share) / gained) as u64);
+        tell(&Progress {
+            topic: self.ground.topic.clone(),
+            topics: (self.saved.done.len(), topics),
+            share,
+            records: self.records,
+            bytes: self.saved.bytes,
+            ms: self.ms_before + self.run.ms(),
+            left_ms: left,
+            waiting: self.join.waiting() as u64,
+            held_back: pace.why(),
+        });
+    }
+}
