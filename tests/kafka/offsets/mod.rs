@@ -12,6 +12,7 @@ mod oracle;
 mod truth;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cutover::controller::names::TopicNames;
 use cutover::controller::translate::{Progress, Purpose, Translator};
@@ -21,6 +22,8 @@ use cutover::migration::estate::{Side, Trouble};
 use cutover::offsets::{GroupPlan, PartitionPlan};
 use cutover::plan::Plan;
 use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::faults::Desk;
@@ -81,5 +84,17 @@ fn commit(broker: &Broker, group: &str, offsets: &[(&str, i32, i64)]) {
     for (topic, partition, offset) in offsets {
         list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).expect("a valid offset");
     }
-    consumer(broker, group, &[]).commit(&list, CommitMode::Sync).expect("committed");
+    let (client, began) = (consumer(broker, group, &[]), Instant::now());
+    loop {
+        match client.commit(&list, CommitMode::Sync) {
+            Ok(()) => return,
+            // a broker that has just begun reads its groups first
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::CoordinatorLoadInProgress))
+                if began.elapsed() < Duration::from_secs(60) =>
+            {
+                std::thread::park_timeout(Duration::from_millis(100));
+            }
+            Err(e) => panic!("committing offsets of {group}: {e}"),
+        }
+    }
 }

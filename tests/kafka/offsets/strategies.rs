@@ -178,6 +178,29 @@ fn a_mirror_and_a_seam_are_borne_out_by_the_records() {
     );
 }
 
+/// Through the binary: what a script sees of a group that starts at the end, and nobody is told 0.
+#[test]
+fn the_shell_sees_what_a_strategy_costs() {
+    let pair = pair();
+    let (topic, group) = (unique("shell"), unique("sheller"));
+    let start = an_hour_ago();
+    for broker in [&pair.blue, &pair.green] {
+        create_topic(broker, &topic, 1, &[]);
+        write(broker, &topic, (0..50).map(|n| nth(start, n)));
+    }
+    commit(&pair.blue, &group, &[(&topic, 0, 20)]);
+    let mut text = group_text(&group, &[&topic]);
+    let _ = writeln!(text, "strategy = \"latest\"\nstrategy_reason = \"the backlog is stale\"");
+    let desk = Desk::new(&plan_text(&pair.blue, &pair.green, &text));
+    let (code, json) = desk.json(&["offsets", "plan", "--group", &group]);
+    println!("exit code {code:?}: {json}");
+    let row = &json["partitions"][0];
+    assert_eq!((&row["strategy"], &row["verdict"]), (&"latest".into(), &"guess".into()), "{json}");
+    assert_eq!((&row["green"]["offset"], &row["missing"]), (&50.into(), &30.into()), "{json}");
+    assert_eq!((&json["totals"]["missing"], &json["totals"]["re_read"]), (&30.into(), &0.into()), "{json}");
+    assert_ne!(code, Some(0), "records would be skipped");
+}
+
 /// Six partitions to four: what the keys do is what Kafka's own partitioner makes of them.
 #[test]
 fn where_partition_counts_differ_each_target_partition_gets_its_offset() {
