@@ -212,8 +212,9 @@ pub struct Translation {
     opened: bool,
     /// How many offsets further back than needed the windows reach; grows while not one record was found on both logs.
     evidence: i64,
-    /// When the windows were complete for the first time.
-    complete_at: Option<At>,
+    /// When the windows were complete for the first time, and where the source and the target ended then: only what
+    /// was there at that moment is waited for. Of a busy topic something younger is always on its way.
+    complete_at: Option<(At, [i64; 2])>,
     pause_ms: u64,
     now: At,
     /// What the last alignment was made with.
@@ -322,4 +323,9 @@ impl Translation {
 
 pub(super) fn ms(v: u64) -> i64 {
     i64::try_from(v).unwrap_or(i64::MAX)
+}
+
+/// How many of them are so.
+fn count<T>(of: &[T], so: impl Fn(&T) -> bool) -> u64 {
+    of.iter().filter(|one| so(one)).count() as u64
 }

@@ -26,6 +26,8 @@ pub(super) struct Tally {
     /// Target indices.
     pub(super) target_only: Vec<u32>,
     pub(super) unsettled: Unsettled,
+    /// Source and target indices of what is unsettled.
+    pub(super) waiting: [Vec<u32>; 2],
     pub(super) compared: u64,
 }
 
@@ -258,10 +260,12 @@ impl<'a> Judge<'a> {
         let young: Vec<&u32> = matched.source_left.iter().filter(|i| self.is_unsettled(**i)).collect();
         let late_unconsumed = young.iter().filter(|i| ***i >= self.unconsumed).count();
         let late_consumed = young.len() - late_unconsumed;
-        let young_target = owed.expected.iter().filter(|c| self.is_young(c)).count();
+        let young_target: Vec<u32> = owed.expected.iter().filter(|c| self.is_young(c)).map(|c| c.i).collect();
+        tally.waiting[0].extend(young.iter().copied());
+        tally.waiting[1].extend(&young_target);
         tally.unsettled.consumed += late_consumed as u64;
         tally.unsettled.unconsumed += late_unconsumed as u64;
-        tally.unsettled.target_only += young_target as u64;
+        tally.unsettled.target_only += young_target.len() as u64;
 
         let ahead: Vec<Copy> = target.iter().filter(|i| kept(**i)).map(|i| self.target_copy(*i)).collect();
         let serving = ahead.iter().filter(|c| self.serves(&owed, c)).count();

@@ -128,6 +128,8 @@ pub struct Alignment {
     pub target_only: u64,
     /// Records whose twin may still arrive.
     pub unsettled: Unsettled,
+    /// Their offsets on the source and on the target.
+    pub waiting: [Vec<i64>; 2],
     /// Records that were found on both logs.
     pub compared: u64,
     /// The largest timestamp distance, ms, of two records that are the only ones of their identity: checks A1.
@@ -180,6 +182,7 @@ fn weigh(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: Option<i64
         excused,
         target_only: tally.target_only.len() as u64,
         unsettled: tally.unsettled,
+        waiting: [offsets(source, &tally.waiting[0]), offsets(target, &tally.waiting[1])],
         compared: tally.compared,
         pair_distance: judge.pair_distance(),
         limited,
@@ -219,6 +222,11 @@ fn excuse(
     }
     tally.missing.retain(|i| !excused.contains(i));
     excused.len() as u64
+}
+
+/// The offsets of the records at these indices.
+fn offsets(window: &LogWindow, indices: &[u32]) -> Vec<i64> {
+    indices.iter().map(|i| window.get(*i as usize).offset).collect()
 }
 
 /// The oldest and the newest timestamp of the records at these indices.

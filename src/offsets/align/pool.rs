@@ -42,6 +42,8 @@ pub struct PoolAlignment {
     pub excused: u64,
     /// Records whose twin may still arrive.
     pub unsettled: Unsettled,
+    /// Their partitions and offsets on the source and on the target.
+    pub waiting: [Vec<(usize, i64)>; 2],
     /// Records that were found on both sides.
     pub compared: u64,
     /// The largest timestamp distance, ms, of two records that are the only ones of their identity.
@@ -132,6 +134,7 @@ pub fn align_pool(source: &[Part<'_>], target: &[Part<'_>], committed: &[i64], a
         sources: ranges(&ours.places, source.len(), &mut tally.missing),
         excused,
         unsettled: tally.unsettled,
+        waiting: [places(&ours.places, &tally.waiting[0]), places(&theirs.places, &tally.waiting[1])],
         compared: tally.compared,
         pair_distance: judge.pair_distance(),
         limited,
@@ -172,6 +175,12 @@ fn hints(source: &[Part<'_>], target: &[Part<'_>], axioms: &Axioms, young: [Vec<
         known_from: expired(source).map_or(complete, |oldest| oldest.max(complete)).saturating_add(axioms.pair_delta),
         target_expired: expired(target).is_some(),
     }
+}
+
+/// Partition and offset of the records at these indices.
+fn places(places: &[Place], indices: &[u32]) -> Vec<(usize, i64)> {
+    let place = |i: &u32| places.get(*i as usize).map(|at| (at.partition as usize, at.offset));
+    indices.iter().filter_map(place).collect()
 }
 
 /// The places of these source records, by partition; neighbours among the records of one make a range.

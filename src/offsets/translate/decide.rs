@@ -1,10 +1,10 @@
 //! What has to be read next, for everything that is held against the contents.
 
-use super::super::align::{Axioms, align};
+use super::super::align::{Axioms, Unsettled, align};
 use super::super::strategy::Strategy;
 use super::super::window::{EndRead, LogWindow};
 use super::asked::Floor;
-use super::{Log, MAX_PAUSE_MS, Need, Translation, ms};
+use super::{Log, MAX_PAUSE_MS, Need, Translation, count, ms};
 
 impl Translation {
     pub(super) fn decide(&mut self) -> Need {
@@ -143,7 +143,7 @@ impl Translation {
             target_only_since: self.params.target_only_since.map(|at| at.0),
             deliver_target_only: self.params.deliver_target_only,
         };
-        let alignment = align(&self.source.window, &self.target.window, &axioms);
+        let mut alignment = align(&self.source.window, &self.target.window, &axioms);
         self.axioms = Some(axioms);
         if let Some(wider) = self.wider(&alignment) {
             self.delta = wider;
@@ -152,7 +152,13 @@ impl Translation {
         if alignment.compared == 0 && self.look_further_back(source, target) {
             return self.decide();
         }
-        let since = *self.complete_at.get_or_insert(self.now);
+        let (since, [ours, theirs]) = *self.complete_at.get_or_insert((self.now, [source.end, target.end]));
+        let [here, there] = &alignment.waiting;
+        alignment.unsettled = Unsettled {
+            consumed: count(here, |at| *at < committed),
+            unconsumed: count(here, |at| (committed..ours).contains(at)),
+            target_only: count(there, |at| *at < theirs),
+        };
         let waited = self.now.since(since);
         if self.params.settle && !alignment.unsettled.is_none() && waited < self.params.settle_timeout_ms {
             let ms = self.pause_ms.min(self.params.settle_timeout_ms - waited);

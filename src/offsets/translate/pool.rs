@@ -2,14 +2,14 @@
 //! partition's translation, each stage asked for all partitions together. The alignment is
 //! [`align_pool`](crate::offsets::align::pool).
 
-use super::super::align::Axioms;
 use super::super::align::pool::{Part, align_pool};
+use super::super::align::{Axioms, Unsettled};
 use super::super::strategy::Strategy;
 use super::super::verdict::PartitionPlan;
 use super::super::window::{EndRead, EndSample, LogWindow};
 use super::reach::wider;
 use super::side::Side;
-use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, Params, ms};
+use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, Params, count, ms};
 use crate::migration::estate::{At, Trouble};
 
 mod rows;
@@ -106,7 +106,8 @@ pub struct Pool {
     evidence: i64,
     opened: bool,
     asked: Option<PoolNeed>,
-    complete_at: Option<At>,
+    /// See [`Translation`](super::Translation): the ends are by partition.
+    complete_at: Option<(At, [Vec<i64>; 2])>,
     pause_ms: u64,
     now: At,
     axioms: Option<Axioms>,
@@ -390,7 +391,7 @@ impl Pool {
         };
         let ours: Vec<_> = self.source.iter().zip(&ours).map(part).collect();
         let theirs: Vec<_> = self.target.iter().zip(&theirs).map(part).collect();
-        let a = align_pool(&borrowed(&ours), &borrowed(&theirs), committed, &axioms);
+        let mut a = align_pool(&borrowed(&ours), &borrowed(&theirs), committed, &axioms);
         self.axioms = Some(axioms);
         if let Some(wider) = wider(&self.params.base, self.delta, a.pair_distance) {
             self.delta = wider;
@@ -399,7 +400,17 @@ impl Pool {
         if a.compared == 0 && self.look_further_back(source, target) {
             return self.decide();
         }
-        let since = *self.complete_at.get_or_insert(self.now);
+        let ends = |ends: &[EndRead]| ends.iter().map(|e| e.end).collect::<Vec<_>>();
+        let (since, [ours, theirs]) =
+            &*self.complete_at.get_or_insert_with(|| (self.now, [ends(source), ends(target)]));
+        let below = |ends: &[i64], (p, at): &(usize, i64)| ends.get(*p).is_some_and(|end| at < end);
+        let [here, there] = &a.waiting;
+        a.unsettled = Unsettled {
+            consumed: count(here, |at| below(committed, at)),
+            unconsumed: count(here, |at| !below(committed, at) && below(ours, at)),
+            target_only: count(there, |at| below(theirs, at)),
+        };
+        let since = *since;
         let (waited, limit) = (self.now.since(since), self.params.base.settle_timeout_ms);
         let settled = a.unsettled.is_none() && !source.iter().chain(target).any(is_open);
         if self.params.base.settle && !settled && waited < limit {

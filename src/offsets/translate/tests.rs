@@ -231,6 +231,21 @@ fn waiting_ends_and_what_is_left_is_said() {
     assert!(!fake.asked.iter().any(|n| matches!(n, Need::Wait { .. })));
 }
 
+/// Of a busy topic something younger is always on its way: only what was there at the first look is waited for.
+#[test]
+fn a_topic_that_is_written_all_the_time_is_proven_all_the_same() {
+    let mut fake = Fake::twin(40);
+    fake.now = 40_000;
+    // from here on a record a millisecond: on the source at once, on the target 900 ms later
+    let flood = (40..60_000).map(|i| (i, i + 39_960 - 40, i as u128, i + 39_960 - 40));
+    fake.source.extend(flood.clone());
+    fake.target.extend(flood.map(|(offset, ts, payload, at)| (offset, ts, payload, at + 900)));
+    let plan = fake.run(at(39));
+    assert_eq!((plan.verdict, plan.missing, plan.re_read), (Verdict::Proven, Some(0), Some(0)), "{:?}", plan.why);
+    assert!(plan.unsettled.is_none());
+    assert!(plan.at.0 - T0 < 42_500, "it waits for what was there, not for the flood: {:?}", plan.at);
+}
+
 #[test]
 fn samples_of_the_end_settle_what_timestamps_can_not() {
     // event time: an old timestamp on a record that arrived just now, on the target only
