@@ -1,32 +1,23 @@
-//! The verbs that move something: `offsets`, `group`, `producer`. The cockpit's keys do the same through the same door.
+//! The verbs that move something: `group`, `producer`. The cockpit's keys do the same through the same door.
 
-use serde_json::json;
-
-use super::args::{Global, GroupArgs, GroupVerb, OffsetsVerb, ProducerVerb, RouteArg};
+use super::args::{Global, GroupArgs, GroupVerb, MoveArgs, ProducerVerb, RouteArg};
 use super::{Error, Exit, load, options, print_json, print_text, runtime};
-use crate::controller::headless::{self, RunReport, execute};
-use crate::controller::run::{Controller, Handle, Want};
+use crate::controller::headless::{RunReport, execute};
+use crate::controller::run::Controller;
 use crate::migration::command::{Command, Subject};
-use crate::migration::estate::{FlagState, Side, Trouble};
-use crate::offsets::verdict::GroupPlan;
+use crate::migration::estate::{FlagState, Trouble};
 use crate::report;
 use crate::sanitise::visible;
-
-/// `cutover offsets ...`.
-pub fn offsets(global: &Global, verb: OffsetsVerb) -> Result<Exit, Error> {
-    match verb {
-        OffsetsVerb::Plan { group, to } => measure(global, &group, to.into()),
-        OffsetsVerb::Apply { group, to, yes } => {
-            carry_out(global, Command::reset_offsets(group, to.into()), yes.as_deref())
-        }
-    }
-}
 
 /// `cutover group ...`.
 pub fn group(global: &Global, verb: GroupVerb) -> Result<Exit, Error> {
     let (command, yes) = match verb {
-        GroupVerb::Cutover(GroupArgs { group, yes }) => (Command::cut_over(group), yes),
-        GroupVerb::Rollback(GroupArgs { group, yes }) => (Command::roll_back(group), yes),
+        GroupVerb::Cutover(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => {
+            (Command::CutOver { group, overrides: overrides.overrides(reason.as_deref())? }, yes)
+        }
+        GroupVerb::Rollback(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => {
+            (Command::RollBack { group, overrides: overrides.overrides(reason.as_deref())? }, yes)
+        }
         GroupVerb::Continue(GroupArgs { group, yes }) => (Command::Continue { group }, yes),
         GroupVerb::Complete(GroupArgs { group, yes }) => (Command::Complete { group }, yes),
         GroupVerb::Hold { group, reason } => (Command::Hold { subject: Subject::Group(group), why: reason }, None),
@@ -71,10 +62,7 @@ fn carry_out(global: &Global, command: Command, yes: Option<&str>) -> Result<Exi
         handle.shutdown().await;
         report
     });
-    let Some(report) = report else {
-        eprintln!("cutover: interrupted; the journal says how far it came (`cutover status`)");
-        return Ok(Exit::INTERRUPTED);
-    };
+    let Some(report) = report else { return Ok(over(global)) };
     say(global, &report)?;
     Ok(Exit(report.exit_code))
 }
@@ -90,61 +78,41 @@ pub(super) async fn interrupted() {
     tokio::select! { _ = int.recv() => {}, _ = term.recv() => {}, _ = hup.recv() => {} }
 }
 
-fn say(global: &Global, report: &RunReport) -> Result<(), Error> {
+/// Says that it was interrupted.
+pub(super) fn over(global: &Global) -> Exit {
+    let trouble = Trouble::new("interrupted", "the journal says how far it came (cutover status)");
+    eprintln!("cutover: {}; {}", trouble.what, trouble.advice);
     if global.json {
-        return print_json(report);
+        print_text(&format!("{}\n", serde_json::json!({"ok": false, "errors": [trouble]})));
     }
-    if report.exit_code == 0 {
-        print_text(&format!("{}\n", visible(&report.summary)));
-    } else {
+    Exit::INTERRUPTED
+}
+
+/// Prints what came of a command.
+pub(super) fn say(global: &Global, report: &RunReport) -> Result<(), Error> {
+    if global.json {
+        return print_json(&report::outcome::json(report));
+    }
+    tell(report);
+    Ok(())
+}
+
+/// Prints what came of the same command for several groups.
+pub(super) fn finish(global: &Global, reports: &[(String, RunReport)]) -> Result<(), Error> {
+    if global.json {
+        let all: Vec<_> = reports.iter().map(|(_, report)| report::outcome::json(report)).collect();
+        return print_json(&serde_json::json!({ "groups": all }));
+    }
+    reports.iter().for_each(|(_, report)| tell(report));
+    Ok(())
+}
+
+fn tell(report: &RunReport) {
+    print_text(&report::outcome::text(report));
+    if report.exit_code != 0 {
         eprintln!("cutover: {}", visible(&report.summary));
     }
     if !report.advice.is_empty() {
         eprintln!("  {}", visible(&report.advice));
     }
-    Ok(())
-}
-
-/// Measures a translation and prints it; reads only.
-fn measure(global: &Global, group: &str, to: Side) -> Result<Exit, Error> {
-    let measured = measured(global, group, to)?;
-    if global.json {
-        print_json(&report::offsets::json(group, to, &measured))?;
-    } else {
-        print_text(&report::offsets::text(group, to, &measured));
-    }
-    Ok(if measured.blocks() { Exit::HOLDS } else { Exit::DONE })
-}
-
-/// A translation, measured by a controller that only looks.
-pub(super) fn measured(global: &Global, group: &str, to: Side) -> Result<GroupPlan, Error> {
-    let plan = load(global)?;
-    let mut options = options(global)?;
-    options.want = Want::ReadOnly;
-    let actor = options.actor.clone();
-    runtime()?.block_on(async {
-        let mut handle = Controller::start(plan, options);
-        let measured = estimate(&mut handle, group, to, &actor).await;
-        handle.shutdown().await;
-        measured
-    })
-}
-
-async fn estimate(handle: &mut Handle, group: &str, to: Side, actor: &str) -> Result<GroupPlan, Error> {
-    let groups = [group.to_owned()];
-    let measured = headless::estimate(handle, &groups, to, None, actor, &mut |line| eprintln!("{line}")).await;
-    let Some((_, result)) = measured.into_iter().next() else { return Err(ended()) };
-    result.map_err(|refusal| {
-        let trouble = Trouble::new(refusal.why, refusal.advice);
-        if refusal.exit_code == 4 { Error::Unknown(trouble) } else { Error::Failed(trouble) }
-    })
-}
-
-fn ended() -> Error {
-    Error::Failed(Trouble::new("the controller ended", "run with --log-file and look there"))
-}
-
-/// The JSON of a report, for the demo.
-pub fn report_json(report: &RunReport) -> serde_json::Value {
-    json!({"exit_code": report.exit_code, "summary": report.summary, "advice": report.advice, "run": report.run})
 }

@@ -2,9 +2,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use strum::VariantNames as _;
 
-use crate::migration::estate::Side;
+use super::Error;
+use crate::migration::estate::{Side, Trouble};
+use crate::migration::overrides::{GateName, Override};
+use crate::offsets::Strategy;
 
 /// Move a Kafka estate from a blue cluster to a green one, with zero downtime.
 #[derive(Debug, Parser)]
@@ -162,30 +167,106 @@ impl From<SideArg> for Side {
     }
 }
 
+/// Which groups' offsets, and how.
+#[derive(Debug, Args)]
+pub struct OffsetsArgs {
+    /// Group id on blue; repeatable: what several groups read is read once
+    #[arg(long, required = true, value_name = "GROUP")]
+    pub group: Vec<String>,
+    /// The cluster the offsets are for
+    #[arg(long, value_enum, default_value = "green")]
+    pub to: SideArg,
+    /// Another strategy than the plan's
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Strategy::VARIANTS).try_map(|s| s.parse::<Strategy>()))]
+    pub strategy: Option<Strategy>,
+    /// For the strategy timestamp: the first record at or after this moment (RFC 3339, or ms since 1970)
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub at: Option<String>,
+    /// Why, for the journal: required with another strategy and with an override
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// A file for Kafka's own tool.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Write what kafka-consumer-groups --reset-offsets --from-file reads to this file (0600)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub export: Option<PathBuf>,
+    /// Replace that file
+    #[arg(long, requires = "export")]
+    pub force: bool,
+}
+
+/// Gates to pass over.
+#[derive(Debug, Args)]
+pub struct OverrideArgs {
+    /// Pass over a gate that holds, at the price that is shown; repeatable, needs --reason
+    #[arg(long = "override", value_name = "GATE", value_parser = PossibleValuesParser::new(GateName::VARIANTS).try_map(|s| s.parse::<GateName>()))]
+    pub gates: Vec<GateName>,
+}
+
+impl OverrideArgs {
+    /// The overrides, each with the reason. Errors: a gate without one.
+    pub fn overrides(&self, reason: Option<&str>) -> Result<Vec<Override>, Error> {
+        match reason.map(str::trim).filter(|r| !r.is_empty()) {
+            None if self.gates.is_empty() => Ok(Vec::new()),
+            None => Err(Error::Usage(Trouble::new(
+                format!("--override {} without a reason", self.gates[0]),
+                "say why with --reason TEXT: it is journalled",
+            ))),
+            Some(reason) => Ok(self.gates.iter().map(|gate| Override { gate: *gate, reason: reason.into() }).collect()),
+        }
+    }
+}
+
 /// `cutover offsets`.
 #[derive(Debug, Subcommand)]
 pub enum OffsetsVerb {
-    /// Measure where the group must start on the other cluster; reads only
+    /// Measure where groups must start on the other cluster; reads only
     Plan {
-        /// Group id on blue
+        /// Which, and how.
+        #[command(flatten)]
+        what: OffsetsArgs,
+        /// Print the file that kafka-consumer-groups --reset-offsets --from-file reads, and nothing else
         #[arg(long)]
-        group: String,
-        /// The cluster the offsets are for
-        #[arg(long, value_enum, default_value = "green")]
-        to: SideArg,
+        csv: bool,
+        /// Print the records around each cut as well: offset, time, key, size, hash
+        #[arg(long)]
+        records: bool,
+        /// The file.
+        #[command(flatten)]
+        export: ExportArgs,
     },
-    /// Set the group's offsets; nothing is started or stopped
+    /// Set groups' offsets; nothing is started or stopped
     Apply {
-        /// Group id on blue
-        #[arg(long)]
-        group: String,
-        /// The cluster whose offsets are set
-        #[arg(long, value_enum, default_value = "green")]
-        to: SideArg,
-        /// Instead of typing the confirmation: its name, --yes=loan-audit
+        /// Which, and how.
+        #[command(flatten)]
+        what: OffsetsArgs,
+        /// Instead of typing the confirmation: its name, --yes=loan-audit; one for each group
         #[arg(long, value_name = "NAME")]
-        yes: Option<String>,
+        yes: Vec<String>,
+        /// Gates.
+        #[command(flatten)]
+        overrides: OverrideArgs,
+        /// The file.
+        #[command(flatten)]
+        export: ExportArgs,
     },
+}
+
+/// A group that is moved, its confirmation, and what that passes over.
+#[derive(Debug, Args)]
+pub struct MoveArgs {
+    /// The group.
+    #[command(flatten)]
+    pub group: GroupArgs,
+    /// Gates.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+    /// Why a gate is passed over, for the journal
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 /// A group and its confirmation.
@@ -202,9 +283,9 @@ pub struct GroupArgs {
 #[derive(Debug, Subcommand)]
 pub enum GroupVerb {
     /// Move the group to green: drain, translate, commit, start, watch
-    Cutover(GroupArgs),
+    Cutover(MoveArgs),
     /// Move the group back to blue, or undo a cutover that is under way
-    Rollback(GroupArgs),
+    Rollback(MoveArgs),
     /// Go on with an action that was interrupted
     Continue(GroupArgs),
     /// Declare the soak done

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::act::report_json;
 use super::args::{DemoArgs, Global};
 use super::look::seen;
 use super::{Error, Exit, actor, cockpit, options, print_json, runtime};
@@ -139,7 +138,7 @@ fn plain_chapter(step: &str, report: &RunReport) -> Chapter {
         witnessed_lost: None,
         lost_by_the_logs: None,
         why: (report.exit_code != 0).then(|| report.summary.clone()),
-        report: report_json(report),
+        report: crate::report::outcome::json(report),
     }
 }
 

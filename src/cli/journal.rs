@@ -32,10 +32,14 @@ fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
         return Ok(Exit::DONE);
     }
     let mut teller = Teller::default();
-    let told: Vec<_> = entries.iter().map(|entry| teller.line(entry)).collect();
+    let told: Vec<_> = entries.iter().map(|entry| (teller.line(entry), teller.details(entry))).collect();
     let row = |l: &JournalLine| vec![l.seq.to_string(), clock(l.at), l.actor.clone(), l.text.clone()];
-    let rows: Vec<Vec<String>> = told[told.len() - newest.len()..].iter().map(row).collect();
-    print_text(&table(&rows));
+    // Details stand in the last column, below their entry: before and after of each partition that a commit sets.
+    let below = |text: &String| vec![String::new(), String::new(), String::new(), format!("  {text}")];
+    let rows = told[told.len() - newest.len()..]
+        .iter()
+        .flat_map(|(line, details)| std::iter::once(row(line)).chain(details.iter().map(below)));
+    print_text(&table(&rows.collect::<Vec<_>>()));
     Ok(Exit::DONE)
 }
 

@@ -20,6 +20,7 @@ mod diff;
 mod init;
 mod journal;
 mod look;
+mod offsets;
 pub mod pages;
 mod plan;
 mod replay;
@@ -68,7 +69,10 @@ impl From<Problems> for Error {
 /// Parses the arguments, runs the verb, and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
     let _log = log_to(&cli.global);
     let json = cli.global.json;
     let exit = match dispatch(cli) {
@@ -87,7 +91,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Plan(verb)) => plan::run(&global, &verb),
         Some(Verb::Lag) => look::lag(&global),
         Some(Verb::Status) => look::status(&global),
-        Some(Verb::Offsets(verb)) => act::offsets(&global, verb),
+        Some(Verb::Offsets(verb)) => offsets::run(&global, verb),
         Some(Verb::Group(verb)) => act::group(&global, verb),
         Some(Verb::Producer(verb)) => act::producer(&global, verb),
         Some(Verb::Replay(args)) => replay::run(&global, &args),
@@ -97,6 +101,19 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Man) => pages::man(),
         Some(Verb::Sim(args)) => sim::run(&args),
     }
+}
+
+/// What clap says of the arguments: help and version on standard output, errors on standard error, and as JSON on
+/// standard output where JSON was asked for.
+fn usage(error: &clap::Error) -> ExitCode {
+    let _ = error.print(); // a reader that went away (`| head`) is no error
+    if error.use_stderr() && std::env::args_os().any(|a| a == "--json") {
+        let what = error.to_string();
+        let what = what.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let trouble = Trouble::new(visible(what), "cutover --help lists what there is");
+        println!("{}", serde_json::json!({"ok": false, "errors": [trouble]}));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE.0))
 }
 
 /// Prints an error where its reader looks: JSON on standard output with `--json`, words on standard error always.

@@ -4,8 +4,9 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::act::{interrupted, measured};
+use super::act::interrupted;
 use super::args::{Global, ReplayArgs};
+use super::offsets::measured;
 use super::{Error, Exit, load, options, print_json, print_text, runtime};
 use crate::controller::replay::{Answer, Question, Request, Stop, Ui, What, replay, source};
 use crate::migration::estate::{Side, Trouble};

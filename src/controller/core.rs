@@ -77,6 +77,9 @@ pub(super) struct Murmur {
 /// What a measurement brought.
 type Measured = (String, Side, Option<Chosen>, Result<GroupPlan, Trouble>);
 
+/// A measurement that was asked for.
+type ToMeasure = (String, Side, Option<Chosen>);
+
 /// The group whose dialog a person reads, and what that dialog is about where it is not the plan's own way.
 pub(super) struct Watched {
     pub group: String,
@@ -112,7 +115,9 @@ struct Core {
     translator: Option<Translator>,
     executor: Option<Arc<dyn Executor>>,
     effects: JoinSet<(String, Outcome)>,
-    measurements: JoinSet<Measured>,
+    /// Asked for and not started: at most one for each group, side and strategy, as the machine asks for no more.
+    to_measure: Vec<ToMeasure>,
+    measurements: JoinSet<Vec<Measured>>,
     focus: watch::Sender<Focus>,
     teller: Teller,
     lines: VecDeque<JournalLine>,
@@ -155,6 +160,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         translator,
         executor,
         effects: JoinSet::new(),
+        to_measure: Vec::new(),
         measurements: JoinSet::new(),
         focus,
         teller: Teller::default(),
@@ -263,6 +269,7 @@ impl Core {
             self.machine.handle_timeout(now);
         }
         self.act().await;
+        self.measure();
         if pulse.followed.ms() >= FOLLOW_MS {
             pulse.followed = Clock.stopwatch();
             self.follow().await;

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::clock::Clock;
 use super::run::Handle;
+pub use super::snapshot::RunReport;
 use super::snapshot::{Ask, GroupRow, Reply, Snapshot};
 use super::words;
-use crate::migration::command::{Command, Level, Prepared, Refusal, Subject};
+use crate::migration::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::estate::{Observed, Side};
 use crate::migration::event::RunId;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
@@ -24,33 +23,10 @@ const ANSWER: Duration = Duration::from_secs(20);
 const MEASUREMENT: Duration = Duration::from_secs(600);
 /// How long the estimate may take before the dialog goes without it.
 const ESTIMATE: Duration = Duration::from_secs(30);
+/// Measurements that are asked for at once; fewer than questions that may wait, and than replies.
+const TOGETHER: usize = 60;
 /// How often a dialog may be asked for again because its facts moved.
 const CONFIRMATIONS: u32 = 20;
-
-/// What came of a command.
-#[derive(Debug, Clone, Serialize)]
-pub struct RunReport {
-    /// 0 done, 1 refused or failed, 3 a gate holds, 4 unknown.
-    pub exit_code: u8,
-    /// In a sentence.
-    pub summary: String,
-    /// What to do about it; empty when there is nothing to do.
-    pub advice: String,
-    /// The dialog that was confirmed.
-    pub prepared: Option<Prepared>,
-    /// The run as last seen, if the command started one.
-    pub run: Option<RunView>,
-}
-
-impl RunReport {
-    fn done(summary: String, prepared: Option<Prepared>) -> Self {
-        Self { exit_code: 0, summary, advice: String::new(), prepared, run: None }
-    }
-
-    fn refused(refusal: Refusal, prepared: Option<Prepared>) -> Self {
-        Self { exit_code: refusal.exit_code, summary: refusal.why, advice: refusal.advice, prepared, run: None }
-    }
-}
 
 /// Prepares a command, confirms it with `yes` (the group's or producer's name, in place of the typed phrase), and
 /// follows it to its end. `progress` gets a line for each thing that changes.
@@ -97,9 +73,21 @@ pub async fn estimate(
     for group in groups {
         answers.push(driver.prepare(&command(group)).await.map(|_| ()));
     }
-    for (group, answer) in groups.iter().zip(&mut answers) {
-        if answer.is_ok() {
-            *answer = driver.send(&command(group), actor).await;
+    // All are asked for before the first answer is read, so that those waiting are taken on together.
+    let ready: Vec<usize> = (0..groups.len()).filter(|n| answers[*n].is_ok()).collect();
+    for some in ready.chunks(TOGETHER) {
+        let mut sent = Vec::new();
+        for &n in some {
+            match driver.order_measurement(command(&groups[n]), actor).await {
+                Ok(id) => sent.push((n, id)),
+                Err(refusal) => answers[n] = Err(refusal),
+            }
+        }
+        for (n, id) in sent {
+            answers[n] = driver.answer(id).await.and_then(|reply| match reply {
+                Reply::Executed { result, .. } => result.map(|_| ()),
+                Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } => Err(gone()),
+            });
         }
     }
     let mut measured = Vec::new();
@@ -181,11 +169,10 @@ impl Driver<'_> {
 
     /// The dialog, once the controller has seen enough to tell.
     async fn prepare(&mut self, command: &Command) -> Result<Prepared, Refusal> {
-        if let Subject::Group(group) = command.subject() {
+        // A measurement that is ordered needs no other one beside it.
+        if let (Subject::Group(group), false) = (command.subject(), matches!(command, Command::Estimate { .. })) {
             let watch = match command {
-                Command::Estimate { to, chosen, .. } | Command::ResetOffsets { to, chosen, .. } => {
-                    Ask::WatchChoice { group, to: *to, chosen: chosen.clone() }
-                }
+                Command::ResetOffsets { to, chosen, .. } => Ask::WatchChoice { group, to: *to, chosen: chosen.clone() },
                 _ => Ask::Watch { group: Some(group) },
             };
             let _ = self.handle.asks.send(watch).await; // the next question finds out
@@ -229,15 +216,12 @@ impl Driver<'_> {
         let _ = tokio::time::timeout(ESTIMATE, self.handle.snapshots.wait_for(measured)).await;
     }
 
-    /// Orders a measurement.
-    async fn send(&mut self, command: &Command, actor: &str) -> Result<(), Refusal> {
-        let id = self.id();
-        let (command, actor) = (command.clone(), actor.to_owned());
+    /// Orders a measurement; the answer is not waited for.
+    async fn order_measurement(&mut self, command: Command, actor: &str) -> Result<u64, Refusal> {
+        let (id, actor) = (self.id(), actor.to_owned());
         let ask = Ask::Execute { id, command, actor, typed: String::new(), facts: None };
-        match self.ask(ask, id).await? {
-            Reply::Executed { result, .. } => result.map(|_| ()),
-            Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } => Err(gone()),
-        }
+        self.handle.asks.send(ask).await.map_err(|_| gone())?;
+        Ok(id)
     }
 
     /// Waits until a measurement that was ordered is there.
@@ -275,6 +259,11 @@ impl Driver<'_> {
 
     async fn ask(&mut self, ask: Ask, id: u64) -> Result<Reply, Refusal> {
         self.handle.asks.send(ask).await.map_err(|_| gone())?;
+        self.answer(id).await
+    }
+
+    /// Waits for the answer to a question; those to earlier ones are passed over.
+    async fn answer(&mut self, id: u64) -> Result<Reply, Refusal> {
         let answer = async {
             while let Some(reply) = self.handle.replies.recv().await {
                 let (Reply::Prepared { id: of, .. }
@@ -410,7 +399,7 @@ fn unconfirmed(given: Option<&str>, name: &str, title: &str) -> Refusal {
         None => format!("{title}: not confirmed"),
         Some(given) => format!("{title}: confirmed with {given:?}, which is not its name"),
     };
-    Refusal::refused(why, format!("add --yes={name} to confirm it"))
+    Refusal::refused(why, format!("add --yes={} to confirm it", shell_word(name)))
 }
 
 fn gone() -> Refusal {

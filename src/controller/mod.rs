@@ -10,6 +10,7 @@ pub mod crash;
 pub mod diff;
 pub mod discover;
 pub mod executor;
+pub mod export;
 pub mod headless;
 mod ledger;
 pub mod names;

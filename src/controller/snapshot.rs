@@ -367,3 +367,30 @@ pub enum Reply {
         result: Result<String, Refusal>,
     },
 }
+
+/// What came of a command.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// 0 done, 1 refused or failed, 3 a gate holds, 4 unknown.
+    pub exit_code: u8,
+    /// In a sentence.
+    pub summary: String,
+    /// What to do about it; empty when there is nothing to do.
+    pub advice: String,
+    /// The dialog that was confirmed.
+    pub prepared: Option<Prepared>,
+    /// The run as last seen, if the command started one.
+    pub run: Option<RunView>,
+}
+
+impl RunReport {
+    /// It was done, without a run.
+    pub(super) fn done(summary: String, prepared: Option<Prepared>) -> Self {
+        Self { exit_code: 0, summary, advice: String::new(), prepared, run: None }
+    }
+
+    /// It was refused, or could not be told.
+    pub(super) fn refused(refusal: Refusal, prepared: Option<Prepared>) -> Self {
+        Self { exit_code: refusal.exit_code, summary: refusal.why, advice: refusal.advice, prepared, run: None }
+    }
+}

@@ -264,7 +264,7 @@ pub struct Offer {
 
 /// A word as a POSIX shell reads it back: group ids may hold anything, and these lines are made to be copied.
 #[must_use]
-pub(super) fn shell_word(word: &str) -> String {
+pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

@@ -30,13 +30,22 @@ impl Machine {
     }
 
     /// What the newest measurement says, as a warning or as its absence.
-    pub(super) fn add_measured(&self, command: &Command, group: &str, to: Side, now: At, facts: &mut Facts) {
+    pub(super) fn add_measured(
+        &self,
+        command: &Command,
+        group: &str,
+        to: Side,
+        passed: &[Held],
+        now: At,
+        facts: &mut Facts,
+    ) {
         let Some((plan, age)) = self.measured(group, to, command.chosen(), now) else {
             facts.warnings.push("not measured yet: the exact numbers come after the drain".into());
             return;
         };
         let limit = self.settings.groups.get(group).map(|g| g.max_re_read);
-        let held = overrides::held(plan, to, limit, false);
+        let mut held = overrides::held(plan, to, limit, false);
+        held.retain(|h| !passed.iter().any(|p| p.gate == h.gate)); // those have a line of their own
         let over = |h: &&Held| h.gate == GateName::ReRead;
         let bad = overrides::impossible(plan, to).or_else(|| held.iter().find(|h| !over(h)).map(|h| h.why.clone()));
         facts.digest.insert("measured", if bad.is_some() || !held.is_empty() { "bad" } else { "good" }.into());

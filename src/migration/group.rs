@@ -140,7 +140,7 @@ fn target(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, facts: &mut F
     if foreign {
         facts
             .warnings
-            .push(format!("{id} has offsets on {to} that nobody wrote from here: none of them is ever set back"));
+            .push(format!("{id} has offsets on {to} that nobody wrote from here: none of them is set back silently"));
     }
     Ok(())
 }

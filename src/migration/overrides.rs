@@ -25,6 +25,7 @@ use crate::offsets::verdict::{GroupPlan, PartitionPlan, Verdict};
     strum::Display,
     strum::EnumString,
     strum::EnumIter,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]

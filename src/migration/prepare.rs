@@ -145,7 +145,7 @@ impl Machine {
     /// Undoing a cutover before its switch needs no facts of the other side: it must always be possible.
     fn prepare_give_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
         let settings = self.sight(now).listed(group)?;
-        let steps = runbook::group_steps(RunKind::GiveBack, settings, Side::Blue);
+        let steps = runbook::group_steps(RunKind::GiveBack, settings, Side::Blue, &[]);
         Ok(Prepared {
             title: format!("Give {group} back to BLUE"),
             steps: steps.iter().map(runbook::Step::line).collect(),
@@ -167,12 +167,13 @@ impl Machine {
         let sight = self.sight(now);
         let settings = sight.listed(group)?;
         let mut facts = group::preflight(&sight, group, kind, to)?;
-        let steps = runbook::group_steps(kind, settings, to);
         let way_back = self.way_back(group, now);
         let gates = self.gates(command, group, kind, to, now)?;
-        self.add_measured(command, group, to, now, &mut facts);
+        let accepted = cost::accepted(command, &gates);
+        let steps = runbook::group_steps(kind, settings, to, &accepted);
+        self.add_measured(command, group, to, &gates, now, &mut facts);
         let phrases: Vec<String> = gates.iter().map(Held::phrase).collect();
-        for (accepted, held) in cost::accepted(command, &gates).into_iter().zip(&gates).rev() {
+        for (accepted, held) in accepted.iter().zip(&gates).rev() {
             let because = if accepted.reason.is_empty() { String::new() } else { format!(" ({})", accepted.reason) };
             facts.warnings.insert(0, format!("this passes over the gate {}: {}{because}", held.gate, held.why));
         }

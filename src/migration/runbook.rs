@@ -4,6 +4,7 @@
 use super::command::StepLine;
 use super::estate::{FlagState, Side, SwitchState};
 use super::event::RunKind;
+use super::overrides::{Accepted, GateName};
 use super::settings::{GroupSettings, ProducerSettings};
 use super::stage::MovePhase;
 
@@ -120,22 +121,31 @@ impl Step {
     }
 }
 
-/// The steps of a group's run that goes to `to`.
+/// The steps of a group's run that goes to `to`, with what its confirmation passes over.
 #[must_use]
-pub fn group_steps(kind: RunKind, group: &GroupSettings, to: Side) -> Vec<Step> {
+pub fn group_steps(kind: RunKind, group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
     match kind {
         RunKind::GiveBack => give_back(group, to),
-        RunKind::ResetOffsets => reset(group, to),
-        _ => handover(group, to),
+        RunKind::ResetOffsets => reset(group, to, accepted),
+        _ => handover(group, to, accepted),
     }
 }
 
-fn translate(group: &GroupSettings, to: Side) -> Step {
-    let what = format!("translate every partition to {to}, at most {} re-read, 0 lost", group.max_re_read);
+fn translate(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Step {
+    let most = |gate| accepted.iter().find(|a| a.gate == gate).map(|a| a.at_most);
+    let guess = most(GateName::Guess).is_some();
+    let re_read = most(GateName::ReRead).flatten().unwrap_or(group.max_re_read);
+    let lost = match most(GateName::Missing) {
+        Some(Some(n)) if guess => format!("about {n} lost"),
+        Some(Some(n)) => format!("at most {n} lost"),
+        None if guess => "nobody knows how many lost".to_owned(),
+        _ => "0 lost".to_owned(),
+    };
+    let what = format!("translate every partition to {to}, at most {re_read} re-read, {lost}");
     Step::new(StepKind::Translate { to }, what).within(group.settle_timeout_ms.saturating_add(TRANSLATE_MS))
 }
 
-fn handover(group: &GroupSettings, to: Side) -> Vec<Step> {
+fn handover(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
     let from = to.other();
     let again = format!("start on {from}");
     let forth = if to == Side::Green { "roll back" } else { "go on" };
@@ -149,7 +159,7 @@ fn handover(group: &GroupSettings, to: Side) -> Vec<Step> {
         )
         .within(group.drain_timeout_ms)
         .undo(&again),
-        translate(group, to).undo(&again),
+        translate(group, to, accepted).undo(&again),
         Step::new(StepKind::Commit { side: to }, format!("commit every partition on {to}, read back"))
             .undo("old offsets"),
         Step::new(
@@ -175,10 +185,10 @@ fn give_back(group: &GroupSettings, to: Side) -> Vec<Step> {
     ]
 }
 
-fn reset(group: &GroupSettings, to: Side) -> Vec<Step> {
+fn reset(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
     vec![
         Step::new(StepKind::Preflight, "check the facts again"),
-        translate(group, to),
+        translate(group, to, accepted),
         Step::new(StepKind::Commit { side: to }, format!("commit every partition on {to}, read back"))
             .undo("old offsets, by hand"),
     ]

@@ -36,7 +36,8 @@ impl Machine {
     pub(super) fn steps_of(&self, run: &Run) -> Vec<Step> {
         match (&run.subject, &run.command) {
             (Subject::Group(g), _) => {
-                self.settings.groups.get(g).map(|g| runbook::group_steps(run.kind, g, run.to)).unwrap_or_default()
+                let steps = |g| runbook::group_steps(run.kind, g, run.to, &run.accepted);
+                self.settings.groups.get(g).map(steps).unwrap_or_default()
             }
             (Subject::Producer(p), Command::Route { to, .. }) => {
                 self.settings.producers.get(p).map(|p| runbook::route_steps(p, *to)).unwrap_or_default()

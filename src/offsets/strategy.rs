@@ -29,6 +29,7 @@ use crate::migration::estate::{At, TopicPartition};
     strum::Display,
     strum::EnumString,
     strum::EnumIter,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]

@@ -255,7 +255,7 @@ mod tests {
             set = { off = ["scale", "0"], blue = ["run", "old"], green = ["run", "new", "{group}"] }
             "#,
         );
-        let steps = group_steps(RunKind::CutOver, &plan.settings().groups["g"], Side::Green);
+        let steps = group_steps(RunKind::CutOver, &plan.settings().groups["g"], Side::Green, &[]);
         let said: Vec<&str> = steps.iter().map(|s| s.what.as_str()).collect();
         assert!(said.contains(&"stop on blue (scale 0)"), "{said:?}");
         assert!(said.contains(&"start on green (run new g)"), "{said:?}");

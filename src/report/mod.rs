@@ -3,5 +3,6 @@
 pub mod diff;
 pub mod json;
 pub mod offsets;
+pub mod outcome;
 pub mod replay;
 pub mod text;

@@ -1,64 +1,77 @@
 //! A translation for people and for scripts (02-architecture, "Commands": the contract of `offsets plan --json`).
 
-use serde::Serialize;
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
-use super::text::table;
-use crate::migration::estate::Side;
-use crate::offsets::verdict::{GroupPlan, PartitionPlan, Totals};
+use super::text::{clock, table};
+use crate::migration::command::shell_word;
+use crate::migration::estate::{At, Side};
+use crate::migration::gate::span;
+use crate::offsets::verdict::{CutRecord, GroupPlan, PartitionPlan, Verdict};
 use crate::sanitise::visible;
 
-/// `cutover offsets plan --json`.
-#[derive(Debug, Serialize)]
-pub struct OffsetsPlan<'a> {
-    /// Group id on blue.
-    pub group: &'a str,
-    /// The side the offsets are for.
-    pub to: Side,
-    /// By topic and partition.
-    pub partitions: Vec<Value>,
-    /// Sums; `null` is unknown, never 0.
-    pub totals: Totals,
-}
+/// Reasons and ranges printed below the table for each partition at most; the JSON has all.
+const RANGES: usize = 20;
 
-/// The JSON of a translation to `to`.
+/// The JSON of a translation to `to`. Keys may be added; `null` is unknown, never 0.
 #[must_use]
-pub fn json<'a>(group: &'a str, to: Side, plan: &GroupPlan) -> OffsetsPlan<'a> {
-    OffsetsPlan {
-        group,
-        to,
-        partitions: plan.partitions.iter().map(|p| partition(p, to)).collect(),
-        totals: plan.totals,
-    }
+pub fn json(group: &str, to: Side, plan: &GroupPlan) -> Value {
+    json!({
+        "group": group, "to": to,
+        "partitions": plan.partitions.iter().map(|p| partition(p, to, plan)).collect::<Vec<_>>(),
+        "totals": plan.totals, "verdict": plan.worst_verdict(), "at_ms": plan.at().map(|at| at.0),
+    })
 }
 
-fn partition(p: &PartitionPlan, to: Side) -> Value {
+fn partition(p: &PartitionPlan, to: Side, plan: &GroupPlan) -> Value {
     let source = json!({"committed": p.source.committed, "log_start": p.source.log_start, "end": p.source.end});
     let target = json!({"offset": p.target.offset, "log_start": p.target.log_start, "end": p.target.end});
     let (blue, green) = if to == Side::Green { (source, target) } else { (target, source) };
     json!({
-        "topic": p.tp.topic, "partition": p.tp.partition, "blue": blue, "green": green,
+        "topic": p.tp.topic, "partition": p.tp.partition, "target_topic": plan.target_name(&p.tp.topic),
+        "blue": blue, "green": green,
         "strategy": p.strategy, "verdict": p.verdict, "re_read": p.re_read, "missing": p.missing,
-        "missing_ranges": p.missing_ranges, "target_only": p.target_only, "evidence": p.evidence, "why": p.why,
+        "missing_ranges": p.missing_ranges, "times": p.times, "target_only": p.target_only,
+        "unsettled": p.unsettled, "evidence": p.evidence, "why": p.why,
         "read": {"source": p.read.0, "target": p.read.1}, "cut": p.cut, "at_ms": p.at.0,
     })
 }
 
-fn number<T: ToString>(value: Option<T>) -> String {
+/// A count, or `-`: unknown is not 0.
+#[must_use]
+pub fn count(value: Option<u64>) -> String {
     value.map_or_else(|| "-".to_owned(), |v| v.to_string())
 }
 
-/// The table of a translation to `to`, with its sums below.
+fn at(offset: Option<i64>) -> String {
+    offset.map_or_else(|| "-".to_owned(), |o| o.to_string())
+}
+
+/// The verdict as screens show it: a loss stands in its place.
 #[must_use]
-pub fn text(group: &str, to: Side, plan: &GroupPlan) -> String {
+pub fn verdict(p: &PartitionPlan) -> String {
+    match p.missing {
+        Some(n) if n > 0 => format!("MISSING {n}"),
+        _ => p.verdict.to_string(),
+    }
+}
+
+fn letter(side: Side) -> &'static str {
+    if side == Side::Blue { "[B]" } else { "[G]" }
+}
+
+/// The table of a translation to `to`; below it, in full, why something is not PROVEN and what a replay would have to
+/// carry; the sums, and how old they are at `now`.
+#[must_use]
+pub fn text(group: &str, to: Side, plan: &GroupPlan, now: At) -> String {
     let from = to.other();
-    let letter = |side: Side| if side == Side::Blue { "[B]" } else { "[G]" };
     let heads = [
         "topic-partition".to_owned(),
-        format!("{} committed", letter(from)),
-        format!("{} end", letter(from)),
-        format!("{} offset", letter(to)),
-        format!("{} end", letter(to)),
+        format!("{from}@"),
+        "end".to_owned(),
+        format!("-> {to}@"),
+        "end".to_owned(),
         "verdict".to_owned(),
         "re-read".to_owned(),
         "missing".to_owned(),
@@ -66,23 +79,159 @@ pub fn text(group: &str, to: Side, plan: &GroupPlan) -> String {
     ];
     let mut rows = vec![heads.to_vec()];
     for p in &plan.partitions {
+        let there = |end: i64| if end < 0 { "-".to_owned() } else { end.to_string() };
         rows.push(vec![
             visible(&p.tp.to_string()),
-            number(p.source.committed),
-            p.source.end.to_string(),
-            number(p.target.offset),
-            p.target.end.to_string(),
-            p.verdict.to_string(),
-            number(p.re_read),
-            number(p.missing),
-            visible(p.why.as_deref().unwrap_or(&p.evidence)),
+            at(p.source.committed),
+            there(p.source.end),
+            format!("-> {}", at(p.target.offset)),
+            there(p.target.end),
+            verdict(p),
+            count(p.re_read),
+            count(p.missing),
+            visible(&format!("{}: {}", p.strategy, p.evidence)),
         ]);
     }
-    let sums = format!(
-        "{}: {} lost, {} read again on {to}\n",
+    let mut out = table(&rows);
+    reasons(&mut out, from, plan);
+    to_replay(&mut out, group, from, plan);
+    let lost = match plan.totals.missing {
+        Some(0) => "0 lost".to_owned(),
+        Some(n) => format!("{n} lost unless replayed"),
+        None => "unknown how many lost".to_owned(),
+    };
+    let unknown = |n: Option<u64>| n.map_or_else(|| "unknown how many".to_owned(), |n| n.to_string());
+    let read = plan.partitions.iter().fold((0, 0), |sum, p| (sum.0 + p.read.0, sum.1 + p.read.1));
+    let age = plan.at().map(|at| format!(", measured {} ago", span(now.since(at)))).unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "{}: {lost}, {} read again on {to}; {}; read {} records of {from}, {} of {to}{age}",
         visible(group),
-        number(plan.totals.missing).replace('-', "unknown how many"),
-        number(plan.totals.re_read).replace('-', "unknown how many"),
+        unknown(plan.totals.re_read),
+        plan.worst_verdict().map_or_else(|| "no partitions".to_owned(), |v| v.to_string()),
+        read.0,
+        read.1,
     );
-    table(&rows) + &sums
+    out
+}
+
+fn reasons(out: &mut String, from: Side, plan: &GroupPlan) {
+    for p in plan.partitions.iter().filter(|p| p.verdict != Verdict::Proven) {
+        let why = p.why.as_deref().unwrap_or("no reason was given");
+        let _ = writeln!(out, "{} is {}: {}", visible(&p.tp.to_string()), p.verdict, visible(why));
+        let u = p.unsettled;
+        if !u.is_none() {
+            let _ = writeln!(
+                out,
+                "  not settled yet: {} consumed and {} unconsumed on {from} only, {} on {} only",
+                u.consumed,
+                u.unconsumed,
+                u.target_only,
+                from.other()
+            );
+        }
+    }
+}
+
+/// What a replay would have to carry, and the command for it.
+fn to_replay(out: &mut String, group: &str, from: Side, plan: &GroupPlan) {
+    let mut any = false;
+    for p in plan.partitions.iter().filter(|p| p.missing.is_some_and(|n| n > 0)) {
+        let tp = visible(&p.tp.to_string());
+        let ranges: Vec<String> = p.missing_ranges.iter().take(RANGES).map(|(a, b)| format!("[{a},{b})")).collect();
+        let more = p.missing_ranges.len().saturating_sub(RANGES);
+        let more = if more > 0 { format!(" and {more} more ranges (--json has all)") } else { String::new() };
+        if ranges.is_empty() {
+            let _ = writeln!(out, "{tp}: {} MISSING, and nothing on {from} is left to replay", count(p.missing));
+        } else {
+            any = true;
+            let _ = writeln!(out, "{tp}: replay {from} {tp} {}{more}", ranges.join(" "));
+        }
+        if let Some(t) = p.times.missing {
+            let _ = writeln!(out, "  written from {} to {}", clock(t.first), clock(t.last));
+        }
+    }
+    if any {
+        let side = if from == Side::Green { " --from green" } else { "" };
+        let _ = writeln!(out, "  with: cutover replay --group {}{side}", visible(&shell_word(group)));
+    }
+}
+
+/// The records on both sides of each cut, so that a person can see that it is right.
+#[must_use]
+pub fn records(to: Side, plan: &GroupPlan) -> String {
+    let mut out = String::new();
+    for p in &plan.partitions {
+        let _ = writeln!(out, "\n{}", visible(&p.tp.to_string()));
+        cut(&mut out, to.other(), "committed", p.source.committed, &p.cut.source);
+        cut(&mut out, to, "starts at", p.target.offset, &p.cut.target);
+    }
+    out
+}
+
+fn cut(out: &mut String, side: Side, word: &str, at: Option<i64>, records: &[CutRecord]) {
+    let Some(at) = at else { return };
+    let line = |r: &CutRecord| {
+        let size = r.size.map_or_else(|| "-".to_owned(), |s| format!("{s} B"));
+        let key = match (&r.key, r.size) {
+            (Some(key), _) => format!("key {}", visible(key)),
+            (None, Some(_)) => "no key".to_owned(),
+            (None, None) => String::new(),
+        };
+        let value = r.value.as_ref().map(|v| format!("value {}", visible(v))).unwrap_or_default();
+        vec![letter(side).to_owned(), r.offset.to_string(), clock(At(r.ts)), r.id.clone(), size, key, value]
+    };
+    let (below, beyond): (Vec<_>, Vec<_>) = records.iter().partition(|r| r.offset < at);
+    let indent = |text: String| text.lines().map(|l| format!("  {}\n", l.trim_end())).collect::<String>();
+    out.push_str(&indent(table(&below.into_iter().map(line).collect::<Vec<_>>())));
+    let _ = writeln!(out, "  {} --- {word} {at} ---", letter(side));
+    out.push_str(&indent(table(&beyond.into_iter().map(line).collect::<Vec<_>>())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::estate::TopicPartition;
+    use crate::offsets::verdict::{SourcePosition, TargetPosition};
+
+    fn plan() -> GroupPlan {
+        let mut p = PartitionPlan::unmappable(TopicPartition::new("loans", 3), "align", "two writers", At(1_000));
+        p.source = SourcePosition { committed: Some(120), log_start: 0, end: 200 };
+        p.target = TargetPosition { offset: Some(100), log_start: 0, end: 150 };
+        (p.verdict, p.re_read, p.missing) = (Verdict::Bounded, Some(4), Some(11));
+        (p.missing_ranges, p.evidence, p.read) = (vec![(120, 131)], "content".into(), (80, 50));
+        let none =
+            PartitionPlan::unmappable(TopicPartition::new("loans", 4), "align", "no such\u{1b}[2J topic", At(900));
+        GroupPlan::new(vec![p, none])
+    }
+
+    #[test]
+    fn a_loss_stands_out_with_what_a_replay_would_carry() {
+        let text = text("a b", Side::Green, &plan(), At(3_100));
+        for words in [
+            "MISSING 11",
+            "loans-3: replay blue loans-3 [120,131)\n",
+            "with: cutover replay --group 'a b'\n",
+            "loans-3 is BOUNDED: two writers\n",
+            "loans-4 is UNMAPPABLE: no such",
+            "unknown how many lost, unknown how many read again on green",
+            "read 80 records of blue, 50 of green, measured 2s ago",
+        ] {
+            assert!(text.contains(words), "{words:?} is not in:\n{text}");
+        }
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+
+    #[test]
+    fn the_contract_of_the_json() {
+        let value = json("g", Side::Green, &plan());
+        let p = &value["partitions"][0];
+        assert_eq!(p["blue"], json!({"committed": 120, "log_start": 0, "end": 200}));
+        assert_eq!(p["green"], json!({"offset": 100, "log_start": 0, "end": 150}));
+        assert_eq!((p["verdict"].as_str(), p["missing"].as_u64()), (Some("bounded"), Some(11)));
+        assert_eq!(value["partitions"][1]["green"]["offset"], Value::Null);
+        assert_eq!(value["totals"]["missing"], Value::Null, "unknown is not 0");
+        let back = json("g", Side::Blue, &plan());
+        assert_eq!(back["partitions"][0]["green"]["committed"], 120, "a rollback reads green");
+    }
 }

@@ -19,6 +19,7 @@ mod control_secure;
 mod control_transactions;
 mod controller;
 mod diff;
+mod doors;
 mod faults;
 mod init;
 mod kit;

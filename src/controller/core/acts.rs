@@ -5,19 +5,18 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
-use super::{Core, ESTIMATE_AGE_MS, Measured};
+use super::{Core, ESTIMATE_AGE_MS, Measured, ToMeasure};
 use crate::controller::clock::Clock;
 use crate::controller::crash::{self, Boundary};
 use crate::controller::observe::Focus;
 use crate::controller::present;
 use crate::controller::snapshot::{Arming, Severity};
-use crate::controller::translate::{Progress, Purpose};
+use crate::controller::translate::{Progress, Purpose, Translator, Wanted};
 use crate::migration::command::Subject;
 use crate::migration::effect::{Issued, Outcome};
 use crate::migration::estate::{At, Side, Trouble};
 use crate::migration::event::Event;
 use crate::migration::machine::Action;
-use crate::offsets::Chosen;
 
 impl Core {
     /// Carries out what the machine wants, each journal entry durable before the next action is taken.
@@ -33,7 +32,7 @@ impl Core {
                     }
                 }
                 Action::Do(issued) => self.start(issued),
-                Action::Measure { group, to, chosen } => self.measure(group, to, chosen),
+                Action::Measure { group, to, chosen } => self.to_measure.push((group, to, chosen)),
             }
         }
         let wanted: Focus = self.machine.focus(Clock.now()).into_iter().collect();
@@ -101,26 +100,30 @@ impl Core {
         }
     }
 
-    pub(super) fn measure(&mut self, group: String, to: Side, chosen: Option<Chosen>) {
+    /// Starts the measurements that were asked for, those to one side together: what several groups read is read once.
+    /// While more questions wait they may be more of the same.
+    pub(super) fn measure(&mut self) {
+        if self.to_measure.is_empty() || !self.ends.asks.is_empty() {
+            return;
+        }
+        let all = std::mem::take(&mut self.to_measure);
         let Some(translator) = self.translator.clone() else {
             let why = Trouble::new("records can't be read", "see the notice about the client properties");
-            self.machine.handle_estimate(&group, to, chosen.as_ref(), Err(why), Clock.now());
+            for (group, to, chosen) in all {
+                self.machine.handle_estimate(&group, to, chosen.as_ref(), Err(why.clone()), Clock.now());
+            }
             return;
         };
-        self.measurements.spawn(async move {
-            let quiet: Progress = Arc::new(|_| {});
-            let translating = translator.translate(&group, to, Purpose::Estimate, chosen.as_ref(), &quiet);
-            let translating = AssertUnwindSafe(translating);
-            // Without an answer the group would count as being measured for ever.
-            let result = translating.catch_unwind().await.unwrap_or_else(|_| {
-                Err(Trouble::new("the measurement broke off", "this is a fault of cutover: run with --log-file"))
-            });
-            (group, to, chosen, result)
-        });
+        for side in Side::BOTH {
+            let some: Vec<_> = all.iter().filter(|(_, to, _)| *to == side).cloned().collect();
+            if !some.is_empty() {
+                self.measurements.spawn(measure_all(translator.clone(), side, some));
+            }
+        }
     }
 
-    pub(super) fn measured(&mut self, measured: Result<Measured, tokio::task::JoinError>) {
-        if let Ok((group, to, chosen, result)) = measured {
+    pub(super) fn measured(&mut self, measured: Result<Vec<Measured>, tokio::task::JoinError>) {
+        for (group, to, chosen, result) in measured.into_iter().flatten() {
             self.machine.handle_estimate(&group, to, chosen.as_ref(), result, Clock.now());
         }
     }
@@ -133,4 +136,18 @@ impl Core {
             self.act().await;
         }
     }
+}
+
+async fn measure_all(translator: Translator, to: Side, some: Vec<ToMeasure>) -> Vec<Measured> {
+    let quiet: Progress = Arc::new(|_| {});
+    let wanted: Vec<Wanted<'_>> =
+        some.iter().map(|(group, _, chosen)| Wanted { group, chosen: chosen.as_ref() }).collect();
+    let translating = AssertUnwindSafe(translator.translate_many(&wanted, to, Purpose::Estimate, &quiet));
+    let mut results = translating.catch_unwind().await.unwrap_or_default().into_iter();
+    let end = |(group, to, chosen): ToMeasure| {
+        // Without an answer the group would count as being measured for ever.
+        let broken = || Trouble::new("the measurement broke off", "this is a fault of cutover: run with --log-file");
+        (group, to, chosen, results.next().unwrap_or_else(|| Err(broken())))
+    };
+    some.into_iter().map(end).collect()
 }

@@ -1,14 +1,13 @@
 //! The reset file of a translation, written beside the plan: what `kafka-consumer-groups --reset-offsets --from-file`
 //! reads.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::Semaphore;
 
 use super::Core;
+use crate::controller::export::create;
 use crate::controller::snapshot::Reply;
 use crate::migration::command::Refusal;
 use crate::migration::estate::{Side, Trouble};
@@ -71,10 +70,9 @@ fn write(plan: Option<&Path>, group: &str, to: Side, text: &str) -> Result<PathB
     for n in 1..=MOST {
         let number = if n == 1 { String::new() } else { format!("-{n}") };
         let path = dir.join(format!("offsets-{name}-{to}{number}.csv"));
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        match create(&path, text) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            opened => {
-                let written = opened.and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()));
+            written => {
                 let trouble = |e| {
                     Trouble::new(format!("{}: {e}", path.display()), "make room, or the directory of the plan writable")
                 };

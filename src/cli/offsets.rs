@@ -1,0 +1,326 @@
+//! `cutover offsets plan|apply`: where groups must start on the other cluster, and setting it.
+
+use std::path::Path;
+
+use super::act::{finish, interrupted, over, say};
+use super::args::{Global, OffsetsArgs, OffsetsVerb, OverrideArgs};
+use super::{Error, Exit, load, options, print_json, print_text, runtime};
+use crate::controller::export;
+use crate::controller::headless::{self, RunReport, execute};
+use crate::controller::run::{Controller, Want};
+use crate::migration::command::{Command, Refusal};
+use crate::migration::estate::{At, Side, Trouble};
+use crate::offsets::verdict::{GroupPlan, Verdict};
+use crate::offsets::{Chosen, Strategy, reset_file};
+use crate::plan::Plan;
+use crate::report;
+use crate::sanitise::visible;
+
+/// `cutover offsets ...`.
+pub fn run(global: &Global, verb: OffsetsVerb) -> Result<Exit, Error> {
+    match verb {
+        OffsetsVerb::Plan { what, csv, records, export } => {
+            let wanted = Wanted { what, csv, records, export: export.export.as_deref().map(|p| (p, export.force)) };
+            plan(global, &wanted)
+        }
+        OffsetsVerb::Apply { what, yes, overrides, export } => {
+            let file = export.export.as_deref().map(|p| (p, export.force));
+            apply(global, &what, &yes, &overrides, file)
+        }
+    }
+}
+
+/// What `offsets plan` was asked for.
+struct Wanted<'a> {
+    what: OffsetsArgs,
+    csv: bool,
+    records: bool,
+    export: Option<(&'a Path, bool)>,
+}
+
+type Measured = (String, Result<GroupPlan, Refusal>);
+
+fn plan(global: &Global, wanted: &Wanted<'_>) -> Result<Exit, Error> {
+    let what = &wanted.what;
+    if wanted.csv && global.json {
+        return Err(Error::Usage(Trouble::new("--csv and --json both want standard output", "leave one of them out")));
+    }
+    let (plan, to) = (load(global)?, what.to.into());
+    let chosen = chosen(what)?;
+    let config = plan.clone();
+    let (measured, now) = measure(global, plan, &what.group, to, chosen.as_ref())?;
+    let Some(measured) = measured else { return Ok(over(global)) };
+    if let [(_, Err(refusal))] = measured.as_slice() {
+        return Err(error(refusal));
+    }
+    print(global, wanted, &config, (to, now), &measured)?;
+    Ok(measured.iter().map(|(_, result)| exit(result)).max_by_key(|exit| severity(*exit)).unwrap_or(Exit::DONE))
+}
+
+/// Measures groups by a controller that only looks, and says when. `None`: it was interrupted.
+fn measure(
+    global: &Global,
+    plan: Plan,
+    groups: &[String],
+    to: Side,
+    chosen: Option<&Chosen>,
+) -> Result<(Option<Vec<Measured>>, At), Error> {
+    let mut options = options(global)?;
+    options.want = Want::ReadOnly;
+    let actor = options.actor.clone();
+    Ok(runtime()?.block_on(async {
+        let mut handle = Controller::start(plan, options);
+        let mut said = |line: &str| eprintln!("{line}");
+        let measured = tokio::select! {
+            m = headless::estimate(&mut handle, groups, to, chosen, &actor, &mut said) => Some(m),
+            () = interrupted() => None,
+        };
+        let now = handle.snapshot().now;
+        handle.shutdown().await;
+        (measured, now)
+    }))
+}
+
+/// One group by the plan's own strategies.
+pub(super) fn measured(global: &Global, group: &str, to: Side) -> Result<GroupPlan, Error> {
+    let (measured, _) = measure(global, load(global)?, &[group.to_owned()], to, None)?;
+    match measured.into_iter().flatten().next() {
+        Some((_, result)) => result.map_err(|refusal| error(&refusal)),
+        None => Err(Error::Failed(Trouble::new(format!("{group} was not measured"), "nothing was changed"))),
+    }
+}
+
+/// 0 for what may be committed as it is, 3 for what a gate holds, 1 for what has no safe offset, 4 for what could not
+/// be observed (02-architecture, "Commands"): nothing can be waited for or passed over where there is no offset.
+fn exit(result: &Result<GroupPlan, Refusal>) -> Exit {
+    match result {
+        Err(refusal) => Exit(refusal.exit_code),
+        Ok(plan) if plan.partitions.iter().any(|p| p.verdict == Verdict::Unmappable) => Exit::FAILED,
+        Ok(plan) if plan.blocks() || plan.worst_verdict() == Some(Verdict::Guess) => Exit::HOLDS,
+        Ok(_) => Exit::DONE,
+    }
+}
+
+fn severity(exit: Exit) -> u8 {
+    match exit {
+        Exit::DONE => 0,
+        Exit::HOLDS => 1,
+        Exit::FAILED => 2,
+        _ => 3,
+    }
+}
+
+fn error(refusal: &Refusal) -> Error {
+    let trouble = Trouble::new(refusal.why.clone(), refusal.advice.clone());
+    if refusal.exit_code == 4 { Error::Unknown(trouble) } else { Error::Failed(trouble) }
+}
+
+fn print(
+    global: &Global,
+    wanted: &Wanted<'_>,
+    config: &Plan,
+    (to, now): (Side, At),
+    measured: &[Measured],
+) -> Result<(), Error> {
+    for (group, refusal) in measured.iter().filter_map(|(g, r)| Some((g, r.as_ref().err()?))) {
+        eprintln!("cutover: {}: {}\n  {}", visible(group), visible(&refusal.why), visible(&refusal.advice));
+    }
+    let plans: Vec<(&str, &GroupPlan)> =
+        measured.iter().filter_map(|(g, r)| Some((g.as_str(), r.as_ref().ok()?))).collect();
+    if wanted.csv || wanted.export.is_some() {
+        let file = reset_csv(config, to, &plans)?;
+        left_out(&plans);
+        if let Some((path, force)) = wanted.export {
+            export::write(path, &file, force).map_err(Error::Failed)?;
+            eprintln!("cutover: {} written", path.display());
+        }
+        if wanted.csv {
+            print_text(&file);
+            return Ok(());
+        }
+    }
+    if global.json {
+        let one = |(group, result): &Measured| match result {
+            Ok(plan) => report::offsets::json(group, to, plan),
+            Err(r) => serde_json::json!({"group": group, "to": to, "exit_code": r.exit_code,
+                "errors": [{"what": r.why, "advice": r.advice}]}),
+        };
+        return match measured {
+            [single] => print_json(&one(single)),
+            several => print_json(&serde_json::json!({"groups": several.iter().map(one).collect::<Vec<_>>()})),
+        };
+    }
+    for (n, (group, plan)) in plans.iter().enumerate() {
+        let gap = if n == 0 { "" } else { "\n" };
+        let records = if wanted.records { report::offsets::records(to, plan) } else { String::new() };
+        print_text(&format!("{gap}{}{records}", report::offsets::text(group, to, plan, now)));
+    }
+    Ok(())
+}
+
+/// The reset file for these groups, by their ids on the side that is set.
+fn reset_csv(config: &Plan, to: Side, plans: &[(&str, &GroupPlan)]) -> Result<String, Error> {
+    let id = |group: &str| match (to, config.group(group)) {
+        (Side::Green, Some(g)) => g.green_group.clone(),
+        _ => group.to_owned(),
+    };
+    let named: Vec<(String, &GroupPlan)> = plans.iter().map(|(g, plan)| (id(g), *plan)).collect();
+    reset_file::file(&named).map_err(|id| {
+        Error::Failed(Trouble::new(
+            format!("group {id:?} spans lines, which the file for several groups can't hold"),
+            "export it alone",
+        ))
+    })
+}
+
+/// Says which partitions the file can't name: the tool would leave them as they are.
+fn left_out(plans: &[(&str, &GroupPlan)]) {
+    for p in plans.iter().flat_map(|(_, plan)| &plan.partitions).filter(|p| p.target.offset.is_none()) {
+        eprintln!(
+            "cutover: {} has no offset, and no line in the file: it is {}",
+            visible(&p.tp.to_string()),
+            p.verdict
+        );
+    }
+}
+
+fn apply(
+    global: &Global,
+    what: &OffsetsArgs,
+    yes: &[String],
+    overrides: &OverrideArgs,
+    file: Option<(&Path, bool)>,
+) -> Result<Exit, Error> {
+    let plan = load(global)?;
+    let to: Side = what.to.into();
+    let chosen = chosen(what)?.filter(|chosen| !what.group.iter().all(|group| is_planned(&plan, group, chosen)));
+    if let Some(c) = chosen.as_ref().filter(|c| c.reason.trim().is_empty()) {
+        return Err(Error::Usage(Trouble::new(
+            format!("--strategy {} is not what the plan says", c.strategy),
+            "say why with --reason TEXT: it is journalled",
+        )));
+    }
+    let overrides = overrides.overrides(what.reason.as_deref())?;
+    let command = |group: &String| Command::ResetOffsets {
+        group: group.clone(),
+        to,
+        chosen: chosen.clone(),
+        overrides: overrides.clone(),
+    };
+    let options = options(global)?;
+    let (actor, config) = (options.actor.clone(), plan.clone());
+    let reports = runtime()?.block_on(async {
+        let mut handle = Controller::start(plan, options);
+        let mut reports: Vec<(String, RunReport)> = Vec::new();
+        for group in &what.group {
+            let named = yes.iter().find(|y| *y == group).or(yes.first()).map(String::as_str);
+            let mut said = |line: &str| eprintln!("{line}");
+            let report = tokio::select! {
+                report = execute(&mut handle, command(group), &actor, named, &mut said) => report,
+                () = interrupted() => break,
+            };
+            let failed = report.exit_code != 0;
+            reports.push((group.clone(), report));
+            if failed {
+                break; // what stopped one may stop all: the others are not even tried
+            }
+        }
+        handle.shutdown().await;
+        reports
+    });
+    let done = reports.last().is_some_and(|(_, r)| r.exit_code != 0) || reports.len() == what.group.len();
+    if !done {
+        finish(global, &reports)?;
+        return Ok(over(global));
+    }
+    if let Some((path, force)) = file {
+        let plans: Vec<(&str, &GroupPlan)> =
+            reports.iter().filter_map(|(g, r)| Some((g.as_str(), &r.run.as_ref()?.offsets.as_ref()?.plan))).collect();
+        let wrote = reset_csv(&config, to, &plans).map(|text| export::write(path, &text, force));
+        match wrote {
+            Ok(Ok(())) => eprintln!("cutover: {} written", path.display()),
+            Ok(Err(why)) => eprintln!("cutover: {}\n  {}", visible(&why.what), visible(&why.advice)),
+            Err(why) => return Err(why),
+        }
+    }
+    for left in what.group.iter().skip(reports.len()) {
+        eprintln!("cutover: {} was not tried", visible(left));
+    }
+    match reports.as_slice() {
+        [(_, report)] if what.group.len() == 1 => say(global, report)?,
+        several => finish(global, several)?,
+    }
+    Ok(Exit(reports.last().map_or(1, |(_, r)| r.exit_code)))
+}
+
+/// The strategy that was asked for.
+fn chosen(what: &OffsetsArgs) -> Result<Option<Chosen>, Error> {
+    let at = what.at.as_deref().map(moment).transpose().map_err(Error::Usage)?;
+    let reason = what.reason.clone().unwrap_or_default();
+    match (what.strategy, at) {
+        (Some(strategy), Some(_)) if strategy != Strategy::Timestamp => Err(Error::Usage(Trouble::new(
+            format!("--at goes with --strategy timestamp, not with {strategy}"),
+            "leave one of them out",
+        ))),
+        (Some(strategy), at) => Ok(Some(Chosen { strategy, at, reason })),
+        (None, Some(at)) => Ok(Some(Chosen { strategy: Strategy::Timestamp, at: Some(at), reason })),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Whether the plan says the same for every topic of the group.
+fn is_planned(plan: &Plan, group: &str, chosen: &Chosen) -> bool {
+    let Some(g) = plan.group(group) else { return false };
+    let same = |strategy, at| (strategy, at) == (chosen.strategy, chosen.at);
+    match &g.chosen {
+        Some(planned) => same(planned.strategy, planned.at),
+        None => !g.topics.is_empty() && g.topics.iter().map(|t| plan.topic(t)).all(|r| same(r.strategy, r.at)),
+    }
+}
+
+/// A moment: RFC 3339 with a time zone, or milliseconds since the Unix epoch.
+fn moment(text: &str) -> Result<At, Trouble> {
+    if let Ok(ms) = text.parse::<i64>() {
+        return Ok(At(ms));
+    }
+    text.parse::<jiff::Timestamp>().map(|ts| At(ts.as_millisecond())).map_err(|_| {
+        Trouble::new(
+            format!("--at {text:?} is not a moment with a time zone"),
+            "write it as 2026-11-22T02:00:00Z, 2026-11-22T02:00:00-05:00, or in milliseconds since 1970",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::estate::TopicPartition;
+    use crate::offsets::verdict::PartitionPlan;
+
+    #[test]
+    fn a_moment_is_read_as_people_and_as_machines_write_it() {
+        assert_eq!(moment("1763776800000"), Ok(At(1_763_776_800_000)));
+        assert_eq!(moment("2025-11-22T02:00:00Z"), Ok(At(1_763_776_800_000)));
+        assert_eq!(moment("2025-11-21T21:00:00-05:00"), Ok(At(1_763_776_800_000)));
+        for wrong in ["", "yesterday", "2025-11-22", "2025-11-22T02:00:00"] {
+            assert!(moment(wrong).unwrap_err().what.contains("not a moment"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_exit_code_says_what_can_be_done() {
+        let plan = |verdict, missing| {
+            let mut p = PartitionPlan::unmappable(TopicPartition::new("t", 0), "align", "", At(0));
+            (p.verdict, p.missing, p.re_read) = (verdict, missing, Some(0));
+            Ok(GroupPlan::new(vec![p]))
+        };
+        assert_eq!(exit(&plan(Verdict::Proven, Some(0))), Exit::DONE);
+        assert_eq!(exit(&plan(Verdict::Bounded, Some(0))), Exit::DONE);
+        assert_eq!(exit(&plan(Verdict::Proven, Some(1))), Exit::HOLDS);
+        assert_eq!(exit(&plan(Verdict::Guess, Some(0))), Exit::HOLDS);
+        assert_eq!(exit(&plan(Verdict::Guess, None)), Exit::HOLDS);
+        assert_eq!(exit(&plan(Verdict::Unmappable, None)), Exit::FAILED);
+        assert_eq!(exit(&Err(Refusal::unknown("", ""))), Exit::UNKNOWN);
+        assert!(severity(Exit::UNKNOWN) > severity(Exit::FAILED) && severity(Exit::FAILED) > severity(Exit::HOLDS));
+    }
+}

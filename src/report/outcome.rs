@@ -1,0 +1,85 @@
+//! What came of a command, for people and for scripts: one document for the shell, the demo and tests.
+
+use serde_json::{Value, json};
+
+use super::offsets;
+use super::text::table;
+use crate::controller::snapshot::RunReport;
+use crate::migration::command::Subject;
+use crate::migration::estate::TopicPartition;
+use crate::migration::stage::RunOffsets;
+use crate::sanitise::visible;
+
+/// `group ... --json`, `offsets apply --json`, `producer ... --json`: docs/json.md.
+#[must_use]
+pub fn json(report: &RunReport) -> Value {
+    let offsets = report.run.as_ref().and_then(|r| r.offsets.as_ref()).map(|o| committed(group(report), o));
+    let mut run = json!(report.run);
+    if let Some(run) = run.as_object_mut() {
+        run.remove("offsets"); // they stand beside it, in the words of `offsets plan --json`
+    }
+    json!({
+        "exit_code": report.exit_code, "summary": report.summary, "advice": report.advice,
+        "prepared": report.prepared, "run": run, "offsets": offsets,
+    })
+}
+
+fn group(report: &RunReport) -> String {
+    match report.prepared.as_ref().map(|p| p.command.subject()) {
+        Some(Subject::Group(group)) => group,
+        _ => String::new(),
+    }
+}
+
+/// The translation as `offsets plan --json` prints it, each partition with what was committed before and after.
+fn committed(group: String, offsets: &RunOffsets) -> Value {
+    let mut value = offsets::json(&group, offsets.side, &offsets.plan);
+    let rows = value["partitions"].as_array_mut().into_iter().flatten().zip(&offsets.plan.partitions);
+    for (row, p) in rows {
+        row["before"] = json!(at(&offsets.before, &p.tp));
+        row["after"] = json!(at(&offsets.after, &p.tp));
+    }
+    value
+}
+
+fn at(offsets: &[(TopicPartition, Option<i64>)], tp: &TopicPartition) -> Option<i64> {
+    offsets.iter().find(|(of, _)| of == tp).and_then(|(_, at)| *at)
+}
+
+/// The same in words: what was committed before and after, partition by partition, what was passed over, and how it
+/// ended. Empty for what failed: that is no result.
+#[must_use]
+pub fn text(report: &RunReport) -> String {
+    let run = report.run.as_ref();
+    let mut out = String::new();
+    if let Some(offsets) = run.and_then(|r| r.offsets.as_ref()).filter(|o| !o.after.is_empty()) {
+        out.push_str(&offsets_table(offsets));
+    }
+    for p in run.iter().flat_map(|r| &r.passed_over) {
+        let why = if p.reason.is_empty() { String::new() } else { format!(": {}", visible(&p.reason)) };
+        out.push_str(&format!("passed over the gate {}: {}; by {}{why}\n", p.gate, visible(&p.what), visible(&p.by)));
+    }
+    if report.exit_code == 0 {
+        out.push_str(&format!("{}\n", visible(&report.summary)));
+    }
+    out
+}
+
+fn offsets_table(offsets: &RunOffsets) -> String {
+    let heads = ["topic-partition", "before", "after", "verdict", "re-read", "missing", "read", "evidence"];
+    let mut rows = vec![heads.map(String::from).to_vec()];
+    let number = |at: Option<i64>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    for p in &offsets.plan.partitions {
+        rows.push(vec![
+            visible(&p.tp.to_string()),
+            number(at(&offsets.before, &p.tp)),
+            number(at(&offsets.after, &p.tp)),
+            offsets::verdict(p),
+            offsets::count(p.re_read),
+            offsets::count(p.missing),
+            format!("{}+{}", p.read.0, p.read.1),
+            visible(&p.evidence),
+        ]);
+    }
+    table(&rows)
+}
