@@ -234,6 +234,9 @@ pub enum OffsetsVerb {
         /// Print the records around each cut as well: offset, time, key, size, hash
         #[arg(long)]
         records: bool,
+        /// With --records or --json: the beginning of each record's value as well
+        #[arg(long)]
+        show_values: bool,
         /// The file.
         #[command(flatten)]
         export: ExportArgs,

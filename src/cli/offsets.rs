@@ -19,8 +19,9 @@ use crate::sanitise::visible;
 /// `cutover offsets ...`.
 pub fn run(global: &Global, verb: OffsetsVerb) -> Result<Exit, Error> {
     match verb {
-        OffsetsVerb::Plan { what, csv, records, export } => {
-            let wanted = Wanted { what, csv, records, export: export.export.as_deref().map(|p| (p, export.force)) };
+        OffsetsVerb::Plan { what, csv, records, show_values, export } => {
+            let wanted =
+                Wanted { what, csv, records, show_values, export: export.export.as_deref().map(|p| (p, export.force)) };
             plan(global, &wanted)
         }
         OffsetsVerb::Apply { what, yes, overrides, export } => {
@@ -35,6 +36,7 @@ struct Wanted<'a> {
     what: OffsetsArgs,
     csv: bool,
     records: bool,
+    show_values: bool,
     export: Option<(&'a Path, bool)>,
 }
 
@@ -48,7 +50,7 @@ fn plan(global: &Global, wanted: &Wanted<'_>) -> Result<Exit, Error> {
     let (plan, to) = (load(global)?, what.to.into());
     let chosen = chosen(what)?;
     let config = plan.clone();
-    let (measured, now) = measure(global, plan, &what.group, to, chosen.as_ref())?;
+    let (measured, now) = measure(global, plan, &what.group, (to, chosen.as_ref()), wanted.show_values)?;
     let Some(measured) = measured else { return Ok(over(global)) };
     if let [(_, Err(refusal))] = measured.as_slice() {
         return Err(error(refusal));
@@ -62,8 +64,8 @@ fn measure(
     global: &Global,
     plan: Plan,
     groups: &[String],
-    to: Side,
-    chosen: Option<&Chosen>,
+    (to, chosen): (Side, Option<&Chosen>),
+    values: bool,
 ) -> Result<(Option<Vec<Measured>>, At), Error> {
     let mut options = options(global)?;
     options.want = Want::ReadOnly;
@@ -71,10 +73,17 @@ fn measure(
     Ok(runtime()?.block_on(async {
         let mut handle = Controller::start(plan, options);
         let mut said = |line: &str| eprintln!("{line}");
-        let measured = tokio::select! {
-            m = headless::estimate(&mut handle, groups, to, chosen, &actor, &mut said) => Some(m),
-            () = interrupted() => None,
+        let work = async {
+            let mut measured = headless::estimate(&mut handle, groups, to, chosen, &actor, &mut said).await;
+            for (group, plan) in measured.iter_mut().filter(|_| values) {
+                let Ok(plan) = plan else { continue };
+                if let Err(why) = headless::show_values(&mut handle, group, to, chosen, plan).await {
+                    eprintln!("cutover: {}: values not read: {}", visible(group), visible(&why.why));
+                }
+            }
+            measured
         };
+        let measured = tokio::select! { m = work => Some(m), () = interrupted() => None };
         let now = handle.snapshot().now;
         handle.shutdown().await;
         (measured, now)
@@ -83,7 +92,7 @@ fn measure(
 
 /// One group by the plan's own strategies.
 pub(super) fn measured(global: &Global, group: &str, to: Side) -> Result<GroupPlan, Error> {
-    let (measured, _) = measure(global, load(global)?, &[group.to_owned()], to, None)?;
+    let (measured, _) = measure(global, load(global)?, &[group.to_owned()], (to, None), false)?;
     match measured.into_iter().flatten().next() {
         Some((_, result)) => result.map_err(|refusal| error(&refusal)),
         None => Err(Error::Failed(Trouble::new(format!("{group} was not measured"), "nothing was changed"))),

@@ -101,6 +101,27 @@ pub async fn estimate(
     measured
 }
 
+/// Reads the records at each cut of a measured plan once more, with their values, and puts them in. Errors: they can't be
+/// read now.
+pub async fn show_values(
+    handle: &mut Handle,
+    group: &str,
+    to: Side,
+    chosen: Option<&Chosen>,
+    plan: &mut GroupPlan,
+) -> Result<(), Refusal> {
+    let mut driver = Driver { handle, next_id: 1_000_000, progress: &mut |_| {} };
+    for p in &mut plan.partitions {
+        let id = driver.id();
+        let (group, chosen, tp) = (group.to_owned(), chosen.cloned(), p.tp.clone());
+        match driver.ask(Ask::Records { id, group, to, chosen, tp }, id).await? {
+            Reply::Records { result, .. } => p.cut = result?,
+            _ => return Err(gone()),
+        }
+    }
+    Ok(())
+}
+
 struct Driver<'a> {
     handle: &'a mut Handle,
     next_id: u64,

@@ -147,6 +147,10 @@ fn a_loss_is_set_only_by_name_and_price_and_both_stand_in_the_journal() {
         assert!(words.contains(wanted), "{wanted:?} is not in:\n{words}");
     }
 
+    assert!(words.contains("key k59") && !words.contains("record 0 59"), "values are hidden:\n{words}");
+    let (words, _) = world.ends(3, &["offsets", "plan", "--group", g, "--records", "--show-values"]);
+    assert_eq!(words.matches("value record 0 59").count(), 2, "on both sides of the cut:\n{words}");
+
     let (_, err) = world.ends(3, &["offsets", "apply", "--group", g, &yes]);
     assert!(err.contains("5 records are MISSING") && err.contains("--override missing"), "{err}");
     world.ends(2, &["offsets", "apply", "--group", g, &yes, "--override", "missing"]);
