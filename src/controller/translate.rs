@@ -327,10 +327,13 @@ impl Inner {
             let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);
             match partitions {
                 [] => Err(format!("there is no topic {name} on {side}")),
-                [one] if one.leader < 0 && one.replicas == 0 => Err(one
-                    .trouble
-                    .as_ref()
-                    .map_or_else(|| format!("{name} can't be read on {side}"), |t| t.what.clone())),
+                [one] if one.leader < 0 && one.replicas == 0 => Err(one.trouble.as_ref().map_or_else(
+                    || format!("{name} can't be read on {side}"),
+                    |t| match t.what.contains("UNKNOWN_TOPIC_OR_PARTITION") {
+                        true => format!("there is no topic {name} on {side}"),
+                        false => t.what.clone(),
+                    },
+                )),
                 some => Ok(i32::try_from(some.len()).unwrap_or(i32::MAX)),
             }
         };

@@ -493,6 +493,8 @@ impl RecordReader {
         let context = self.consumer.context();
         let trouble = librdkafka::trouble(what, &self.bootstrap, error, Some(context));
         let code = context.last_error().map(|(code, _)| code).or(error.and_then(KafkaError::rdkafka_error_code));
+        // a broker that was killed may have said nothing at all
+        let code = code.or(Some(RDKafkaErrorCode::OperationTimedOut));
         ReadError::Stalled { what: trouble.what, advice: librdkafka::advice(code) }
     }
 }

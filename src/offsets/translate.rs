@@ -193,6 +193,9 @@ const MAX_PAUSE_MS: u64 = 1_000;
 /// On an idle partition whose writers interleaved differently, the last few records of the two logs may be of
 /// different writers. So while nothing is found on both, the windows grow, up to this many offsets a log.
 const MOST_EVIDENCE: i64 = 8_192;
+/// While a transaction is open on the source, what only the target has may be in it. So far back the windows show that:
+/// a broker's default `transaction.max.timeout.ms`. An older one hangs, and is aborted when it ends (KIP-890).
+const OPEN_FOR_MS: i64 = 900_000;
 /// How much they grow at a time.
 const MORE_EVIDENCE: i64 = 8;
 

@@ -38,6 +38,14 @@ pub struct EndRead {
     pub answered: At,
 }
 
+impl EndRead {
+    /// Whether a transaction is open: what it holds is there, and can't be read yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.end < self.high_watermark
+    }
+}
+
 /// A log end seen earlier, as the lag sampler keeps them: every record below `end` had arrived by `at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndSample {

@@ -42,7 +42,7 @@ impl Split {
         (knobs.compaction, knobs.source_expires, knobs.target_expires) = (false, 0, 0);
         if tame {
             (knobs.identical, knobs.heartbeat, knobs.flip, knobs.quiet) = (0.0, false, None, true);
-            (knobs.log_append, knobs.prehistory, knobs.slow) = (false, 0, 0.0);
+            (knobs.log_append, knobs.backward, knobs.prehistory, knobs.slow) = (false, false, 0, 0.0);
             (knobs.source_fails, knobs.target_fails) = (0.0, 0.0);
             (knobs.source_retries, knobs.target_retries) = (0.0, 0.0);
         }

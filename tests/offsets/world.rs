@@ -27,6 +27,8 @@ pub struct Knobs {
     pub gaps: f64,
     pub prehistory: usize,
     pub log_append: bool,
+    /// Event time: timestamps in no order. How old a record's arrival is, only samples of the end tell then.
+    pub backward: bool,
     pub compaction: bool,
     pub source_expires: usize,
     pub target_expires: usize,
@@ -68,7 +70,17 @@ impl Knobs {
             quiet: rng.bool(),
             behind: if rng.bool() { 0.15 } else { 1.0 },
             flip: (rng.u8(0..8) == 0).then(|| rng.i64(0..12_000)),
+            backward: false,
         }
+        .in_some_order(rng)
+    }
+
+    /// One case in eight has event time. A flip is a moment in time, so it goes by the clock.
+    fn in_some_order(mut self, rng: &mut Rng) -> Knobs {
+        if rng.u8(0..8) == 0 {
+            (self.backward, self.samples, self.flip) = (true, true, None);
+        }
+        self
     }
 }
 
@@ -126,7 +138,7 @@ impl World {
                 () => unique,
             };
             let writer = rng.usize(0..k.writers);
-            let ts = at + clocks[writer];
+            let ts = if k.backward { t0 + rng.i64(0..k.span) } else { at + clocks[writer] };
             let latency = |rng: &mut Rng| {
                 if rng.f64() < k.slow { rng.i64(0..k.skew) } else { rng.i64(1..40) }
             };

@@ -152,7 +152,11 @@ impl<'a> Change<'a> {
         let found = loop {
             match self.cluster.stable_offsets(self.group, &partitions).await? {
                 StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => break found,
-                StableOffsets::Pending(_) if watch.ms() < STABLE_MS => Clock.sleep(PAUSE_MS).await,
+                StableOffsets::Pending(open) if watch.ms() < STABLE_MS => {
+                    let (group, side) = (self.group, self.cluster.side());
+                    tracing::info!("offsets of {group} on {side} wait for a transaction: {}", list(&open));
+                    Clock.sleep(PAUSE_MS).await;
+                }
                 StableOffsets::Pending(open) => {
                     return Err(Trouble::new(
                         format!(

@@ -50,7 +50,7 @@ impl Translation {
             source: SourcePosition { committed: self.params.committed, log_start: source.log_start, end: source.end },
             target: TargetPosition { offset: Some(a.offset), log_start: target.log_start, end: target.end },
             verdict,
-            re_read: Some(a.re_read + a.re_read_pending),
+            re_read: Some(a.re_read + a.re_read_pending + target.high_watermark.abs_diff(target.end)),
             missing: Some(a.missing + expired),
             missing_ranges: a.missing_ranges.clone(),
             times: Times { missing: a.missing_times.map(TimeSpan::of), re_read: a.re_read_times.map(TimeSpan::of) },
@@ -95,8 +95,22 @@ impl Translation {
             unsettled: a.unsettled,
             re_read_pending: a.re_read_pending,
             limited: a.limited,
+            applied: self.delta,
         };
-        grounds.verdict(&self.params)
+        let (verdict, why) = grounds.verdict(&self.params);
+        let open = match (source.is_open(), target.is_open()) {
+            (true, _) => format!(
+                "a transaction is open on the source from offset {} on: what only the target has may be in it, and is \
+                 delivered",
+                source.end
+            ),
+            (false, true) => format!(
+                "a transaction is open on the target from offset {} on: what it holds may be read again",
+                target.end
+            ),
+            (false, false) => return (verdict, why),
+        };
+        (verdict.max(Verdict::Bounded), Some(and(open, why)))
     }
 }
 
@@ -111,6 +125,8 @@ pub(super) struct Grounds {
     pub unsettled: Unsettled,
     pub re_read_pending: u64,
     pub limited: bool,
+    /// How far apart two timestamps could be and still be compared, ms.
+    pub applied: i64,
 }
 
 impl Grounds {
@@ -119,6 +135,14 @@ impl Grounds {
         if self.compared == 0 && !self.plain {
             let why = "no record of one log was found on the other: is this topic dual-written, by this identity?";
             return (Verdict::Guess, Some(why.to_owned()));
+        }
+        if self.pair_distance > self.applied {
+            let why = format!(
+                "records that look like pairs carry timestamps {} ms apart, and no more than {} ms can be compared: is it \
+                 event time on one cluster and LogAppendTime on the other?",
+                self.pair_distance, self.applied
+            );
+            return (Verdict::Guess, Some(why));
         }
         let u = self.unsettled;
         let delta = ms(params.pair_delta_ms);

@@ -141,7 +141,8 @@ impl Translation {
             target_log_start: target.log_start,
             target_compacted: self.params.target_compacted,
             target_only_since: self.params.target_only_since.map(|at| at.0),
-            deliver_target_only: self.params.deliver_target_only,
+            // what only the target has may be in a transaction that is open on the source
+            deliver_target_only: self.params.deliver_target_only || source.is_open(),
         };
         let mut alignment = align(&self.source.window, &self.target.window, &axioms);
         self.axioms = Some(axioms);
@@ -160,7 +161,8 @@ impl Translation {
             target_only: count(there, |at| *at < theirs),
         };
         let waited = self.now.since(since);
-        if self.params.settle && !alignment.unsettled.is_none() && waited < self.params.settle_timeout_ms {
+        let settled = alignment.unsettled.is_none() && !source.is_open() && !target.is_open();
+        if self.params.settle && !settled && waited < self.params.settle_timeout_ms {
             let ms = self.pause_ms.min(self.params.settle_timeout_ms - waited);
             self.pause_ms = (self.pause_ms * 2).min(MAX_PAUSE_MS);
             return Need::Wait { ms };

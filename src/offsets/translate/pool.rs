@@ -9,14 +9,10 @@ use super::super::verdict::PartitionPlan;
 use super::super::window::{EndRead, EndSample, LogWindow};
 use super::reach::wider;
 use super::side::Side;
-use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, Params, count, ms};
+use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, OPEN_FOR_MS, Params, count, ms};
 use crate::migration::estate::{At, Trouble};
 
 mod rows;
-
-/// While a transaction is open on the source, what only the target has may be in it. So far back the windows show that:
-/// a broker's default `transaction.max.timeout.ms`.
-const OPEN_FOR_MS: i64 = 900_000;
 
 /// What a pooled translation starts from.
 #[derive(Debug, Clone, PartialEq)]
@@ -227,7 +223,7 @@ impl Pool {
         if let Some(need) = self.tails(asked) {
             return need;
         }
-        let open = source.iter().any(is_open);
+        let open = source.iter().any(EndRead::is_open);
         let complete_from = self.complete_from(asked, &committed, open);
         let query = complete_from.saturating_sub(1); // the time index can tie
         let asks = self.lookups(|_, _| Some(query));
@@ -383,7 +379,7 @@ impl Pool {
             target_compacted: base.target_compacted,
             target_only_since: base.target_only_since.map(|at| at.0),
             // what only the target has may be in a transaction that is open on the source
-            deliver_target_only: base.deliver_target_only || source.iter().any(is_open),
+            deliver_target_only: base.deliver_target_only || source.iter().any(EndRead::is_open),
         };
         let (ours, theirs) = (parts(&self.source, source, asked[1]), parts(&self.target, target, asked[0]));
         let part = |(side, (settled, log_start)): (&'_ Side, &(i64, i64))| -> (LogWindow, i64, i64) {
@@ -412,7 +408,7 @@ impl Pool {
         };
         let since = *since;
         let (waited, limit) = (self.now.since(since), self.params.base.settle_timeout_ms);
-        let settled = a.unsettled.is_none() && !source.iter().chain(target).any(is_open);
+        let settled = a.unsettled.is_none() && !source.iter().chain(target).any(EndRead::is_open);
         if self.params.base.settle && !settled && waited < limit {
             let ms = self.pause_ms.min(limit - waited);
             self.pause_ms = (self.pause_ms * 2).min(MAX_PAUSE_MS);
@@ -445,9 +441,4 @@ fn first_asked(ends: &[EndRead]) -> At {
 
 fn borrowed(parts: &[(LogWindow, i64, i64)]) -> Vec<Part<'_>> {
     parts.iter().map(|(window, settled, log_start)| Part { window, settled: *settled, log_start: *log_start }).collect()
-}
-
-/// Whether a transaction is open: what it holds is there, and can't be read yet.
-fn is_open(ends: &EndRead) -> bool {
-    ends.end < ends.high_watermark
 }

@@ -3,7 +3,7 @@
 use super::super::align::Alignment;
 use super::super::window::EndRead;
 use super::asked::Floor;
-use super::{Log, MORE_EVIDENCE, MOST_EVIDENCE, Need, Params, Translation, ms};
+use super::{Log, MORE_EVIDENCE, MOST_EVIDENCE, Need, OPEN_FOR_MS, Params, Translation, ms};
 
 impl Translation {
     pub(super) fn look_up(&mut self, log: Log, ts: i64) -> Option<Need> {
@@ -20,7 +20,9 @@ impl Translation {
         }
         let oldest = self.oldest.map_or(i64::MAX, |(ts, _)| ts);
         // one delta to the target's copies, one to their twins, one for those to be complete
-        let needed = oldest.saturating_sub(self.delta.saturating_mul(3)).saturating_sub(ms(self.params.window_ms));
+        let open = if source.is_open() { OPEN_FOR_MS } else { 0 };
+        let more = ms(self.params.window_ms).saturating_add(open);
+        let needed = oldest.saturating_sub(self.delta.saturating_mul(3)).saturating_sub(more);
         match self.floor() {
             Some(Floor::Time(ts)) => needed.min(ts.saturating_sub(self.delta.saturating_mul(2))),
             _ => needed,

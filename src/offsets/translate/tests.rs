@@ -14,8 +14,8 @@ pub(super) struct Fake {
     pub(super) source: Vec<Row>,
     pub(super) target: Vec<Row>,
     pub(super) starts: (i64, i64),
-    /// Open transactions: how far the high watermark is beyond the end.
-    pub(super) open: i64,
+    /// Open transactions: how far the high watermarks are beyond the ends.
+    pub(super) open: (i64, i64),
     pub(super) now: i64,
     pub(super) asked: Vec<Need>,
 }
@@ -37,7 +37,8 @@ impl Fake {
         let log_start = if log == Log::Source { self.starts.0 } else { self.starts.1 };
         let arrived = self.rows(log).iter().filter(|r| r.3 <= self.now);
         let end = arrived.map(|r| r.0 + 1).max().unwrap_or(log_start);
-        EndRead { log_start, end, high_watermark: end + self.open, asked, answered: At(T0 + self.now) }
+        let open = if log == Log::Source { self.open.0 } else { self.open.1 };
+        EndRead { log_start, end, high_watermark: end + open, asked, answered: At(T0 + self.now) }
     }
 
     fn answer(&mut self, need: &Need) -> Answer {
@@ -124,7 +125,7 @@ fn positions_that_say_nothing() {
     let never = || Params::new(TopicPartition::new("t", 0), None);
     assert!(why(&mut Fake::twin(5), never()).contains("auto.offset.reset"));
     assert!(why(&mut Fake::twin(5), at(6)).contains("truncated"));
-    let mut open = Fake { open: 3, ..Fake::twin(5) };
+    let mut open = Fake { open: (3, 0), ..Fake::twin(5) };
     assert!(why(&mut open, at(6)).contains("transaction is open"));
     let small = Params { max_records: 20, ..at(2) };
     assert!(why(&mut Fake::twin(40), small).contains("more than the limit of 20"));
@@ -173,6 +174,46 @@ fn where_the_last_records_are_of_different_writers_the_windows_grow_until_some_p
     assert!(plan.read.0 < 9_000 && plan.read.1 < 9_000, "{:?}", plan.read);
 }
 
+/// A transaction that has been open for longer than `arrival_skew`: the twins of what it holds are on the target, and
+/// are no failed sends.
+#[test]
+fn what_only_the_target_has_is_delivered_while_a_transaction_is_open_on_the_source() {
+    let mut fake = Fake { open: (4, 0), ..Fake::twin(40) };
+    fake.source.truncate(36);
+    let plan = fake.run(at(36));
+    assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Bounded, Some(36), Some(0)));
+    assert!(plan.why.unwrap().contains("open on the source from offset 36"));
+    // the same without a transaction: four sends to the source that failed long ago
+    fake.open = (0, 0);
+    let plan = fake.run(at(36));
+    assert_eq!((plan.verdict, plan.target.offset, plan.target_only), (Verdict::Proven, Some(40), 4));
+}
+
+#[test]
+fn what_is_in_an_open_transaction_on_the_target_may_be_read_again() {
+    let mut fake = Fake { open: (0, 4), ..Fake::twin(40) };
+    fake.target.truncate(36);
+    let plan = fake.run(at(40));
+    assert_eq!((plan.verdict, plan.target.offset, plan.re_read), (Verdict::Bounded, Some(36), Some(4)));
+    assert!(plan.why.unwrap().contains("open on the target from offset 36"));
+}
+
+/// Of a key's records the source has only the last: nothing that is owed is skipped, whatever was consumed of it.
+#[test]
+fn a_compacted_source_hides_what_was_consumed() {
+    // every record but each fourth is superseded by then, and gone on the source
+    let mut fake = Fake::twin(80);
+    fake.source.retain(|r| r.0 % 4 == 3);
+    let plan = fake.run(at(40));
+    assert_eq!((plan.target.offset, plan.missing), (Some(43), Some(0)), "what compaction removed is owed to nobody");
+    // (k,v), (k,w), (k,v): the last v alone is left on the source, and it is unconsumed
+    let mut fake = Fake::twin(80);
+    fake.target[39].2 = 43;
+    fake.source.retain(|r| r.0 != 39);
+    let plan = fake.run(at(40));
+    assert_eq!((plan.target.offset, plan.missing), (Some(39), Some(0)), "{plan:?}");
+}
+
 #[test]
 fn identity_key_is_never_proof() {
     let plan = Fake::twin(40).run(Params { rule: IdentityRule::Key, ..at(30) });
@@ -193,6 +234,13 @@ fn pairs_that_lie_far_apart_are_never_proof() {
     let plan = fake.run(at(300));
     assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Bounded, Some(300), Some(0)));
     assert!(plan.why.unwrap().contains("20000 ms apart"));
+    // beyond everything: A1 does not hold, and nothing follows
+    let mut fake = Fake::twin(400);
+    fake.target.iter_mut().skip(350).for_each(|r| r.1 += 400_000);
+    fake.now += 400_000;
+    let plan = fake.run(at(300));
+    assert_eq!(plan.verdict, Verdict::Guess);
+    assert!(plan.why.unwrap().contains("400000 ms apart"));
 }
 
 /// The last record is on one log only, and its twin comes `late` ms after the translation begins.

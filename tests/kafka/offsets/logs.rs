@@ -44,11 +44,28 @@ impl Contents {
     }
 }
 
+/// A reader of committed records.
+pub fn open(broker: &Broker) -> RecordReader {
+    let patience = Duration::from_secs(60);
+    RecordReader::open(&ClientProperties::default(), &broker.bootstrap, Isolation::Committed, patience).unwrap()
+}
+
+/// The offsets that hold a record.
+pub fn offsets(reader: &mut RecordReader, topic: &str, from: i64, to: i64) -> Vec<i64> {
+    let mut found = Vec::new();
+    let range = Range { partition: TopicPartition::new(topic, 0), from, to };
+    reader
+        .read_range(&range, |r| {
+            found.push(r.offset);
+            Continue(())
+        })
+        .unwrap();
+    found
+}
+
 /// Reads partitions `0..count` of a topic whole.
 pub fn read(broker: &Broker, topic: &str, count: i32, contents: &mut Contents) -> Vec<Log> {
-    let patience = Duration::from_secs(60);
-    let mut reader =
-        RecordReader::open(&ClientProperties::default(), &broker.bootstrap, Isolation::Committed, patience).unwrap();
+    let mut reader = open(broker);
     let partitions: Vec<TopicPartition> = (0..count).map(|p| TopicPartition::new(topic, p)).collect();
     let (starts, ends) = (reader.starts(&partitions).unwrap(), reader.ends(&partitions).unwrap());
     let bounds = starts.into_iter().zip(ends);

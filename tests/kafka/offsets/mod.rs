@@ -1,8 +1,12 @@
 //! Offset translation on two real clusters: held to the same oracles as the random cases of `tests/offsets`, over logs
 //! that real producers wrote and that are read back whole; and everything that must never end in a commit.
 
+mod bad_input;
+mod commits;
 mod compare;
+mod ground;
 mod logs;
+mod mirror;
 mod strategies;
 mod writers;
 

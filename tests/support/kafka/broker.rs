@@ -233,8 +233,8 @@ impl Broker {
     }
 }
 
-/// A directory for one broker in this process's own run directory, which the last watchdog removes.
-fn run_dir(name: &str) -> PathBuf {
+/// A directory for one server in this process's own run directory, which the last watchdog removes.
+pub(super) fn run_dir(name: &str) -> PathBuf {
     let run = std::env::temp_dir().join(format!("cutover-kit-run-{}", std::process::id()));
     run.join(super::super::unique(name))
 }

@@ -17,20 +17,28 @@ pub struct Libs {
     pub version: String,
     /// The directory with the jars.
     pub dir: PathBuf,
+    /// What is in it, besides what that depends on.
+    artifacts: &'static [&'static str],
 }
+
+/// Broker and command line tools.
+const KAFKA: &[&str] = &["kafka_2.13", "kafka-tools"];
+/// The tools were a part of the core jar before 3.5.
+const OLD_KAFKA: &[&str] = &["kafka_2.13"];
+/// MirrorMaker 2. A directory of its own: only tests that need it fetch it.
+const CONNECT: &[&str] = &["connect-runtime", "connect-mirror", "connect-json"];
 
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>kit</groupId><artifactId>kafka-libs</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${kafka.version}</version></dependency>
-    <!--tools-->
+    <!--artifacts-->
     <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
   </dependencies>
 </project>
 "#;
-/// The command line tools: part of the core jar before 3.5.
-const TOOLS: &str = "<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>${kafka.version}</version></dependency>";
+/// One of Kafka's artifacts.
+const ARTIFACT: &str = "<dependency><groupId>org.apache.kafka</groupId><artifactId>NAME</artifactId><version>${kafka.version}</version></dependency>";
 /// Other bindings of slf4j would win, and log nothing.
 const NO_OTHER_SLF4J: &str =
     "-DexcludeArtifactIds=slf4j-reload4j,slf4j-log4j12,log4j-slf4j-impl,logback-classic,logback-core";
@@ -39,13 +47,23 @@ impl Libs {
     /// The jars of a version, fetched if this machine has not got them. Processes that come at the
     /// same time wait for the first. A machine without `java` or `mvn` gets one line that says so.
     pub fn get(version: &str) -> Libs {
+        let artifacts = if version.starts_with("2.") { OLD_KAFKA } else { KAFKA };
+        Libs::of(version, &format!("libs-{version}"), artifacts)
+    }
+
+    /// Connect's jars of a version, for MirrorMaker 2.
+    pub fn connect(version: &str) -> Libs {
+        Libs::of(version, &format!("libs-connect-{version}"), CONNECT)
+    }
+
+    fn of(version: &str, name: &str, artifacts: &'static [&'static str]) -> Libs {
         let kit = kit_dir();
         fs::create_dir_all(&kit).expect("a directory for the kit");
-        let libs = Libs { version: version.to_owned(), dir: kit.join(format!("libs-{version}")) };
+        let libs = Libs { version: version.to_owned(), dir: kit.join(name), artifacts };
         if libs.is_ready() {
             return libs;
         }
-        let lock = File::create(kit.join(format!("libs-{version}.lock"))).expect("a lock file in the kit");
+        let lock = File::create(kit.join(format!("{name}.lock"))).expect("a lock file in the kit");
         lock.lock().expect("the kit's lock");
         if !libs.dir.join(".done").exists() {
             libs.fetch();
@@ -54,11 +72,6 @@ impl Libs {
             libs.prepare();
         }
         libs
-    }
-
-    /// Zookeeper was still there: 2.x of this kit.
-    pub fn is_old(&self) -> bool {
-        self.version.starts_with("2.")
     }
 
     /// Options and class path for a JVM of this version; the main class and its arguments follow.
@@ -96,12 +109,13 @@ impl Libs {
         need("mvn", &["-version"]);
         let kit = self.dir.parent().expect("in the kit");
         // The lock is held: what has this name is left of a process that was killed while it fetched.
-        let temp = kit.join(format!("fetch-{}", self.version));
+        let name = self.dir.file_name().and_then(|n| n.to_str()).unwrap_or("libs");
+        let temp = kit.join(format!("fetch-{name}"));
         let _ = fs::remove_dir_all(&temp);
         fs::create_dir_all(&temp).expect("a temporary directory");
         let (pom, jars) = (temp.join("pom.xml"), temp.join("jars"));
-        let tools = if self.is_old() { "" } else { TOOLS };
-        fs::write(&pom, POM.replace("<!--tools-->", tools)).expect("a pom file");
+        let artifacts: String = self.artifacts.iter().map(|name| ARTIFACT.replace("NAME", name)).collect();
+        fs::write(&pom, POM.replace("<!--artifacts-->", &artifacts)).expect("a pom file");
         let output = Command::new("mvn")
             .args(["-q", "-B", "-f"])
             .arg(&pom)
@@ -124,12 +138,12 @@ impl Libs {
     }
 
     /// Once a version: format a directory to copy from, then run a broker to its orderly end, which
-    /// writes the archive. Old brokers start without.
+    /// writes the archive. Old brokers and Connect start without.
     fn prepare(&self) {
         need("java", &["-version"]);
         let _ = fs::remove_file(self.archive());
         let _ = fs::remove_dir_all(self.formatted());
-        if !self.is_old() {
+        if self.artifacts == KAFKA {
             let run = tempfile::Builder::new().prefix("cutover-kit-").tempdir().expect("a temporary directory");
             let data = run.path().join("prepare");
             let (properties, _ports) = broker::kraft_properties(&data, &[]);

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod broker;
 mod jars;
 mod jvm;
+mod mirror;
 mod ports;
 
 use std::process::{Command, Output, Stdio};
@@ -13,6 +14,7 @@ use std::sync::OnceLock;
 
 pub use admin::{consumer, create_topic, delete_records, end_offsets, producer};
 pub use broker::Broker;
+pub use mirror::Mirror;
 pub use ports::{Port as HeldPort, take as take_port};
 
 /// The newest Kafka whose broker and tools are on Maven Central.

@@ -5,7 +5,7 @@ use super::super::super::strategy::Strategy;
 use super::super::super::verdict::{PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
 use super::super::super::window::{EndRead, LogWindow};
 use super::super::conclude::{Grounds, and, cut, expired_words};
-use super::{Pool, is_open};
+use super::Pool;
 use crate::migration::estate::TopicPartition;
 
 impl Pool {
@@ -51,9 +51,10 @@ impl Pool {
             unsettled: a.unsettled,
             re_read_pending: a.re_read_pending,
             limited: a.limited,
+            applied: self.delta,
         };
         let (mut verdict, mut why) = grounds.verdict(&self.params.base);
-        if source.iter().chain(target).any(is_open) {
+        if source.iter().chain(target).any(EndRead::is_open) {
             let what =
                 "a transaction is open: what only the target has is delivered, what it holds there may be read again";
             (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(what.to_owned(), why)));
