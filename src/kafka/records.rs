@@ -8,6 +8,7 @@
 //! markers, aborted records and compaction leave holes anywhere.
 
 mod error;
+mod limits;
 mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,17 +28,17 @@ use super::properties::ClientProperties;
 use crate::migration::estate::{TopicPartition, Trouble};
 pub use error::ReadError;
 use error::{is_passing, moves_leader};
+use limits::Limits;
+pub use limits::Portion;
 use wait::{Patience, Ready, TICK};
 
-/// Partitions that are read at the same time: a bound of memory (at most a fetch of 1 MiB each waits).
+/// Partitions that are read at the same time: a bound of memory. For each at most 4 MiB or 20,000 records wait, and a
+/// [`Portion`] more (or one record, when that is larger).
 const TOGETHER: usize = 128;
 /// Records taken from one partition before the next has its turn.
 const TURN: usize = 2_000;
 /// How often the ends of the logs are asked for again when leadership has just moved.
 const END_ATTEMPTS: usize = 5;
-
-/// What may wait in memory for a partition, KiB, unless a caller says less.
-const QUEUED_KIB: u32 = 16_384;
 
 /// Which records are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +148,19 @@ impl RecordReader {
         isolation: Isolation,
         patience: Duration,
     ) -> Result<RecordReader, Trouble> {
-        Self::open_within(properties, bootstrap, isolation, patience, QUEUED_KIB)
+        Self::open_for(Portion::Usual, properties, bootstrap, isolation, patience)
+    }
+
+    /// As [`Self::open`], for larger or smaller windows.
+    pub fn open_for(
+        portion: Portion,
+        properties: &ClientProperties,
+        bootstrap: &str,
+        isolation: Isolation,
+        patience: Duration,
+    ) -> Result<RecordReader, Trouble> {
+        let limits = Limits::of(portion);
+        Self::create(properties, bootstrap, isolation, patience, limits)
     }
 
     /// As [`Self::open`], with at most about `queued_kib` KiB of records waiting in memory for each partition that is
@@ -159,8 +172,18 @@ impl RecordReader {
         patience: Duration,
         queued_kib: u32,
     ) -> Result<RecordReader, Trouble> {
-        let queued = queued_kib.to_string();
-        let fetch = (u64::from(queued_kib) << 10).min(1 << 20).to_string();
+        let limits = Limits::within(queued_kib);
+        Self::create(properties, bootstrap, isolation, patience, limits)
+    }
+
+    fn create(
+        properties: &ClientProperties,
+        bootstrap: &str,
+        isolation: Isolation,
+        patience: Duration,
+        limits: Limits,
+    ) -> Result<RecordReader, Trouble> {
+        let (queued, portion) = (limits.queued_kib.to_string(), limits.portion.to_string());
         let config = librdkafka::config(
             properties,
             bootstrap,
@@ -184,9 +207,14 @@ impl RecordReader {
                 ("fetch.error.backoff.ms", "100"),
                 // A full queue is looked at again soon; the default of 1 s would be the speed limit.
                 ("fetch.queue.backoff.ms", "10"),
-                // A bound of what waits in memory, per partition.
+                // Bounds of what waits in memory, per partition: beyond either, nothing more is fetched for it. A
+                // record that waits costs about 500 bytes besides itself, so small ones are bounded by their number.
                 ("queued.max.messages.kbytes", &queued),
-                ("max.partition.fetch.bytes", &fetch),
+                ("queued.min.messages", "20000"),
+                // An answer of many partitions comes whole before any of its records does: on a slow line 50 MB, the
+                // default, would look as if nothing came. (One larger record still comes: KIP-74.)
+                ("fetch.max.bytes", limits::ANSWER),
+                ("max.partition.fetch.bytes", &portion),
                 // Tells fetch positions: progress through records that are not shown (aborted ones).
                 ("statistics.interval.ms", "500"),
             ],
@@ -280,8 +308,14 @@ impl RecordReader {
                     self.refresh(&p);
                     last = Some((p, e));
                 }
-                // Without any broker nothing is known of the topic: that is the news, not the topic.
-                Err((_, e)) if self.is_cut_off() => return Err(self.stalled("asking for offsets", Some(&e))),
+                // Without any broker nothing is known of the topic: that is the news, not the topic. Unless one is back.
+                Err((p, e)) if self.is_cut_off() => {
+                    if !self.refresh(&p) {
+                        return Err(self.stalled("asking for offsets", Some(&e)));
+                    }
+                    self.consumer.context().forget_errors();
+                    last = Some((p, e));
+                }
                 Err((p, e)) => return Err(self.refused("asking for the offsets of", &p, &e)),
             }
         }
@@ -289,11 +323,12 @@ impl RecordReader {
         Err(self.refused("asking for the offsets of", &p, &e))
     }
 
-    /// Takes leaders and their epochs as they are now; a moment passes while leadership settles.
-    fn refresh(&self, partition: &TopicPartition) {
-        drop(self.consumer.fetch_metadata(Some(&partition.topic), self.patience.min(TICK * 10)));
+    /// Takes leaders and their epochs as they are now; a moment passes while leadership settles. Whether anyone answered.
+    fn refresh(&self, partition: &TopicPartition) -> bool {
+        let told = self.consumer.fetch_metadata(Some(&partition.topic), self.patience.min(TICK * 10)).is_ok();
         drop(self.consumer.poll(TICK * 4));
         self.serve();
+        told
     }
 
     /// The first partition that its cluster does not have; `None` when all are there or nobody can be asked.

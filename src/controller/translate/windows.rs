@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::tools::client_properties;
 use crate::kafka::properties::ClientProperties;
-use crate::kafka::records::{Isolation, Range, ReadError, RecordReader, RecordRef};
+use crate::kafka::records::{Isolation, Portion, Range, ReadError, RecordReader, RecordRef};
 use crate::migration::estate::{TopicPartition, Trouble};
 use crate::offsets::identity::{IdentityRule, NoSchemas, identify, key_hash};
 use crate::offsets::window::Rec;
@@ -16,6 +16,8 @@ use crate::plan::ClusterPlan;
 
 /// How long nothing may arrive before a read is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Offsets from which on a stretch is read in large portions.
+const LARGE: i64 = 20_000;
 /// Records between two words about how far a read is.
 const WORD_EVERY: u64 = 100_000;
 
@@ -72,12 +74,16 @@ impl Gone {
     }
 }
 
-/// The reader of one cluster.
+type Reader = Arc<Mutex<Option<RecordReader>>>;
+
+/// The readers of one cluster.
 pub struct Windows {
     properties: ClientProperties,
     bootstrap: String,
-    /// One at a time: a second translation waits for the first one's read, which is bounded.
-    reader: Arc<Mutex<Option<RecordReader>>>,
+    /// One for windows and one for backlogs, opened when they are needed. Each reads one thing at a time: a second
+    /// translation waits for the first one's read, which is bounded.
+    small: Reader,
+    large: Reader,
     /// Records that came over the wire so far.
     records: Arc<AtomicU64>,
 }
@@ -98,7 +104,7 @@ impl Windows {
     /// Nothing is opened before the first read. Errors: secrets that can't be read.
     pub fn new(cluster: &ClusterPlan) -> Result<Self, Trouble> {
         let (properties, bootstrap) = (client_properties(cluster)?, cluster.bootstrap.join(","));
-        Ok(Self { properties, bootstrap, reader: Arc::default(), records: Arc::default() })
+        Ok(Self { properties, bootstrap, small: Arc::default(), large: Arc::default(), records: Arc::default() })
     }
 
     /// Reads all stretches: a window each, in their order. Or, when one partition can't be read as asked, what is the
@@ -112,13 +118,15 @@ impl Windows {
             return Ok(Ok(Vec::new()));
         }
         let records = Arc::clone(&self.records);
+        let large = stretches.iter().any(|s| s.to.saturating_sub(s.from) >= LARGE);
+        let portion = if large { Portion::Large } else { Portion::Small };
         let read = move |open: &mut RecordReader, stopped: &AtomicBool| {
             let mut came = 0;
             let answer = read_all(open, &stretches, stopped, &mut came, &told);
             records.fetch_add(came, Ordering::Relaxed);
             answer
         };
-        self.with(read).await
+        self.with(portion, read).await
     }
 
     /// Reads a few records as they are: what `of` makes of each, with the number of its range. Those count for nothing.
@@ -138,23 +146,25 @@ impl Windows {
             });
             read.map(|_| picked).map_err(Trouble::from)
         };
-        self.with(read).await
+        self.with(Portion::Small, read).await
     }
 
     /// Runs a read on a blocking thread. The reader is opened when there is none, and given up after an error: whatever
     /// it holds on to is gone with it. When the one who asked is gone, the read is told to stop.
     async fn with<T: Send + 'static>(
         &self,
+        portion: Portion,
         read: impl FnOnce(&mut RecordReader, &AtomicBool) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Trouble> {
         let stop = Stop(Arc::default());
-        let (reader, stopped) = (Arc::clone(&self.reader), Arc::clone(&stop.0));
+        let reader = if portion == Portion::Small { &self.small } else { &self.large };
+        let (reader, stopped) = (Arc::clone(reader), Arc::clone(&stop.0));
         let (properties, bootstrap) = (self.properties.clone(), self.bootstrap.clone());
         let read = tokio::task::spawn_blocking(move || {
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
             let mut open = match reader.take() {
                 Some(open) => open,
-                None => RecordReader::open(&properties, &bootstrap, Isolation::Committed, PATIENCE)?,
+                None => RecordReader::open_for(portion, &properties, &bootstrap, Isolation::Committed, PATIENCE)?,
             };
             let answer = read(&mut open, &stopped);
             if answer.is_ok() {
@@ -177,9 +187,11 @@ impl Windows {
         self.records.load(Ordering::Relaxed)
     }
 
-    /// Closes the reader. Blocking, 100-200 ms.
+    /// Closes the readers. Blocking, 100-200 ms each.
     pub fn close(&self) {
-        drop(self.reader.lock().unwrap_or_else(PoisonError::into_inner).take());
+        for reader in [&self.small, &self.large] {
+            drop(reader.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
     }
 }
 

@@ -122,7 +122,9 @@ impl Translation {
         let wanted = loaded.saturating_add(to.abs_diff(from));
         if wanted > self.params.max_records {
             let limit = self.params.max_records;
-            let why = format!("{wanted} offsets would have to be compared, more than the limit of {limit}");
+            let why = format!(
+                "{wanted} offsets would have to be compared, more than the limit of {limit} that fit in memory: let the group catch up first"
+            );
             return Need::Done(Box::new(self.unread(why)));
         }
         Need::Read { log, from, to, keys: self.params.target_compacted }
