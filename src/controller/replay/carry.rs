@@ -50,6 +50,16 @@ pub(super) struct Carried {
     pub ms: u64,
 }
 
+impl Carried {
+    /// Adds another go.
+    pub fn add(&mut self, other: Carried) {
+        self.records += other.records;
+        self.bytes += other.bytes;
+        self.transactions += other.transactions;
+        self.ms += other.ms;
+    }
+}
+
 /// How one go ended.
 pub(super) enum End {
     /// Everything is on the target.

@@ -370,34 +370,56 @@ impl Session<'_> {
     }
 }
 
-/// Fences, finds out how far it came, carries.
+/// How often a go that carried something and then failed is followed by another one: a broker that dies takes the
+/// transaction with it, and is usually back by then.
+const GOES: u32 = 5;
+
+/// Fences, finds out how far it came, carries; again while that gets on.
 fn go(work: &Work, lease: &WriteLease, known: Option<&Known>, written: &Ranges) -> (Carried, End) {
-    let none = |why| (Carried::default(), End::Failed(why));
-    let (carrier, standing) = match Carrier::open(work, lease) {
-        Ok(opened) => opened,
-        Err(why) => return none(why),
-    };
-    if let (Some(known), Standing::Nothing) = (known, &standing) {
-        // Nothing is committed: either nothing was carried, or what was committed has expired. The marks tell.
-        let lost = || {
-            Trouble::new(
-                format!("the progress of replay {} is gone from group {}", work.run, transactional_id(&work.run)),
-                "it can't be known what was carried: compare both clusters and replay what is missing",
-            )
+    let mut total = Carried::default();
+    for left in (0..GOES).rev() {
+        let (carrier, standing) = match Carrier::open(work, lease) {
+            Ok(opened) => opened,
+            Err(why) => return (total, End::Failed(why)),
         };
-        if known.carried > 0 {
-            return none(lost());
+        let before = total.records + known.map_or(0, |k| k.carried);
+        let fresh = known.is_none() && before == 0;
+        if matches!(standing, Standing::Nothing)
+            && !fresh
+            && let Err(end) = nothing_was_carried(work, before, written)
+        {
+            return (total, end);
         }
-        if work.spec.mark {
-            match survey::read_back(&work.to, &work.run, written, &work.stop, &work.tell) {
-                Ok(Some(tally)) if tally.seen == 0 => {}
-                Ok(Some(_)) => return none(lost()),
-                Ok(None) => return (Carried::default(), End::Stopped),
-                Err(why) => return none(why),
-            }
+        let (carried, end) = carrier.carry();
+        total.add(carried);
+        match end {
+            End::Failed(why) if carried.records > 0 && left > 0 => tracing::warn!("{}; going on", why.what),
+            end => return (total, end),
         }
     }
-    carrier.carry()
+    (total, End::Stopped)
+}
+
+/// No progress is committed: either nothing was carried, or what was committed is gone. The marks tell.
+fn nothing_was_carried(work: &Work, before: u64, written: &Ranges) -> Result<(), End> {
+    let lost = || {
+        End::Failed(Trouble::new(
+            format!("the progress of replay {} is gone from group {}", work.run, transactional_id(&work.run)),
+            "it can't be known what was carried: compare both clusters and replay what is missing",
+        ))
+    };
+    if before > 0 {
+        return Err(lost());
+    }
+    if !work.spec.mark {
+        return Ok(());
+    }
+    match survey::read_back(&work.to, &work.run, written, &work.stop, &work.tell) {
+        Ok(Some(tally)) if tally.seen == 0 => Ok(()),
+        Ok(Some(_)) => Err(lost()),
+        Ok(None) => Err(End::Stopped),
+        Err(why) => Err(End::Failed(why)),
+    }
 }
 
 /// Runs what blocks on a thread of its own. Errors: it panicked.
