@@ -368,7 +368,7 @@ pub struct ReplayArgs {
     /// What a `cutover diff --json` (or `offsets plan --json`) document calls missing
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["topic", "resume"])]
     pub from_diff: Option<PathBuf>,
-    /// A topic between two moments: with --from-time and --all
+    /// What a diff of a topic between two moments calls missing (with --from-time), or with --all everything in it
     #[arg(long, requires = "from_time", conflicts_with = "resume")]
     pub topic: Option<String>,
     /// First timestamp: 2026-11-22T02:00:00Z, or ms since the epoch
@@ -402,7 +402,7 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub again: bool,
     /// At most so many bytes of keys and values a second: 50MB/s, 512KiB/s
-    #[arg(long, value_name = "RATE", value_parser = crate::replay::batch::parse_rate)]
+    #[arg(long, value_name = "RATE", value_parser = crate::plan::size::parse_rate)]
     pub rate: Option<u64>,
     /// Don't read back what was written
     #[arg(long)]

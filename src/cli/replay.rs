@@ -8,10 +8,12 @@ use super::act::interrupted;
 use super::args::{Global, ReplayArgs};
 use super::offsets::measured;
 use super::{Error, Exit, load, options, print_json, print_text, runtime};
+use crate::controller::diff;
 use crate::controller::replay::{Answer, Question, Request, Stop, Ui, What, replay, source};
+use crate::diff::{DiffReport, Verdict};
 use crate::migration::estate::{Side, Trouble};
 use crate::replay::Ranges;
-use crate::replay::report::Progress;
+use crate::replay::report::{After, Progress};
 use crate::report;
 use crate::sanitise::visible;
 
@@ -36,7 +38,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> Result<Exit, Error> {
         read_back: !args.no_read_back,
     };
     let (stop, asking) = (Arc::new(Stop::default()), Arc::new(AtomicBool::new(false)));
-    let report = runtime()?.block_on(async {
+    let mut report = runtime()?.block_on(async {
         let watcher = tokio::spawn(watch(Arc::clone(&stop), Arc::clone(&asking)));
         let mut ui = Ui {
             say: &mut |line| eprintln!("{}", visible(line)),
@@ -52,6 +54,19 @@ pub fn run(global: &Global, args: &ReplayArgs) -> Result<Exit, Error> {
         watcher.abort();
         report
     });
+    if let (Some(topic), Some(from), false) = (&args.topic, args.from_time, args.all)
+        && report.run.is_some()
+        && report.exit_code == 0
+    {
+        let again = compared(global, args, topic, from)?;
+        let missing = again.topics.iter().map(|t| t.found.missing).sum();
+        report.exit_code = match (again.verdict(), missing) {
+            (Verdict::Unknown, _) => Exit::UNKNOWN.0,
+            (_, 0) => Exit::DONE.0,
+            _ => Exit::HOLDS.0,
+        };
+        report.after = Some(After { verdict: again.verdict().to_string(), missing });
+    }
     if global.json {
         print_json(&report::replay::json(&report))?;
     } else {
@@ -90,15 +105,50 @@ fn what(global: &Global, args: &ReplayArgs) -> Result<(What, String), Error> {
     }
     if let (Some(topic), Some(from)) = (&args.topic, args.from_time) {
         if !args.all {
-            return Err(Error::Usage(Trouble::new(
-                "a time range holds records that the other cluster has already",
-                "compare first (`cutover diff --json > FILE`, then --from-diff FILE), or carry all of it with --all",
-            )));
+            let diff = compared(global, args, topic, from)?;
+            if diff.verdict() == Verdict::Unknown {
+                let why = diff.topics.iter().flat_map(|t| &t.unknown).next().cloned().unwrap_or_default();
+                let what = format!("what is missing of {topic} is not known: {why}");
+                return Err(Error::Unknown(Trouble::new(what, "see `cutover diff`, or carry all of it with --all")));
+            }
+            let text = report::diff::json(&diff).to_string();
+            let ranges = source::from_document(&text, "the diff", args.from.into()).map_err(Error::Failed)?;
+            return Ok((What::Ranges(ranges), format!("--topic {topic} --from-time {from}")));
         }
         let asked = format!("--topic {topic} --from-time {from} --all");
         return Ok((What::Between { topic: topic.clone(), from, to: args.to_time }, asked));
     }
     Ok((What::Ranges(Ranges::of(args.range.iter().cloned())), "--range".to_owned()))
+}
+
+/// The diff of a topic from a moment on (up to another).
+fn compared(global: &Global, args: &ReplayArgs, topic: &str, from: i64) -> Result<DiffReport, Error> {
+    let plan = Arc::new(load(global)?);
+    let request = diff::Request {
+        what: diff::What::Topics(vec![topic.to_owned()]),
+        span: diff::Span::Times { from, to: args.to_time },
+        source: args.from.into(),
+        rate: args.rate,
+        memory: None,
+        resume: false,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let tell: diff::Tell = Arc::new(|p| eprintln!("comparing {}: {:.0} %", visible(&p.topic), p.share * 100.0));
+    let ended = runtime()?.block_on(async {
+        let heard = Arc::clone(&stop);
+        let ear = tokio::spawn(async move {
+            interrupted().await;
+            heard.store(true, Ordering::Relaxed);
+        });
+        let ended = tokio::spawn(diff::run(plan, request, tell, stop)).await;
+        ear.abort();
+        ended
+    });
+    let broke = |e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug"));
+    match ended.map_err(broke)?.map_err(Error::Unknown)? {
+        diff::Ended::Done(report) => Ok(*report),
+        diff::Ended::Interrupted => Err(Error::Failed(Trouble::new("the diff was interrupted", "start it again"))),
+    }
 }
 
 /// An interrupt stops the replay after the transaction that is open. While a person is asked nothing has been sent.

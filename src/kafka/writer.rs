@@ -302,7 +302,18 @@ impl Keeper {
         for tp in partitions {
             list.add_partition(&tp.topic, tp.partition);
         }
-        let answer = self.consumer.committed_offsets(list, self.within).map_err(|e| failed(&e))?;
+        let mut left = self.within.as_millis() / STEP.as_millis();
+        let answer = loop {
+            match self.consumer.committed_offsets(list.clone(), self.within) {
+                Ok(answer) => break answer,
+                // A broker that has just come back reads its groups first.
+                Err(e) if left > 0 && e.rdkafka_error_code().is_some_and(coordinator_settles) => {
+                    left -= 1;
+                    drop(self.consumer.poll(STEP)); // it is assigned nothing: no record can come
+                }
+                Err(e) => return Err(failed(&e)),
+            }
+        };
         let mut kept = Vec::with_capacity(partitions.len());
         for element in answer.elements() {
             element.error().map_err(|e| failed(&e))?;
@@ -313,4 +324,13 @@ impl Keeper {
         }
         Ok(kept)
     }
+}
+
+/// The group's coordinator moves, or is not ready yet.
+fn coordinator_settles(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(
+        code,
+        E::NotCoordinator | E::CoordinatorNotAvailable | E::CoordinatorLoadInProgress | E::UnstableOffsetCommit
+    )
 }

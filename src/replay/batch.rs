@@ -77,33 +77,6 @@ impl Throttle {
     }
 }
 
-/// Bytes a second as people write them: `50MB/s`, `512KiB`, `1000000`. Units are B, KB, MB, GB, KiB, MiB, GiB.
-///
-/// # Errors
-/// What is wrong with the word.
-pub fn parse_rate(word: &str) -> Result<u64, String> {
-    const UNITS: [(&str, u64); 8] = [
-        ("kib", 1 << 10),
-        ("mib", 1 << 20),
-        ("gib", 1 << 30),
-        ("kb", 1_000),
-        ("mb", 1_000_000),
-        ("gb", 1_000_000_000),
-        ("b", 1),
-        ("", 1),
-    ];
-    let lower = word.trim().to_ascii_lowercase();
-    let text = lower.strip_suffix("/s").unwrap_or(&lower);
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, factor)| *factor);
-    let bytes = number.parse::<u64>().ok().zip(factor).and_then(|(n, factor)| n.checked_mul(factor));
-    match bytes {
-        Some(bytes) if bytes > 0 => Ok(bytes),
-        _ => Err(format!("{word:?} is no rate: write a number and a unit, such as 50MB/s, 512KiB/s or 1GB/s")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,17 +104,5 @@ mod tests {
         assert_eq!(throttle.wait_ms(499), 1);
         assert_eq!(throttle.wait_ms(2_000), 0);
         assert_eq!(Throttle::new(None).wait_ms(0), 0);
-    }
-
-    #[test]
-    fn rates_are_words() {
-        for (word, bytes) in
-            [("50MB/s", 50_000_000), ("1 kib", 1024), ("7", 7), ("2GiB/s", 2 << 30), ("9b/s", 9), ("3 MB", 3_000_000)]
-        {
-            assert_eq!(parse_rate(word), Ok(bytes), "{word}");
-        }
-        for word in ["", "0MB/s", "fast", "5XB", "1.5MB", "-3", "99999999999999999999GB"] {
-            assert!(parse_rate(word).is_err(), "{word}");
-        }
     }
 }

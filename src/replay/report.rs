@@ -40,12 +40,23 @@ pub struct ReplayReport {
     pub verified: Option<bool>,
     /// Marks found on the target of this run.
     pub found: Option<u64>,
+    /// The diff made again afterwards, where the ranges came from one of a time range.
+    pub after: Option<After>,
     /// What a person should know.
     pub warnings: Vec<String>,
     /// 0 done, 1 refused or failed, 3 a gate holds, 4 unknown, 130 interrupted.
     pub exit_code: u8,
     /// What stood in the way.
     pub trouble: Option<Trouble>,
+}
+
+/// What a diff says after a replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct After {
+    /// CLEAN, DIFFERS (a carried record may have changed the order of its key) or UNKNOWN.
+    pub verdict: String,
+    /// Records that are still missing.
+    pub missing: u64,
 }
 
 /// How far a replay is.

@@ -58,6 +58,9 @@ pub fn text(report: &ReplayReport) -> String {
             None => "not read back".to_owned(),
         });
     }
+    if let Some(after) = &report.after {
+        line(format!("compared again: {}, {} missing", after.verdict, after.missing));
+    }
     for warning in &report.warnings {
         line(format!("warning: {warning}"));
     }

@@ -496,6 +496,48 @@ fn what_a_group_is_missing_is_measured_and_carried() {
 }
 
 #[test]
+fn what_a_diff_calls_missing_is_carried_and_the_diff_is_clean() {
+    let pair = pair();
+    let (blue, green) = (producer(&pair.blue, &[]), producer(&pair.green, &[]));
+    for by_time in [false, true] {
+        let topic = unique("compared");
+        create_topic(&pair.blue, &topic, 2, &[]);
+        create_topic(&pair.green, &topic, 2, &[]);
+        let missing = |n: u64| (200..230).contains(&n) || n == 300 || n == 331;
+        (0..600).for_each(|n| write(&blue, &topic, (n % 2) as i32, n));
+        (0..600).filter(|n| !missing(*n)).for_each(|n| write(&green, &topic, (n % 2) as i32, n));
+        blue.flush(WAIT).expect("written");
+        green.flush(WAIT).expect("written");
+        let desk = Desk::new(&pair.blue, &pair.green);
+        let path = desk.dir.path().join("cutover.toml");
+        let plan = std::fs::read_to_string(&path).expect("a plan");
+        let more = format!("[[topics]]\nname = {topic:?}\narrival_skew = \"1ms\"\n");
+        std::fs::write(&path, plan + &more).expect("a plan");
+        let diff = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+            command.args(["diff", "--topic", &topic, "--json"]).current_dir(desk.dir.path());
+            let output = command.stdin(Stdio::null()).output().expect("the binary runs");
+            (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+        };
+        let (code, document) = diff();
+        assert_eq!(code, Some(3), "{document}");
+        std::fs::write(desk.dir.path().join("diff.json"), &document).expect("a document");
+        let from = (hour_ago() - 1_000).to_string();
+        let args = match by_time {
+            false => vec!["--from-diff", "diff.json", "--yes", &topic],
+            true => vec!["--topic", &topic, "--from-time", &from, "--yes", &topic],
+        };
+        let (code, done, err) = desk.json(&args);
+        assert_eq!((code, &done["carried"], &done["verified"]), (Some(0), &json!(32), &json!(true)), "{err}");
+        if by_time {
+            assert_eq!(done["after"], json!({"verdict": "CLEAN", "missing": 0}));
+        }
+        let (code, document) = diff();
+        assert_eq!(code, Some(0), "{document}");
+    }
+}
+
+#[test]
 fn a_broker_that_dies_and_comes_back_is_waited_for() {
     let (blue, green) = (&pair().blue, throwaway("mortal-target", &[]));
     let topic = unique("waited");

@@ -492,6 +492,7 @@ impl ReplayReport {
             reordered: None,
             verified: None,
             found: None,
+            after: None,
             warnings: Vec::new(),
             exit_code: 0,
             trouble: None,
