@@ -109,6 +109,10 @@ impl Writer {
             // A batch over max.message.bytes is refused, however small its records.
             ("batch.size", batch.as_str()),
             ("queue.buffering.max.kbytes", queue.as_str()),
+            // Batches fill, or a commit flushes them. At librdkafka's 5 ms its thread spins for the last one of them.
+            ("linger.ms", "100"),
+            // Only what failed is of interest, and a report a record costs as much as the record.
+            ("delivery.report.only.error", "true"),
         ];
         if properties.get("delivery.timeout.ms").is_some() {
             more.push(("delivery.timeout.ms", timeout.as_str())); // another name of message.timeout.ms

@@ -38,21 +38,28 @@ const STARTED: &[&str] = &["Kafka MirrorMaker started"];
 /// fixed names.
 #[derive(Debug)]
 pub struct Mirror {
-    _jvm: Jvm,
+    jvm: Jvm,
 }
 
 impl Mirror {
     /// Copies `topics` under their own names, and translates the offsets of `groups`; both are regular expressions.
     /// Returns when it has started, long before the first record is there.
     pub fn start(blue: &Broker, green: &Broker, topics: &str, groups: &str) -> Mirror {
+        Self::start_with(blue, green, topics, groups, &[])
+    }
+
+    /// The same with more lines of properties, which win over the kit's.
+    pub fn start_with(blue: &Broker, green: &Broker, topics: &str, groups: &str, more: &[&str]) -> Mirror {
         let libs = Libs::connect(NEW);
         let dir = broker::run_dir("mirror");
         fs::create_dir_all(&dir).expect("a directory for MirrorMaker");
         let path = dir.join("mm2.properties");
         let text = format!(
             "{PROPERTIES}blue.bootstrap.servers={}\ngreen.bootstrap.servers={}\n\
-             blue->green.topics={topics}\nblue->green.groups={groups}\n",
-            blue.bootstrap, green.bootstrap
+             blue->green.topics={topics}\nblue->green.groups={groups}\n{}\n",
+            blue.bootstrap,
+            green.bootstrap,
+            more.join("\n")
         );
         fs::write(&path, text).expect("mm2.properties");
         let mut args = libs.java("-Xmx512m");
@@ -63,6 +70,11 @@ impl Mirror {
         ]);
         let jvm = Jvm::start("mirror", &dir, &args, STARTED);
         jvm.wait_ready();
-        Mirror { _jvm: jvm }
+        Mirror { jvm }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.jvm.pid()
     }
 }
