@@ -212,6 +212,7 @@ fn rounded_up(n: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::migration::estate::At;
+    use crate::offsets::verdict::TargetPosition;
 
     fn plan(verdict: Verdict, re_read: Option<u64>, missing: Option<u64>) -> GroupPlan {
         let mut p = PartitionPlan::unmappable(TopicPartition::new("t", 0), "align", "why", At(0));
@@ -257,7 +258,10 @@ mod tests {
         let mut none = plan(Verdict::Unmappable, None, None);
         assert!(impossible(&none, Side::Green).unwrap().contains("t-0 is UNMAPPABLE on green: why"));
         none.partitions[0].verdict = Verdict::Proven;
-        none.partitions[0].target.offset = None;
+        none.partitions[0].target = TargetPosition { offset: None, log_start: 0, end: 9 };
         assert!(impossible(&none, Side::Green).is_some());
+        // where partition counts differ, a row may have no partition there: it only says what is missing
+        none.partitions[0].target = TargetPosition::default();
+        assert!(impossible(&none, Side::Green).is_none());
     }
 }
