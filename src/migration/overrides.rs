@@ -194,6 +194,8 @@ pub fn covering<'a>(held: &Held, accepted: &'a [Accepted]) -> Result<&'a Accepte
     let guessed = accepted.iter().any(|a| a.gate == GateName::Guess);
     match (held.gate, one.at_most, held.cost) {
         (GateName::Missing | GateName::ReRead, Some(most), Some(cost)) if cost > most && !guessed => Err(Some(most)),
+        // what stands there is seen, not guessed
+        (GateName::NewerCommit, Some(most), Some(cost)) if cost > most => Err(Some(most)),
         (GateName::Missing | GateName::ReRead, None, _) if !guessed => Err(None),
         _ => Ok(one),
     }
@@ -250,6 +252,10 @@ mod tests {
         assert_eq!(covering(&missing(1), &[accept(GateName::Missing, None)]), Err(None), "no cost was named");
         let both = [accept(GateName::Missing, Some(20)), accept(GateName::Guess, None)];
         assert!(covering(&missing(2000), &both).is_ok(), "a guess binds nothing");
+        let newer = Held::new(GateName::NewerCommit, Some(41), String::new());
+        let rewind = |n| [accept(GateName::NewerCommit, Some(n)), accept(GateName::Guess, None)];
+        assert!(covering(&newer, &rewind(41)).is_ok());
+        assert_eq!(covering(&newer, &rewind(40)), Err(Some(40)), "what stands there is seen, not guessed");
     }
 
     #[test]

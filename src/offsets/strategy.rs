@@ -167,6 +167,17 @@ pub fn seam(facts: &Facts, seam: Seam, left: Option<u64>) -> PartitionPlan {
         Ok(at) => at,
         Err(why) => return facts.no(WORD, why),
     };
+    if facts.source.end < seam.source {
+        let end = facts.source.end;
+        return facts.no(
+            WORD,
+            format!(
+                "the source ends at {end}, before the seam {}: a transaction is open there, or it is another log than \
+                 the one that was cut",
+                seam.source
+            ),
+        );
+    }
     match left {
         _ if at >= seam.source => {}
         Some(0) => {}
@@ -252,9 +263,9 @@ pub fn identity(facts: &Facts, source: &LogWindow, target: &LogWindow) -> Partit
     } else if !telling && !empty {
         plan.verdict = Verdict::Guess;
         plan.why = Some("too few different records around the offset to tell a mirror from a shifted log".to_owned());
-    } else if facts.target.end < facts.source.end {
+    } else if facts.target.high_watermark < facts.source.high_watermark {
         plan.verdict = Verdict::Bounded;
-        let behind = facts.source.end - facts.target.end;
+        let behind = facts.source.high_watermark - facts.target.high_watermark;
         plan.unsettled.unconsumed = behind.unsigned_abs();
         plan.why = Some(format!("the mirror is {behind} offsets behind: what lies there is still to come"));
     }
@@ -298,6 +309,8 @@ mod tests {
             assert!(plan.why.unwrap().contains(why), "{why}");
         }
         assert_eq!(seam(&facts(100, (0, 100), (0, 30)), cut, None).verdict, Verdict::Unmappable, "truncated");
+        let held = seam(&facts(90, (0, 90), (0, 90)), cut, Some(0));
+        assert_eq!((held.verdict, held.target.offset), (Verdict::Unmappable, None), "the source ends before the seam");
         let plan = seam(&facts(100, (0, 100), (55, 90)), cut, None);
         assert_eq!((plan.target.offset, plan.missing, plan.blocks()), (Some(55), Some(15), true));
     }

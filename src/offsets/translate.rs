@@ -190,6 +190,8 @@ pub enum Answer {
 /// The first pause of the settle rounds; each next one is twice as long, up to [`MAX_PAUSE_MS`].
 const FIRST_PAUSE_MS: u64 = 100;
 const MAX_PAUSE_MS: u64 = 1_000;
+/// Looks further apart than this, because others of the batch had much to read, would leave what came in between unseen.
+const LONG_AGO_MS: u64 = 5_000;
 /// On an idle partition whose writers interleaved differently, the last few records of the two logs may be of
 /// different writers. So while nothing is found on both, the windows grow, up to this many offsets a log.
 const MOST_EVIDENCE: i64 = 8_192;
@@ -215,9 +217,11 @@ pub struct Translation {
     opened: bool,
     /// How many offsets further back than needed the windows reach; grows while not one record was found on both logs.
     evidence: i64,
-    /// When the windows were complete for the first time, and where the source and the target ended then: only what
-    /// was there at that moment is waited for. Of a busy topic something younger is always on its way.
+    /// When the windows were complete for the first time, and the high watermarks of the source and the target then:
+    /// only what was there at that moment is waited for. Of a busy topic something younger is always on its way.
     complete_at: Option<(At, [i64; 2])>,
+    /// When the windows were complete last. After a longer pause ([`LONG_AGO_MS`]) it is the first time once more.
+    looked_at: Option<At>,
     pause_ms: u64,
     now: At,
     /// What the last alignment was made with.
@@ -245,6 +249,7 @@ impl Translation {
             asked: None,
             opened: false,
             complete_at: None,
+            looked_at: None,
             pause_ms: FIRST_PAUSE_MS,
             now: At(0),
             axioms: None,

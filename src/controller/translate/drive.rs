@@ -56,10 +56,12 @@ impl Inner {
     }
 
     async fn answers(&self, ways: Ways, round: Round, shelves: &mut [Shelf; 2], words: (&str, &Progress)) -> Answers {
-        let idle = round.is_waiting_only();
+        let nothing_asked = round.asks_nothing();
         let (source, target) = (ways.source, ways.target);
         let [source_shelf, target_shelf] = shelves;
         let plans = self.plan_reads(ways, round.reads, [source_shelf, target_shelf], round.first.as_ref());
+        // Reads that memory has no room for are put off: they keep nobody from waiting on, whose windows hold that room.
+        let idle = nothing_asked && plans.iter().all(|plan| plan.asks.is_empty());
         let [source_plan, target_plan] = plans;
         let (ends, source_times, target_times, source_reads, target_reads) = tokio::join!(
             self.answer_ends(ways, round.ends),
@@ -287,7 +289,8 @@ impl Round {
         }
     }
 
-    fn is_waiting_only(&self) -> bool {
-        self.ends.is_empty() && self.source_times.is_empty() && self.target_times.is_empty() && self.reads.is_empty()
+    /// Whether it asks nothing but reads, of which what memory has room for is decided later.
+    fn asks_nothing(&self) -> bool {
+        self.ends.is_empty() && self.source_times.is_empty() && self.target_times.is_empty()
     }
 }

@@ -261,7 +261,7 @@ impl<'a> Judge<'a> {
         let late_unconsumed = young.iter().filter(|i| ***i >= self.unconsumed).count();
         let late_consumed = young.len() - late_unconsumed;
         let young_target: Vec<u32> = owed.expected.iter().filter(|c| self.is_young(c)).map(|c| c.i).collect();
-        tally.waiting[0].extend(young.iter().copied());
+        tally.waiting[0].extend(self.waiting(source, &young));
         tally.waiting[1].extend(&young_target);
         tally.unsettled.consumed += late_consumed as u64;
         tally.unsettled.unconsumed += late_unconsumed as u64;
@@ -293,6 +293,19 @@ impl<'a> Judge<'a> {
         let behind = target.iter().filter(|i| !kept(**i)).map(|i| self.target_copy(*i));
         let only = behind.filter(|c| c.ts >= self.known_from && !any.near(c.ts, delta));
         tally.target_only.extend(only.map(|c| c.i));
+    }
+
+    /// Which source copies wait for a twin. Among identical ones the matching leaves the youngest over, but it may be any
+    /// that has none: so the oldest unconsumed ones stand for them, which no look was too early to see.
+    fn waiting(&self, source: &[u32], young: &[&u32]) -> Vec<u32> {
+        if source.len() < 2 {
+            return young.iter().map(|i| **i).collect();
+        }
+        let (consumed, unconsumed): (Vec<&u32>, Vec<&u32>) = young.iter().partition(|i| ***i < self.unconsumed);
+        let mut oldest: Vec<u32> = source.iter().copied().filter(|i| *i >= self.unconsumed).collect();
+        oldest.sort_by_key(|i| self.source.get(*i as usize).ts);
+        oldest.truncate(unconsumed.len());
+        consumed.into_iter().copied().chain(oldest).collect()
     }
 
     /// Which of the unconsumed copies the `count` missing ones are: those without a twin first. (Among identical

@@ -75,7 +75,9 @@ impl Translation {
         let Some(goal) = goal else { return plan };
         (plan.verdict, plan.target.offset) = (Verdict::Guess, Some(goal));
         plan.re_read = Some(target.end.abs_diff(goal));
-        let backlog = self.params.committed.map(|at| source.end.saturating_sub(at).max(0).unsigned_abs());
+        // A position beyond the log is one of another log: what of this one was consumed is not known.
+        let placed = self.params.committed.filter(|at| (0..=source.high_watermark).contains(at));
+        let backlog = placed.map(|at| source.high_watermark.abs_diff(at));
         let (held, unknown) = (target.end.abs_diff(goal), "whether all that is unconsumed is there is not known");
         let words = match self.params.strategy {
             Strategy::Latest => {

@@ -4,7 +4,7 @@ use super::super::align::{Axioms, Unsettled, align};
 use super::super::strategy::Strategy;
 use super::super::window::{EndRead, LogWindow};
 use super::asked::Floor;
-use super::{Log, MAX_PAUSE_MS, Need, Translation, count, ms};
+use super::{LONG_AGO_MS, Log, MAX_PAUSE_MS, Need, Translation, count, ms};
 
 impl Translation {
     pub(super) fn decide(&mut self) -> Need {
@@ -155,7 +155,12 @@ impl Translation {
         if alignment.compared == 0 && self.look_further_back(source, target) {
             return self.decide();
         }
-        let (since, [ours, theirs]) = *self.complete_at.get_or_insert((self.now, [source.end, target.end]));
+        if self.looked_at.is_some_and(|last| self.now.since(last) > LONG_AGO_MS) {
+            self.complete_at = None;
+        }
+        self.looked_at = Some(self.now);
+        let there_now = [source.high_watermark, target.high_watermark];
+        let (since, [ours, theirs]) = *self.complete_at.get_or_insert((self.now, there_now));
         let [here, there] = &alignment.waiting;
         alignment.unsettled = Unsettled {
             consumed: count(here, |at| *at < committed),

@@ -9,7 +9,9 @@ use super::super::verdict::PartitionPlan;
 use super::super::window::{EndRead, EndSample, LogWindow};
 use super::reach::wider;
 use super::side::Side;
-use super::{FIRST_PAUSE_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, OPEN_FOR_MS, Params, count, ms};
+use super::{
+    FIRST_PAUSE_MS, LONG_AGO_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, OPEN_FOR_MS, Params, count, ms,
+};
 use crate::migration::estate::{At, Trouble};
 
 mod rows;
@@ -104,6 +106,7 @@ pub struct Pool {
     asked: Option<PoolNeed>,
     /// See [`Translation`](super::Translation): the ends are by partition.
     complete_at: Option<(At, [Vec<i64>; 2])>,
+    looked_at: Option<At>,
     pause_ms: u64,
     now: At,
     axioms: Option<Axioms>,
@@ -125,6 +128,7 @@ impl Pool {
             opened: false,
             asked: None,
             complete_at: None,
+            looked_at: None,
             pause_ms: FIRST_PAUSE_MS,
             now: At(0),
             axioms: None,
@@ -396,7 +400,11 @@ impl Pool {
         if a.compared == 0 && self.look_further_back(source, target) {
             return self.decide();
         }
-        let ends = |ends: &[EndRead]| ends.iter().map(|e| e.end).collect::<Vec<_>>();
+        if self.looked_at.is_some_and(|last| self.now.since(last) > LONG_AGO_MS) {
+            self.complete_at = None;
+        }
+        self.looked_at = Some(self.now);
+        let ends = |ends: &[EndRead]| ends.iter().map(|e| e.high_watermark).collect::<Vec<_>>();
         let (since, [ours, theirs]) =
             &*self.complete_at.get_or_insert_with(|| (self.now, [ends(source), ends(target)]));
         let below = |ends: &[i64], (p, at): &(usize, i64)| ends.get(*p).is_some_and(|end| at < end);

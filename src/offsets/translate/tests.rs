@@ -294,6 +294,22 @@ fn a_topic_that_is_written_all_the_time_is_proven_all_the_same() {
     assert!(plan.at.0 - T0 < 42_500, "it waits for what was there, not for the flood: {:?}", plan.at);
 }
 
+/// Among identical payloads a send that failed hides behind the next one's twin: what the matching leaves over is always
+/// the youngest, and it must count all the same.
+#[test]
+fn a_failed_send_among_heartbeats_is_not_passed_over() {
+    let mut fake = Fake::twin(40);
+    fake.now = 40_000;
+    let beat = |i: i64| (i, 38_000 + (i - 40) * 10, 7, 38_000 + (i - 40) * 10);
+    fake.source.extend((40..4_000).map(beat));
+    // the third heartbeat's send to the target failed
+    fake.target
+        .extend((40..4_000).map(beat).filter(|r| r.0 != 42).zip(40..).map(|((_, ts, id, at), o)| (o, ts, id, at)));
+    let plan = fake.run(at(40));
+    assert!(plan.missing != Some(0) || plan.unsettled.unconsumed > 0, "{plan:?}");
+    assert_ne!(plan.verdict, Verdict::Proven);
+}
+
 #[test]
 fn samples_of_the_end_settle_what_timestamps_can_not() {
     // event time: an old timestamp on a record that arrived just now, on the target only
