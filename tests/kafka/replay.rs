@@ -568,6 +568,43 @@ fn a_broker_that_dies_and_comes_back_is_waited_for() {
 }
 
 #[test]
+fn its_memory_does_not_grow_with_what_it_carries() {
+    let pair = pair();
+    let topic = unique("large");
+    create_topic(&pair.blue, &topic, 12, &[]);
+    create_topic(&pair.green, &topic, 12, &[]);
+    let writer = producer(&pair.blue, &[]);
+    let value = "v".repeat(2_000);
+    for n in 0..150_000 {
+        let key = format!("{n}");
+        let mut record = BaseRecord::to(&topic).partition(n % 12).key(&key).payload(&value).timestamp(hour_ago());
+        while let Err((_, back)) = writer.send(record) {
+            record = back;
+            writer.poll(Duration::from_millis(50));
+        }
+    }
+    writer.flush(WAIT).expect("written");
+    let desk = Desk::new(&pair.blue, &pair.green);
+    let ends = end_offsets(&pair.blue, &topic);
+    let ranges: Vec<_> = ends.iter().map(|(p, (start, end))| (topic.as_str(), *p, *start, *end)).collect();
+    let document = desk.document(&ranges);
+    let (mut child, lines) = spawn(&desk, &["--from-diff", &document, "--yes", &topic]);
+    let words = std::thread::spawn(move || lines.collect::<Vec<_>>());
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().expect("a child").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let kib = text.lines().find_map(|l| l.strip_prefix("VmHWM:")?.trim().split(' ').next()?.parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or(0));
+        nap(20);
+    }
+    let said = words.join().expect("no panic");
+    assert_eq!(child.wait().expect("ended").code(), Some(0), "{}", said.join("\n"));
+    println!("300 MB carried with {peak} KiB at most");
+    assert!((1..200_000).contains(&peak), "{peak} KiB");
+}
+
+#[test]
 fn a_denied_transactional_id_and_a_dead_green_are_clear() {
     let green = throwaway(
         "guarded",
