@@ -382,6 +382,13 @@ fn records_that_land_behind_newer_ones_are_named_first() {
     let ends = end_offsets(&pair.green, &topic);
     assert!(ends.values().all(|(_, end)| *end == 2), "{ends:?}");
 
+    // A topic of both clusters, or of the broker, is no side topic.
+    for (into, why) in [(topic.as_str(), "and no side topic"), ("__consumer_offsets", "is an internal topic")] {
+        let live = desk.run(&[&args[..], &["--into", into]].concat());
+        assert!(live.code == Some(1) && live.err.contains(why), "{:?} {}", live.code, live.err);
+        assert_eq!(end_offsets(&pair.green, &topic), ends);
+    }
+
     // A side topic with fewer partitions: by key, two sources share a slot.
     let (code, done, err) = desk.json(&[&args[..], &["--into", &side]].concat());
     assert_eq!((code, &done["carried"], &done["verified"]), (Some(0), &json!(6), &json!(true)), "{err}");

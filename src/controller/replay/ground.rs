@@ -181,6 +181,9 @@ impl Ground {
     /// Where the records go, and what is known of the topics there.
     pub async fn target(&self, request: &Request, counts: &BTreeMap<String, i32>) -> Result<Target, Halt> {
         let side = request.from.other();
+        if let Some(into) = &request.into {
+            self.aside(request.from, into).await?;
+        }
         let name = |topic: &str| request.into.clone().unwrap_or_else(|| self.names.on(side, topic));
         let wanted: BTreeSet<String> = counts.keys().map(|topic| name(topic)).collect();
         let views = self.topics(side, &wanted).await?;
@@ -218,6 +221,31 @@ impl Ground {
             topics.insert(name.clone(), TargetTopic { compressed, ..facts(name, &config) });
         }
         Ok(Target { routes, topics, ends })
+    }
+
+    /// Whether a topic of the target (by its name there) is one that nobody but this replay is about. Errors: it is
+    /// internal, or a topic that the plan or the source has too: its readers would get all records, out of order.
+    async fn aside(&self, from: Side, into: &str) -> Result<(), Halt> {
+        let refused = |what: String, advice: &str| Err(Halt::Refused(Trouble::new(what, advice)));
+        if into.starts_with("__") {
+            let what = format!("{into} is an internal topic: nothing can be carried into it");
+            return refused(what, "name a topic of its own with --into");
+        }
+        let every =
+            SnapshotOptions { topics: Which::All, groups: Which::None, members: Which::None, configs: Which::None };
+        let view = self.cluster(from).snapshot(&every).await.map_err(Halt::Unknown)?;
+        for name in view.topics.keys() {
+            self.names.learn(&self.plan, &self.names.blue(from, name));
+        }
+        let topic = self.names.blue(from.other(), into);
+        let listed = self.plan.groups.iter().flat_map(|g| &g.topics);
+        let mut listed = listed.chain(self.plan.producers.iter().flat_map(|p| &p.topics));
+        if view.topics.contains_key(&self.names.on(from, &topic)) || listed.any(|t| *t == topic) {
+            let what = format!("{into} on {} is {topic} of {from}, and no side topic", from.other());
+            let advice = "name a topic that only exists there; without --into every topic's records go to that topic";
+            return refused(what, advice);
+        }
+        Ok(())
     }
 
     /// The part of the target that may hold newer records of a topic than those to be carried: from the moment `from`

@@ -156,7 +156,9 @@ impl Session<'_> {
         }
         let counts = self.ground.source(request.from, &ranges).await?;
         let target = self.ground.target(request, &counts).await?;
-        let keys = request.into.is_none();
+        // Wherever a topic's own readers would find the records among newer ones.
+        let to = request.from.other();
+        let keys = target.routes.iter().any(|(topic, route)| route.to == self.ground.names.on(to, topic));
         let found = self.count(ui, &ranges, keys).await?;
         let spec = self.spec(&ranges, &target, &found.census);
         report.about(&spec);
