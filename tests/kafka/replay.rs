@@ -648,3 +648,68 @@ fn a_denied_transactional_id_and_a_dead_green_are_clear() {
     assert!(ran.err.contains(&green.bootstrap), "{}", ran.err);
     println!("{}", ran.err);
 }
+
+#[test]
+fn what_an_open_transaction_hides_is_waited_for_before_reading_back() {
+    let pair = pair();
+    let topic = unique("hidden");
+    create_topic(&pair.blue, &topic, 1, &[]);
+    create_topic(&pair.green, &topic, 1, &[]);
+    let writer = producer(&pair.blue, &[]);
+    (0..100).for_each(|n| write(&writer, &topic, 0, n));
+    writer.flush(WAIT).expect("written");
+    let other = producer(&pair.green, &[("transactional.id", &unique("other"))]);
+    other.init_transactions(WAIT).expect("a producer id");
+    other.begin_transaction().expect("begun");
+    write(&other, &topic, 0, 1_000);
+    other.flush(WAIT).expect("written");
+    let desk = Desk::new(&pair.blue, &pair.green);
+    let range = format!("{topic}:0:0-100");
+    let (mut child, mut lines) = spawn(&desk, &["--range", &range, "--accept-reorder", "--yes", &topic]);
+    let mut said: Vec<String> =
+        lines.by_ref().take_while(|line| !line.starts_with("waiting for open transactions")).collect();
+    other.commit_transaction(WAIT).expect("committed");
+    said.extend(lines);
+    assert_eq!(child.wait().expect("ended").code(), Some(0), "{}", said.join("\n"));
+    assert!(said.iter().any(|line| line.starts_with("reading back: ")), "{}", said.join("\n"));
+    assert_eq!(read(&pair.green, &topic)[&0].len(), 101);
+}
+
+#[test]
+fn without_marks_lost_progress_is_never_taken_for_nothing_carried() {
+    let pair = pair();
+    let topic = unique("unmarked");
+    create_topic(&pair.blue, &topic, 1, &[]);
+    create_topic(&pair.green, &topic, 1, &[]);
+    let writer = producer(&pair.blue, &[]);
+    (0..20_000).for_each(|n| write(&writer, &topic, 0, n));
+    writer.flush(WAIT).expect("written");
+    let desk = Desk::new(&pair.blue, &pair.green);
+    let range = format!("{topic}:0:0-20000");
+    let (mut child, mut lines) = spawn(&desk, &["--range", &range, "--no-mark", "--rate", "20KB/s", "--yes", &topic]);
+    let said: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("carrying: ")).collect();
+    let run = said.iter().find_map(|line| line.strip_prefix("replay ")?.split_once(" starts").map(|(run, _)| run));
+    let run = run.unwrap_or_else(|| panic!("no run in {}", said.join("\n")));
+    while read(&pair.green, &topic)[&0].is_empty() {
+        assert!(child.try_wait().expect("a child").is_none(), "it ended before it was killed");
+    }
+    child.kill().expect("killed");
+    child.wait().expect("dead");
+    let group = format!("cutover-replay-{run}");
+    let deleted = tool(
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        &["--bootstrap-server", &pair.green.bootstrap, "--delete", "--group", &group],
+    );
+    println!("{deleted}");
+    let resumed = desk.run(&["--resume"]);
+    assert_eq!(resumed.code, Some(1), "{}", resumed.err);
+    assert!(resumed.err.contains("the progress of replay"), "{}", resumed.err);
+    let carried = read(&pair.green, &topic)[&0].len();
+    let once = same_start(&read(&pair.blue, &topic)[&0], &read(&pair.green, &topic)[&0]);
+    assert!(once && carried < 20_000, "{carried}");
+}
+
+/// Whether these are the first records of those.
+fn same_start(all: &[Rec], first: &[Rec]) -> bool {
+    first.len() <= all.len() && all.iter().zip(first).all(|(a, b)| a.content() == b.content())
+}

@@ -277,22 +277,6 @@ impl Ground {
         let why = outcomes.values().find_map(|outcome| outcome.trouble())?;
         Some(format!("group {group} stays on {side}: {}", why.what))
     }
-
-    /// What was written to the target since these ends, up to now. Topics by the target's names.
-    pub async fn since(&self, side: Side, ends: &[(TopicPartition, i64)]) -> Result<Ranges, Halt> {
-        let asks: Vec<_> = ends.iter().map(|(tp, _)| (tp.clone(), OffsetSpec::LatestStable)).collect();
-        let mut now = self.cluster(side).list_offsets(&asks).await;
-        let mut pieces = Vec::new();
-        for (tp, from) in ends {
-            let end = match now.remove(tp) {
-                Some(Ok(Some((end, _)))) => end,
-                Some(Err(why)) => return Err(Halt::Unknown(why)),
-                _ => *from,
-            };
-            pieces.push(Piece::new(tp.clone(), *from, end));
-        }
-        Ok(Ranges::of(pieces))
-    }
 }
 
 fn facts(name: String, config: &BTreeMap<String, ConfigValue>) -> TargetTopic {

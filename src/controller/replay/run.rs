@@ -309,9 +309,8 @@ impl Session<'_> {
             tell: Arc::clone(&ui.tell),
             spec,
         };
-        let written = self.ground.since(work.spec.to(), &work.spec.target_ends).await?;
         let (carried, end, lease, work) = blocking("carrying records", move || {
-            let (carried, end) = go(&work, &lease, known.as_ref(), &written);
+            let (carried, end) = go(&work, &lease, known.as_ref());
             (carried, end, lease, work)
         })
         .await?;
@@ -353,13 +352,13 @@ impl Session<'_> {
         if !(work.spec.mark && self.request.read_back) {
             return;
         }
-        let written = match self.ground.since(work.spec.to(), &work.spec.target_ends).await {
-            Ok(written) => written,
-            Err(halt) => return report.unread(halt.parts().1),
-        };
-        let (link, run) = (work.to.clone(), work.run.clone());
+        let (link, run, ends) = (work.to.clone(), work.run.clone(), work.spec.target_ends.clone());
         let (stop, tell) = (Arc::clone(&self.stop), Arc::clone(&ui.tell));
-        let read = blocking("reading back", move || survey::read_back(&link, &run, &written, &stop, &tell)).await;
+        let read = blocking("reading back", move || match survey::written(&link, &ends, &stop, &tell)? {
+            Some(written) => survey::read_back(&link, &run, &written, &stop, &tell),
+            None => Ok(None),
+        })
+        .await;
         match read {
             Ok(Ok(Some(tally))) => {
                 report.found = Some(tally.seen);
@@ -377,7 +376,7 @@ impl Session<'_> {
 const GOES: u32 = 5;
 
 /// Fences, finds out how far it came, carries; again while that gets on.
-fn go(work: &Work, lease: &WriteLease, known: Option<&Known>, written: &Ranges) -> (Carried, End) {
+fn go(work: &Work, lease: &WriteLease, known: Option<&Known>) -> (Carried, End) {
     let mut total = Carried::default();
     for left in (0..GOES).rev() {
         let (carrier, standing) = match Carrier::open(work, lease) {
@@ -388,7 +387,7 @@ fn go(work: &Work, lease: &WriteLease, known: Option<&Known>, written: &Ranges) 
         let fresh = known.is_none() && before == 0;
         if matches!(standing, Standing::Nothing)
             && !fresh
-            && let Err(end) = nothing_was_carried(work, before, written)
+            && let Err(end) = nothing_was_carried(work, before)
         {
             return (total, end);
         }
@@ -402,8 +401,9 @@ fn go(work: &Work, lease: &WriteLease, known: Option<&Known>, written: &Ranges) 
     (total, End::Stopped)
 }
 
-/// No progress is committed: either nothing was carried, or what was committed is gone. The marks tell.
-fn nothing_was_carried(work: &Work, before: u64, written: &Ranges) -> Result<(), End> {
+/// No progress is committed: either nothing was carried, or what was committed is gone. The marks tell; without marks
+/// any record that was written since the start may be one of the run's. To be asked when earlier instances are fenced.
+fn nothing_was_carried(work: &Work, before: u64) -> Result<(), End> {
     let lost = || {
         End::Failed(Trouble::new(
             format!("the progress of replay {} is gone from group {}", work.run, transactional_id(&work.run)),
@@ -413,12 +413,19 @@ fn nothing_was_carried(work: &Work, before: u64, written: &Ranges) -> Result<(),
     if before > 0 {
         return Err(lost());
     }
-    if !work.spec.mark {
-        return Ok(());
-    }
-    match survey::read_back(&work.to, &work.run, written, &work.stop, &work.tell) {
-        Ok(Some(tally)) if tally.seen == 0 => Ok(()),
-        Ok(Some(_)) => Err(lost()),
+    let found = || -> Result<Option<bool>, Trouble> {
+        let Some(written) = survey::written(&work.to, &work.spec.target_ends, &work.stop, &work.tell)? else {
+            return Ok(None);
+        };
+        if !work.spec.mark {
+            return survey::holds_any(&work.to, &written, &work.stop);
+        }
+        let tally = survey::read_back(&work.to, &work.run, &written, &work.stop, &work.tell)?;
+        Ok(tally.map(|tally| tally.seen > 0))
+    };
+    match found() {
+        Ok(Some(false)) => Ok(()),
+        Ok(Some(true)) => Err(lost()),
         Ok(None) => Err(End::Stopped),
         Err(why) => Err(End::Failed(why)),
     }

@@ -5,15 +5,22 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::stop::Stop;
-use super::walk::{Link, Tell, Teller, interrupted, walk};
+use super::walk::{Link, Tell, Teller, Walked, interrupted, walk};
+use crate::controller::clock::Clock;
 use crate::controller::names::TopicNames;
-use crate::kafka::records::RecordRef;
+use crate::kafka::records::{Isolation, RecordRef};
 use crate::migration::estate::{Side, TopicPartition, Trouble};
 use crate::offsets::identity::{IdentityRule, NoSchemas, identify, key_hash};
 use crate::replay::census::{Census, Counted, header_size};
 use crate::replay::mark::{self, Tally};
 use crate::replay::order::{Keyed, MOST_KEYS};
+use crate::replay::ranges::Piece;
 use crate::replay::{KeyBook, Ranges, Reordered};
+
+/// How long other producers' open transactions on the target are waited for, ms.
+const OPEN_MS: u64 = 30_000;
+/// How often it is asked meanwhile how far the target can be read, ms.
+const AGAIN_MS: u64 = 250;
 
 /// What a look needs.
 pub(super) struct Look {
@@ -104,6 +111,56 @@ pub(super) fn compare(
     let mut all = Reordered { complete: true, ..Reordered::default() };
     comparisons.into_iter().for_each(|(topic, seen)| all.add(topic, seen.end()));
     Ok(walked.then_some(all))
+}
+
+/// What was written to the target since these ends, all of it: what an open transaction hides is waited for. Topics by
+/// the target's names. `None`: interrupted. Errors: such a transaction stays open, or the target does not answer.
+pub(super) fn written(
+    link: &Link,
+    ends: &[(TopicPartition, i64)],
+    stop: &Stop,
+    tell: &Tell,
+) -> Result<Option<Ranges>, Trouble> {
+    let partitions: Vec<TopicPartition> = ends.iter().map(|(tp, _)| tp.clone()).collect();
+    let all = link.reader_of(Isolation::Uncommitted)?.ends(&partitions)?;
+    let committed = link.reader()?;
+    let watch = Clock.stopwatch();
+    let mut teller = None;
+    loop {
+        let readable = committed.ends(&partitions)?;
+        let hidden = partitions.iter().zip(readable.iter().zip(&all)).find(|(_, (readable, all))| readable < all);
+        let Some((tp, (readable, all))) = hidden else { break };
+        if watch.ms() >= OPEN_MS {
+            let what = format!(
+                "a transaction is open on {tp} at {} since offset {readable}, and hides records up to {all}",
+                link.bootstrap
+            );
+            return Err(Trouble::new(
+                what,
+                "find its producer (kafka-transactions.sh find-hanging), or wait for its end",
+            ));
+        }
+        teller.get_or_insert_with(|| Teller::new(tell, "waiting for open transactions", 0, OPEN_MS)).at(watch.ms());
+        if stop.wait(AGAIN_MS) {
+            return Ok(None);
+        }
+    }
+    let pieces = ends.iter().zip(&all).map(|((tp, from), to)| Piece::new(tp.clone(), *from, *to));
+    Ok(Some(Ranges::of(pieces)))
+}
+
+/// Whether the ranges of the target hold a committed record. `None`: interrupted.
+pub(super) fn holds_any(link: &Link, ranges: &Ranges, stop: &Stop) -> Result<Option<bool>, Trouble> {
+    let partitions: Vec<TopicPartition> = ranges.partitions().cloned().collect();
+    let mut any = false;
+    let walked = walk(&mut link.reader()?, ranges, &partitions, &TopicPartition::clone, &mut |_, _| {
+        any = true;
+        Ok::<ControlFlow<()>, Trouble>(ControlFlow::Break(()))
+    })?;
+    match walked {
+        Walked::Failed(why) => Err(why),
+        Walked::Whole | Walked::Broken => Ok((any || !stop.is_set()).then_some(any)),
+    }
 }
 
 /// Reads the marks of a run back from `ranges` of the target (topics by the target's names). `None`: interrupted.

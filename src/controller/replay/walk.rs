@@ -36,7 +36,12 @@ pub(super) struct Link {
 impl Link {
     /// Opens a reader of committed records.
     pub fn reader(&self) -> Result<RecordReader, Trouble> {
-        RecordReader::open(&self.properties, &self.bootstrap, Isolation::Committed, PATIENCE)
+        self.reader_of(Isolation::Committed)
+    }
+
+    /// Opens a reader.
+    pub fn reader_of(&self, isolation: Isolation) -> Result<RecordReader, Trouble> {
+        RecordReader::open(&self.properties, &self.bootstrap, isolation, PATIENCE)
     }
 }
 
@@ -62,6 +67,11 @@ impl Teller {
         if self.last.is_none_or(|last| self.now.ms >= last + TELL_MS) {
             self.flush();
         }
+    }
+
+    /// So much is done by now.
+    pub fn at(&mut self, done: u64) {
+        self.add(done.saturating_sub(self.now.done), 0);
     }
 
     /// Tells how it ended. Holes and markers at the end of a log are passed without a record.
