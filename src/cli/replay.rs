@@ -58,14 +58,9 @@ pub fn run(global: &Global, args: &ReplayArgs) -> Result<Exit, Error> {
         && report.run.is_some()
         && report.exit_code == 0
     {
-        let again = compared(global, args, topic, from)?;
-        let missing = again.topics.iter().map(|t| t.found.missing).sum();
-        report.exit_code = match (again.verdict(), missing) {
-            (Verdict::Unknown, _) => Exit::UNKNOWN.0,
-            (_, 0) => Exit::DONE.0,
-            _ => Exit::HOLDS.0,
-        };
-        report.after = Some(After { verdict: again.verdict().to_string(), missing });
+        // What was carried is told whatever becomes of the diff.
+        let (after, exit) = judged(compared(global, args, topic, from));
+        (report.after, report.exit_code) = (Some(after), exit.0);
     }
     if global.json {
         print_json(&report::replay::json(&report))?;
@@ -105,7 +100,8 @@ fn what(global: &Global, args: &ReplayArgs) -> Result<(What, String), Error> {
     }
     if let (Some(topic), Some(from)) = (&args.topic, args.from_time) {
         if !args.all {
-            let diff = compared(global, args, topic, from)?;
+            let interrupted = || Error::Failed(Trouble::new("the diff was interrupted", "start it again"));
+            let diff = compared(global, args, topic, from)?.ok_or_else(interrupted)?;
             if diff.verdict() == Verdict::Unknown {
                 let why = diff.topics.iter().flat_map(|t| &t.unknown).next().cloned().unwrap_or_default();
                 let what = format!("what is missing of {topic} is not known: {why}");
@@ -121,8 +117,27 @@ fn what(global: &Global, args: &ReplayArgs) -> Result<(What, String), Error> {
     Ok((What::Ranges(Ranges::of(args.range.iter().cloned())), "--range".to_owned()))
 }
 
-/// The diff of a topic from a moment on (up to another).
-fn compared(global: &Global, args: &ReplayArgs, topic: &str, from: i64) -> Result<DiffReport, Error> {
+/// What the diff after a replay says, and the exit code that follows. What could not be compared is never a pass.
+fn judged(again: Result<Option<DiffReport>, Error>) -> (After, Exit) {
+    let unknown =
+        |why: String, exit| (After { verdict: Verdict::Unknown.to_string(), missing: None, why: Some(why) }, exit);
+    let again = match again {
+        Ok(Some(again)) => again,
+        Ok(None) => return unknown("the diff was interrupted".to_owned(), Exit::INTERRUPTED),
+        Err(Error::Plan(problems)) => return unknown(problems.to_string(), Exit::UNKNOWN),
+        Err(Error::Usage(t) | Error::Failed(t) | Error::Unknown(t)) => return unknown(t.what, Exit::UNKNOWN),
+    };
+    let why = again.topics.iter().flat_map(|t| &t.unknown).next().cloned();
+    if again.verdict() == Verdict::Unknown || why.is_some() {
+        return unknown(why.unwrap_or_else(|| "nothing was compared".to_owned()), Exit::UNKNOWN);
+    }
+    let missing = again.topics.iter().map(|t| t.found.missing).sum();
+    let exit = if missing == 0 { Exit::DONE } else { Exit::HOLDS };
+    (After { verdict: again.verdict().to_string(), missing: Some(missing), why: None }, exit)
+}
+
+/// The diff of a topic from a moment on (up to another). `None`: interrupted.
+fn compared(global: &Global, args: &ReplayArgs, topic: &str, from: i64) -> Result<Option<DiffReport>, Error> {
     let plan = Arc::new(load(global)?);
     let request = diff::Request {
         what: diff::What::Topics(vec![topic.to_owned()]),
@@ -146,8 +161,8 @@ fn compared(global: &Global, args: &ReplayArgs, topic: &str, from: i64) -> Resul
     });
     let broke = |e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug"));
     match ended.map_err(broke)?.map_err(Error::Unknown)? {
-        diff::Ended::Done(report) => Ok(*report),
-        diff::Ended::Interrupted => Err(Error::Failed(Trouble::new("the diff was interrupted", "start it again"))),
+        diff::Ended::Done(report) => Ok(Some(*report)),
+        diff::Ended::Interrupted => Ok(None),
     }
 }
 
@@ -208,6 +223,22 @@ impl Lines {
                 drop(last);
                 eprintln!("{}", report::replay::progress(progress, before));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diff_that_failed_or_was_stopped_after_a_replay_is_unknown_and_no_pass() {
+        let failed = Err(Error::Unknown(Trouble::new("green is gone", "")));
+        let interrupted = "the diff was interrupted";
+        for (again, why, exit) in [(failed, "green is gone", Exit::UNKNOWN), (Ok(None), interrupted, Exit::INTERRUPTED)]
+        {
+            let after = After { verdict: "UNKNOWN".to_owned(), missing: None, why: Some(why.to_owned()) };
+            assert_eq!(judged(again), (after, exit));
         }
     }
 }

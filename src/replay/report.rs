@@ -55,14 +55,18 @@ pub struct ReplayReport {
 pub struct After {
     /// CLEAN, DIFFERS (a carried record may have changed the order of its key) or UNKNOWN.
     pub verdict: String,
-    /// Records that are still missing.
-    pub missing: u64,
+    /// Records that are still missing; `None` where that is not known.
+    pub missing: Option<u64>,
+    /// Why it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// How far a replay is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// What it does now: `counting`, `comparing keys`, `carrying`, `reading back`.
+    /// What it does now: `counting`, `comparing keys`, `carrying`, `reading back`, `waiting for open transactions`
+    /// (there ms of the longest wait).
     pub what: &'static str,
     /// Offsets passed (counting, comparing) or records carried.
     pub done: u64,

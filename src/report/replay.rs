@@ -59,7 +59,9 @@ pub fn text(report: &ReplayReport) -> String {
         });
     }
     if let Some(after) = &report.after {
-        line(format!("compared again: {}, {} missing", after.verdict, after.missing));
+        let missing = after.missing.map_or_else(String::new, |n| format!(", {n} missing"));
+        let why = after.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        line(format!("compared again: {}{missing}{why}", after.verdict));
     }
     for warning in &report.warnings {
         line(format!("warning: {warning}"));
