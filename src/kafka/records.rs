@@ -11,8 +11,10 @@ mod error;
 mod limits;
 mod wait;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,10 +76,12 @@ pub struct RecordRef<'a> {
     /// Bytes of key and value.
     pub size: usize,
     headers: Option<&'a BorrowedHeaders>,
+    /// Set when a header's name could not be read: what the sink made of this record is worth nothing then.
+    unnamed: &'a Cell<bool>,
 }
 
 impl<'a> RecordRef<'a> {
-    fn of(message: &'a BorrowedMessage<'_>) -> RecordRef<'a> {
+    fn of(message: &'a BorrowedMessage<'_>, unnamed: &'a Cell<bool>) -> RecordRef<'a> {
         let (key, value) = (message.key(), message.payload());
         RecordRef {
             offset: message.offset(),
@@ -89,12 +93,19 @@ impl<'a> RecordRef<'a> {
             value,
             size: key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len),
             headers: message.headers(),
+            unnamed,
         }
     }
 
-    /// Headers in order, names and values. Nothing is decoded before it is asked for.
+    /// Headers in order, names and values. Nothing is decoded before it is asked for. It ends early at a name that is
+    /// not UTF-8; the read that gave this record then ends with an error.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> + use<'a> {
-        self.headers.into_iter().flat_map(|h| h.iter().map(|header| (header.key, header.value)))
+        let (headers, unnamed) = (self.headers, self.unnamed);
+        let count = headers.map_or(0, Headers::count);
+        (0..count).map_while(move |i| {
+            let header = named(unnamed, || headers?.try_get(i))?;
+            Some((header.key, header.value))
+        })
     }
 
     /// All headers, copied byte for byte (names need not be text).
@@ -108,6 +119,15 @@ impl<'a> RecordRef<'a> {
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
         self.headers().filter(|(key, _)| *key == name).last()?.1
     }
+}
+
+/// Reads a header. rdkafka panics (0.39, `Headers::try_get`) at a name that is not UTF-8, which Kafka's protocol forbids
+/// and brokers do not check.
+fn named<T>(unnamed: &Cell<bool>, read: impl FnOnce() -> Option<T>) -> Option<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        unnamed.set(true);
+        None
+    })
 }
 
 /// What one range held.
@@ -461,11 +481,16 @@ impl RecordReader {
             progress = true;
             let offset = message.offset();
             if offset >= window.next && offset < window.range.to {
-                let record = RecordRef::of(&message);
+                let unnamed = Cell::new(false);
+                let record = RecordRef::of(&message, &unnamed);
                 read.records += 1;
                 read.bytes += record.size as u64;
                 window.next = offset + 1;
-                if sink(window.index, record).is_break() {
+                let flow = sink(window.index, record);
+                if unnamed.get() {
+                    return Err(self.unnamed(window.range, offset));
+                }
+                if flow.is_break() {
                     return Err(ReadError::Stopped);
                 }
             }
@@ -524,6 +549,14 @@ impl RecordReader {
         ReadError::Refused { what, advice: librdkafka::advice(code) }
     }
 
+    fn unnamed(&self, range: &Range, offset: i64) -> ReadError {
+        let what = format!(
+            "reading {} on {}: the record at offset {offset} has a header whose name is not UTF-8",
+            range.partition, self.bootstrap
+        );
+        ReadError::Refused { what, advice: "leave this record out of the range, or use an identity without headers" }
+    }
+
     fn stalled(&self, what: &str, error: Option<&KafkaError>) -> ReadError {
         let context = self.consumer.context();
         let trouble = librdkafka::trouble(what, &self.bootstrap, error, Some(context));
@@ -542,4 +575,19 @@ struct Window<'a> {
     /// The lowest offset not yet seen.
     next: i64,
     open: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_cannot_be_read_does_not_panic_and_is_remembered() {
+        let unnamed = Cell::new(false);
+        assert_eq!(named(&unnamed, || Some(1)), Some(1));
+        assert!(!unnamed.get());
+        let bad = vec![0xff];
+        assert_eq!(named(&unnamed, || Some(std::str::from_utf8(&bad).unwrap().len())), None);
+        assert!(unnamed.get());
+    }
 }
