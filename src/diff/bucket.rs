@@ -24,6 +24,7 @@ pub(super) struct Findings {
     pub(super) list: Vec<Moved>,
     pub(super) unordered: u64,
     pub(super) undecided: u64,
+    pub(super) veiled: u64,
 }
 
 /// Takes bucket after bucket, and then gives the report.
@@ -32,6 +33,8 @@ pub struct Resolver {
     rules: Rules,
     counts: Vec<PartitionCounts>,
     settled_to: [i64; 2],
+    /// By log and partition: whether an open transaction hides records of it.
+    hidden: [Vec<bool>; 2],
     found: Vec<Findings>,
     in_memory: Vec<Vec<Entry>>,
 }
@@ -43,7 +46,23 @@ impl Resolver {
     pub fn new(join: Join, settled_to: [i64; 2]) -> Self {
         let (rules, counts, in_memory) = join.finish();
         let found = counts.iter().map(|_| Findings::default()).collect();
-        Self { rules, counts, settled_to, found, in_memory }
+        Self { rules, counts, settled_to, hidden: [Vec::new(), Vec::new()], found, in_memory }
+    }
+
+    /// `hidden`: by log and partition, whether an open transaction hides records of it. They may be the twins of what
+    /// is alone on the other log, which is then unsettled whatever its age.
+    #[must_use]
+    pub fn hiding(self, hidden: [Vec<bool>; 2]) -> Self {
+        Self { hidden, ..self }
+    }
+
+    /// Whether the twin of a lone record may be in an open transaction.
+    fn veiled(&self, e: &Entry) -> bool {
+        let hidden = &self.hidden[at(other(e.log()))];
+        match self.rules.over_topic {
+            true => hidden.contains(&true),
+            false => hidden.get(e.partition as usize).is_some_and(|hidden| *hidden),
+        }
     }
 
     /// Number of buckets: each is to be given to [`Resolver::bucket`] once.
@@ -179,10 +198,14 @@ impl Resolver {
             let superseded = left.superseded(entry, &self.rules);
             let excused =
                 self.rules.judged[log].get(entry.partition as usize).map_or(i64::MIN, |j| j.excused_before_ts);
+            let veiled = self.veiled(entry);
             let found = &mut self.found[entry.partition as usize];
             let set = if superseded {
                 &mut found.superseded
             } else if entry.ts >= self.settled_to[log] {
+                &mut found.unsettled
+            } else if veiled {
+                found.veiled += 1;
                 &mut found.unsettled
             } else if *copy_of_pair {
                 &mut found.duplicated

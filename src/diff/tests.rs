@@ -349,6 +349,28 @@ fn what_may_still_arrive_is_not_missing() {
 }
 
 #[test]
+fn what_an_open_transaction_hides_is_not_missing() {
+    let seen = |value, offset| record(1, value, 100).seen(offset);
+    let found = |over_topic: bool, hidden: [Vec<bool>; 2]| {
+        let mut join = Join::new(Rules { over_topic, ..Rules::whole(2, 50) });
+        join.push(Log::Source, 0, &[seen(1, 0), seen(2, 1)]);
+        join.push(Log::Target, 0, &[seen(1, 0), seen(9, 1)]);
+        join.push(Log::Source, 1, &[seen(3, 0)]);
+        let mut resolver = Resolver::new(join, [i64::MAX; 2]).hiding(hidden);
+        for bucket in 0..resolver.buckets() {
+            resolver.bucket(bucket, 0, |_| Ok::<(), Infallible>(())).unwrap();
+        }
+        let topic = TopicDiff::new(("t".into(), "t".into()), resolver.finish(), Vec::new(), Vec::new());
+        (topic.found.missing, topic.found.only_target, topic.found.unsettled, topic.unknown.len(), topic.verdict)
+    };
+    let none = || vec![false; 2];
+    assert_eq!(found(false, [none(), none()]), (2, 1, 0, 0, Verdict::Differs));
+    assert_eq!(found(false, [none(), vec![true, false]]), (1, 1, 1, 1, Verdict::Differs));
+    assert_eq!(found(false, [vec![true, false], vec![true, true]]), (0, 0, 3, 1, Verdict::Unknown));
+    assert_eq!(found(true, [none(), vec![true, false]]), (0, 1, 2, 1, Verdict::Differs), "in any partition");
+}
+
+#[test]
 fn records_near_an_edge_are_twins_and_nothing_else() {
     // The range is [100, 200): the first pair straddles its start, the last its end.
     let source = vec![record(1, 0, 90), record(1, 1, 99), record(1, 2, 150), record(1, 3, 199), record(1, 7, 201)];

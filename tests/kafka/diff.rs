@@ -296,6 +296,32 @@ fn transactions_compaction_and_other_partitions_are_understood() {
 }
 
 #[test]
+fn what_an_open_transaction_holds_is_not_missing() {
+    let open = topic("open", 1, &[]);
+    let t = now() - 3_600_000;
+    let records = [(0, Some("k"), Some("a"), t), (0, Some("k"), Some("b"), t + 1), (0, Some("k"), Some("c"), t + 2)];
+    write(&pair().blue, &open, &records);
+    write(&pair().green, &open, &records[..1]);
+    let green = &pair().green.bootstrap;
+    let writer =
+        Writer::open_transactional(&ClientProperties::default(), green, &unique("tx"), WITHIN).expect("a writer");
+    writer.begin().expect("begun");
+    send(&writer, &open, &records[1..]);
+    writer.flush().expect("written");
+    let dir = plan("");
+    let (code, report, _) = run(dir.path(), &["--topic", &open]);
+    let found = &report["topics"][0]["found"];
+    assert_eq!((code, &found["missing"], &found["unsettled"]), (4, &json!(0), &json!(2)), "{report:#}");
+    let said = format!("an open transaction on green holds {open}-0 from offset 1 on");
+    assert!(report["topics"][0]["remarks"].to_string().contains(&said), "{report:#}");
+    // A range that ends inside of it can't be read whole.
+    let of = ["--topic", &open, "--from-time", &t.to_string(), "--to-time", &(t + 3).to_string()];
+    assert_eq!(run(dir.path(), &of).0, 4);
+    writer.commit().expect("committed");
+    assert_eq!(run(dir.path(), &["--topic", &open]).0, 0);
+}
+
+#[test]
 fn a_cluster_that_does_not_answer_is_unknown() {
     let green = kafka::take_port();
     let dir = tempfile::tempdir().expect("a directory");

@@ -1,6 +1,6 @@
 //! Where two logs can be compared: which offsets are read on each side, and which records of them are judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -33,13 +33,65 @@ pub(super) struct Ground {
     pub asked: [At; 2],
     /// The range goes up to the ends: what arrived since may hold the twins of the youngest records.
     pub to_ends: bool,
+    /// The last stable offset where an open transaction hides what is beyond it, by log and partition.
+    pub hidden: Hidden,
+    /// Partitions of which a side could not be asked: nothing of them is compared.
+    pub unasked: BTreeSet<usize>,
     /// Why something of it can't be compared.
     pub unknown: Vec<String>,
     /// What else is good to know.
     pub remarks: Vec<String>,
 }
 
+/// Where open transactions begin to hide records, by log and partition.
+pub(super) type Hidden = [Vec<Option<i64>>; 2];
+
 impl Ground {
+    /// Leaves out the partitions of which a side could not be asked: the other side's records would look lost.
+    fn leave_out(&mut self) {
+        for log in 0..2 {
+            for p in &self.unasked {
+                if let (Some(range), Some(judged)) = (self.ranges[log].get_mut(*p), self.rules.judged[log].get_mut(*p))
+                {
+                    *range = (range.1, range.1);
+                    judged.from_ts = i64::MAX;
+                    self.hidden[log][*p] = None;
+                }
+            }
+        }
+    }
+
+    /// What of `hidden` matters when the logs were read up to `ends`: twins do not lie beyond an earlier end.
+    pub fn veil(&self, mut hidden: Hidden, ends: &[Vec<i64>; 2]) -> Hidden {
+        for (hidden, ends) in hidden.iter_mut().zip(ends) {
+            for (hidden, end) in hidden.iter_mut().zip(ends) {
+                *hidden = hidden.filter(|from| end >= from);
+            }
+        }
+        hidden
+    }
+
+    /// Says where open transactions hide records; whether a range that ends there is known is another matter.
+    pub fn tell_hidden(&self, hidden: &Hidden, source: Side, unknown: &mut Vec<String>, remarks: &mut Vec<String>) {
+        for (log, hidden) in hidden.iter().enumerate() {
+            let side = if log == 0 { source } else { source.other() };
+            let mut all = (0..).zip(hidden).filter_map(|(p, from)| Some((p, (*from)?)));
+            let Some((p, from)) = all.next() else { continue };
+            let more = match all.count() {
+                0 => String::new(),
+                n => format!(" (and {n} more partitions)"),
+            };
+            let tp = TopicPartition::new(&self.names[log], p);
+            let what = format!("an open transaction on {side} holds {tp} from offset {from} on{more}");
+            // A range with an end promises all that lies before it, and some of it may be in there.
+            if self.rules.judged[log].iter().any(|j| j.to_ts < i64::MAX) {
+                unknown.push(format!("{what}: not all of the range can be read"));
+            } else {
+                remarks.push(format!("{what}: compared up to there"));
+            }
+        }
+    }
+
     /// Offsets to be read, both logs together.
     pub fn offsets(&self) -> u64 {
         self.ranges.iter().flatten().map(|(from, to)| to.saturating_sub(*from).max(0).unsigned_abs()).sum()
@@ -61,6 +113,8 @@ struct Standing {
     name: String,
     start: Vec<i64>,
     end: Vec<i64>,
+    /// The end, where an open transaction hides records from there on.
+    hidden: Vec<Option<i64>>,
     /// Timestamp of the first record; `None` when there is none.
     first: Vec<Option<i64>>,
     asked: At,
@@ -74,6 +128,14 @@ impl Standing {
     /// The oldest record of all partitions.
     fn begins(&self) -> Option<i64> {
         self.first.iter().flatten().min().copied()
+    }
+
+    /// Forgets what is known of partitions of which the other side could not be asked.
+    fn leave_out(&mut self, unasked: &BTreeSet<usize>) {
+        let count = self.count();
+        for p in unasked.iter().copied().filter(|p| *p < count) {
+            (self.start[p], self.end[p], self.hidden[p], self.first[p]) = (0, 0, None, None);
+        }
     }
 
     fn cut(&self, p: usize) -> bool {
@@ -101,13 +163,19 @@ impl Grounds<'_> {
             }
         }
         // The target's ends are asked for first: what is on the source by then and not there is late, not only new.
-        let mut unknown = Vec::new();
-        let target = self.standing(topic, 1, counts[1], &mut unknown).await?;
-        let source = self.standing(topic, 0, counts[0], &mut unknown).await?;
-        let logs = [source, target];
+        let (mut unknown, mut unasked) = (Vec::new(), BTreeSet::new());
+        let target = self.standing(topic, 1, counts[1], (&mut unknown, &mut unasked)).await;
+        let source = self.standing(topic, 0, counts[0], (&mut unknown, &mut unasked)).await;
+        let mut logs = [source, target];
         let compacted = self.compacted(&logs).await?;
         let rule = self.plan.topic(topic);
         let over_topic = counts[0] != counts[1];
+        let all_of_it = over_topic || unasked.len() >= counts[0];
+        if !unasked.is_empty() && all_of_it {
+            // A twin may be in any partition, or there is no other.
+            return Ok(Err(unknown.join("; ")));
+        }
+        logs.iter_mut().for_each(|log| log.leave_out(&unasked));
         let mut remarks = Vec::new();
         if over_topic {
             let (s, t) = (&logs[0], &logs[1]);
@@ -131,6 +199,8 @@ impl Grounds<'_> {
             ranges: logs.each_ref().map(|l| l.start.iter().copied().zip(l.end.iter().copied()).collect()),
             asked: logs.each_ref().map(|l| l.asked),
             to_ends: true,
+            hidden: logs.each_ref().map(|l| l.hidden.clone()),
+            unasked,
             unknown,
             remarks,
         };
@@ -142,6 +212,7 @@ impl Grounds<'_> {
             Span::Times { from, to } => self.times(&mut ground, &logs, from, to).await?,
             Span::Offsets { partition, from, to } => self.offsets(&mut ground, &logs, partition, from, to).await?,
         };
+        ground.leave_out();
         Ok(match refused {
             Some(why) => Err(why),
             None => Ok(ground),
@@ -156,6 +227,7 @@ impl Grounds<'_> {
                 return Ok(None);
             }
             (Some(a), Some(b)) => (a, b),
+            _ if !ground.unasked.is_empty() => return Ok(Some(ground.unknown.join("; "))),
             (a, _) => {
                 let (full, empty) = if a.is_some() { (&logs[0], &logs[1]) } else { (&logs[1], &logs[0]) };
                 let why = format!("{} holds no record of {}, {} does", empty.side, empty.name, full.side);
@@ -270,6 +342,9 @@ impl Grounds<'_> {
     ) -> Result<Option<String>, Trouble> {
         let [source, _] = logs;
         let p = usize::try_from(partition).unwrap_or(usize::MAX);
+        if ground.unasked.contains(&p) {
+            return Ok(Some(ground.unknown.join("; ")));
+        }
         let Some((start, end)) = ground.ranges[0].get(p).copied() else {
             return Ok(Some(format!("{} has no partition {partition} on {}", source.name, source.side)));
         };
@@ -281,12 +356,14 @@ impl Grounds<'_> {
         ground.to_ends = to == end;
         for (q, range) in ground.ranges[0].iter_mut().enumerate() {
             *range = if q == p { (from, to) } else { (range.1, range.1) };
+            ground.hidden[0][q] = ground.hidden[0][q].filter(|_| q == p);
         }
         ground.rules.judged[0][p] = Judged { from, to, ..Judged::default() };
         // Without timestamps of its own to go by, all of the target that is left may hold the twins.
         for (q, range) in ground.ranges[1].iter_mut().enumerate() {
             if q != p && !ground.rules.over_topic {
                 range.0 = range.1;
+                ground.hidden[1][q] = None;
             }
         }
         ground.rules.judged[1].iter_mut().for_each(|j| (j.from, j.to) = (0, 0));
@@ -314,14 +391,14 @@ impl Grounds<'_> {
             .collect()
     }
 
-    /// How a log stands. A partition that can't be asked counts as empty, and is named in `unknown`.
+    /// How a log stands. A partition that can't be asked is put into `unasked`, and `unknown` says why.
     async fn standing(
         &self,
         topic: &str,
         log: usize,
         count: usize,
-        unknown: &mut Vec<String>,
-    ) -> Result<Standing, Trouble> {
+        (unknown, unasked): (&mut Vec<String>, &mut BTreeSet<usize>),
+    ) -> Standing {
         let side = self.side(log);
         let name = self.names.on(side, topic);
         let tps: Vec<_> = (0..count).map(|p| TopicPartition::new(&name, number(p))).collect();
@@ -330,27 +407,33 @@ impl Grounds<'_> {
             async move { self.tools.cluster(side).list_offsets(&asks).await }
         };
         let asked = Clock.now();
+        // Before the last stable offsets: what is written in between is not hidden.
+        let highs = ask(OffsetSpec::Latest).await;
         let (starts, ends, firsts) =
             tokio::join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::LatestStable), ask(OffsetSpec::Timestamp(0)));
-        let mut standing = Standing { side, name, start: Vec::new(), end: Vec::new(), first: Vec::new(), asked };
-        for tp in &tps {
-            match (told(&starts, tp), told(&ends, tp), told(&firsts, tp)) {
-                (Ok(Some((start, _))), Ok(Some((end, _))), Ok(first)) => {
+        let (start, end, hidden, first) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut standing = Standing { side, name, start, end, hidden, first, asked };
+        for (p, tp) in tps.iter().enumerate() {
+            match (told(&starts, tp), told(&ends, tp), told(&firsts, tp), told(&highs, tp)) {
+                (Ok(Some((start, _))), Ok(Some((end, _))), Ok(first), Ok(Some((high, _)))) => {
                     standing.start.push(start);
                     standing.end.push(end);
+                    standing.hidden.push((end < high).then_some(end));
                     standing.first.push(first.filter(|_| start < end).map(|(_, ts)| ts));
                 }
-                (start, end, first) => {
-                    let why = [start.err(), end.err(), first.err()].into_iter().flatten().next();
+                (start, end, first, high) => {
+                    let why = [start.err(), end.err(), first.err(), high.err()].into_iter().flatten().next();
                     let why = why.map_or("it did not answer".to_owned(), |t| t.what);
                     unknown.push(format!("{tp} on {side}: {why}"));
+                    unasked.insert(p);
                     standing.start.push(0);
                     standing.end.push(0);
+                    standing.hidden.push(None);
                     standing.first.push(None);
                 }
             }
         }
-        Ok(standing)
+        standing
     }
 
     async fn compacted(&self, logs: &[Standing; 2]) -> Result<bool, Trouble> {
@@ -407,4 +490,62 @@ fn number(p: usize) -> i32 {
 /// A timestamp as people read it.
 pub(super) fn moment(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ground() -> Ground {
+        Ground {
+            topic: "t".into(),
+            names: ["t".into(), "t".into()],
+            identity: IdentityRule::default(),
+            arrival_skew_ms: 0,
+            rules: Rules::whole(2, 5_000),
+            ranges: [vec![(3, 9), (0, 7)], vec![(0, 8), (0, 0)]],
+            asked: [At(0); 2],
+            to_ends: true,
+            hidden: [vec![None, Some(7)], vec![Some(8), None]],
+            unasked: BTreeSet::from([1]),
+            unknown: vec!["t-1 on green: its leader is gone".into()],
+            remarks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn of_a_partition_that_one_side_does_not_answer_for_nothing_is_compared() {
+        let mut ground = ground();
+        ground.leave_out();
+        assert_eq!(ground.ranges, [[(3, 9), (7, 7)], [(0, 8), (0, 0)]]);
+        assert_eq!([0, 1].map(|p| ground.rules.judged[0][p].from_ts), [i64::MIN, i64::MAX]);
+        assert_eq!(ground.hidden, [[None, None], [Some(8), None]]);
+        let mut log = Standing {
+            side: Side::Blue,
+            name: "t".into(),
+            start: vec![3, 2],
+            end: vec![9, 7],
+            hidden: vec![None, Some(7)],
+            first: vec![Some(50), Some(10)],
+            asked: At(0),
+        };
+        log.leave_out(&ground.unasked);
+        assert_eq!((log.begins(), log.cut(0), log.cut(1)), (Some(50), true, false), "it says nothing of the others");
+    }
+
+    #[test]
+    fn what_is_hidden_matters_where_the_range_reaches_it() {
+        let mut ground = ground();
+        let hidden = || ground.hidden.clone();
+        let near = ground.veil(hidden(), &[vec![9, 7], vec![8, 0]]);
+        assert_eq!(near, ground.hidden);
+        assert_eq!(ground.veil(hidden(), &[vec![9, 6], vec![7, 0]]), [[None, None], [None, None]]);
+        let (mut unknown, mut remarks) = (Vec::new(), Vec::new());
+        ground.tell_hidden(&near, Side::Blue, &mut unknown, &mut remarks);
+        let said = "an open transaction on green holds t-0 from offset 8 on: compared up to there";
+        assert_eq!((unknown.len(), remarks[1].as_str()), (0, said));
+        ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = 99);
+        ground.tell_hidden(&near, Side::Blue, &mut unknown, &mut remarks);
+        assert_eq!((unknown.len(), remarks.len()), (2, 2), "{unknown:?}");
+    }
 }

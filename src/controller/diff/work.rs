@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, block_in_place};
 
 use super::super::clock::{Clock, Stopwatch};
 use super::super::tools::{Tools, client_properties};
-use super::ground::Ground;
+use super::ground::{Ground, Hidden};
 use super::pace::Pace;
 use super::place::{Place, Saved, SavedTopic};
 use super::read::{self, Stretch};
@@ -203,16 +203,20 @@ impl Session {
                 return Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why)));
             }
         }
-        let mut asked = ground.asked;
-        if ground.to_ends && course.join.waiting() > 0 {
-            let (ends, at) = self.ends_now(ground, handle)?;
-            // What can't be read of the tail leaves its twins unsettled.
-            if let Passed::Interrupted = self.pass(&mut course, ends)? {
-                return Ok(None);
+        let (mut asked, mut hidden, mut ends) = (ground.asked, ground.hidden.clone(), [to(0), to(1)]);
+        let hides = hidden.iter().flatten().any(Option::is_some);
+        if ground.to_ends && (course.join.waiting() > 0 || hides) {
+            (ends, asked, hidden) = self.ends_now(ground, handle)?;
+            match self.pass(&mut course, ends.clone())? {
+                Passed::Whole => {}
+                Passed::Interrupted => return Ok(None),
+                // Twins may lie in what can't be read of the tail: what waits for them would look lost.
+                Passed::Unknown(why) => {
+                    return Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why)));
+                }
             }
-            asked = at;
         }
-        self.decide(course, asked).map(Some)
+        self.decide(course, asked, ground.veil(hidden, &ends)).map(Some)
     }
 
     /// Reads on to these offsets.
@@ -260,32 +264,38 @@ impl Session {
         }
     }
 
-    /// The ends now, as far as twins of what was read may lie, and when they were asked for.
-    fn ends_now(&self, ground: &Ground, handle: &Handle) -> Result<([Vec<i64>; 2], [At; 2]), Trouble> {
+    /// The ends now, as far as twins of what was read may lie, when they were asked for, and what is hidden there.
+    fn ends_now(&self, ground: &Ground, handle: &Handle) -> Result<Tail, Trouble> {
         let reach = ground.rules.pair_delta_ms.saturating_add(ground.arrival_skew_ms).cast_signed();
         let mut asked = ground.asked;
         let mut ends = [Vec::new(), Vec::new()];
+        let mut hidden = [Vec::new(), Vec::new()];
         // The target first, as before.
         for log in [1, 0] {
             let tp = |p: usize| TopicPartition::new(&ground.names[log], i32::try_from(p).unwrap_or(i32::MAX));
             let ranges = &ground.ranges[log];
             let ask = |spec: OffsetSpec| {
-                let read = ranges.iter().enumerate().filter(|(_, (from, to))| from <= to);
-                let asks: Vec<_> = read.map(|(p, _)| (tp(p), spec)).collect();
+                let read = (0..ranges.len()).filter(|p| !ground.unasked.contains(p));
+                let asks: Vec<_> = read.map(|p| (tp(p), spec)).collect();
                 handle.block_on(self.clusters[log].list_offsets(&asks))
             };
             asked[log] = Clock.now();
+            // Before the last stable offsets: what is written in between is not hidden.
+            let highest = ask(OffsetSpec::Latest);
             let latest = ask(OffsetSpec::LatestStable);
             let last = ground.asked[1 - log].0.saturating_add(reach);
             let far = if asked[log].0 > last { Some(ask(OffsetSpec::Timestamp(last))) } else { None };
             for (p, (_, to)) in ranges.iter().enumerate() {
                 let offset = |listed: &Listed| match listed.get(&tp(p)) {
                     Some(Ok(found)) => Ok(found.map(|(offset, _)| offset)),
+                    Some(Err(trouble)) => Err(trouble.clone()),
                     // One that could not be asked before is named as unknown already.
-                    Some(Err(trouble)) if *to > 0 => Err(trouble.clone()),
-                    _ => Ok(None),
+                    None => Ok(None),
                 };
-                let end = offset(&latest)?.unwrap_or(*to);
+                let stable = offset(&latest)?;
+                let high = offset(&highest)?;
+                hidden[log].push(stable.filter(|stable| high.is_some_and(|high| *stable < high)));
+                let end = stable.unwrap_or(*to);
                 let end = match &far {
                     Some(far) => offset(far)?.map_or(end, |at| at.min(end)),
                     None => end,
@@ -293,26 +303,32 @@ impl Session {
                 ends[log].push(end.max(*to));
             }
         }
-        Ok((ends, asked))
+        Ok((ends, asked, hidden))
     }
 
-    fn decide(&self, course: Course<'_>, asked: [At; 2]) -> Result<TopicDiff, Trouble> {
+    fn decide(&self, course: Course<'_>, asked: [At; 2], hidden: Hidden) -> Result<TopicDiff, Trouble> {
         let Course { ground, join, place, .. } = course;
         let late = ground.arrival_skew_ms.cast_signed();
         // A record's twin may still come until the other log's end was read `arrival_skew` after it.
         let settled_to = [asked[1].0.saturating_sub(late), asked[0].0.saturating_sub(late)];
-        let mut resolver = Resolver::new(join, settled_to);
+        let hiding = hidden.each_ref().map(|log| log.iter().map(Option::is_some).collect());
+        let mut resolver = Resolver::new(join, settled_to).hiding(hiding);
         for bucket in 0..resolver.buckets() {
             resolver.bucket(bucket, place.bytes(bucket), |take| place.replay(bucket, take))?;
         }
         let partitions = resolver.finish();
         let names = (ground.topic.clone(), ground.names[1].clone());
-        Ok(TopicDiff::new(names, partitions, ground.unknown.clone(), ground.remarks.clone()))
+        let (mut unknown, mut remarks) = (ground.unknown.clone(), ground.remarks.clone());
+        ground.tell_hidden(&hidden, self.clusters[0].side(), &mut unknown, &mut remarks);
+        Ok(TopicDiff::new(names, partitions, unknown, remarks))
     }
 }
 
 /// What ListOffsets says of partitions.
 type Listed = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
+
+/// Where logs end now, by log and partition; when they were asked, and what open transactions hide.
+type Tail = ([Vec<i64>; 2], [At; 2], Hidden);
 
 /// How a pass over a stretch ended.
 enum Passed {

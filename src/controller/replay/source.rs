@@ -13,7 +13,7 @@ use crate::replay::ranges::{Piece, words};
 ///
 /// # Errors
 /// No JSON, or no such object in it: then nothing is known, which is not the same as nothing missing. It is about the
-/// other direction. It lists only a part of what is missing.
+/// other direction. It lists only a part of what is missing, or says that something of a topic is unknown.
 pub fn from_document(text: &str, name: &str, from: Side) -> Result<Ranges, Trouble> {
     let advice = "write it with `cutover diff --json > FILE`";
     let document: Value =
@@ -37,6 +37,11 @@ fn gather(value: &Value, topic: Option<&str>, out: &mut Vec<Piece>, seen: &mut u
         Value::Array(items) => items.iter().try_for_each(|item| gather(item, topic, out, seen)),
         Value::Object(object) => {
             let topic = object.get("topic").and_then(Value::as_str).or(topic);
+            let unknown = object.get("unknown").and_then(Value::as_array).and_then(|why| why.first());
+            if let Some(why) = unknown {
+                let why = why.as_str().unwrap_or("it does not say why");
+                return Err(format!("what is missing of {} is not all known: {why}", topic.unwrap_or("a topic")));
+            }
             let partition = object.get("partition").and_then(Value::as_i64).and_then(|p| i32::try_from(p).ok());
             let list = ["missing_ranges", "missing"].iter().find_map(|key| object.get(*key)?.as_array());
             if let (Some(topic), Some(partition), Some(list)) = (topic, partition, list) {
@@ -122,6 +127,10 @@ mod tests {
         for other in [r#"{"source": "green", "topic": "t"}"#, r#"{"to": "blue"}"#] {
             assert!(from_document(other, "x.json", Side::Blue).unwrap_err().advice.contains("--from green"));
         }
+        let unknown = r#"{"topics": [{"topic": "t", "unknown": ["t-1 on green: no leader"], "partitions":
+            [{"partition": 0, "missing_ranges": [[1, 2]]}]}]}"#;
+        let why = from_document(unknown, "x.json", Side::Blue).unwrap_err().what;
+        assert!(why.contains("what is missing of t is not all known: t-1 on green: no leader"), "{why}");
         let bad = r#"{"topic": "t", "partition": 0, "missing": [[4, 2]]}"#;
         assert!(from_document(bad, "x.json", Side::Blue).unwrap_err().what.contains("[4,2] is no range of t-0"));
         let unknown = PartitionPlan::unmappable(TopicPartition::new("t", 0), "align", "gone", At(0));
