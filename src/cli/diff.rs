@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::act::interrupted;
 use super::args::{DiffArgs, Global, ProgressArg};
 use super::{Error, Exit, load, print_json, print_text, runtime};
-use crate::controller::diff::{self, Ended, Progress, Request, Span, Tell, What};
+use crate::controller::diff::{self, Broken, Ended, Progress, Request, Span, Tell, What};
 use crate::diff::Verdict;
 use crate::migration::estate::Trouble;
 use crate::report;
@@ -41,11 +41,12 @@ pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
             tell("cutover: interrupted; the same command with --resume goes on where it was\n");
             return Ok(Exit::INTERRUPTED);
         }
-        Err(trouble) if stop.load(Ordering::Relaxed) => {
+        Err(broken) if stop.load(Ordering::Relaxed) => {
+            let trouble = broken.trouble();
             tell(&format!("cutover: interrupted; {}\n", visible(&trouble.what)));
             return Ok(Exit::INTERRUPTED);
         }
-        Err(trouble) => return Err(Error::Unknown(trouble)),
+        Err(broken) => return Err(broken.into()),
     };
     if global.json {
         print_json(&report::diff::json(&report))?;
@@ -57,6 +58,16 @@ pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
         Verdict::Differs => Exit::HOLDS,
         Verdict::Unknown => Exit::UNKNOWN,
     })
+}
+
+impl From<Broken> for Error {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Usage(trouble) => Error::Usage(trouble),
+            Broken::Failed(trouble) => Error::Failed(trouble),
+            Broken::Unknown(trouble) => Error::Unknown(trouble),
+        }
+    }
 }
 
 fn request(args: &DiffArgs) -> Result<Request, Error> {

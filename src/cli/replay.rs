@@ -160,7 +160,7 @@ fn compared(global: &Global, args: &ReplayArgs, topic: &str, from: i64) -> Resul
         ended
     });
     let broke = |e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug"));
-    match ended.map_err(broke)?.map_err(Error::Unknown)? {
+    match ended.map_err(broke)?.map_err(Error::from)? {
         diff::Ended::Done(report) => Ok(Some(*report)),
         diff::Ended::Interrupted => Ok(None),
     }

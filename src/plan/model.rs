@@ -68,7 +68,7 @@ pub struct DiffPlan {
 
 impl Default for DiffPlan {
     fn default() -> Self {
-        Self { memory: 64 << 20, rate: None, back_off_above_ms: 500, dir: None }
+        Self { memory: 32 << 20, rate: None, back_off_above_ms: 500, dir: None }
     }
 }
 

@@ -116,17 +116,45 @@ pub enum Ended {
     Interrupted,
 }
 
+/// Why a diff came to no end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// The request makes no sense with this plan.
+    Usage(Trouble),
+    /// This machine's side of it: the disk, another run, nothing to resume.
+    Failed(Trouble),
+    /// A cluster could not be observed.
+    Unknown(Trouble),
+}
+
+impl Broken {
+    /// What happened, and what to do.
+    #[must_use]
+    pub fn trouble(&self) -> &Trouble {
+        match self {
+            Broken::Usage(trouble) | Broken::Failed(trouble) | Broken::Unknown(trouble) => trouble,
+        }
+    }
+}
+
+/// Trouble of a cluster's.
+impl From<Trouble> for Broken {
+    fn from(trouble: Trouble) -> Self {
+        Broken::Unknown(trouble)
+    }
+}
+
 /// Makes a diff. Reads only. `stop` breaks it off within about a second, so that it can be resumed.
 ///
 /// # Errors
 /// A side can't be observed, is another cluster than the plan says, or the disk refuses. What was read until then is
 /// kept for `resume` where reading had begun.
-pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<AtomicBool>) -> Result<Ended, Trouble> {
+pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<AtomicBool>) -> Result<Ended, Broken> {
     let watch = Clock.stopwatch();
     let names = Arc::new(TopicNames::new(&plan));
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
     if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.unreachable(side)) {
-        return Err(trouble.clone());
+        return Err(trouble.clone().into());
     }
     let clusters = pinned(&plan, &tools).await?;
     let topics = topics(&plan, &tools, &names, &request).await?;
@@ -201,12 +229,15 @@ async fn pinned(plan: &Plan, tools: &Tools) -> Result<[Option<String>; 2], Troub
 }
 
 /// The topics, by their names on blue, each once.
-async fn topics(plan: &Plan, tools: &Tools, names: &TopicNames, request: &Request) -> Result<Vec<String>, Trouble> {
+async fn topics(plan: &Plan, tools: &Tools, names: &TopicNames, request: &Request) -> Result<Vec<String>, Broken> {
     let found: BTreeSet<String> = match &request.what {
         What::Topics(topics) => topics.iter().cloned().collect(),
         What::Producer(name) => match plan.producer(name) {
             Some(producer) => producer.topics.iter().cloned().collect(),
-            None => return Err(Trouble::new(format!("the plan has no producer {name}"), "name one of the plan's")),
+            None => {
+                let what = format!("the plan has no producer {name}");
+                return Err(Broken::Usage(Trouble::new(what, "name one of the plan's")));
+            }
         },
         What::Group(name) => {
             let listed: BTreeSet<String> =
@@ -220,10 +251,10 @@ async fn topics(plan: &Plan, tools: &Tools, names: &TopicNames, request: &Reques
     };
     match found.is_empty() {
         false => Ok(found.into_iter().collect()),
-        true => Err(Trouble::new(
+        true => Err(Broken::Usage(Trouble::new(
             "there is no topic to compare",
             "name topics with --topic, or list those of the producer or group in the plan",
-        )),
+        ))),
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::Broken;
 use super::ground::Ground;
 use crate::diff::{JoinState, TopicDiff};
 use crate::migration::estate::Trouble;
@@ -47,39 +48,42 @@ pub(super) struct SavedTopic {
 pub(super) struct Place {
     dir: PathBuf,
     _lock: File,
+    /// Whether the directory it is in was made for it.
+    made: bool,
     lengths: Vec<u64>,
     saves: u64,
 }
 
 impl Place {
     /// Makes the directory, for its owner alone. Errors: the disk, or the same diff is running already.
-    pub fn open(dir: &Path, name: &str) -> Result<Self, Trouble> {
+    pub fn open(dir: &Path, name: &str) -> Result<Self, Broken> {
+        let made = !dir.exists();
         let dir = dir.join(name);
         let at = |e: std::io::Error| trouble("can't use the directory", &dir, &e);
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(at)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join("lock"));
         let lock = lock.map_err(at)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            Trouble::new(
+            refused(
                 format!("the same diff is running already, in {}", dir.display()),
                 "wait for it, or compare something else",
             )
         })?;
-        Ok(Self { dir, _lock: lock, lengths: Vec::new(), saves: 0 })
+        Ok(Self { dir, _lock: lock, made, lengths: Vec::new(), saves: 0 })
     }
 
     /// What an earlier run left; errors when there is nothing to go on with.
-    pub fn load(&mut self) -> Result<Saved, Trouble> {
+    pub fn load(&mut self) -> Result<Saved, Broken> {
         let path = self.dir.join(STATE);
         let text = std::fs::read(&path).map_err(|e| match e.kind() {
-            ErrorKind::NotFound => Trouble::new(
+            ErrorKind::NotFound => refused(
                 "there is nothing to resume: no such diff was broken off",
                 "give the same topics and range as then, or leave out --resume",
             ),
             _ => trouble("can't read", &path, &e),
         })?;
         let saved: Saved = serde_json::from_slice(&text).map_err(|e| {
-            Trouble::new(format!("{} can't be understood: {e}", path.display()), "leave out --resume to start again")
+            refused(format!("{} can't be understood: {e}", path.display()), "leave out --resume to start again")
         })?;
         if let Some(topic) = &saved.topic {
             self.lengths.clone_from(&topic.lengths);
@@ -99,20 +103,20 @@ impl Place {
     }
 
     /// The waiting records of a saved topic.
-    pub fn waiting(&self, topic: &SavedTopic) -> Result<Vec<u8>, Trouble> {
+    pub fn waiting(&self, topic: &SavedTopic) -> Result<Vec<u8>, Broken> {
         let path = self.dir.join(&topic.waiting);
         std::fs::read(&path).map_err(|e| trouble("can't read", &path, &e))
     }
 
     /// A new topic with so many buckets. Files of an earlier one are removed.
-    pub fn begin(&mut self, buckets: usize) -> Result<(), Trouble> {
+    pub fn begin(&mut self, buckets: usize) -> Result<(), Broken> {
         self.sweep(&["bucket-", "waiting-"])?;
         self.lengths = vec![0; buckets];
         Ok(())
     }
 
     /// Appends to a bucket.
-    pub fn append(&mut self, bucket: usize, bytes: &[u8]) -> Result<(), Trouble> {
+    pub fn append(&mut self, bucket: usize, bytes: &[u8]) -> Result<(), Broken> {
         let path = self.bucket(bucket);
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         file.and_then(|mut f| f.write_all(bytes)).map_err(|e| trouble("can't write", &path, &e))?;
@@ -126,7 +130,7 @@ impl Place {
     }
 
     /// Reads a bucket from its start, in pieces.
-    pub fn replay(&self, bucket: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Trouble> {
+    pub fn replay(&self, bucket: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
         let path = self.bucket(bucket);
         let at = |e: std::io::Error| trouble("can't read", &path, &e);
         let mut file = File::open(&path).map_err(at)?;
@@ -148,7 +152,7 @@ impl Place {
         ground: &Ground,
         next: &[Vec<i64>; 2],
         (join, waiting): (JoinState, Vec<u8>),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Broken> {
         let before = saved.topic.as_ref().map(|t| t.waiting.clone());
         self.saves += 1;
         let mut name = format!("waiting-{}", self.saves % 2);
@@ -163,7 +167,7 @@ impl Place {
     }
 
     /// A topic is done, and its buckets are of no more use.
-    pub fn next_topic(&mut self, saved: &Saved) -> Result<(), Trouble> {
+    pub fn next_topic(&mut self, saved: &Saved) -> Result<(), Broken> {
         self.put(saved)?;
         for bucket in 0..std::mem::take(&mut self.lengths).len() {
             let _ = std::fs::remove_file(self.bucket(bucket)); // one that was never written
@@ -171,27 +175,27 @@ impl Place {
         Ok(())
     }
 
-    fn put(&self, saved: &Saved) -> Result<(), Trouble> {
+    fn put(&self, saved: &Saved) -> Result<(), Broken> {
         let text = serde_json::to_vec(saved)
-            .map_err(|e| Trouble::new(format!("progress can't be written: {e}"), "report this as a bug"))?;
+            .map_err(|e| refused(format!("progress can't be written: {e}"), "report this as a bug"))?;
         let new = format!("{STATE}.new");
         self.write(&new, &text)?;
         let path = self.dir.join(STATE);
         std::fs::rename(self.dir.join(new), &path).map_err(|e| trouble("can't write", &path, &e))
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Trouble> {
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Broken> {
         let path = self.dir.join(name);
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
         file.and_then(|mut f| f.write_all(bytes)).map_err(|e| trouble("can't write", &path, &e))
     }
 
     /// Removes what an earlier run left.
-    pub fn clear(&self) -> Result<(), Trouble> {
+    pub fn clear(&self) -> Result<(), Broken> {
         self.sweep(&["bucket-", "waiting-", STATE])
     }
 
-    fn sweep(&self, prefixes: &[&str]) -> Result<(), Trouble> {
+    fn sweep(&self, prefixes: &[&str]) -> Result<(), Broken> {
         let at = |e: std::io::Error| trouble("can't clear", &self.dir, &e);
         for entry in std::fs::read_dir(&self.dir).map_err(at)? {
             let entry = entry.map_err(at)?;
@@ -209,8 +213,9 @@ impl Place {
         if let Err(e) = std::fs::remove_dir_all(&self.dir) {
             tracing::warn!("{} stays behind: {e}", self.dir.display());
         }
-        // The parent goes too when this was the last one in it.
-        let _ = self.dir.parent().map(std::fs::remove_dir);
+        if self.made {
+            let _ = self.dir.parent().map(std::fs::remove_dir); // unless another diff is in it by now
+        }
     }
 
     fn bucket(&self, bucket: usize) -> PathBuf {
@@ -218,8 +223,12 @@ impl Place {
     }
 }
 
-fn trouble(what: &str, path: &Path, e: &std::io::Error) -> Trouble {
-    Trouble::new(format!("{what} {}: {e}", path.display()), ELSEWHERE)
+fn refused(what: impl Into<String>, advice: &str) -> Broken {
+    Broken::Failed(Trouble::new(what, advice))
+}
+
+fn trouble(what: &str, path: &Path, e: &std::io::Error) -> Broken {
+    Broken::Failed(Trouble::new(format!("{what} {}: {e}", path.display()), ELSEWHERE))
 }
 
 #[cfg(test)]
@@ -232,8 +241,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut place = Place::open(&dir.path().join("diff"), "abc").unwrap();
         let again = Place::open(&dir.path().join("diff"), "abc").err().expect("it is locked");
-        assert!(again.what.starts_with("the same diff is running already"), "{again:?}");
-        assert!(place.load().unwrap_err().what.contains("nothing to resume"));
+        assert!(again.trouble().what.starts_with("the same diff is running already"), "{again:?}");
+        assert!(place.load().unwrap_err().trouble().what.contains("nothing to resume"));
         place.begin(2).unwrap();
         place.append(1, &[7; 96]).unwrap();
         let mode = |name: &str| std::fs::metadata(place.dir.join(name)).unwrap().permissions().mode() & 0o777;

@@ -14,13 +14,14 @@ use crate::offsets::identity::{IdentityRule, NoSchemas, identify, key_hash};
 use crate::offsets::translate::Log;
 
 /// Records handed over in one go.
-const BATCH: usize = 512;
+const BATCH: usize = 192;
 /// ... or bytes, so that a rate holds with large records too.
 const BATCH_BYTES: u64 = 1 << 20;
 /// Batches that may wait for the one who compares.
-const BATCHES: usize = 64;
-/// Offsets by which one side may be ahead of the other: what is ahead waits in memory.
-const LEAD: u64 = 60_000;
+const BATCHES: usize = 96;
+/// Offsets by which one side may be ahead of the other: what is ahead waits in memory, and few of them stay in the
+/// processor's cache.
+const LEAD: u64 = 12_000;
 /// Grain of waiting, so that an interrupt is seen soon.
 const STEP: Duration = Duration::from_millis(50);
 

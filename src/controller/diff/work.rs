@@ -14,7 +14,7 @@ use super::ground::{Ground, Hidden};
 use super::pace::Pace;
 use super::place::{Place, Saved, SavedTopic};
 use super::read::{self, Stretch};
-use super::{Progress, Request, Tell};
+use super::{Broken, Progress, Request, Tell};
 use crate::diff::{Join, Resolver, Rules, Seen, TopicDiff, at};
 use crate::kafka::control::{Cluster, OffsetSpec};
 use crate::kafka::properties::ClientProperties;
@@ -34,8 +34,8 @@ const PROBE_MS: u64 = 1_000;
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
 /// Record bytes that may wait in a reader, for all its partitions together, KiB; at least [`LEAST_KIB`] for each.
 /// librdkafka needs about three times that of its own for small records.
-const QUEUED_KIB: usize = 4_096;
-const LEAST_KIB: usize = 64;
+const QUEUED_KIB: usize = 2_048;
+const LEAST_KIB: usize = 32;
 
 /// What a run keeps from topic to topic.
 pub(super) struct Session {
@@ -110,7 +110,7 @@ impl Session {
         resumed: Option<SavedTopic>,
         place: &mut Place,
         saved: &mut Saved,
-    ) -> Result<Option<TopicDiff>, Trouble> {
+    ) -> Result<Option<TopicDiff>, Broken> {
         if resumed.is_none() {
             ground.rules.buckets = Rules::buckets_for(ground.offsets() / 2, self.memory);
         }
@@ -166,7 +166,7 @@ impl Session {
         place: &mut Place,
         saved: &mut Saved,
         handle: &Handle,
-    ) -> Result<Option<TopicDiff>, Trouble> {
+    ) -> Result<Option<TopicDiff>, Broken> {
         let now = Clock.stopwatch();
         let (join, next) = match resumed {
             Some(topic) => {
@@ -220,7 +220,7 @@ impl Session {
     }
 
     /// Reads on to these offsets.
-    fn pass(&mut self, course: &mut Course<'_>, to: [Vec<i64>; 2]) -> Result<Passed, Trouble> {
+    fn pass(&mut self, course: &mut Course<'_>, to: [Vec<i64>; 2]) -> Result<Passed, Broken> {
         let stretch = |log: Log| {
             let side = at(log);
             let parts = (0..).zip(course.next[side].iter().zip(&to[side]));
@@ -259,7 +259,7 @@ impl Session {
                 course.save()?;
                 // A client that failed holds on to what failed it.
                 self.readers = None;
-                Err(e.into())
+                Err(Trouble::from(e).into())
             }
         }
     }
@@ -306,7 +306,7 @@ impl Session {
         Ok((ends, asked, hidden))
     }
 
-    fn decide(&self, course: Course<'_>, asked: [At; 2], hidden: Hidden) -> Result<TopicDiff, Trouble> {
+    fn decide(&self, course: Course<'_>, asked: [At; 2], hidden: Hidden) -> Result<TopicDiff, Broken> {
         let Course { ground, join, place, .. } = course;
         let late = ground.arrival_skew_ms.cast_signed();
         // A record's twin may still come until the other log's end was read `arrival_skew` after it.
@@ -339,7 +339,7 @@ enum Passed {
 }
 
 impl Course<'_> {
-    fn take(&mut self, log: Log, partition: u32, records: &[Seen], bytes: u64) -> Result<(), Trouble> {
+    fn take(&mut self, log: Log, partition: u32, records: &[Seen], bytes: u64) -> Result<(), Broken> {
         self.join.push(log, partition, records);
         if let Some(last) = records.last() {
             self.next[at(log)][partition as usize] = last.offset + 1;
@@ -356,12 +356,12 @@ impl Course<'_> {
         Ok(())
     }
 
-    fn spill(&mut self) -> Result<(), Trouble> {
+    fn spill(&mut self) -> Result<(), Broken> {
         self.join.spill(|bucket, bytes| self.place.append(bucket, bytes))
     }
 
     /// Saves everything from which this topic can go on.
-    fn save(&mut self) -> Result<(), Trouble> {
+    fn save(&mut self) -> Result<(), Broken> {
         self.spill()?;
         self.saved.ms = self.ms_before + self.run.ms();
         let state = self.join.state();
