@@ -10,45 +10,27 @@
 // Real time against real brokers is what is measured here.
 #![allow(clippy::disallowed_methods)]
 
+mod common;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use common::{Arguments, bare_consumer, child, resident, say};
 use cutover::controller::diff::{Ended, Request, Span, What, run};
 use cutover::diff::{DiffReport, PartitionDiff, Spans};
 use cutover::migration::estate::Side;
 use cutover::plan::Plan;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::consumer::Consumer;
+use rdkafka::{Offset, TopicPartitionList};
 use support::faulty::{Faulty, Truth};
 use support::kafka;
 
 const WITHIN: Duration = Duration::from_secs(120);
 const TOPIC: &str = "compared";
-
-/// `--name value` pairs.
-struct Arguments(BTreeMap<String, String>);
-
-impl Arguments {
-    fn take() -> Self {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        let pairs = words.windows(2).filter_map(|w| Some((w[0].strip_prefix("--")?.to_owned(), w[1].clone())));
-        Arguments(pairs.collect())
-    }
-
-    fn number(&self, name: &str, default: usize) -> usize {
-        self.0.get(name).map_or(default, |v| v.parse().unwrap_or_else(|_| panic!("--{name} takes a number")))
-    }
-
-    fn word(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
-    }
-}
 
 fn main() {
     let arguments = Arguments::take();
@@ -61,11 +43,11 @@ fn main() {
 
 fn compare(arguments: &Arguments) {
     let faulty = Faulty {
-        partitions: arguments.number("partitions", 24),
-        records: arguments.number("records", 500_000),
-        keys: arguments.number("keys", 20_000),
-        faults: arguments.number("faults", 1_000),
-        bytes: arguments.number("bytes", 100),
+        partitions: arguments.number("partitions", 24) as usize,
+        records: arguments.number("records", 500_000) as usize,
+        keys: arguments.number("keys", 20_000) as usize,
+        faults: arguments.number("faults", 1_000) as usize,
+        bytes: arguments.number("bytes", 100) as usize,
         seed: 1,
     };
     let clusters = [kafka::throwaway("blue", &[]), kafka::throwaway("green", &[])];
@@ -82,14 +64,10 @@ fn compare(arguments: &Arguments) {
         ("found", found.display().to_string()),
         ("dir", dir.path().display().to_string()),
     ];
+    let more = more.each_ref().map(|(name, value)| (*name, value.as_str()));
     for _ in 0..arguments.number("rounds", 3) {
         for role in ["bare", "ours"] {
-            let mut command = Command::new(std::env::current_exe().expect("this program"));
-            command.args(["--role", role, "--blue", &clusters[0].bootstrap, "--green", &clusters[1].bootstrap]);
-            for (name, value) in &more {
-                command.args([format!("--{name}"), value.clone()]);
-            }
-            assert!(command.status().expect("it starts").success(), "{role} failed");
+            child(role, &clusters.each_ref().map(|c| c.bootstrap.as_str()), &more);
         }
         let report = std::fs::read(&found).expect("a report");
         check(&serde_json::from_slice(&report).expect("a report"), &truth);
@@ -162,18 +140,7 @@ fn bare(arguments: &Arguments) {
 }
 
 fn consume(bootstrap: &str, partitions: i32) -> u64 {
-    let mut config = ClientConfig::new();
-    for (name, value) in [
-        ("bootstrap.servers", bootstrap),
-        ("group.id", "bare"),
-        ("enable.auto.commit", "false"),
-        ("check.crcs", "true"),
-        ("fetch.queue.backoff.ms", "10"),
-        ("fetch.wait.max.ms", "10"),
-    ] {
-        config.set(name, value);
-    }
-    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let consumer = bare_consumer(bootstrap);
     let mut list = TopicPartitionList::new();
     let mut wanted = 0;
     for p in 0..partitions {
@@ -190,25 +157,4 @@ fn consume(bootstrap: &str, partitions: i32) -> u64 {
     }
     assert!(sum > 0);
     seen
-}
-
-fn say(who: &str, records: u64, took: Duration, memory: (u64, u64)) {
-    let seconds = took.as_secs_f64();
-    let (before, peak) = (memory.0, resident().1);
-    println!(
-        "{who}: {records} records in {seconds:.2} s = {:.0}/s, peak memory {:.0} MB, {:.0} MB before",
-        records as f64 / seconds,
-        peak as f64 / 1024.0,
-        before as f64 / 1024.0
-    );
-}
-
-/// Resident memory now and at its peak, KiB.
-fn resident() -> (u64, u64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let of = |name: &str| {
-        let line = status.lines().find(|l| l.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse().ok()
-    };
-    (of("VmRSS:").unwrap_or(0), of("VmHWM:").unwrap_or(0))
 }

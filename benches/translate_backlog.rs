@@ -9,23 +9,23 @@
 // Real time against real brokers is what is measured here.
 #![allow(clippy::disallowed_methods)]
 
+mod common;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use common::{Arguments, bare_consumer, child, resident, say};
 use cutover::controller::names::TopicNames;
 use cutover::controller::tools::Tools;
 use cutover::controller::translate::{History, Purpose, Translator, Wanted};
 use cutover::migration::estate::Side;
 use cutover::offsets::{GroupPlan, Verdict};
 use cutover::plan::Plan;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use support::kafka;
 
 const WITHIN: Duration = Duration::from_secs(120);
@@ -34,25 +34,6 @@ const QUIET: &str = "quiet";
 /// The caught-up case: partitions, and records in each.
 const QUIET_PARTITIONS: i32 = 100;
 const QUIET_RECORDS: i64 = 2_000;
-
-/// `--name value` pairs.
-struct Arguments(BTreeMap<String, String>);
-
-impl Arguments {
-    fn take() -> Self {
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        let pairs = words.windows(2).filter_map(|w| Some((w[0].strip_prefix("--")?.to_owned(), w[1].clone())));
-        Arguments(pairs.collect())
-    }
-
-    fn number(&self, name: &str, default: i64) -> i64 {
-        self.0.get(name).map_or(default, |v| v.parse().unwrap_or_else(|_| panic!("--{name} takes a number")))
-    }
-
-    fn word(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
-    }
-}
 
 fn main() {
     let arguments = Arguments::take();
@@ -96,16 +77,6 @@ fn compare(arguments: &Arguments) {
     let all: Vec<String> = (0..groups).map(|n| format!("behind-{n}")).collect();
     run("ours", &[("named", &all.join(","))]);
     run("ours", &[("named", "caught-up")]);
-}
-
-/// Runs one measurement in a process of its own; it prints for itself.
-fn child(role: &str, clusters: &[&str; 2], more: &[(&str, &str)]) {
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--role", role, "--blue", clusters[0], "--green", clusters[1]]);
-    for (name, value) in more {
-        command.args([format!("--{name}"), (*value).to_owned()]);
-    }
-    assert!(command.status().expect("it starts").success(), "{role} failed");
 }
 
 /// Partition `p` holds records `0..records`, the same on both clusters but for the timestamps, a few ms apart.
@@ -191,18 +162,7 @@ fn bare(arguments: &Arguments) {
     let (memory, started) = (resident(), Instant::now());
     let (mut seen, mut sum) = (0u64, 0);
     for side in ["blue", "green"] {
-        let mut config = ClientConfig::new();
-        for (name, value) in [
-            ("bootstrap.servers", arguments.word(side)),
-            ("group.id", "bare"),
-            ("enable.auto.commit", "false"),
-            ("check.crcs", "true"),
-            ("fetch.queue.backoff.ms", "10"),
-            ("fetch.wait.max.ms", "10"),
-        ] {
-            config.set(name, value);
-        }
-        let consumer: BaseConsumer = config.create().expect("a consumer");
+        let consumer = bare_consumer(arguments.word(side));
         let mut list = TopicPartitionList::new();
         for p in 0..partitions {
             list.add_partition_offset(BACKLOG, p, Offset::Beginning).expect("an offset");
@@ -218,35 +178,4 @@ fn bare(arguments: &Arguments) {
     }
     assert!(sum > 0);
     say("bare consumer", seen, started.elapsed(), memory);
-}
-
-fn say(who: &str, records: u64, took: Duration, memory: (u64, u64)) {
-    let seconds = took.as_secs_f64();
-    let (before, peak) = (memory.0, resident().1);
-    println!(
-        "{who}: {records} records in {seconds:.2} s = {:.0}/s, {:.1} s of processor time, peak memory {:.0} MB, {:.0} MB before",
-        records as f64 / seconds,
-        processor_seconds(),
-        peak as f64 / 1024.0,
-        before as f64 / 1024.0
-    );
-}
-
-/// Processor time of this process so far: what others do on the machine does not change it much.
-fn processor_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    // User and system time, in hundredths of a second (USER_HZ).
-    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok());
-    ticks.sum::<f64>() / 100.0
-}
-
-/// Resident memory now and at its peak, KiB.
-fn resident() -> (u64, u64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let of = |name: &str| {
-        let line = status.lines().find(|l| l.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse().ok()
-    };
-    (of("VmRSS:").unwrap_or(0), of("VmHWM:").unwrap_or(0))
 }

@@ -473,13 +473,15 @@ pub enum ProgressArg {
     None,
 }
 
-/// A moment as people write it, in ms since the epoch.
+/// A moment in RFC 3339 with a time zone, or in milliseconds since the epoch: in those.
+pub(super) fn moment_ms(word: &str) -> Option<i64> {
+    let written = || word.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
+    word.parse().ok().or_else(written)
+}
+
+/// The same as an argument.
 fn moment(word: &str) -> Result<i64, String> {
-    if let Ok(ms) = word.parse::<i64>() {
-        return Ok(ms);
-    }
-    let parsed = word.parse::<jiff::Timestamp>();
-    parsed.map(jiff::Timestamp::as_millisecond).map_err(|_| {
+    moment_ms(word).ok_or_else(|| {
         format!("{word:?} is no moment: write 2026-11-22T02:00:00Z (with a zone), or milliseconds since the epoch")
     })
 }

@@ -289,10 +289,7 @@ fn is_planned(plan: &Plan, group: &str, chosen: &Chosen) -> bool {
 
 /// A moment: RFC 3339 with a time zone, or milliseconds since the Unix epoch.
 fn moment(text: &str) -> Result<At, Trouble> {
-    if let Ok(ms) = text.parse::<i64>() {
-        return Ok(At(ms));
-    }
-    text.parse::<jiff::Timestamp>().map(|ts| At(ts.as_millisecond())).map_err(|_| {
+    super::args::moment_ms(text).map(At).ok_or_else(|| {
         Trouble::new(
             format!("--at {text:?} is not a moment with a time zone"),
             "write it as 2026-11-22T02:00:00Z, 2026-11-22T02:00:00-05:00, or in milliseconds since 1970",

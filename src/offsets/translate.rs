@@ -21,6 +21,7 @@ mod conclude;
 mod decide;
 pub mod pool;
 mod reach;
+mod settling;
 mod side;
 mod straight;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod tests;
 #[cfg(test)]
 mod tests_strategies;
 
+use settling::Settling;
 use side::Side;
 
 /// One of the two logs of a translation.
@@ -187,19 +189,9 @@ pub enum Answer {
     Failed(Trouble),
 }
 
-/// The first pause of the settle rounds; each next one is twice as long, up to [`MAX_PAUSE_MS`].
-const FIRST_PAUSE_MS: u64 = 100;
-const MAX_PAUSE_MS: u64 = 1_000;
-/// Looks further apart than this, because others of the batch had much to read, would leave what came in between unseen.
-const LONG_AGO_MS: u64 = 5_000;
-/// On an idle partition whose writers interleaved differently, the last few records of the two logs may be of
-/// different writers. So while nothing is found on both, the windows grow, up to this many offsets a log.
-const MOST_EVIDENCE: i64 = 8_192;
 /// While a transaction is open on the source, what only the target has may be in it. So far back the windows show that:
 /// a broker's default `transaction.max.timeout.ms`. An older one hangs, and is aborted when it ends (KIP-890).
 const OPEN_FOR_MS: i64 = 900_000;
-/// How much they grow at a time.
-const MORE_EVIDENCE: i64 = 8;
 
 /// The state of one partition's translation.
 #[derive(Debug, Clone)]
@@ -217,12 +209,7 @@ pub struct Translation {
     opened: bool,
     /// How many offsets further back than needed the windows reach; grows while not one record was found on both logs.
     evidence: i64,
-    /// When the windows were complete for the first time, and the high watermarks of the source and the target then:
-    /// only what was there at that moment is waited for. Of a busy topic something younger is always on its way.
-    complete_at: Option<(At, [i64; 2])>,
-    /// When the windows were complete last. After a longer pause ([`LONG_AGO_MS`]) it is the first time once more.
-    looked_at: Option<At>,
-    pause_ms: u64,
+    settling: Settling<i64>,
     now: At,
     /// What the last alignment was made with.
     axioms: Option<Axioms>,
@@ -248,9 +235,7 @@ impl Translation {
             oldest: None,
             asked: None,
             opened: false,
-            complete_at: None,
-            looked_at: None,
-            pause_ms: FIRST_PAUSE_MS,
+            settling: Settling::new(),
             now: At(0),
             axioms: None,
             moment: None,
@@ -331,9 +316,4 @@ impl Translation {
 
 pub(super) fn ms(v: u64) -> i64 {
     i64::try_from(v).unwrap_or(i64::MAX)
-}
-
-/// How many of them are so.
-fn count<T>(of: &[T], so: impl Fn(&T) -> bool) -> u64 {
-    of.iter().filter(|one| so(one)).count() as u64
 }

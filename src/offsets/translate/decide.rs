@@ -4,7 +4,8 @@ use super::super::align::{Axioms, Unsettled, align};
 use super::super::strategy::Strategy;
 use super::super::window::{EndRead, LogWindow};
 use super::asked::Floor;
-use super::{LONG_AGO_MS, Log, MAX_PAUSE_MS, Need, Translation, count, ms};
+use super::settling::count;
+use super::{Log, Need, Translation, ms};
 
 impl Translation {
     pub(super) fn decide(&mut self) -> Need {
@@ -155,23 +156,15 @@ impl Translation {
         if alignment.compared == 0 && self.look_further_back(source, target) {
             return self.decide();
         }
-        if self.looked_at.is_some_and(|last| self.now.since(last) > LONG_AGO_MS) {
-            self.complete_at = None;
-        }
-        self.looked_at = Some(self.now);
-        let there_now = [source.high_watermark, target.high_watermark];
-        let (since, [ours, theirs]) = *self.complete_at.get_or_insert((self.now, there_now));
+        let [ours, theirs] = *self.settling.look(self.now, [source.high_watermark, target.high_watermark]);
         let [here, there] = &alignment.waiting;
         alignment.unsettled = Unsettled {
             consumed: count(here, |at| *at < committed),
             unconsumed: count(here, |at| (committed..ours).contains(at)),
             target_only: count(there, |at| *at < theirs),
         };
-        let waited = self.now.since(since);
-        let settled = alignment.unsettled.is_none() && !source.is_open() && !target.is_open();
-        if self.params.settle && !settled && waited < self.params.settle_timeout_ms {
-            let ms = self.pause_ms.min(self.params.settle_timeout_ms - waited);
-            self.pause_ms = (self.pause_ms * 2).min(MAX_PAUSE_MS);
+        let open = source.is_open() || target.is_open();
+        if let Some(ms) = self.settling.pause(&self.params, &alignment.unsettled, open) {
             return Need::Wait { ms };
         }
         let plan = match self.params.strategy {

@@ -8,10 +8,9 @@ use super::super::strategy::Strategy;
 use super::super::verdict::PartitionPlan;
 use super::super::window::{EndRead, EndSample, LogWindow};
 use super::reach::wider;
+use super::settling::{Settling, count, grow};
 use super::side::Side;
-use super::{
-    FIRST_PAUSE_MS, LONG_AGO_MS, Log, MAX_PAUSE_MS, MORE_EVIDENCE, MOST_EVIDENCE, OPEN_FOR_MS, Params, count, ms,
-};
+use super::{Log, OPEN_FOR_MS, Params, ms};
 use crate::migration::estate::{At, Trouble};
 
 mod rows;
@@ -104,10 +103,8 @@ pub struct Pool {
     evidence: i64,
     opened: bool,
     asked: Option<PoolNeed>,
-    /// See [`Translation`](super::Translation): the ends are by partition.
-    complete_at: Option<(At, [Vec<i64>; 2])>,
-    looked_at: Option<At>,
-    pause_ms: u64,
+    /// The ends are by partition.
+    settling: Settling<Vec<i64>>,
     now: At,
     axioms: Option<Axioms>,
 }
@@ -127,9 +124,7 @@ impl Pool {
             params,
             opened: false,
             asked: None,
-            complete_at: None,
-            looked_at: None,
-            pause_ms: FIRST_PAUSE_MS,
+            settling: Settling::new(),
             now: At(0),
             axioms: None,
         }
@@ -400,13 +395,8 @@ impl Pool {
         if a.compared == 0 && self.look_further_back(source, target) {
             return self.decide();
         }
-        if self.looked_at.is_some_and(|last| self.now.since(last) > LONG_AGO_MS) {
-            self.complete_at = None;
-        }
-        self.looked_at = Some(self.now);
         let ends = |ends: &[EndRead]| ends.iter().map(|e| e.high_watermark).collect::<Vec<_>>();
-        let (since, [ours, theirs]) =
-            &*self.complete_at.get_or_insert_with(|| (self.now, [ends(source), ends(target)]));
+        let [ours, theirs] = self.settling.look(self.now, [ends(source), ends(target)]);
         let below = |ends: &[i64], (p, at): &(usize, i64)| ends.get(*p).is_some_and(|end| at < end);
         let [here, there] = &a.waiting;
         a.unsettled = Unsettled {
@@ -414,12 +404,8 @@ impl Pool {
             unconsumed: count(here, |at| !below(committed, at) && below(ours, at)),
             target_only: count(there, |at| below(theirs, at)),
         };
-        let since = *since;
-        let (waited, limit) = (self.now.since(since), self.params.base.settle_timeout_ms);
-        let settled = a.unsettled.is_none() && !source.iter().chain(target).any(EndRead::is_open);
-        if self.params.base.settle && !settled && waited < limit {
-            let ms = self.pause_ms.min(limit - waited);
-            self.pause_ms = (self.pause_ms * 2).min(MAX_PAUSE_MS);
+        let open = source.iter().chain(target).any(EndRead::is_open);
+        if let Some(ms) = self.settling.pause(&self.params.base, &a.unsettled, open) {
             return PoolNeed::Wait { ms };
         }
         PoolNeed::Done(self.conclude(&a, source, target, committed))
@@ -429,11 +415,8 @@ impl Pool {
     fn look_further_back(&mut self, source: &[EndRead], target: &[EndRead]) -> bool {
         let more =
             |sides: &[Side], ends: &[EndRead]| sides.iter().zip(ends).any(|(s, e)| s.window.from() > e.log_start);
-        let room = (more(&self.source, source) || more(&self.target, target)) && self.evidence < MOST_EVIDENCE;
-        if room {
-            self.evidence = self.evidence.max(1).saturating_mul(MORE_EVIDENCE).min(MOST_EVIDENCE);
-        }
-        room
+        let more = more(&self.source, source) || more(&self.target, target);
+        grow(&mut self.evidence, more)
     }
 }
 

@@ -3,7 +3,8 @@
 use super::super::align::Alignment;
 use super::super::window::EndRead;
 use super::asked::Floor;
-use super::{Log, MORE_EVIDENCE, MOST_EVIDENCE, Need, OPEN_FOR_MS, Params, Translation, ms};
+use super::settling::grow;
+use super::{Log, Need, OPEN_FOR_MS, Params, Translation, ms};
 
 impl Translation {
     pub(super) fn look_up(&mut self, log: Log, ts: i64) -> Option<Need> {
@@ -65,11 +66,7 @@ impl Translation {
     /// Lets the windows grow, where there is more to read.
     pub(super) fn look_further_back(&mut self, source: EndRead, target: EndRead) -> bool {
         let more = self.source.window.from() > source.log_start || self.target.window.from() > target.log_start;
-        let room = more && self.evidence < MOST_EVIDENCE;
-        if room {
-            self.evidence = self.evidence.max(1).saturating_mul(MORE_EVIDENCE).min(MOST_EVIDENCE);
-        }
-        room
+        grow(&mut self.evidence, more)
     }
 }
 

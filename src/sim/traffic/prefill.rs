@@ -44,10 +44,11 @@ pub fn fill(
         }
         let writers: Vec<&str> =
             estate.producers.iter().filter(|p| p.topics.contains(&topic.name)).map(|p| p.name.as_str()).collect();
-        let Some(from) = writers.first().copied() else { continue };
+        if writers.is_empty() {
+            continue;
+        }
         let old = past(topic, topic.prehistory, &writers, &mut next, &mut rng, (now - 2 * PAST_MS, now - PAST_MS));
         let dual = past(topic, topic.dual_history, &writers, &mut next, &mut rng, (now - PAST_MS, now - 1000));
-        let _ = from;
         let write = |side: Side, records: &[&Past]| {
             let cluster = clusters[usize::from(side == Side::Green)];
             cluster.with_state(|s| append(s, now, topic, side, records)).map_err(|e| refused("fill a topic", e))
