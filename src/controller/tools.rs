@@ -7,7 +7,9 @@ use super::names::TopicNames;
 use crate::flags::{Provider, Reading, SetResult};
 use crate::kafka::control::Cluster;
 use crate::kafka::properties::ClientProperties;
+use crate::kafka::records::RecordRef;
 use crate::migration::estate::{FlagState, Side, SwitchState, Trouble};
+use crate::offsets::identity::{Identity, IdentityRule, NoSchemas, identify};
 use crate::plan::{ClusterPlan, Names, Plan, ProviderPlan};
 
 /// How often a switch or flag is read: a file costs nothing, a command (kubectl) starts a process, ms.
@@ -21,6 +23,11 @@ pub enum NotSet {
     Refused(Trouble),
     /// It may or may not have happened: a command ran out of time, or another state is read back.
     Unknown(Trouble),
+}
+
+/// A record's identity: the one place where a schema registry will say which framed payloads are the same.
+pub(super) fn identity_of(rule: &IdentityRule, record: &RecordRef<'_>) -> Identity {
+    identify(rule, record.key, record.value, record.headers(), &NoSchemas)
 }
 
 /// Everything outside, for one plan. Reading needs nothing more; changing needs a [`super::executor::WriteLease`].

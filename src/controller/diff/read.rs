@@ -7,10 +7,11 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::pace::Pace;
+use crate::controller::tools::identity_of;
 use crate::diff::{Seen, at};
 use crate::kafka::records::{Range, ReadError, RecordReader};
 use crate::migration::estate::TopicPartition;
-use crate::offsets::identity::{IdentityRule, NoSchemas, identify, key_hash};
+use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::offsets::translate::Log;
 
 /// Records handed over in one go.
@@ -179,7 +180,7 @@ fn one(
         batch.0.push(Seen {
             offset: record.offset,
             ts: record.timestamp.unwrap_or(-1),
-            id: identify(rule, record.key, record.value, record.headers(), &NoSchemas),
+            id: identity_of(rule, &record),
             key: key_hash(record.key),
             tombstone: record.value.is_none(),
         });

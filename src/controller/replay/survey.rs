@@ -8,9 +8,10 @@ use super::stop::Stop;
 use super::walk::{Link, Tell, Teller, Walked, interrupted, walk};
 use crate::controller::clock::Clock;
 use crate::controller::names::TopicNames;
+use crate::controller::tools::identity_of;
 use crate::kafka::records::{Isolation, RecordRef};
 use crate::migration::estate::{Side, TopicPartition, Trouble};
-use crate::offsets::identity::{IdentityRule, NoSchemas, identify, key_hash};
+use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::replay::census::{Census, Counted, header_size};
 use crate::replay::mark::{self, Tally};
 use crate::replay::order::{Keyed, MOST_KEYS};
@@ -83,7 +84,7 @@ fn counted(record: &RecordRef<'_>, own: Option<u64>) -> Counted {
 impl Look {
     fn keyed(&self, topic: &str, record: &RecordRef<'_>) -> Keyed {
         let rule = self.rules.get(topic).unwrap_or(&IdentityRule::Content);
-        let id = identify(rule, record.key, record.value, record.headers(), &NoSchemas);
+        let id = identity_of(rule, record);
         Keyed { key: key_hash(record.key), id: id.0 as u64, ts: record.timestamp.unwrap_or(-1) }
     }
 }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::super::tools::client_properties;
+use super::super::tools::{client_properties, identity_of};
 use crate::kafka::properties::ClientProperties;
 use crate::kafka::records::{Isolation, Portion, Range, ReadError, RecordReader, RecordRef};
 use crate::migration::estate::{TopicPartition, Trouble};
-use crate::offsets::identity::{IdentityRule, NoSchemas, identify, key_hash};
+use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::offsets::window::Rec;
 use crate::offsets::{Filling, LogWindow};
 use crate::plan::ClusterPlan;
@@ -216,7 +216,7 @@ fn read_all(
             return ControlFlow::Break(());
         }
         let Stretch { rule, keys, .. } = &stretches[index];
-        let id = identify(rule, record.key, record.value, record.headers(), &NoSchemas);
+        let id = identity_of(rule, &record);
         let row = Rec { offset: record.offset, ts: record.timestamp.unwrap_or(-1), id };
         if let Err(why) = filling[index].push(row, keys.then(|| key_hash(record.key))) {
             broken = Some(format!("reading {}: {why}", stretches[index].tp));
