@@ -19,6 +19,7 @@ mod sections;
 mod settings;
 pub mod size;
 mod validate;
+mod windows;
 
 pub use load::Loaded;
 pub use model::{
@@ -30,5 +31,6 @@ pub use problem::{PlanError, Problems, Severity};
 pub use provider::{Names, Of, ProviderPlan, SetCommand};
 pub use reader::Places;
 pub use settings::TopicRule;
+pub use windows::Opening;
 
 pub use crate::offsets::strategy::{Chosen, Strategy};
