@@ -1,9 +1,8 @@
 //! The verbs that move something: `group`, `producer`. The cockpit's keys do the same through the same door.
 
 use super::args::{Global, GroupArgs, GroupVerb, MoveArgs, ProducerVerb, RouteArg};
-use super::{Error, Exit, load, options, print_json, print_text, runtime};
+use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
 use crate::controller::headless::{RunReport, execute};
-use crate::controller::run::Controller;
 use crate::migration::command::{Command, Subject};
 use crate::migration::estate::{FlagState, Trouble};
 use crate::report;
@@ -53,15 +52,15 @@ fn carry_out(global: &Global, command: Command, yes: Option<&str>) -> Result<Exi
     let options = options(global)?;
     let actor = options.actor.clone();
     let report = runtime()?.block_on(async {
-        let mut handle = Controller::start(plan, options);
+        let (mut handle, _) = controller(plan, options).await?;
         let mut progress = |line: &str| eprintln!("{line}");
         let report = tokio::select! {
             report = execute(&mut handle, command, &actor, yes, &mut progress) => Some(report),
             () = interrupted() => None,
         };
         handle.shutdown().await;
-        report
-    });
+        Ok::<_, Error>(report)
+    })?;
     let Some(report) = report else { return Ok(over(global)) };
     say(global, &report)?;
     Ok(Exit(report.exit_code))

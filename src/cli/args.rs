@@ -68,6 +68,10 @@ pub enum Verb {
     /// The plan file
     #[command(subcommand)]
     Plan(PlanVerb),
+    /// The controller without a screen: it goes on when terminals hang up, and any number of screens attach to it
+    Watch,
+    /// The cockpit of the controller that runs; without one it says so
+    Attach,
     /// Lag of every group on both clusters, per partition
     Lag,
     /// Where the migration stands

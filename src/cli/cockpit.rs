@@ -1,9 +1,10 @@
 //! `cutover`: the cockpit. The first frame is drawn before anything else is started.
 
 use super::args::Global;
-use super::{Error, Exit, load, on_terminal, options, runtime};
+use super::{Error, Exit, controller, load, on_terminal, options, runtime};
 use crate::controller::clock::Clock;
-use crate::controller::run::{Controller, Options, Want};
+use crate::controller::link::socket_path;
+use crate::controller::run::{Options, Want};
 use crate::migration::estate::{At, Side, Trouble};
 use crate::plan::Plan;
 use crate::tui::{self, ExitReason, Screen, theme};
@@ -11,6 +12,19 @@ use crate::tui::{self, ExitReason, Screen, theme};
 /// Opens the cockpit on the plan.
 pub fn run(global: &Global) -> Result<Exit, Error> {
     let plan = load(global)?;
+    open(global, plan, options(global)?)
+}
+
+/// The cockpit of the controller that runs, and only of one.
+pub fn attach(global: &Global) -> Result<Exit, Error> {
+    let plan = load(global)?;
+    let socket = socket_path(&plan.journal);
+    if std::os::unix::net::UnixStream::connect(&socket).is_err_and(|e| e.kind() != std::io::ErrorKind::InvalidInput) {
+        return Err(Error::Failed(Trouble::new(
+            format!("no controller serves {}", socket.display()),
+            "start one with `cutover watch`, or open the cockpit with `cutover`",
+        )));
+    }
     open(global, plan, options(global)?)
 }
 
@@ -28,11 +42,11 @@ pub fn open(global: &Global, plan: Plan, options: Options) -> Result<Exit, Error
     };
     if global.plain || !on_terminal() {
         let reason = runtime()?.block_on(async {
-            let handle = Controller::start(plan, options);
+            let (handle, _) = controller(plan, options).await?;
             let reason = tui::plain::run(handle.snapshots.clone(), &mut std::io::stdout()).await;
             handle.shutdown().await;
-            reason
-        });
+            Ok::<_, Error>(reason)
+        })?;
         // a reader that went away (`| head`) has seen enough
         return Ok(reason.map_or(Exit::DONE, exit));
     }
@@ -52,12 +66,13 @@ pub fn open(global: &Global, plan: Plan, options: Options) -> Result<Exit, Error
     )
     .map_err(lost)?;
     let reason = runtime()?.block_on(async {
-        let mut handle = Controller::start(plan, options);
+        let (mut handle, attached) = controller(plan, options).await?;
+        let screen = if attached { screen.attached() } else { screen };
         let replies = handle.take_replies();
         let reason = screen.run(handle.snapshots.clone(), replies, handle.asks.clone()).await;
         handle.shutdown().await;
-        reason
-    });
+        Ok::<_, Error>(reason)
+    })?;
     reason.map(exit).map_err(lost)
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::Global;
-use super::{Error, Exit, load, options, print_json, print_text, runtime};
-use crate::controller::run::{Controller, Handle, Want};
+use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
+use crate::controller::run::{Handle, Want};
 use crate::controller::snapshot::Snapshot;
 use crate::migration::estate::{Observed, Side, Trouble};
 use crate::report;
@@ -45,7 +45,7 @@ fn look(global: &Global) -> Result<Arc<Snapshot>, Error> {
     let mut options = options(global)?;
     options.want = Want::ReadOnly;
     runtime()?.block_on(async {
-        let mut handle = Controller::start(plan, options);
+        let (mut handle, _) = controller(plan, options).await?;
         let snapshot = seen(&mut handle).await;
         handle.shutdown().await;
         snapshot

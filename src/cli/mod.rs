@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::controller::clock::Clock;
-use crate::controller::run::{Options, Want};
+use crate::controller::link::{attach::attach, serve::share};
+use crate::controller::run::{Controller, Handle, Options, Want};
 use crate::journal::Holder;
 use crate::migration::estate::Trouble;
 use crate::plan::{Loaded, Plan, Problems};
@@ -25,6 +26,7 @@ pub mod pages;
 mod plan;
 mod replay;
 mod sim;
+mod watch;
 
 use args::{Cli, Global, Verb};
 
@@ -89,6 +91,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Demo(args)) => demo::run(&global, &args),
         Some(Verb::Init(args)) => init::run(&global, &args),
         Some(Verb::Plan(verb)) => plan::run(&global, &verb),
+        Some(Verb::Watch) => watch::run(&global),
+        Some(Verb::Attach) => cockpit::attach(&global),
         Some(Verb::Lag) => look::lag(&global),
         Some(Verb::Status) => look::status(&global),
         Some(Verb::Offsets(verb)) => offsets::run(&global, verb),
@@ -178,6 +182,25 @@ fn options(global: &Global) -> Result<Options, Error> {
         options.crash_at = Some(parsed);
     }
     Ok(options)
+}
+
+/// The controller that holds the plan's journal, if one runs; else one of this process, to which others may attach.
+/// Tells which: true for one of another process. A dry run always walks in a controller of its own.
+///
+/// # Errors
+/// One runs, and can't be talked to.
+async fn controller(plan: Plan, options: Options) -> Result<(Handle, bool), Error> {
+    if options.want != Want::DryRun
+        && let Some(handle) = attach(&plan, options.want).await.map_err(Error::Failed)?
+    {
+        return Ok((handle, true));
+    }
+    let (journal, digest, want) = (plan.journal.clone(), plan.digest(), options.want);
+    let mut handle = Controller::start(plan, options);
+    if want != Want::ReadOnly {
+        share(&mut handle, &journal, digest);
+    }
+    Ok((handle, false))
 }
 
 /// Who acts: `user@host`, as the journal names it.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::act::{finish, interrupted, over, say};
 use super::args::{Global, OffsetsArgs, OffsetsVerb, OverrideArgs};
-use super::{Error, Exit, load, options, print_json, print_text, runtime};
+use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
 use crate::controller::export;
 use crate::controller::headless::{self, RunReport, execute};
 use crate::controller::run::{Controller, Want};
@@ -219,7 +219,7 @@ fn apply(
     let options = options(global)?;
     let (actor, config) = (options.actor.clone(), plan.clone());
     let reports = runtime()?.block_on(async {
-        let mut handle = Controller::start(plan, options);
+        let (mut handle, _) = controller(plan, options).await?;
         let mut reports: Vec<(String, RunReport)> = Vec::new();
         for group in &what.group {
             let named = yes.iter().find(|y| *y == group).or(yes.first()).map(String::as_str);
@@ -235,8 +235,8 @@ fn apply(
             }
         }
         handle.shutdown().await;
-        reports
-    });
+        Ok::<_, Error>(reports)
+    })?;
     let done = reports.last().is_some_and(|(_, r)| r.exit_code != 0) || reports.len() == what.group.len();
     if !done {
         finish(global, &reports)?;

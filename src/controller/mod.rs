@@ -2,7 +2,8 @@
 //!
 //! [`run::Controller::start`] gives a [`run::Handle`]: snapshots to look at, asks to send, replies to read. Inside,
 //! `core` is the loop around the pure machine; `observe` looks, `translate` measures, `executor` acts, `ledger`
-//! remembers, `present` tells. [`headless`] drives one command without a screen.
+//! remembers, `present` tells. [`headless`] drives one command without a screen; [`link`] lets screens of other
+//! processes attach.
 
 pub mod clock;
 mod core;
@@ -13,6 +14,7 @@ pub mod executor;
 pub mod export;
 pub mod headless;
 mod ledger;
+pub mod link;
 pub mod names;
 pub mod observe;
 pub mod pace;

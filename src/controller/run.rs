@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::clock::Clock;
 use super::crash::CrashAt;
+use super::link::serve::Server;
 use super::snapshot::{Ask, Reply, Snapshot, Witnessed};
 use super::{core, present};
 use crate::migration::event::Entry;
@@ -76,6 +77,8 @@ pub struct Handle {
     pub replies: mpsc::Receiver<Reply>,
     stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
+    /// The socket that other screens attach to, if it is served.
+    pub(super) server: Option<Server>,
 }
 
 impl Controller {
@@ -90,11 +93,22 @@ impl Controller {
         let (stop, stop_rx) = watch::channel(false);
         let ends = core::Ends { snapshots: snapshots_tx, asks: asks_rx, replies: replies_tx, stop: stop_rx };
         let task = tokio::spawn(core::drive(plan, options, ends));
-        Handle { snapshots, asks, replies, stop, task: Some(task) }
+        Handle::of(snapshots, asks, replies, stop, task)
     }
 }
 
 impl Handle {
+    /// The ends of a controller that a task carries, in this process or at the other end of a line.
+    pub(super) fn of(
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        asks: mpsc::Sender<Ask>,
+        replies: mpsc::Receiver<Reply>,
+        stop: watch::Sender<bool>,
+        task: JoinHandle<()>,
+    ) -> Self {
+        Self { snapshots, asks, replies, stop, task: Some(task), server: None }
+    }
+
     /// The newest picture.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -107,11 +121,18 @@ impl Handle {
     }
 
     /// Ends in order: no new effect starts, the one under way is finished (each has its own time limit),
-    /// what came of it and the end are journalled. Used for SIGTERM, SIGHUP and `q`.
+    /// what came of it and the end are journalled. Used for SIGTERM, SIGHUP and `q`. Of a controller in another process
+    /// only the line ends.
     pub async fn shutdown(mut self) {
+        if let Some(server) = &self.server {
+            server.close_door();
+        }
         let _ = self.stop.send(true); // the controller may have ended already
         if let Some(task) = self.task.take() {
             let _ = task.await; // a panic was reported where it happened
+        }
+        if let Some(server) = self.server.take() {
+            server.ended().await;
         }
     }
 }

@@ -334,6 +334,68 @@ pub enum Ask {
     },
 }
 
+impl Ask {
+    /// The number it was given; `None` of what is not answered.
+    #[must_use]
+    pub fn id(&self) -> Option<u64> {
+        match self {
+            Ask::Prepare { id, .. } | Ask::Execute { id, .. } | Ask::Records { id, .. } | Ask::Export { id, .. } => {
+                Some(*id)
+            }
+            Ask::Watch { .. } | Ask::WatchChoice { .. } => None,
+        }
+    }
+
+    /// The same under another number.
+    #[must_use]
+    pub fn numbered(mut self, number: u64) -> Self {
+        match &mut self {
+            Ask::Prepare { id, .. } | Ask::Execute { id, .. } | Ask::Records { id, .. } | Ask::Export { id, .. } => {
+                *id = number;
+            }
+            Ask::Watch { .. } | Ask::WatchChoice { .. } => {}
+        }
+        self
+    }
+
+    /// The answer that refuses it; `None` of what is not answered.
+    #[must_use]
+    pub fn refused(&self, refusal: Refusal) -> Option<Reply> {
+        match self {
+            Ask::Prepare { id, .. } => Some(Reply::Prepared { id: *id, result: Err(refusal) }),
+            Ask::Execute { id, .. } => Some(Reply::Executed { id: *id, result: Err(refusal) }),
+            Ask::Records { id, .. } => Some(Reply::Records { id: *id, result: Err(refusal) }),
+            Ask::Export { id, .. } => Some(Reply::Exported { id: *id, result: Err(refusal) }),
+            Ask::Watch { .. } | Ask::WatchChoice { .. } => None,
+        }
+    }
+}
+
+impl Reply {
+    /// Number of the question.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        match self {
+            Reply::Prepared { id, .. }
+            | Reply::Executed { id, .. }
+            | Reply::Records { id, .. }
+            | Reply::Exported { id, .. } => *id,
+        }
+    }
+
+    /// The same under another number.
+    #[must_use]
+    pub fn numbered(mut self, number: u64) -> Self {
+        match &mut self {
+            Reply::Prepared { id, .. }
+            | Reply::Executed { id, .. }
+            | Reply::Records { id, .. }
+            | Reply::Exported { id, .. } => *id = number,
+        }
+        self
+    }
+}
+
 /// What the controller answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]

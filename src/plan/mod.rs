@@ -5,6 +5,7 @@
 //! the machine and the translation take from it.
 
 mod clusters;
+mod digest;
 pub mod duration;
 pub mod generate;
 mod load;

@@ -2,6 +2,7 @@
 
 pub mod diff;
 pub mod json;
+pub mod log;
 pub mod offsets;
 pub mod outcome;
 pub mod replay;

@@ -98,6 +98,13 @@ impl Screen {
         open().inspect_err(|_| restore())
     }
 
+    /// The controller is another process: leaving ends only the line.
+    #[must_use]
+    pub fn attached(mut self) -> Self {
+        self.model.options.attached = true;
+        self
+    }
+
     /// Runs until it is left. A snapshot with `seq` 0 counts as none yet.
     ///
     /// # Errors

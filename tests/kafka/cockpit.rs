@@ -266,17 +266,19 @@ fn by_the_keys_from_zookeeper_times_to_green_and_back() {
     there_and_back(old_blue(), &pair().green, "2.8.2 (ZooKeeper) to 4.3.1");
 }
 
-/// A second cockpit on the same journal only looks, and says who holds it.
+/// A second cockpit on the same journal attaches to the first one, and sees what it does.
 #[test]
-fn a_second_cockpit_reads_only_and_names_the_first() {
+fn a_second_cockpit_attaches_to_the_first() {
     let pair = pair();
     let scene = Scene::start(&pair.blue, &pair.green);
     let first = scene.cockpit(&[]);
     first.wait_for(SOON, |s| shows(s, &["ARMED"]));
     let second = pty::cutover(&[], &[], scene.dir.path(), (120, 30));
-    second.wait_for(SOON, |s| shows(s, &["READ-ONLY"]));
-    let pid = first.pid().to_string();
-    second.wait_for(SOON, |s| shows(s, &["held by", &pid]));
+    second.wait_for(SOON, |s| shows(s, &["ARMED"]));
+    let looking = pty::cutover(&["--read-only"], &[], scene.dir.path(), (120, 30));
+    looking.wait_for(SOON, |s| shows(s, &["READ-ONLY"]));
+    first.send("q");
+    second.wait_for(SOON, |s| shows(s, &["controller has stopped"]));
 }
 
 /// The file's modes, for what holds a migration's history.

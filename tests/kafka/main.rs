@@ -27,6 +27,7 @@ mod offsets;
 mod records;
 mod replay;
 mod traffic;
+mod watch;
 mod windows;
 mod workload;
 

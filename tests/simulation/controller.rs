@@ -15,23 +15,23 @@ use cutover::plan::Plan;
 use cutover::sim::traffic::set_flag;
 use cutover::sim::{DemoConfig, DemoEstate, Incident};
 
-const GROUP: &str = "loan-audit";
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const GROUP: &str = "loan-audit";
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Demo {
-    dir: tempfile::TempDir,
+pub struct Demo {
+    pub dir: tempfile::TempDir,
     estate: DemoEstate,
 }
 
 impl Demo {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let estate = DemoEstate::start(DemoConfig::new(dir.path())).unwrap();
         std::fs::write(dir.path().join("cutover.toml"), estate.plan_toml()).unwrap();
         Self { dir, estate }
     }
 
-    fn plan(&self) -> Plan {
+    pub fn plan(&self) -> Plan {
         plan(self.dir.path())
     }
 }
@@ -40,7 +40,7 @@ fn plan(dir: &Path) -> Plan {
     Plan::load(&dir.join("cutover.toml")).unwrap_or_else(|p| panic!("{p:?}")).plan
 }
 
-async fn until(handle: &mut Handle, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+pub async fn until(handle: &mut Handle, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     let wait = handle.snapshots.wait_for(|s| holds(s));
     let found = tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited 60 s for: {what}"));
     Arc::clone(&found.unwrap())
@@ -50,7 +50,7 @@ fn stage(snapshot: &Snapshot, group: &str) -> Stage {
     snapshot.groups.iter().find(|g| g.group == group).unwrap().stage.clone()
 }
 
-async fn run(handle: &mut Handle, command: Command, name: &str) -> headless::RunReport {
+pub async fn run(handle: &mut Handle, command: Command, name: &str) -> headless::RunReport {
     let report = headless::execute(handle, command, "ada@bastion", Some(name), &mut |line| println!("{line}")).await;
     println!("=> {} {}", report.exit_code, report.summary);
     report

@@ -15,6 +15,7 @@ mod deterministic;
 mod estate;
 mod faults;
 mod kill;
+mod link;
 mod transactions;
 
 /// What real Kafka 4.3.1 answered (recorded by `tests/kafka`), answer by answer.

@@ -1,0 +1,118 @@
+//! `cutover watch`: the controller without a screen. It goes on when terminals hang up; screens attach to it.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch::Receiver;
+
+use super::args::Global;
+use super::{Error, Exit, controller, load, options, runtime};
+use crate::controller::run::Want;
+use crate::controller::snapshot::{Arming, Snapshot};
+use crate::migration::estate::Trouble;
+use crate::{report, tui};
+
+/// Runs until it is told to stop: SIGTERM and ctrl-c end it in order, a hangup does not end it.
+pub fn run(global: &Global) -> Result<Exit, Error> {
+    let plan = load(global)?;
+    let options = options(global)?;
+    if options.want == Want::ReadOnly {
+        let advice = "leave --read-only out, or open `cutover --read-only`";
+        return Err(Error::Usage(Trouble::new("a controller that only looks can't keep watch", advice)));
+    }
+    runtime()?.block_on(async {
+        // Before anything starts: a hangup meanwhile would end it.
+        let signals = Signals::listen()?;
+        let (handle, attached) = controller(plan, options).await?;
+        if attached {
+            let header = handle.snapshot().header.clone();
+            handle.shutdown().await;
+            return Err(Error::Failed(Trouble::new(
+                format!("a controller runs already: {}, pid {}", header.controller, header.pid),
+                "attach to it with `cutover`, or stop it first",
+            )));
+        }
+        let mut log = Log { json: global.json, before: None, closed: false };
+        let end = log.follow(handle.snapshots.clone(), signals).await;
+        handle.shutdown().await;
+        end
+    })
+}
+
+/// What ends it, and what must not.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        let on = |kind| {
+            let failed = |e| Error::Failed(Trouble::new(format!("signals can't be listened to: {e}"), ""));
+            signal(kind).map_err(failed)
+        };
+        Ok(Self {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// The log: what changes, a line each.
+struct Log {
+    json: bool,
+    before: Option<Arc<Snapshot>>,
+    /// Standard output went away with its terminal: nobody reads, the controller goes on.
+    closed: bool,
+}
+
+impl Log {
+    async fn follow(&mut self, mut snapshots: Receiver<Arc<Snapshot>>, mut signals: Signals) -> Result<Exit, Error> {
+        snapshots.mark_changed();
+        loop {
+            tokio::select! {
+                _ = signals.terminate.recv() => return Ok(Exit::DONE),
+                _ = signals.interrupt.recv() => return Ok(Exit::INTERRUPTED),
+                _ = signals.hangup.recv() => tracing::info!("the terminal hung up; the controller goes on"),
+                changed = snapshots.changed() => {
+                    if changed.is_err() {
+                        let advice = "run with --log-file and look there";
+                        return Err(Error::Failed(Trouble::new("the controller ended", advice)));
+                    }
+                    let next = Arc::clone(&snapshots.borrow_and_update());
+                    if next.seq == 0 {
+                        continue;
+                    }
+                    // Without the journal nothing would be watched: a second pair of eyes is `cutover --read-only`.
+                    if let (None, Arming::ReadOnly { why }) = (&self.before, &next.header.arming) {
+                        let advice = "stop what holds it, or look with `cutover --read-only`";
+                        return Err(Error::Failed(Trouble::new(format!("can't keep watch: {why}"), advice)));
+                    }
+                    self.write(&next);
+                    self.before = Some(next);
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, next: &Snapshot) {
+        if self.closed {
+            return;
+        }
+        let lines = match self.json {
+            true => report::log::json(self.before.as_deref(), next),
+            false => tui::plain::changes(self.before.as_deref(), next),
+        };
+        let mut out = std::io::stdout().lock();
+        for line in lines {
+            if writeln!(out, "{line}").is_err() {
+                self.closed = true;
+                return;
+            }
+        }
+        self.closed = out.flush().is_err();
+    }
+}

@@ -1,0 +1,248 @@
+//! Attaching to a controller that runs in another process.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::{FromController, FromScreen, LONGEST_PICTURE, PROTOCOL, address, frame, same_user, socket_path};
+use crate::controller::clock::Clock;
+use crate::controller::run::{Handle, Want};
+use crate::controller::snapshot::{Arming, Ask, Reply, Snapshot};
+use crate::migration::command::Refusal;
+use crate::migration::estate::Trouble;
+use crate::plan::Plan;
+
+/// Questions that may wait for the line.
+const ASKS: usize = 64;
+/// Answers that may wait for the screen.
+const REPLIES: usize = 256;
+/// Frames that may wait between the line and the screen.
+const FRAMES: usize = 16;
+/// How long a controller may take to answer a hello, and to send its first picture.
+const HELLO: Duration = Duration::from_secs(10);
+/// How long a question may take to be written.
+const SLOWEST: Duration = Duration::from_secs(10);
+/// How long a controller that went away without a word (`kill -9`) is looked for again, and how often, ms.
+const RETURN_MS: u64 = 30_000;
+const AGAIN_MS: u64 = 250;
+/// Questions that are remembered until they are answered.
+const OPEN_QUESTIONS: usize = 1_024;
+
+/// Attaches to the controller that holds a plan's journal. `None`: none serves its socket.
+///
+/// # Errors
+/// Somebody is there, and can't be talked to: another user, another version, another plan, no answer.
+pub async fn attach(plan: &Plan, want: Want) -> Result<Option<Handle>, Trouble> {
+    let (path, digest) = (socket_path(&plan.journal), plan.digest());
+    let Some((mut line, first)) = connect(&path, want, &digest).await? else { return Ok(None) };
+    let (to_screen, snapshots) = watch::channel(Arc::new(first));
+    let (asks, mut asked) = mpsc::channel(ASKS);
+    let (replies_tx, replies) = mpsc::channel(REPLIES);
+    let (stop, mut stopped) = watch::channel(false);
+    let task = tokio::spawn(async move {
+        let mut screen = Screen { to_screen, replies: replies_tx, open: BTreeMap::new(), want };
+        loop {
+            let lost = tokio::select! {
+                _ = stopped.changed() => return,
+                lost = screen.carry(&mut line, &mut asked) => lost,
+            };
+            screen.nobody_answers();
+            if !lost {
+                return;
+            }
+            let again = tokio::select! {
+                _ = stopped.changed() => return,
+                again = screen.look_again(&path, &digest, &mut asked) => again,
+            };
+            match again {
+                Some((new, first)) => {
+                    line = new;
+                    screen.show(first);
+                }
+                None => return,
+            }
+        }
+    });
+    Ok(Some(Handle::of(snapshots, asks, replies, stop, task)))
+}
+
+/// One connection, its reader on a task of its own: half a frame must never be lost to a `select`.
+struct Line {
+    to: OwnedWriteHalf,
+    frames: mpsc::Receiver<FromController>,
+    reader: JoinHandle<()>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Snapshot)>, Trouble> {
+    let there = |what: String| {
+        let name = path.display();
+        Trouble::new(format!("{name}: {what}"), "see `cutover status --read-only`, or end the controller that runs")
+    };
+    let stream = match open(path).await {
+        Ok(stream) => stream,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(Trouble::new(
+                format!("{}: the controller that runs belongs to another user", path.display()),
+                "attach as the user that runs it",
+            ));
+        }
+        Err(e) => return Err(there(e.to_string())),
+    };
+    same_user(&stream)?;
+    let (from, mut to) = stream.into_split();
+    let hello = FromScreen::Hello {
+        protocol: PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").into(),
+        read_only: want == Want::ReadOnly,
+        plan: plan.to_owned(),
+    };
+    let (frames_tx, mut frames) = mpsc::channel(FRAMES);
+    let begin = async {
+        frame::write(&mut to, &hello).await.map_err(|e| there(e.to_string()))?;
+        let reader = tokio::spawn(read(from, frames_tx));
+        let answer = frames.recv().await;
+        let picture = match answer {
+            Some(FromController::Welcome { .. }) => frames.recv().await,
+            Some(FromController::Refused(trouble)) => return Err(trouble),
+            // It ended between the two: there is nobody any more.
+            _ => return Ok(None),
+        };
+        match picture {
+            Some(FromController::Picture(first)) => Ok(Some((reader, as_seen(*first, want)))),
+            _ => Ok(None),
+        }
+    };
+    match tokio::time::timeout(HELLO, begin).await {
+        Ok(Ok(Some((reader, first)))) => Ok(Some((Line { to, frames, reader }, first))),
+        Ok(Ok(None)) => Ok(None),
+        Ok(Err(trouble)) => Err(trouble),
+        Err(_) => Err(there(format!("the controller did not answer within {} s", HELLO.as_secs()))),
+    }
+}
+
+async fn open(path: &Path) -> io::Result<UnixStream> {
+    let (address, _folder) = address(path)?;
+    UnixStream::connect(address).await
+}
+
+async fn read(mut from: OwnedReadHalf, frames: mpsc::Sender<FromController>) {
+    loop {
+        match frame::read(&mut from, LONGEST_PICTURE).await {
+            Ok(Some(said)) => {
+                if frames.send(said).await.is_err() {
+                    return;
+                }
+            }
+            Ok(None) => return,
+            Err(e) => return tracing::debug!("the controller's line: {e}"),
+        }
+    }
+}
+
+/// A picture as this session may use it.
+fn as_seen(mut picture: Snapshot, want: Want) -> Snapshot {
+    if want == Want::ReadOnly {
+        picture.header.arming = crate::controller::core::asked_for();
+    }
+    picture
+}
+
+/// The screen's ends.
+struct Screen {
+    to_screen: watch::Sender<Arc<Snapshot>>,
+    replies: mpsc::Sender<Reply>,
+    open: BTreeMap<u64, Ask>,
+    want: Want,
+}
+
+impl Screen {
+    /// Carries both ways until the line ends. Returns whether it was lost without a word.
+    async fn carry(&mut self, line: &mut Line, asked: &mut mpsc::Receiver<Ask>) -> bool {
+        loop {
+            tokio::select! {
+                biased;
+                said = line.frames.recv() => match said {
+                    Some(FromController::Picture(picture)) => self.show(*picture),
+                    Some(FromController::Reply(reply)) => {
+                        self.open.remove(&reply.id());
+                        let _ = self.replies.try_send(reply); // a screen that does not read misses it
+                    }
+                    Some(FromController::Ended | FromController::Refused(_)) => return false,
+                    Some(FromController::Welcome { .. }) => {}
+                    None => return true,
+                },
+                ask = asked.recv() => {
+                    // The screen has closed: nobody needs the line.
+                    let Some(ask) = ask else { return false };
+                    if let Some(id) = ask.id() {
+                        if self.open.len() >= OPEN_QUESTIONS {
+                            self.open.pop_first();
+                        }
+                        self.open.insert(id, ask.clone());
+                    }
+                    let written = tokio::time::timeout(SLOWEST, frame::write(&mut line.to, &FromScreen::Ask(ask))).await;
+                    if !matches!(written, Ok(Ok(()))) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn show(&mut self, picture: Snapshot) {
+        self.to_screen.send_replace(Arc::new(as_seen(picture, self.want)));
+    }
+
+    /// A controller that was killed may be started again; the screen stays until then, and its ages grow. What is asked
+    /// meanwhile is refused: a command must never be carried out long after it was typed.
+    async fn look_again(
+        &mut self,
+        path: &Path,
+        plan: &str,
+        asked: &mut mpsc::Receiver<Ask>,
+    ) -> Option<(Line, Snapshot)> {
+        let why = "the controller went away without a word; looking for it again".to_owned();
+        self.to_screen.send_modify(|picture| Arc::make_mut(picture).header.arming = Arming::ReadOnly { why });
+        let watch = Clock.stopwatch();
+        while watch.ms() < RETURN_MS {
+            if let Ok(Some(found)) = connect(path, self.want, plan).await {
+                return Some(found);
+            }
+            tokio::select! {
+                () = Clock.sleep(AGAIN_MS) => {}
+                ask = asked.recv() => {
+                    let ask = ask?;
+                    if let Some(reply) = ask.refused(Refusal::refused("the controller is away", "wait until it is back")) {
+                        let _ = self.replies.try_send(reply); // a screen that does not read misses it
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Nobody will answer what is open: whether a command was taken is in the journal.
+    fn nobody_answers(&mut self) {
+        let refusal =
+            Refusal::unknown("the controller went away before it answered", "look at the journal before trying again");
+        for ask in std::mem::take(&mut self.open).into_values() {
+            if let Some(reply) = ask.refused(refusal.clone()) {
+                let _ = self.replies.try_send(reply); // a screen that does not read misses it
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Serving a controller's socket.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::hub::{self, Said, ScreenId};
+use super::{FromController, FromScreen, LONGEST_ASK, PROTOCOL, address, frame, same_user, socket_path};
+use crate::controller::clock::Clock;
+use crate::controller::run::Handle;
+use crate::controller::snapshot::{Arming, Ask, Reply, Snapshot};
+use crate::migration::command::{Command, Refusal};
+use crate::migration::estate::Trouble;
+
+/// Screens that may be attached at once.
+const SCREENS: usize = 32;
+/// Answers that may wait for a screen.
+const REPLIES: usize = 256;
+/// Questions of the local screen that may wait.
+const ASKS: usize = 64;
+/// How long a screen may take to say hello.
+const HELLO: Duration = Duration::from_secs(5);
+/// How long a screen may take to read a frame: one that is stopped (ctrl-z) is let go, and attaches again.
+const SLOWEST: Duration = Duration::from_secs(30);
+/// At least this long between two pictures of one screen, ms; and at least this many times as long as one takes to send.
+const PAUSE_MS: u64 = 250;
+const PAUSE_SHARE: u64 = 8;
+/// How long attached screens may take to hear that the controller has ended.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// A socket that is served.
+#[derive(Debug)]
+pub(in crate::controller) struct Server {
+    stop: watch::Sender<bool>,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Takes no further screens, and takes the socket away. Those attached hear of the end from the controller.
+    pub(in crate::controller) fn close_door(&self) {
+        let _ = self.stop.send(true); // it may have ended already
+    }
+
+    /// Waits, within a bound, until the attached screens have heard of the end.
+    pub(in crate::controller) async fn ended(mut self) {
+        if let Some(task) = self.task.take() {
+            let _ = tokio::time::timeout(LAST_WORD, task).await; // who does not read is not waited for
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Lets others attach to a controller as soon as it holds the journal. The handle goes on as before; asks of all
+/// screens go the same way. A socket that can't be served is a notice of the log, never an end: the controller works
+/// without it.
+pub fn share(handle: &mut Handle, journal: &Path, plan_digest: String) {
+    let (asks, from_local) = mpsc::channel(ASKS);
+    let (to_local, replies) = mpsc::channel(REPLIES);
+    let core_asks = std::mem::replace(&mut handle.asks, asks);
+    let core_replies = std::mem::replace(&mut handle.replies, replies);
+    let hub = hub::start(core_asks, core_replies);
+    tokio::spawn(forward(hub.clone(), 0, to_local, from_local));
+    let (stop, stopped) = watch::channel(false);
+    let task = tokio::spawn(serve(socket_path(journal), plan_digest.into(), hub, handle.snapshots.clone(), stopped));
+    handle.server = Some(Server { stop, task: Some(task) });
+}
+
+/// What a screen of the own process asks.
+async fn forward(hub: mpsc::Sender<Said>, me: ScreenId, replies: mpsc::Sender<Reply>, mut asks: mpsc::Receiver<Ask>) {
+    if hub.send(Said::Joined(me, replies)).await.is_err() {
+        return;
+    }
+    while let Some(ask) = asks.recv().await {
+        if hub.send(Said::Asked(me, ask)).await.is_err() {
+            return;
+        }
+    }
+    let _ = hub.send(Said::Left(me)).await; // the hub may have ended
+}
+
+async fn serve(
+    path: PathBuf,
+    plan: Arc<str>,
+    hub: mpsc::Sender<Said>,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    // The lease decides who serves: only its holder takes a socket away that somebody left.
+    let holds = |s: &Arc<Snapshot>| s.seq > 0 && !matches!(s.header.arming, Arming::ReadOnly { .. });
+    tokio::select! {
+        held = snapshots.wait_for(holds) => if held.is_err() { return },
+        _ = stop.changed() => return,
+    }
+    let bound = match bind(&path) {
+        Ok(bound) => bound,
+        Err(e) => return tracing::warn!("{}: {e}: nobody can attach to this controller", path.display()),
+    };
+    let mut screens = JoinSet::new();
+    let mut next: ScreenId = 1;
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.changed() => break,
+            Some(_) = screens.join_next() => {}
+            accepted = bound.accept(), if screens.len() < SCREENS => match accepted {
+                Ok((stream, _)) => {
+                    screens.spawn(screen(stream, next, Arc::clone(&plan), hub.clone(), snapshots.clone()));
+                    next += 1;
+                }
+                Err(e) => {
+                    // Out of descriptors, most likely: what is attached goes on, and ends some time.
+                    tracing::warn!("{}: {e}", path.display());
+                    Clock.sleep(PAUSE_MS).await;
+                }
+            }
+        }
+    }
+    drop(bound);
+    let _ = std::fs::remove_file(&path); // the lease is still held here: it is ours
+    while screens.join_next().await.is_some() {}
+}
+
+/// Binds the socket, 0600. What lies there already is taken away only if it is a socket.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.file_type().is_socket() => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
+    }
+    let (address, _folder) = address(path)?;
+    let listener = UnixListener::bind(address)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn screen(
+    stream: UnixStream,
+    me: ScreenId,
+    plan: Arc<str>,
+    hub: mpsc::Sender<Said>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+) {
+    let stranger = same_user(&stream).err();
+    let (mut from, mut to) = stream.into_split();
+    let hello = tokio::time::timeout(HELLO, frame::read::<FromScreen>(&mut from, LONGEST_ASK)).await;
+    let refusal = match (&stranger, &hello) {
+        (Some(stranger), _) => Some(stranger.clone()),
+        (None, Ok(Ok(Some(FromScreen::Hello { protocol, version, read_only, plan: theirs })))) => {
+            other_version(*protocol, version).or_else(|| other_plan(*read_only, theirs, &plan))
+        }
+        _ => return,
+    };
+    if let Some(refusal) = refusal {
+        let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &FromController::Refused(refusal))).await;
+        return;
+    }
+    let read_only = matches!(hello, Ok(Ok(Some(FromScreen::Hello { read_only: true, .. }))));
+    let (replies, answers) = mpsc::channel(REPLIES);
+    if hub.send(Said::Joined(me, replies.clone())).await.is_err() {
+        return;
+    }
+    let mut asking = tokio::spawn(listen(from, me, hub.clone(), replies, read_only));
+    tokio::select! {
+        result = tell(&mut to, snapshots, answers) => if let Err(e) = result {
+            tracing::debug!("screen {me}: {e}");
+        },
+        _ = &mut asking => {}
+    }
+    asking.abort();
+    let _ = hub.send(Said::Left(me)).await; // the hub may have ended
+}
+
+fn other_version(protocol: u32, version: &str) -> Option<Trouble> {
+    let mine = env!("CARGO_PKG_VERSION");
+    (protocol != PROTOCOL || version != mine).then(|| {
+        Trouble::new(
+            format!("the controller that runs is cutover {mine}, this is cutover {version}"),
+            "use the same version on both ends, or stop that controller first",
+        )
+    })
+}
+
+/// Who confirms a command has to see the plan that it is carried out by.
+fn other_plan(read_only: bool, theirs: &str, mine: &str) -> Option<Trouble> {
+    (!read_only && theirs != mine).then(|| {
+        let pid = std::process::id();
+        Trouble::new(
+            format!("the plan has changed since the controller that runs (pid {pid}) read it"),
+            "restart that controller so that it reads the plan, or look with --read-only",
+        )
+    })
+}
+
+/// What a screen asks, until it goes away or says what nobody understands.
+async fn listen(
+    mut from: OwnedReadHalf,
+    me: ScreenId,
+    hub: mpsc::Sender<Said>,
+    replies: mpsc::Sender<Reply>,
+    read_only: bool,
+) {
+    loop {
+        let ask = match frame::read::<FromScreen>(&mut from, LONGEST_ASK).await {
+            Ok(Some(FromScreen::Ask(ask))) => ask,
+            Ok(Some(FromScreen::Hello { .. }) | None) => return,
+            Err(e) => return tracing::debug!("screen {me}: {e}"),
+        };
+        if read_only && changes(&ask) {
+            let refusal = Refusal::refused("this screen only looks", "attach without --read-only");
+            if let Some(reply) = ask.refused(refusal) {
+                let _ = replies.send(reply).await; // it may have gone away
+            }
+            continue;
+        }
+        if hub.send(Said::Asked(me, ask)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Whether an ask may change anything outside: a measurement does not.
+fn changes(ask: &Ask) -> bool {
+    matches!(ask, Ask::Execute { command, .. } if !matches!(command, Command::Estimate { .. }))
+}
+
+/// Answers at once, pictures as they come and as fast as they are read: the newest one, never a queue of old ones.
+async fn tell(
+    to: &mut OwnedWriteHalf,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut answers: mpsc::Receiver<Reply>,
+) -> io::Result<()> {
+    send(to, &FromController::Welcome { pid: std::process::id() }).await?;
+    snapshots.mark_changed();
+    let mut pause_ms = 0;
+    loop {
+        let next = async {
+            Clock.sleep(pause_ms).await;
+            snapshots.changed().await
+        };
+        tokio::select! {
+            biased;
+            Some(reply) = answers.recv() => send(to, &FromController::Reply(reply)).await?,
+            changed = next => {
+                if changed.is_err() {
+                    return send(to, &FromController::Ended).await;
+                }
+                let watch = Clock.stopwatch();
+                let picture = Arc::clone(&snapshots.borrow_and_update());
+                send(to, &FromController::Picture(Box::new(Snapshot::clone(&picture)))).await?;
+                pause_ms = PAUSE_MS.max(PAUSE_SHARE * watch.ms());
+            }
+        }
+    }
+}
+
+async fn send(to: &mut OwnedWriteHalf, what: &FromController) -> io::Result<()> {
+    tokio::time::timeout(SLOWEST, frame::write(to, what)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

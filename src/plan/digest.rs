@@ -1,0 +1,34 @@
+//! Whether two readings of a plan are the same plan.
+
+use sha2::{Digest as _, Sha256};
+
+use super::Plan;
+
+impl Plan {
+    /// A digest of everything the plan says (SHA-256, hexadecimal). Secrets count by where they come from, not by what
+    /// they are: a rotated password is the same plan.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        // A plan is plain data with string keys, so this can't fail; an empty text would only look like another plan.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_plan_says_is_what_counts() {
+        let plan = |max: u32| {
+            let text = format!(
+                "[clusters]\nblue.bootstrap = 'a:1'\ngreen.bootstrap = 'b:1'\n[defaults]\nmax_re_read = {max}\n"
+            );
+            Plan::parse(&text, std::path::Path::new("cutover.toml")).unwrap().plan
+        };
+        assert_eq!(plan(7).digest(), plan(7).digest());
+        assert_ne!(plan(7).digest(), plan(8).digest());
+        assert_eq!(plan(7).digest().len(), 64);
+    }
+}
