@@ -87,7 +87,7 @@ async fn a_screen_that_only_looks_changes_nothing_and_another_plan_is_refused() 
 
     let mut other = demo.plan();
     other.defaults.max_re_read += 1;
-    let trouble = attach(&other, Want::Armed).await.err().expect("another plan");
+    let trouble = attach(&other, Want::Armed).await.expect_err("another plan");
     assert!(trouble.what.contains("plan has changed"), "{trouble:?}");
     assert!(attach(&other, Want::ReadOnly).await.unwrap().is_some(), "looking is allowed");
     until(&mut first, "it works on", |s| s.seq > 3).await;
