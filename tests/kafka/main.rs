@@ -20,6 +20,7 @@ mod control_transactions;
 mod controller;
 mod diff;
 mod doors;
+mod eos;
 mod faults;
 mod init;
 mod kit;

@@ -8,6 +8,7 @@ mod jars;
 mod jvm;
 mod mirror;
 mod ports;
+mod recorder;
 
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -16,6 +17,7 @@ pub use admin::{consumer, create_topic, delete_records, end_offsets, producer};
 pub use broker::Broker;
 pub use mirror::Mirror;
 pub use ports::{Port as HeldPort, take as take_port};
+pub use recorder::Recorder;
 
 /// The newest Kafka whose broker and tools are on Maven Central.
 pub const NEW: &str = "4.3.1";

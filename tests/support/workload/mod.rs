@@ -6,11 +6,13 @@
 
 mod application;
 mod audit;
+mod processor;
 mod switch;
 mod traffic;
 
 pub use application::{Application, ApplicationOptions, Event};
 pub use audit::{Audit, audit};
+pub use processor::{ABORTED, Done, Ended, Processor, ProcessorOptions, ended};
 pub use switch::{State, Switch};
 pub use traffic::{Send, Traffic, TrafficOptions, Truth};
 
