@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::eos::EosLook;
+
 /// A moment: milliseconds since the Unix epoch, UTC. The controller's clock is the only source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -426,6 +428,26 @@ pub struct Estate {
     pub switches: BTreeMap<String, Observed<SwitchState>>,
     /// Producer flags by producer name.
     pub flags: BTreeMap<String, Observed<FlagState>>,
+    /// Exactly-once producers on blue, by name.
+    #[serde(default)]
+    pub eos_blue: BTreeMap<String, Observed<EosLook>>,
+    /// The same on green.
+    #[serde(default)]
+    pub eos_green: BTreeMap<String, Observed<EosLook>>,
+    /// The plan's cutover windows, as their zones have it now.
+    #[serde(default)]
+    pub windows: Vec<WindowView>,
+}
+
+/// A cutover window, as its time zone has it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowView {
+    /// Its name in the plan.
+    pub name: String,
+    /// When it closes; `None` while it is closed.
+    pub open_until: Option<At>,
+    /// When it opens next; `None` when that can't be told.
+    pub opens: Option<At>,
 }
 
 impl Default for Estate {
@@ -437,6 +459,9 @@ impl Default for Estate {
             focus_green: BTreeMap::new(),
             switches: BTreeMap::new(),
             flags: BTreeMap::new(),
+            eos_blue: BTreeMap::new(),
+            eos_green: BTreeMap::new(),
+            windows: Vec::new(),
         }
     }
 }
@@ -465,6 +490,15 @@ impl Estate {
         match side {
             Side::Blue => &mut self.blue,
             Side::Green => &mut self.green,
+        }
+    }
+
+    /// The newest look at an exactly-once producer on a side; `None` when it was never asked for.
+    #[must_use]
+    pub fn eos(&self, side: Side, producer: &str) -> Option<&Observed<EosLook>> {
+        match side {
+            Side::Blue => self.eos_blue.get(producer),
+            Side::Green => self.eos_green.get(producer),
         }
     }
 

@@ -8,6 +8,7 @@ pub mod command;
 mod cost;
 mod drain;
 pub mod effect;
+pub mod eos;
 pub mod estate;
 pub mod event;
 pub mod gate;

@@ -223,7 +223,7 @@ fn nobody_starves(sight: &Sight<'_>, name: &str, topic: &str, side: Side) -> Res
 }
 
 /// Whether a group reads a topic now; `None` when that can't be told.
-fn reads(group: &GroupView, topic: &str) -> Option<bool> {
+pub(super) fn reads(group: &GroupView, topic: &str) -> Option<bool> {
     if group.members.is_empty() && matches!(group.state, GroupState::Empty | GroupState::Dead) {
         return Some(false);
     }
@@ -235,7 +235,7 @@ fn reads(group: &GroupView, topic: &str) -> Option<bool> {
     if nothing_known || group.trouble.is_some() { None } else { Some(false) }
 }
 
-fn topics_exist(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> Result<(), Refusal> {
+pub(super) fn topics_exist(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> Result<(), Refusal> {
     let (blue, green) = (sight.fresh(Side::Blue)?, sight.fresh(Side::Green)?);
     for t in &p.topics {
         let (Some(b), Some(g)) = (blue.topics.get(t), green.topics.get(t)) else {

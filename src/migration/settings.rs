@@ -98,7 +98,7 @@ pub struct GroupSettings {
 }
 
 /// One producer of the plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ProducerSettings {
     /// Owning team.
     pub team: String,
@@ -116,6 +116,20 @@ pub struct ProducerSettings {
     pub transactional_blue: Vec<String>,
     /// Its transactional ids on green.
     pub transactional_green: Vec<String>,
+    /// Groups whose offsets it commits in its transactions (read-process-write): they move together with it.
+    pub reads: Vec<String>,
+    /// Principals that a denial keeps from writing after the cut, blue's first, e.g. `User:ledger`; `None`: not by ACL.
+    pub principals: [Option<String>; 2],
+    /// How long its logs must stand still after the stop, ms.
+    pub still_ms: u64,
+    /// How long its open transactions may take to end after the stop, ms.
+    pub drain_timeout_ms: u64,
+    /// How long the first committed transaction on the other side may take after the switch, ms.
+    pub commit_timeout_ms: u64,
+    /// How long blue is kept as its way back, ms.
+    pub keep_blue_ms: u64,
+    /// Whether another person has to agree to its hard cutover.
+    pub needs_approval: bool,
 }
 
 /// The whole plan, as the machine needs it.

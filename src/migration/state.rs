@@ -58,6 +58,21 @@ pub struct ProducerState {
     pub run: Option<RunId>,
     /// Who holds it, and why.
     pub held: Option<(String, String)>,
+    /// Sides on which this journal started it with its transactional ids of that side.
+    pub ran_on: BTreeSet<Side>,
+    /// Who agreed to its hard cutover.
+    pub approved: Option<Approval>,
+}
+
+/// Another person's agreement to a hard cutover, as it was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: At,
+    /// The facts that were agreed to.
+    pub facts: String,
 }
 
 /// An effect as journalled.

@@ -418,6 +418,18 @@ pub struct ProducerPlan {
     pub transactional_ids: TransactionalIds,
     /// How long blue is kept as its way back, ms (72 h for exactly-once producers unless the plan says otherwise).
     pub keep_blue_ms: u64,
+    /// Groups whose offsets it commits in its transactions (read-process-write).
+    pub reads: Vec<String>,
+    /// Principals that an ACL keeps from writing after the cut, blue's first.
+    pub principals: [Option<String>; 2],
+    /// How long its logs must stand still after the stop, ms.
+    pub still_ms: u64,
+    /// How long its open transactions may take to end after the stop, ms.
+    pub drain_timeout_ms: u64,
+    /// How long the first committed transaction may take after the switch, ms.
+    pub commit_timeout_ms: u64,
+    /// Whether another person has to agree to its hard cutover.
+    pub needs_approval: bool,
 }
 
 /// What a group's latency is compared with.

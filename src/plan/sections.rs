@@ -270,6 +270,11 @@ fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
     let transactional_ids = ids.unwrap_or_default();
     // 01-product: blue stays available 72 h after the hard cutover of an exactly-once producer
     let keep_hours = if transactional_ids.blue.is_empty() { 48 } else { 72 };
+    let principals = t.table("principal").map(|mut p| {
+        let both = [p.name("blue"), p.name("green")];
+        p.finish();
+        both
+    });
     let producer = ProducerPlan {
         name: t.required_name("name", "name = \"loan-api\"").unwrap_or_default(),
         team: t.name("team").unwrap_or_default(),
@@ -279,6 +284,12 @@ fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
         registry_flag: t.table("registry_flag").and_then(|f| providers::provider(f, Of::Producer, base)),
         transactional_ids,
         keep_blue_ms: t.duration("keep_blue").unwrap_or(keep_hours * 3_600_000),
+        reads: t.names("reads"),
+        principals: principals.unwrap_or_default(),
+        still_ms: positive(&mut t, "still").unwrap_or(10_000),
+        drain_timeout_ms: positive(&mut t, "drain_timeout").unwrap_or(120_000),
+        commit_timeout_ms: positive(&mut t, "commit_timeout").unwrap_or(120_000),
+        needs_approval: t.get("second_person").and_then(|f| f.boolean()).unwrap_or(false),
     };
     t.finish();
     producer

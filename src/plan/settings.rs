@@ -107,6 +107,13 @@ impl Plan {
             flag_words: producer.flag.as_ref().map(|f| words(f, &names)).unwrap_or_default(),
             transactional_blue: producer.transactional_ids.blue.clone(),
             transactional_green: producer.transactional_ids.green.clone(),
+            reads: producer.reads.clone(),
+            principals: producer.principals.clone(),
+            still_ms: producer.still_ms,
+            drain_timeout_ms: producer.drain_timeout_ms,
+            commit_timeout_ms: producer.commit_timeout_ms,
+            keep_blue_ms: producer.keep_blue_ms,
+            needs_approval: producer.needs_approval,
         }
     }
 }

@@ -36,8 +36,7 @@ pub fn settings() -> Settings {
         has_flag: true,
         flag_by_hand: false,
         flag_words: "flags.json shop-cluster".into(),
-        transactional_blue: Vec::new(),
-        transactional_green: Vec::new(),
+        ..ProducerSettings::default()
     };
     Settings {
         name: "test".into(),

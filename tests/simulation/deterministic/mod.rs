@@ -44,8 +44,7 @@ fn settings() -> Settings {
         has_flag: true,
         flag_by_hand: false,
         flag_words: "flags.json".into(),
-        transactional_blue: Vec::new(),
-        transactional_green: Vec::new(),
+        ..ProducerSettings::default()
     };
     Settings {
         name: "test".into(),

@@ -1,0 +1,68 @@
+//! Seams: where the writers of a topic went from one cluster to the other, as journalled.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::migration::estate::{At, Side, TopicPartition};
+
+/// One partition's seam. The name is the topic's on blue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seam {
+    /// Topic and partition, by its name on blue.
+    pub tp: TopicPartition,
+    /// The end of the side that was left, after its last writer was fenced and its markers had landed.
+    pub source: i64,
+    /// The high watermark of the side that is gone to, before any writer was allowed to write there.
+    pub target: i64,
+}
+
+/// Every seam of a journal, the newest of each partition and direction.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Seams {
+    found: BTreeMap<(Side, TopicPartition), (At, Seam)>,
+}
+
+impl Seams {
+    /// Takes a journalled cut to `to` in.
+    pub fn record(&mut self, to: Side, seams: &[Seam], at: At) {
+        for seam in seams {
+            self.found.insert((to, seam.tp.clone()), (at, seam.clone()));
+        }
+    }
+
+    /// The newest seam of a partition, if its writers went to `to` by it and have not gone back since.
+    #[must_use]
+    pub fn to(&self, to: Side, tp: &TopicPartition) -> Option<(At, &Seam)> {
+        let (at, seam) = self.found.get(&(to, tp.clone()))?;
+        let back = self.found.get(&(to.other(), tp.clone())).map(|(at, _)| *at);
+        back.is_none_or(|back| back < *at).then_some((*at, seam))
+    }
+
+    /// Whether a topic (by its name on blue) was cut to `to` and is there still.
+    #[must_use]
+    pub fn topic_went(&self, to: Side, topic: &str) -> bool {
+        self.found.keys().any(|(side, tp)| *side == to && tp.topic == topic && self.to(to, tp).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_direction_counts() {
+        let tp = TopicPartition::new("t", 0);
+        let seam = |source, target| Seam { tp: tp.clone(), source, target };
+        let mut seams = Seams::default();
+        assert_eq!(seams.to(Side::Green, &tp), None);
+        seams.record(Side::Green, &[seam(10, 3)], At(1));
+        assert_eq!(seams.to(Side::Green, &tp), Some((At(1), &seam(10, 3))));
+        seams.record(Side::Blue, &[seam(8, 10)], At(2));
+        assert_eq!(seams.to(Side::Green, &tp), None, "they went back");
+        assert_eq!(seams.to(Side::Blue, &tp).unwrap().1.source, 8);
+        seams.record(Side::Green, &[seam(12, 8)], At(3));
+        assert_eq!(seams.to(Side::Green, &tp).unwrap().1.source, 12);
+        assert!(seams.topic_went(Side::Green, "t") && !seams.topic_went(Side::Blue, "t"));
+    }
+}
