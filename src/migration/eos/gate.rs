@@ -648,3 +648,6 @@ pub fn downstream(sight: &Sight<'_>, plan: &ProducerSettings) -> Vec<String> {
     };
     sight.settings.groups.keys().filter(|g| reads(g)).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,366 @@
+use super::*;
+use crate::migration::eos::look::Ends;
+use crate::migration::estate::{
+    ClusterView, Committed, Estate, GroupView, MemberView, PartitionView, TopicView, Trouble, WindowView,
+};
+use crate::migration::lag::LagBook;
+use crate::migration::settings::{Criteria, GroupSettings, Settings};
+use crate::migration::state::{Approval, State};
+use crate::migration::transactions::{ProducerView, Since};
+
+const NOW: At = At(1_000_000);
+const WORST: u64 = 300_000;
+
+/// A world in which every row passes; each case breaks one thing.
+struct World {
+    settings: Settings,
+    state: State,
+    estate: Estate,
+}
+
+fn view(state: TransactionState, producer_id: i64, open_ms: i64) -> TransactionView {
+    TransactionView {
+        state,
+        producer_id,
+        epoch: 3,
+        timeout_ms: 60_000,
+        started: Some(At(NOW.0 - open_ms)),
+        partitions: Vec::new(),
+        coordinator: 1,
+    }
+}
+
+fn cluster(retention: &str) -> ClusterView {
+    let topic = TopicView {
+        partitions: vec![PartitionView { leader: 1, replicas: 1, isr: 1, ..PartitionView::default() }],
+        config: [("retention.ms".to_owned(), retention.to_owned())].into(),
+    };
+    ClusterView { cluster_id: Some("c".into()), topics: [("ledger".to_owned(), topic)].into(), ..Default::default() }
+}
+
+fn reader() -> GroupView {
+    let committed = Committed { offset: 5, leader_epoch: -1 };
+    GroupView {
+        state: GroupState::Stable,
+        members: vec![MemberView { assigned: vec![TopicPartition::new("ledger", 0)], ..MemberView::default() }],
+        offsets: [("ledger".to_owned(), [(0, committed)].into())].into(),
+        ..GroupView::default()
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let producer = ProducerSettings {
+            topics: vec!["ledger".into()],
+            has_flag: true,
+            transactional_blue: vec!["ledger-1".into(), "ledger-2".into()],
+            transactional_green: vec!["psc-1".into(), "psc-2".into()],
+            still_ms: 10_000,
+            keep_blue_ms: 259_200_000,
+            ..ProducerSettings::default()
+        };
+        let group = GroupSettings {
+            team: String::new(),
+            topics: vec!["ledger".into()],
+            mode: Mode::Handover,
+            has_switch: true,
+            switch_words: "".into(),
+            green_group: "enrich".into(),
+            max_re_read: 0,
+            drain_still_ms: 0,
+            drain_timeout_ms: 0,
+            stable_timeout_ms: 0,
+            settle_timeout_ms: 0,
+            criteria: Criteria { lag_below: 1, lag_for_ms: 1 },
+        };
+        let settings = Settings {
+            name: "t".into(),
+            blue_cluster_id: None,
+            green_cluster_id: None,
+            stale_after_ms: 5_000,
+            zero_age_ms: 30_000,
+            sample_gap_ms: 60_000,
+            groups: [("enrich".to_owned(), group)].into(),
+            producers: [("ledger".to_owned(), producer)].into(),
+        };
+        let mut blue = cluster("604800000");
+        blue.groups.insert("enrich".into(), reader());
+        let ids = |busy: TransactionState| {
+            let told = |state, pid| Answer::Told(Some(view(state, pid, 100)));
+            let mut ids: std::collections::BTreeMap<_, _> =
+                ["psc-1", "psc-2"].map(|id| (id.to_owned(), Answer::Told(None))).into();
+            ids.insert("ledger-1".into(), told(busy, 11));
+            ids.insert("ledger-2".into(), told(TransactionState::CompleteCommit, 12));
+            ids
+        };
+        let blue_look = EosLook { ids: ids(TransactionState::Ongoing), ..EosLook::default() };
+        let green_look = EosLook {
+            ids: ["psc-1", "psc-2", "ledger-1", "ledger-2"].map(|id| (id.to_owned(), Answer::Told(None))).into(),
+            ..EosLook::default()
+        };
+        let window = WindowView { name: "sunday".into(), open_until: Some(NOW.plus(WORST + 1)), opens: None };
+        let estate = Estate {
+            blue: Observed::seen(blue, NOW),
+            green: Observed::seen(cluster("604800000"), NOW),
+            flags: [("ledger".to_owned(), Observed::seen(FlagState::Blue, NOW))].into(),
+            eos_blue: [("ledger".to_owned(), Observed::seen(blue_look, NOW))].into(),
+            eos_green: [("ledger".to_owned(), Observed::seen(green_look, NOW))].into(),
+            windows: vec![window],
+            ..Estate::default()
+        };
+        World { settings, state: State::default(), estate }
+    }
+
+    fn producer(&mut self) -> &mut ProducerSettings {
+        self.settings.producers.get_mut("ledger").unwrap()
+    }
+
+    fn look(&mut self, side: Side) -> &mut EosLook {
+        let looks = if side == Side::Blue { &mut self.estate.eos_blue } else { &mut self.estate.eos_green };
+        match looks.get_mut("ledger") {
+            Some(Observed::Known { value, .. }) => value,
+            _ => unreachable!("the world has looks"),
+        }
+    }
+
+    fn on(&mut self, side: Side) -> &mut ClusterView {
+        match self.estate.side_mut(side) {
+            Observed::Known { value, .. } => value,
+            Observed::Absent { .. } => unreachable!("the world is seen"),
+        }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let lag = LagBook::default();
+        let sight = Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &lag, now: NOW };
+        let plan = &self.settings.producers["ledger"];
+        Cut { sight: &sight, name: "ledger", plan, to: Side::Green }.live(WORST)
+    }
+
+    fn after(&self, still: [&Stillness; 2], fenced: &[&str]) -> Vec<Row> {
+        let lag = LagBook::default();
+        let sight = Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &lag, now: NOW };
+        let plan = &self.settings.producers["ledger"];
+        let fenced = fenced.iter().map(|id| (*id).to_owned()).collect();
+        Cut { sight: &sight, name: "ledger", plan, to: Side::Green }.after_stop(still, &fenced, 10_000)
+    }
+}
+
+fn writer(producer_id: i64, open_from: Option<i64>) -> Answer<Vec<ProducerView>> {
+    Answer::Told(vec![ProducerView {
+        producer_id,
+        epoch: 3,
+        last_sequence: 1,
+        last_timestamp: None,
+        coordinator_epoch: None,
+        open_from,
+    }])
+}
+
+#[test]
+fn a_busy_but_healthy_producer_can_be_cut() {
+    let rows = World::new().rows();
+    let not: Vec<&Row> = rows.iter().filter(|r| !r.gate.passes()).collect();
+    assert!(not.is_empty(), "{not:#?}");
+    assert!(rows.iter().all(|r| r.advice.is_empty()));
+    assert!(all(&rows, &BTreeSet::new()).passes());
+}
+
+/// What is broken, the row it shows in, the gate's word, and a part of the reason.
+type Case = (fn(&mut World), RowId, &'static str, &'static str);
+
+#[test]
+fn each_row_fails_for_its_own_reason() {
+    let cases: Vec<Case> = vec![
+        (
+            |w| drop(w.estate.flags.insert("ledger".into(), Observed::seen(FlagState::Dual, NOW))),
+            RowId::Flag,
+            "FAIL",
+            "dual",
+        ),
+        (|w| w.estate.flags.clear(), RowId::Flag, "UNKNOWN", "can't be read"),
+        (|w| w.producer().has_flag = false, RowId::Flag, "FAIL", "no flag"),
+        (|w| w.producer().transactional_green.clear(), RowId::NewIds, "FAIL", "no transactional ids on green"),
+        (
+            |w| w.producer().transactional_green.push("ledger-1".into()),
+            RowId::NewIds,
+            "FAIL",
+            "ledger-1 is an id of ledger on blue too",
+        ),
+        (
+            |w| {
+                drop(
+                    w.look(Side::Green)
+                        .ids
+                        .insert("psc-2".into(), Answer::Told(Some(view(TransactionState::Empty, 77, 1)))),
+                )
+            },
+            RowId::NewIds,
+            "FAIL",
+            "psc-2 is in use on green: Empty, pid 77",
+        ),
+        (
+            |w| drop(w.look(Side::Green).ids.insert("psc-2".into(), Answer::Hidden(Trouble::new("no DESCRIBE", "")))),
+            RowId::NewIds,
+            "UNKNOWN",
+            "psc-2 on green: no DESCRIBE",
+        ),
+        (|w| w.estate.windows[0].open_until = Some(NOW.plus(WORST)), RowId::Window, "FAIL", "worst case"),
+        (
+            |w| (w.estate.windows[0].open_until, w.estate.windows[0].opens) = (None, Some(NOW.plus(7_000))),
+            RowId::Window,
+            "HOLD",
+            "opens in 7s",
+        ),
+        (|w| w.estate.windows.clear(), RowId::Window, "FAIL", "no [[windows]]"),
+        (|w| w.on(Side::Green).topics.clear(), RowId::Topics, "FAIL", "does not exist on green"),
+        (
+            |w| {
+                let other = ProducerSettings { topics: vec!["ledger".into()], ..ProducerSettings::default() };
+                w.settings.producers.insert("other".into(), other);
+            },
+            RowId::Topics,
+            "FAIL",
+            "written by other too",
+        ),
+        (
+            |w| {
+                drop(
+                    w.look(Side::Blue)
+                        .ids
+                        .insert("ledger-1".into(), Answer::Told(Some(view(TransactionState::Ongoing, 4012, 141_000)))),
+                )
+            },
+            RowId::Transactions,
+            "HOLD",
+            "ledger-1, pid 4012, open 2m21s",
+        ),
+        (
+            |w| drop(w.look(Side::Blue).writers.insert(TopicPartition::new("ledger", 0), writer(12, Some(40)))),
+            RowId::Transactions,
+            "FAIL",
+            "pid 12 epoch 3 hangs, open from offset 40",
+        ),
+        (
+            |w| drop(w.look(Side::Blue).writers.insert(TopicPartition::new("ledger", 0), writer(99, Some(40)))),
+            RowId::Transactions,
+            "FAIL",
+            "pid 99, none of its ids",
+        ),
+        (|w| w.estate.eos_blue.clear(), RowId::Transactions, "UNKNOWN", "not asked"),
+        (|w| w.settings.groups.clear(), RowId::Readers, "FAIL", "enrich reads its topics"),
+        (|w| w.settings.groups.get_mut("enrich").unwrap().mode = Mode::Overlap, RowId::Readers, "FAIL", "overlap"),
+        (|w| w.settings.groups.get_mut("enrich").unwrap().has_switch = false, RowId::Readers, "FAIL", "no switch"),
+        (
+            |w| drop(w.on(Side::Green).groups.insert("enrich".into(), reader())),
+            RowId::Readers,
+            "FAIL",
+            "members on green",
+        ),
+        (|w| w.producer().reads.push("nobody".into()), RowId::Coupled, "FAIL", "nobody"),
+        (
+            |w| {
+                let mut v = view(TransactionState::Ongoing, 11, 100);
+                v.partitions.push(TopicPartition::new("__consumer_offsets", 1));
+                w.look(Side::Blue).ids.insert("ledger-1".into(), Answer::Told(Some(v)));
+            },
+            RowId::Coupled,
+            "UNKNOWN",
+            "can't be told",
+        ),
+        (
+            |w| {
+                drop(
+                    w.look(Side::Blue)
+                        .writers
+                        .insert(TopicPartition::new("ledger", 0), Answer::Hidden(Trouble::new("no READ", ""))),
+                )
+            },
+            RowId::Permissions,
+            "UNKNOWN",
+            "ledger-0 on blue: no READ",
+        ),
+        (
+            |w| {
+                drop(
+                    w.on(Side::Green)
+                        .topics
+                        .get_mut("ledger")
+                        .unwrap()
+                        .config
+                        .insert("retention.ms".into(), "1000".into()),
+                )
+            },
+            RowId::WayBack,
+            "FAIL",
+            "keeps 1s",
+        ),
+        (|w| w.producer().needs_approval = true, RowId::Approval, "HOLD", "nobody has agreed"),
+    ];
+    for (number, (break_it, id, word, why)) in cases.into_iter().enumerate() {
+        let mut world = World::new();
+        break_it(&mut world);
+        let rows = world.rows();
+        let row = rows.iter().find(|r| r.id == id).unwrap();
+        assert_eq!(row.gate.word(), word, "case {number}: {row:?}");
+        assert!(row.gate.why().unwrap().contains(why), "case {number}: {row:?}");
+        assert!(!row.advice.is_empty(), "case {number}: {row:?}");
+        assert!(!all(&rows, &BTreeSet::new()).passes());
+    }
+}
+
+#[test]
+fn an_old_cluster_that_cannot_be_asked_says_so_and_the_stop_proves_it() {
+    let mut world = World::new();
+    for id in ["ledger-1", "ledger-2"] {
+        world.look(Side::Blue).ids.insert(id.into(), Answer::Unavailable(Unavailable::Before(Since::V3_0)));
+    }
+    let rows = world.rows();
+    assert!(all(&rows, &BTreeSet::new()).passes(), "{rows:#?}");
+    let row = rows.iter().find(|r| r.id == RowId::Transactions).unwrap();
+    assert_eq!(row.value, "not available before 3.0");
+}
+
+#[test]
+fn only_what_costs_no_record_can_be_overridden() {
+    let mut world = World::new();
+    world.estate.windows.clear();
+    assert!(all(&world.rows(), &[RowId::Window].into()).passes());
+    world.estate.flags.clear();
+    assert!(!all(&world.rows(), &[RowId::Window, RowId::Flag].into()).passes());
+}
+
+#[test]
+fn approval_is_another_persons() {
+    let mut world = World::new();
+    world.producer().needs_approval = true;
+    let approval = Approval { by: "bob@bastion".into(), at: NOW, facts: String::new() };
+    world.state.producers.entry("ledger".into()).or_default().approved = Some(approval);
+    assert!(all(&world.rows(), &BTreeSet::new()).passes());
+}
+
+#[test]
+fn after_the_stop_everything_is_settled_fenced_and_still() {
+    let mut world = World::new();
+    let mut still = Stillness::default();
+    let ends = Ends { stable: 9, high_watermark: 9 };
+    let look = EosLook { ends: [(TopicPartition::new("ledger", 0), ends)].into(), ..EosLook::default() };
+    for s in 0..=10 {
+        still.feed(&look, At(NOW.0 - 10_000 + s * 1_000), 2_000);
+    }
+    let words = |w: &World, still: [&Stillness; 2], fenced: &[&str]| -> Vec<&'static str> {
+        w.after(still, fenced).iter().map(|r| r.gate.word()).collect()
+    };
+    let both = ["ledger-1", "ledger-2"];
+    assert_eq!(words(&world, [&still, &still], &both), ["HOLD", "PASS", "PASS", "PASS"], "one id is open still");
+    let settled = Answer::Told(Some(view(TransactionState::CompleteAbort, 11, 100)));
+    world.look(Side::Blue).ids.insert("ledger-1".into(), settled);
+    assert_eq!(words(&world, [&still, &still], &both), ["PASS"; 4]);
+    assert_eq!(words(&world, [&still, &still], &both[..1]), ["PASS", "HOLD", "PASS", "PASS"]);
+    assert_eq!(words(&world, [&Stillness::default(), &still], &both)[2], "UNKNOWN");
+    let mut short = Stillness::default();
+    for s in 5..=10 {
+        short.feed(&look, At(NOW.0 - 10_000 + s * 1_000), 2_000);
+    }
+    assert_eq!(words(&world, [&still, &short], &both)[3], "HOLD");
+}
