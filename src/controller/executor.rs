@@ -104,6 +104,9 @@ impl Executor for LiveExecutor {
                 Effect::RestoreOffsets { group, side, offsets } => {
                     offsets::Change::new(&tools, side, &group, offsets, None).run().await
                 }
+                Effect::Fence { .. } | Effect::Deny { .. } | Effect::Allow { .. } | Effect::Carry { .. } => {
+                    failed(Trouble::new("the hard cutover is not in this version", ""))
+                }
             }
         }
         .boxed()
@@ -131,6 +134,10 @@ impl Executor for DryRunExecutor {
                     done(Answer::Offsets { offsets: offsets.into_iter().map(|(tp, at)| (tp, Some(at))).collect() })
                 }
                 Effect::RestoreOffsets { offsets, .. } => done(Answer::Offsets { offsets }),
+                Effect::Fence { .. } => done(Answer::Fenced { ids: Vec::new() }),
+                Effect::Deny { .. } => done(Answer::Denied),
+                Effect::Allow { .. } => done(Answer::Allowed),
+                Effect::Carry { .. } => done(Answer::Carried { records: 0, verified: None }),
             }
         }
         .boxed()

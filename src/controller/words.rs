@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::snapshot::JournalLine;
+use crate::migration::acl::Acl;
 use crate::migration::command::Subject;
 use crate::migration::effect::{Answer, Effect, Outcome};
+use crate::migration::eos::Seam;
 use crate::migration::estate::TopicPartition;
 use crate::migration::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use crate::offsets::verdict::GroupPlan;
@@ -75,6 +77,9 @@ impl Teller {
             | Event::Resumed { subject }
             | Event::Noticed { subject, .. } => Some(subject.clone()),
             Event::Completed { group } => Some(Subject::Group(group.clone())),
+            Event::ProducerCompleted { producer } | Event::Approved { producer, .. } => {
+                Some(Subject::Producer(producer.clone()))
+            }
             Event::Opened { .. }
             | Event::Closed { .. }
             | Event::ReplayStarted { .. }
@@ -126,6 +131,14 @@ impl Teller {
                 RunEnd::Failed(why) => format!("{}: failed: {why}", self.run(*run)),
             },
             Event::Completed { group } => format!("{group} declared complete"),
+            Event::ProducerCompleted { producer } => format!("{producer} declared complete"),
+            Event::Approved { producer, .. } => format!("the hard cutover of {producer} is agreed to"),
+            Event::Coupled { run, group, plan } => {
+                format!("{}: {group}, which moves with it, translated after the stop: {}", self.run(*run), budget(plan))
+            }
+            Event::Seamed { run, producer, to, seams } => {
+                format!("{}: the seam of {producer} to {to}: {}", self.run(*run), seam_words(seams))
+            }
             Event::Held { subject, why } => format!("{} held: {why}", name(subject)),
             Event::Resumed { subject } => format!("{} resumed", name(subject)),
             Event::Noticed { subject, what } => format!("{}: {what}", name(subject)),
@@ -231,7 +244,30 @@ pub fn effect(effect: &Effect) -> String {
             format!("restore the old offsets of {} partitions of {group} on {side}", offsets.len())
         }
         Effect::SetFlag { producer, to } => format!("set the flag of {producer} to {to}"),
+        Effect::Fence { producer, side, ids } => {
+            format!("fence {} transactional ids of {producer} on {side}: {}", ids.len(), ids.join(", "))
+        }
+        Effect::Deny { side, acls, .. } => format!("on {side}: {}", acl_words("make", acls)),
+        Effect::Allow { side, acls, .. } => format!("on {side}: {}", acl_words("remove", acls)),
+        Effect::Carry { producer, replay, from, ranges } => format!(
+            "carry {} offsets that only {from} holds of {producer} to {}, replay {replay}",
+            ranges.offsets(),
+            from.other()
+        ),
     }
+}
+
+fn acl_words(verb: &str, acls: &[Acl]) -> String {
+    match acls {
+        [] => "nothing to do".to_owned(),
+        [one] => format!("{verb} {one}"),
+        [one, ..] => format!("{verb} {one}, and {} more", acls.len() - 1),
+    }
+}
+
+/// `ledger-0 4711 -> 12, ledger-1 0 -> 0`: where one side ends, and the other begins.
+fn seam_words(seams: &[Seam]) -> String {
+    seams.iter().map(|s| format!("{} {} -> {}", s.tp, s.source, s.target)).collect::<Vec<_>>().join(", ")
 }
 
 fn outcome(outcome: &Outcome) -> String {
@@ -242,6 +278,21 @@ fn outcome(outcome: &Outcome) -> String {
             Answer::Flag { state } => format!("done, the flag reads {state}"),
             Answer::Plan { plan } => format!("translated {} partitions: {}", plan.partitions.len(), budget(plan)),
             Answer::Offsets { offsets } => format!("done, {} offsets read back", offsets.len()),
+            Answer::Fenced { ids } => {
+                let each = ids.iter().map(|f| format!("{} pid {} epoch {}", f.id, f.producer_id, f.epoch));
+                format!("fenced: {}", each.collect::<Vec<_>>().join(", "))
+            }
+            Answer::Denied => "done, the denials are in force".into(),
+            Answer::NotDenied { why } => format!("not denied, only current instances are kept out: {}", why.what),
+            Answer::Allowed => "done, the denials are gone".into(),
+            Answer::Carried { records, verified } => {
+                let read = match verified {
+                    Some(true) => ", read back: each once",
+                    Some(false) => ", READ BACK: NOT EACH ONCE",
+                    None => "",
+                };
+                format!("{records} records carried{read}")
+            }
         },
         Outcome::Failed { why } => format!("failed, nothing changed: {}", why.what),
         Outcome::Unknown { why } => format!("outcome unknown: {}", why.what),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::eos::{GreenOnly, Row};
 use super::estate::{FlagState, Side};
 use super::overrides::{GateName, Held, Override};
 use crate::offsets::strategy::Chosen;
@@ -78,6 +79,39 @@ pub enum Command {
         /// The state to set.
         to: FlagState,
     },
+    /// Move an exactly-once producer to green.
+    HardCut {
+        /// Producer name.
+        producer: String,
+        /// Gates to pass over, each with its reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overrides: Vec<Override>,
+    },
+    /// Move an exactly-once producer back to blue, or undo a hard cutover that is under way.
+    HardBack {
+        /// Producer name.
+        producer: String,
+        /// What becomes of what was written on green since.
+        green_only: GreenOnly,
+        /// Gates to pass over, each with its reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overrides: Vec<Override>,
+    },
+    /// Go on with a hard cutover that waits for a person, or say that its alarm was seen and mended.
+    ContinueProducer {
+        /// Producer name.
+        producer: String,
+    },
+    /// Declare an exactly-once producer moved: blue is not kept as its way back any longer.
+    CompleteProducer {
+        /// Producer name.
+        producer: String,
+    },
+    /// Agree to a hard cutover that somebody else will start.
+    Approve {
+        /// Producer name.
+        producer: String,
+    },
 }
 
 /// What a command, an event or a notice is about.
@@ -115,6 +149,16 @@ impl Command {
         Self::ResetOffsets { group: group.into(), to, chosen: None, overrides: Vec::new() }
     }
 
+    /// A hard cutover that passes over nothing.
+    pub fn hard_cut(producer: impl Into<String>) -> Self {
+        Self::HardCut { producer: producer.into(), overrides: Vec::new() }
+    }
+
+    /// A hard rollback that passes over nothing.
+    pub fn hard_back(producer: impl Into<String>, green_only: GreenOnly) -> Self {
+        Self::HardBack { producer: producer.into(), green_only, overrides: Vec::new() }
+    }
+
     /// The strategy that was chosen instead of the plan's.
     #[must_use]
     pub fn chosen(&self) -> Option<&Chosen> {
@@ -130,7 +174,9 @@ impl Command {
         match self {
             Command::ResetOffsets { overrides, .. }
             | Command::CutOver { overrides, .. }
-            | Command::RollBack { overrides, .. } => overrides,
+            | Command::RollBack { overrides, .. }
+            | Command::HardCut { overrides, .. }
+            | Command::HardBack { overrides, .. } => overrides,
             _ => &[],
         }
     }
@@ -140,7 +186,9 @@ impl Command {
     pub fn passing_over(mut self, gate: GateName, reason: &str) -> Self {
         if let Command::ResetOffsets { overrides, .. }
         | Command::CutOver { overrides, .. }
-        | Command::RollBack { overrides, .. } = &mut self
+        | Command::RollBack { overrides, .. }
+        | Command::HardCut { overrides, .. }
+        | Command::HardBack { overrides, .. } = &mut self
         {
             overrides.retain(|o| o.gate != gate);
             overrides.push(Override { gate, reason: reason.to_owned() });
@@ -159,7 +207,12 @@ impl Command {
             | Command::Continue { group }
             | Command::Complete { group } => Subject::Group(group.clone()),
             Command::Hold { subject, .. } | Command::Resume { subject } => subject.clone(),
-            Command::Route { producer, .. } => Subject::Producer(producer.clone()),
+            Command::Route { producer, .. }
+            | Command::HardCut { producer, .. }
+            | Command::HardBack { producer, .. }
+            | Command::ContinueProducer { producer }
+            | Command::CompleteProducer { producer }
+            | Command::Approve { producer } => Subject::Producer(producer.clone()),
         }
     }
 }
@@ -209,6 +262,9 @@ pub struct Prepared {
     /// Gates that hold and that this confirmation passes over: the phrase names what each costs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Held>,
+    /// The gate of a hard cutover, row by row with the measured values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<Row>,
     /// The same by hand: `kafka-consumer-groups` commands, without secrets.
     pub by_hand: Vec<String>,
     /// A digest of the facts that the dialog rests on; execution is refused when they changed since.

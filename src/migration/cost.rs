@@ -158,8 +158,13 @@ fn reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
             "say why, for the journal (--reason TEXT)",
         ));
     }
-    match command.overrides().iter().find(|o| !alone && !o.gate.for_moves()) {
+    let may = |gate: GateName| if alone { gate.of_offsets() } else { gate.for_moves() };
+    match command.overrides().iter().find(|o| !may(o.gate)) {
         None => Ok(()),
+        Some(o) if !o.gate.of_offsets() => Err(Refusal::refused(
+            format!("the gate {} is one of a producer's hard cutover", o.gate),
+            "leave it out here",
+        )),
         Some(o) => Err(Refusal::refused(
             format!("the gate {} can't be passed over by a move: over its limit it is given back", o.gate),
             "raise max_re_read in the plan, or wait for a quieter time",

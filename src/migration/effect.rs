@@ -2,9 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::acl::Acl;
+use super::eos::Fenced;
 use super::estate::{FlagState, Side, SwitchState, TopicPartition, Trouble};
 use crate::offsets::strategy::Chosen;
 use crate::offsets::verdict::GroupPlan;
+use crate::replay::ranges::Ranges;
 
 /// One change to the world, or one measurement that a runbook waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +57,46 @@ pub enum Effect {
         /// State to set.
         to: FlagState,
     },
+    /// Fence every instance that lives of these transactional ids (InitProducerId): what they have open is aborted.
+    /// Doing it again does no harm.
+    Fence {
+        /// Producer name.
+        producer: String,
+        /// The cluster.
+        side: Side,
+        /// Its transactional ids there.
+        ids: Vec<String>,
+    },
+    /// Make these denials and wait until they are in force: a restarted instance stays out. Doing it again does no harm.
+    Deny {
+        /// Producer name.
+        producer: String,
+        /// The cluster.
+        side: Side,
+        /// Those that did not stand before: the way back removes exactly these.
+        acls: Vec<Acl>,
+    },
+    /// Remove exactly these denials again, and wait until they are gone. Doing it again does no harm.
+    Allow {
+        /// Producer name.
+        producer: String,
+        /// The cluster.
+        side: Side,
+        /// As they were made from here.
+        acls: Vec<Acl>,
+    },
+    /// Carry what only `from` holds to the other side, exactly once: the replay, which keeps its progress in its
+    /// transactions on the target. Doing it again goes on where it stopped.
+    Carry {
+        /// Producer name.
+        producer: String,
+        /// Id of the replay: the same however often it is taken up.
+        replay: String,
+        /// The side that is read.
+        from: Side,
+        /// Offsets of that side, topics by blue's names.
+        ranges: Ranges,
+    },
 }
 
 impl Effect {
@@ -61,6 +104,19 @@ impl Effect {
     #[must_use]
     pub fn changes(&self) -> bool {
         !matches!(self, Effect::Translate { .. })
+    }
+
+    /// Whether it may be done again when nobody knows how it ended: the second time changes nothing more.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        matches!(
+            self,
+            Effect::Translate { .. }
+                | Effect::Fence { .. }
+                | Effect::Deny { .. }
+                | Effect::Allow { .. }
+                | Effect::Carry { .. }
+        )
     }
 }
 
@@ -119,5 +175,27 @@ pub enum Answer {
     Offsets {
         /// `None`: no committed offset.
         offsets: Vec<(TopicPartition, Option<i64>)>,
+    },
+    /// Every id is fenced.
+    Fenced {
+        /// What each was given.
+        ids: Vec<Fenced>,
+    },
+    /// The denials are in force.
+    Denied,
+    /// This cluster takes no denial (no authorizer), or not from this principal: nothing was made, and only those
+    /// instances are kept out that lived when the ids were fenced.
+    NotDenied {
+        /// Why.
+        why: Trouble,
+    },
+    /// The denials are gone.
+    Allowed,
+    /// Everything was carried.
+    Carried {
+        /// Data records.
+        records: u64,
+        /// Read back: each record once. `None`: not read back.
+        verified: Option<bool>,
     },
 }

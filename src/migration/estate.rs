@@ -413,6 +413,17 @@ pub enum FlagState {
     Off,
 }
 
+impl FlagState {
+    /// The flag of a producer that writes to `side` alone.
+    #[must_use]
+    pub fn only(side: Side) -> Self {
+        match side {
+            Side::Blue => FlagState::Blue,
+            Side::Green => FlagState::Green,
+        }
+    }
+}
+
 /// Everything that was observed, of both clusters and of the switches and flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Estate {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Subject};
 use super::effect::{Issued, Outcome};
+use super::eos::Seam;
 use super::estate::{At, Side, TopicPartition};
 use super::overrides::{Accepted, PassedOver};
 use crate::offsets::verdict::GroupPlan;
@@ -29,6 +30,32 @@ pub enum RunKind {
     ResetOffsets,
     /// A producer's flag.
     Route,
+    /// Exactly-once producer from blue to green.
+    HardCut,
+    /// Exactly-once producer from green back to blue.
+    HardBack,
+    /// Undo of either before its point of no silent return: what was denied is allowed again, the flag is set back.
+    HardGiveBack,
+}
+
+impl RunKind {
+    /// Whether it moves a group or an exactly-once producer, and has a point of no silent return.
+    #[must_use]
+    pub fn moves(self) -> bool {
+        matches!(self, RunKind::CutOver | RunKind::RollBack) || self.moves_hard()
+    }
+
+    /// Whether it moves an exactly-once producer.
+    #[must_use]
+    pub fn moves_hard(self) -> bool {
+        matches!(self, RunKind::HardCut | RunKind::HardBack)
+    }
+
+    /// Whether it undoes one that moves, back to where that came from.
+    #[must_use]
+    pub fn gives_back(self) -> bool {
+        matches!(self, RunKind::GiveBack | RunKind::HardGiveBack)
+    }
 }
 
 /// How a run ended.
@@ -166,6 +193,27 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         topic_ids: BTreeMap<String, String>,
     },
+    /// A group whose offsets an exactly-once producer commits was translated after the stop, exactly.
+    Coupled {
+        /// Run.
+        run: RunId,
+        /// Group id on blue.
+        group: String,
+        /// Per partition.
+        plan: GroupPlan,
+    },
+    /// Where the topics of an exactly-once producer end on the side that is left and begin on the one that it goes to.
+    /// It counts from the point of no silent return.
+    Seamed {
+        /// Run.
+        run: RunId,
+        /// Producer name.
+        producer: String,
+        /// Where it goes.
+        to: Side,
+        /// Per partition.
+        seams: Vec<Seam>,
+    },
     /// The point of no silent return was passed.
     PointOfNoReturn {
         /// Run.
@@ -196,6 +244,18 @@ pub enum Event {
     Completed {
         /// Group.
         group: String,
+    },
+    /// An exactly-once producer was declared moved: its way back is not kept any longer.
+    ProducerCompleted {
+        /// Producer name.
+        producer: String,
+    },
+    /// Somebody agrees to a hard cutover, as the facts are now.
+    Approved {
+        /// Producer name.
+        producer: String,
+        /// What was agreed to: it lapses when one of them changes.
+        facts: String,
     },
     /// A subject is held.
     Held {
@@ -267,6 +327,8 @@ impl Event {
             | Event::Result { run, .. }
             | Event::Drained { run, .. }
             | Event::Predicted { run, .. }
+            | Event::Coupled { run, .. }
+            | Event::Seamed { run, .. }
             | Event::PointOfNoReturn { run }
             | Event::NeedsOperator { run, .. }
             | Event::Continued { run }

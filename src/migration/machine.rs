@@ -286,6 +286,20 @@ impl Machine {
                 None
             }
             Command::Continue { group } => self.go_on(&Subject::Group(group.clone()), actor, now),
+            Command::HardCut { .. } => Some(self.start(start(RunKind::HardCut), now)),
+            Command::HardBack { producer, .. } => match self.hard_back_kind(producer)? {
+                Some(kind) => Some(self.start(start(kind), now)),
+                None => self.go_on(&Subject::Producer(producer.clone()), actor, now),
+            },
+            Command::ContinueProducer { producer } => self.go_on(&Subject::Producer(producer.clone()), actor, now),
+            Command::CompleteProducer { producer } => {
+                self.emit(actor, Event::ProducerCompleted { producer: producer.clone() }, now);
+                None
+            }
+            Command::Approve { producer } => {
+                self.approve(producer, actor, now);
+                None
+            }
             Command::CutOver { .. } => Some(self.start(start(RunKind::CutOver), now)),
             Command::ResetOffsets { .. } => Some(self.start(start(RunKind::ResetOffsets), now)),
             Command::Route { producer, .. } => match self.state.open_run(&command.subject()) {

@@ -39,15 +39,35 @@ pub enum GateName {
     /// The other side has a newer commit that nobody wrote from here: it would be set back.
     NewerCommit,
     /// More would be read again than `max_re_read` allows. Only offsets that are set by themselves may pass it: a move
-    /// over its limit is given back.
+    /// over its limit is given back. Of a hard cutover: a group that is coupled with the producer would read records
+    /// again, and each is a duplicate in its sink.
     ReRead,
+    /// A hard cutover outside its window.
+    Window,
+    /// A hard cutover of a producer that may commit offsets of groups that the plan does not name.
+    Coupled,
+    /// A hard cutover although something that was asked for is hidden from this principal.
+    Permissions,
 }
 
 impl GateName {
     /// Whether a move (cutover, rollback) may pass over it; setting offsets by themselves may pass over all.
     #[must_use]
     pub fn for_moves(self) -> bool {
-        self != GateName::ReRead
+        matches!(self, GateName::Missing | GateName::Guess | GateName::Unsettled | GateName::NewerCommit)
+    }
+
+    /// Whether a producer's hard cutover or rollback may pass over it. What would lose records never may: what only the
+    /// side that is left holds is carried, or its loss is a choice of its own.
+    #[must_use]
+    pub fn for_hard_moves(self) -> bool {
+        matches!(self, GateName::ReRead | GateName::Window | GateName::Coupled | GateName::Permissions)
+    }
+
+    /// Whether it is one of a translation's: setting offsets by themselves may pass over all of those.
+    #[must_use]
+    pub fn of_offsets(self) -> bool {
+        self.for_moves() || self == GateName::ReRead
     }
 }
 
@@ -113,6 +133,9 @@ impl Held {
             GateName::Unsettled => counted("unsettled"),
             GateName::NewerCommit => counted("rewind"),
             GateName::ReRead => counted("re-read"),
+            GateName::Window => "outside window".into(),
+            GateName::Coupled => "coupled".into(),
+            GateName::Permissions => "hidden".into(),
         }
     }
 
@@ -125,6 +148,9 @@ impl Held {
             GateName::Unsettled => "wait until they have arrived, then measure again",
             GateName::NewerCommit => "find out who did, or delete those offsets; they are never set back silently",
             GateName::ReRead => "raise max_re_read, or wait for a quieter time",
+            GateName::Window => "wait for a window",
+            GateName::Coupled => "name the groups whose offsets it commits: reads = [\"...\"]",
+            GateName::Permissions => "allow this principal to DESCRIBE its transactional ids and to READ its topics",
         };
         format!("{word}; or pass over it: --override {} --reason TEXT", self.gate)
     }
@@ -202,7 +228,7 @@ pub fn covering<'a>(held: &Held, accepted: &'a [Accepted]) -> Result<&'a Accepte
 }
 
 /// Rounded up to two digits: a guessed number that grows while a dialog is read would never be typed in time.
-fn rounded_up(n: u64) -> u64 {
+pub(super) fn rounded_up(n: u64) -> u64 {
     let mut unit = 1;
     while n / unit >= 100 {
         unit *= 10;

@@ -69,6 +69,11 @@ impl Machine {
             Command::Continue { group } => self.prepare_continue(command, group),
             Command::Complete { group } => self.prepare_complete(command, group, now),
             Command::Route { producer, to } => self.prepare_route(command, producer, *to, now),
+            Command::HardCut { producer, .. }
+            | Command::HardBack { producer, .. }
+            | Command::ContinueProducer { producer }
+            | Command::CompleteProducer { producer }
+            | Command::Approve { producer } => self.prepare_hard(command, producer, now),
             Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => {
                 Ok(plain(command, String::new()))
             }
@@ -432,6 +437,7 @@ fn plain(command: &Command, title: String) -> Prepared {
         way_back: String::new(),
         warnings: Vec::new(),
         gates: Vec::new(),
+        rows: Vec::new(),
         by_hand: Vec::new(),
         facts: String::new(),
     }

@@ -70,6 +70,61 @@ pub enum StepKind {
         /// What the flag says.
         to: FlagState,
     },
+    /// Wait until no transaction of an exactly-once producer is open any more.
+    Quiet {
+        /// Where.
+        side: Side,
+    },
+    /// Fence every transactional id.
+    Fence {
+        /// Where.
+        side: Side,
+    },
+    /// Deny its principal to write with its ids, where the plan names one.
+    Deny {
+        /// Where.
+        side: Side,
+    },
+    /// Wait for every row of the gate after the stop.
+    Still {
+        /// The side that is left.
+        side: Side,
+    },
+    /// Translate the groups whose offsets the producer commits.
+    Couple {
+        /// The side the offsets are for.
+        to: Side,
+    },
+    /// Commit those groups' offsets and read back.
+    CoupleCommit {
+        /// Where.
+        side: Side,
+    },
+    /// Carry what only one side holds to the other.
+    Carry {
+        /// The side that is read.
+        from: Side,
+    },
+    /// Journal where one side ends and the other begins.
+    Seam {
+        /// The side that is gone to.
+        to: Side,
+    },
+    /// Remove the denials that were made from here.
+    Allow {
+        /// Where.
+        side: Side,
+    },
+    /// See the first committed transaction.
+    First {
+        /// Where.
+        side: Side,
+    },
+    /// See the side that was left stand still.
+    Left {
+        /// Where.
+        side: Side,
+    },
 }
 
 /// One step.
@@ -86,16 +141,16 @@ pub struct Step {
 }
 
 impl Step {
-    fn new(kind: StepKind, what: impl Into<String>) -> Self {
+    pub(super) fn new(kind: StepKind, what: impl Into<String>) -> Self {
         Self { kind, what: what.into(), timeout_ms: None, undo: None }
     }
 
-    fn within(mut self, ms: u64) -> Self {
+    pub(super) fn within(mut self, ms: u64) -> Self {
         self.timeout_ms = Some(ms);
         self
     }
 
-    fn undo(mut self, words: impl Into<String>) -> Self {
+    pub(super) fn undo(mut self, words: impl Into<String>) -> Self {
         self.undo = Some(words.into());
         self
     }
@@ -113,10 +168,16 @@ impl Step {
             StepKind::Preflight | StepKind::Settle | StepKind::Flag { .. } | StepKind::Writing { .. } => {
                 MovePhase::Preflight
             }
-            StepKind::Stop | StepKind::Drain { .. } => MovePhase::Draining,
-            StepKind::Translate { .. } => MovePhase::Planned,
-            StepKind::Commit { .. } | StepKind::Restore { .. } => MovePhase::Committed,
-            StepKind::Start { .. } | StepKind::Stable { .. } => MovePhase::Switched,
+            StepKind::Stop | StepKind::Drain { .. } | StepKind::Quiet { .. } => MovePhase::Draining,
+            StepKind::Fence { .. } | StepKind::Deny { .. } | StepKind::Still { .. } => MovePhase::Fenced,
+            StepKind::Translate { .. } | StepKind::Couple { .. } => MovePhase::Planned,
+            StepKind::Commit { .. } | StepKind::CoupleCommit { .. } | StepKind::Restore { .. } => MovePhase::Committed,
+            StepKind::Carry { .. } | StepKind::Seam { .. } => MovePhase::Seamed,
+            StepKind::Start { .. }
+            | StepKind::Stable { .. }
+            | StepKind::Allow { .. }
+            | StepKind::First { .. }
+            | StepKind::Left { .. } => MovePhase::Switched,
         }
     }
 }
@@ -215,10 +276,10 @@ pub fn switch_of(kind: StepKind) -> Option<SwitchState> {
     }
 }
 
-/// The point of no silent return lies after this many steps: right before the other side is started.
+/// The point of no silent return lies after this many steps: right before the other side is started, or before
+/// anything is written there.
 #[must_use]
 pub fn no_return_after(kind: RunKind, steps: &[Step]) -> Option<usize> {
-    matches!(kind, RunKind::CutOver | RunKind::RollBack)
-        .then(|| steps.iter().position(|s| matches!(s.kind, StepKind::Start { .. })))
-        .flatten()
+    let first = |s: &Step| matches!(s.kind, StepKind::Start { .. } | StepKind::Carry { .. } | StepKind::Allow { .. });
+    kind.moves().then(|| steps.iter().position(first)).flatten()
 }

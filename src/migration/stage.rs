@@ -48,10 +48,14 @@ pub enum MovePhase {
     Preflight,
     /// The old side was told to stop; waiting for the drain proof.
     Draining,
+    /// Exactly-once: every transactional id of the side that is left is being fenced, and kept out.
+    Fenced,
     /// Drained; the exact prediction is being made or is journalled.
     Planned,
     /// Offsets are committed on the new side and read back.
     Committed,
+    /// Exactly-once: the seam is being journalled; what only the left side holds is carried before.
+    Seamed,
     /// The new side was told to start; waiting for Stable. Past the point of no silent return.
     Switched,
 }

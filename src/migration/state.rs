@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::acl::Acl;
 use super::command::{Command, Subject};
 use super::effect::{Effect, Issued, Outcome};
+use super::eos::{Fenced, Seam, Seams};
 use super::estate::{At, Side};
 use super::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use super::overrides::{Accepted, PassedOver};
@@ -24,6 +26,8 @@ pub struct State {
     pub groups: BTreeMap<String, GroupState>,
     /// Producers that anything was written about.
     pub producers: BTreeMap<String, ProducerState>,
+    /// Where the writers of topics went from one cluster to the other.
+    pub seams: Seams,
     /// Who holds the whole migration, and why.
     pub held: Option<(String, String)>,
     /// Runs that are open, and the last one of each subject with those it replaced.
@@ -58,10 +62,18 @@ pub struct ProducerState {
     pub run: Option<RunId>,
     /// Who holds it, and why.
     pub held: Option<(String, String)>,
+    /// Exactly-once: where it rests, or rested before the run that is under way.
+    pub rest: Stage,
     /// Sides on which this journal started it with its transactional ids of that side.
     pub ran_on: BTreeSet<Side>,
     /// Who agreed to its hard cutover.
     pub approved: Option<Approval>,
+    /// Its ids as they were fenced last, by side.
+    pub fenced: BTreeMap<Side, Vec<Fenced>>,
+    /// Denials that were made from here and not removed since, by side.
+    pub denied: BTreeMap<Side, Vec<Acl>>,
+    /// Why it waits for a person although no run is under way, and what can be done.
+    pub alarm: Option<(String, String)>,
 }
 
 /// Another person's agreement to a hard cutover, as it was shown.
@@ -129,6 +141,10 @@ pub struct Run {
     pub predicted: Option<GroupPlan>,
     /// Ids of the topics on the side that is committed to, as predicted for; by blue's names.
     pub topic_ids: BTreeMap<String, String>,
+    /// Groups that are coupled with the producer it moves, as translated; the newest last.
+    pub coupled: Vec<(String, GroupPlan)>,
+    /// The seam that it journalled, and when; before the point of no silent return it may be read again.
+    pub seam: Option<(At, Vec<Seam>)>,
     /// Gates that were passed over with its confirmation.
     pub accepted: Vec<Accepted>,
     /// Gates that held, and were passed over.
@@ -221,6 +237,11 @@ impl State {
                 let g = self.groups.entry(group.clone()).or_default();
                 (g.rest, g.alarm) = (Stage::Complete { at }, None);
             }
+            Event::ProducerCompleted { producer } => {
+                let p = self.producers.entry(producer.clone()).or_default();
+                (p.rest, p.alarm) = (Stage::Complete { at }, None);
+            }
+            Event::Approved { producer, facts } => self.approved(producer, facts, entry),
             Event::Held { subject, why } => self.set_held(subject, Some((entry.actor.clone(), why.clone()))),
             Event::Resumed { subject } => self.set_held(subject, None),
             Event::Noticed { subject, what } => {
@@ -255,10 +276,10 @@ impl State {
         let replaces = self.open_run(subject).map(|r| r.id);
         let to = match (kind, command) {
             (RunKind::ResetOffsets, Command::ResetOffsets { to, .. }) => *to,
-            (RunKind::RollBack, _) => Side::Blue,
+            (RunKind::RollBack | RunKind::HardBack, _) => Side::Blue,
             // Back to where the run came from that it takes over; a give-back of a give-back goes the same way.
-            (RunKind::GiveBack, _) => match replaces.and_then(|id| self.runs.get(&id)) {
-                Some(r) if r.kind == RunKind::GiveBack => r.to,
+            (RunKind::GiveBack | RunKind::HardGiveBack, _) => match replaces.and_then(|id| self.runs.get(&id)) {
+                Some(r) if r.kind.gives_back() => r.to,
                 Some(r) => r.to.other(),
                 None => Side::Blue,
             },
@@ -286,6 +307,8 @@ impl State {
             proof: None,
             predicted: None,
             topic_ids: BTreeMap::new(),
+            coupled: Vec::new(),
+            seam: None,
             accepted: accepted.clone(),
             passed_over: Vec::new(),
             no_return: false,
@@ -304,7 +327,7 @@ impl State {
                     g.remark = None;
                 }
             }
-            Subject::Producer(p) => self.producers.entry(p.clone()).or_default().run = Some(*run),
+            Subject::Producer(p) => self.producer_started(p, *run, *kind, *dry_run),
             _ => {}
         }
     }
@@ -316,6 +339,7 @@ impl State {
     }
 
     fn on_run(&mut self, id: RunId, event: &Event, at: At) {
+        self.on_hard_run(id, event, at);
         let Some(run) = self.runs.get_mut(&id) else { return };
         match event {
             Event::StepStarted { step, .. } => {
@@ -366,6 +390,7 @@ impl State {
                 let needs = Some((why.clone(), advice.clone()));
                 match (run.open(), run.subject.clone()) {
                     (false, Subject::Group(g)) => self.groups.entry(g).or_default().alarm = needs,
+                    (false, Subject::Producer(p)) => self.producers.entry(p).or_default().alarm = needs,
                     _ => run.needs = needs,
                 }
             }
@@ -383,6 +408,9 @@ impl State {
     }
 
     fn ended(&mut self, id: RunId, end: &RunEnd, at: At) {
+        if *end == RunEnd::Done {
+            self.hard_run_done(id, at);
+        }
         let Some(run) = self.runs.get_mut(&id) else { return };
         (run.ended, run.needs) = (Some((end.clone(), at)), None);
         let (RunEnd::Done, Subject::Group(g), false) = (end, &run.subject, run.dry_run) else { return };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::command::{Command, Subject};
 use super::drain::{Bounds, Look, MIN_GAP_MS, committed};
 use super::effect::{Answer, Effect, Outcome};
+use super::eos;
 use super::estate::{At, FlagState, GroupState, Observed, Side, SwitchState, Trouble};
 use super::event::{Event, RunEnd, RunId, RunKind};
 use super::group;
@@ -39,8 +40,12 @@ impl Machine {
                 let steps = |g| runbook::group_steps(run.kind, g, run.to, &run.accepted);
                 self.settings.groups.get(g).map(steps).unwrap_or_default()
             }
-            (Subject::Producer(p), Command::Route { to, .. }) => {
+            (Subject::Producer(p), Command::Route { to, .. }) if run.kind == RunKind::Route => {
                 self.settings.producers.get(p).map(|p| runbook::route_steps(p, *to)).unwrap_or_default()
+            }
+            (Subject::Producer(p), command) => {
+                let steps = |p| eos::runbook::hard_steps(run.kind, p, command, run.to);
+                self.settings.producers.get(p).map(steps).unwrap_or_default()
             }
             _ => Vec::new(),
         }
@@ -251,6 +256,17 @@ impl Machine {
             StepKind::Stable { side } => self.stable(id, step, side, now),
             StepKind::Flag { to } => self.flag(id, to, now),
             StepKind::Writing { to } => self.writing(id, step, to, now),
+            StepKind::Quiet { .. }
+            | StepKind::Fence { .. }
+            | StepKind::Deny { .. }
+            | StepKind::Still { .. }
+            | StepKind::Couple { .. }
+            | StepKind::CoupleCommit { .. }
+            | StepKind::Carry { .. }
+            | StepKind::Seam { .. }
+            | StepKind::Allow { .. }
+            | StepKind::First { .. }
+            | StepKind::Left { .. } => self.perform_hard(id, step, now),
         }
     }
 

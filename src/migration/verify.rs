@@ -123,6 +123,8 @@ impl Machine {
                 self.look_at_offsets(group, *side, offsets, None, after, now)
             }
             Effect::Translate { .. } => Seen::AsBefore("a translation changes nothing".into()),
+            // These are done again instead: the second time changes nothing more.
+            Effect::Fence { .. } | Effect::Deny { .. } | Effect::Allow { .. } | Effect::Carry { .. } => Seen::Nothing,
         }
     }
 

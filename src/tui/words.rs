@@ -63,13 +63,17 @@ pub fn group_state(g: &GroupRow) -> Word {
 
 /// What a run does now, in at most eleven cells: the way back says so.
 fn moving(kind: RunKind, phase: MovePhase) -> &'static str {
-    let back = matches!(kind, RunKind::RollBack | RunKind::GiveBack);
+    let back = kind == RunKind::RollBack || kind == RunKind::HardBack || kind.gives_back();
     match (kind, phase, back) {
         (RunKind::ResetOffsets, _, _) => "resetting",
         (RunKind::Route, _, _) => "routing",
         (_, MovePhase::Preflight, _) => "preflight",
         (_, MovePhase::Draining, false) => "draining",
         (_, MovePhase::Draining, true) => "back: drain",
+        (_, MovePhase::Fenced, false) => "fenced",
+        (_, MovePhase::Fenced, true) => "back: fence",
+        (_, MovePhase::Seamed, false) => "seamed",
+        (_, MovePhase::Seamed, true) => "back: seam",
         (_, MovePhase::Planned, false) => "planned",
         (_, MovePhase::Planned, true) => "back: plan",
         (_, MovePhase::Committed, false) => "committed",

@@ -295,6 +295,7 @@ impl World {
                 }
                 self.read_back(*side)
             }
+            hard => panic!("{hard:?}: hard cutovers have a world of their own"),
         }
     }
 
@@ -346,5 +347,6 @@ pub fn name(effect: &Effect) -> (String, &'static str) {
             (format!("{} {side}", if deleted { "delete" } else { "restore" }), "restore")
         }
         Effect::SetFlag { to, .. } => (format!("flag {to}"), "flag"),
+        hard => (format!("{hard:?}"), "hard"),
     }
 }

@@ -700,6 +700,7 @@ pub fn prepared() -> Prepared {
         max_re_read: Some(500),
         way_back: "EXACT: loan-api writes to both; blue keeps 7 days.".into(),
         warnings: vec!["2 of its consumers are static members: they leave after session.timeout.ms (45s), not at once.".into()],
+        rows: Vec::new(),
         gates: Vec::new(),
         by_hand: vec![
             "kafka-consumer-groups --bootstrap-server green-1.psc.example:9092 --group loan-audit --reset-offsets --topic loan-events:0 --to-offset 988410 --execute".into(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::migration::acl::Acl;
 use crate::migration::estate::{At, TopicPartition};
 use crate::migration::transactions::{Answer, ProducerView, TransactionView};
 
@@ -24,7 +25,7 @@ impl Ends {
     }
 }
 
-/// What one round saw of one exactly-once producer on one cluster. Names are those of that cluster.
+/// What one round saw of one exactly-once producer on one cluster. Topics go by their names on blue.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EosLook {
     /// What the coordinators say of each of its transactional ids, those of both sides: the others must be unused.
@@ -33,9 +34,9 @@ pub struct EosLook {
     pub ends: BTreeMap<TopicPartition, Ends>,
     /// The producers that the leaders remember, by partition.
     pub writers: BTreeMap<TopicPartition, Answer<Vec<ProducerView>>>,
-    /// Whether a denial keeps its principal from writing with its ids of this side; `None` when the plan names no
-    /// principal to deny.
-    pub denied: Option<Answer<bool>>,
+    /// Denials that stand on its ids of this side for the principal that the plan names: exactly those that
+    /// [`denials`](super::denials) would make. `None` when the plan names no principal.
+    pub denied: Option<Answer<Vec<Acl>>>,
     /// Number of partitions of `__consumer_offsets`, when it could be read: tells which groups' offsets a
     /// transaction commits.
     pub offsets_partitions: Option<i32>,

@@ -8,11 +8,87 @@
 //! - [`look`]: what is observed of such a producer on a cluster, and how long its logs have stood still.
 //! - [`gate`]: the rows that must pass before it is stopped, and those that must pass before the switch.
 //! - [`seam`]: where writers went from one cluster to the other, folded from the journal.
+//! - [`runbook`]: the ordered steps of a cut, a rollback, and of undoing either.
+//! - `steps`, `couple`, `switch`: carrying them out. `watch`: the side that was left, while its way back is kept.
+//! - `prepare`: what a dialog shows. [`view`]: what screens and reports are made from.
 
+mod couple;
+mod facts;
+mod fold;
 pub mod gate;
 pub mod look;
+mod prepare;
+pub mod runbook;
 pub mod seam;
+mod steps;
+mod switch;
+pub mod view;
+mod watch;
+
+use serde::{Deserialize, Serialize};
+
+use super::acl::{Acl, Resource};
+use super::estate::Side;
+use super::settings::ProducerSettings;
 
 pub use gate::{Row, RowId};
 pub use look::{Ends, EosLook, Stillness};
 pub use seam::{Seam, Seams};
+pub use view::EosView;
+
+/// A fenced transactional id: an instance that initialises it later gets a higher epoch, or another producer id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fenced {
+    /// Transactional id.
+    pub id: String,
+    /// Producer id.
+    pub producer_id: i64,
+    /// The epoch that fenced it.
+    pub epoch: i16,
+}
+
+/// What becomes of records that only green holds when a producer goes back to blue.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, strum::Display, strum::EnumString,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum GreenOnly {
+    /// They are carried to blue, exactly once.
+    #[default]
+    Carry,
+    /// They are lost to whoever reads blue; how many is typed.
+    Lose,
+}
+
+impl ProducerSettings {
+    /// Whether it writes in transactions: hard cutover only, never dual.
+    #[must_use]
+    pub fn is_exactly_once(&self) -> bool {
+        !self.transactional_blue.is_empty() || !self.transactional_green.is_empty()
+    }
+
+    /// Its transactional ids on a side.
+    #[must_use]
+    pub fn ids(&self, side: Side) -> &[String] {
+        match side {
+            Side::Blue => &self.transactional_blue,
+            Side::Green => &self.transactional_green,
+        }
+    }
+
+    /// The principal that is kept from writing on a side.
+    #[must_use]
+    pub fn principal(&self, side: Side) -> Option<&str> {
+        self.principals[super::state::index(side)].as_deref()
+    }
+}
+
+/// The denials that keep a producer's restarted instances out of a side: WRITE on each of its transactional ids there
+/// (a denial on a topic would stop its readers where `allow.everyone.if.no.acl.found` is set). Empty when the plan
+/// names no principal.
+#[must_use]
+pub fn denials(plan: &ProducerSettings, side: Side) -> Vec<Acl> {
+    let Some(principal) = plan.principal(side) else { return Vec::new() };
+    plan.ids(side).iter().map(|id| Acl::deny_write(Resource::TransactionalId, id, principal)).collect()
+}

@@ -39,6 +39,11 @@ impl Seams {
         back.is_none_or(|back| back < *at).then_some((*at, seam))
     }
 
+    /// Every partition whose writers went to `to` and have not gone back since, with when that was journalled.
+    pub fn all_to(&self, to: Side) -> impl Iterator<Item = (At, &Seam)> {
+        self.found.keys().filter(move |(side, _)| *side == to).filter_map(move |(_, tp)| self.to(to, tp))
+    }
+
     /// Whether a topic (by its name on blue) was cut to `to` and is there still.
     #[must_use]
     pub fn topic_went(&self, to: Side, topic: &str) -> bool {

@@ -278,6 +278,7 @@ impl World {
                 self.commit(*side, &wanted)
             }
             Effect::RestoreOffsets { side, offsets, .. } => self.commit(*side, offsets),
+            hard => panic!("{hard:?}: the group has no exactly-once producer"),
         }
     }
 

@@ -1,12 +1,13 @@
 use super::*;
 use crate::migration::eos::look::Ends;
 use crate::migration::estate::{
-    ClusterView, Committed, Estate, GroupView, MemberView, PartitionView, TopicView, Trouble, WindowView,
+    ClusterView, Committed, Estate, FlagState, GroupState, GroupView, MemberView, PartitionView, TopicPartition,
+    TopicView, Trouble, WindowView,
 };
 use crate::migration::lag::LagBook;
-use crate::migration::settings::{Criteria, GroupSettings, Settings};
+use crate::migration::settings::{Criteria, GroupSettings, Mode, Settings};
 use crate::migration::state::{Approval, State};
-use crate::migration::transactions::{ProducerView, Since};
+use crate::migration::transactions::{Answer, ProducerView, Since, TransactionState, TransactionView, Unavailable};
 
 const NOW: At = At(1_000_000);
 const WORST: u64 = 300_000;
@@ -32,6 +33,7 @@ fn view(state: TransactionState, producer_id: i64, open_ms: i64) -> TransactionV
 
 fn cluster(retention: &str) -> ClusterView {
     let topic = TopicView {
+        id: None,
         partitions: vec![PartitionView { leader: 1, replicas: 1, isr: 1, ..PartitionView::default() }],
         config: [("retention.ms".to_owned(), retention.to_owned())].into(),
     };
@@ -128,6 +130,13 @@ impl World {
             Observed::Known { value, .. } => value,
             Observed::Absent { .. } => unreachable!("the world is seen"),
         }
+    }
+
+    fn facts(&self) -> String {
+        let lag = LagBook::default();
+        let sight = Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &lag, now: NOW };
+        Cut { sight: &sight, name: "ledger", plan: &self.settings.producers["ledger"], to: Side::Green }
+            .approval_facts()
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -334,9 +343,14 @@ fn only_what_costs_no_record_can_be_overridden() {
 fn approval_is_another_persons() {
     let mut world = World::new();
     world.producer().needs_approval = true;
-    let approval = Approval { by: "bob@bastion".into(), at: NOW, facts: String::new() };
+    let facts = world.facts();
+    let approval = Approval { by: "bob@bastion".into(), at: NOW, facts };
     world.state.producers.entry("ledger".into()).or_default().approved = Some(approval);
     assert!(all(&world.rows(), &BTreeSet::new()).passes());
+    world.producer().still_ms += 1;
+    let rows = world.rows();
+    let row = rows.iter().find(|r| r.id == RowId::Approval).unwrap();
+    assert!(row.gate.why().unwrap().contains("the facts changed since bob@bastion agreed"), "{row:?}");
 }
 
 #[test]

@@ -1,0 +1,1 @@
+//! Groups whose offsets the producer commits.

@@ -1,0 +1,79 @@
+//! Rows after the stop, before the switch: settled, fenced, closed, and nobody on the other side yet.
+
+use std::collections::BTreeSet;
+
+use super::{Cut, Row, RowId, some};
+use crate::migration::eos::denials;
+use crate::migration::eos::look::Stillness;
+use crate::migration::estate::At;
+use crate::migration::gate::span;
+use crate::migration::sight::Sight;
+use crate::migration::transactions::Answer;
+
+impl Cut<'_> {
+    pub(super) fn settled(&self) -> Row {
+        let row = |at| Row::new(RowId::Settled, format!("{} ids Empty or Complete", self.from()), at);
+        let (look, at) = match self.look(self.from()) {
+            Ok(seen) => seen,
+            Err(why) => return row(None).unknown(why, "wait for a fresh look"),
+        };
+        let row = row(Some(at));
+        let mut words = Vec::new();
+        for id in self.ids(self.from()) {
+            match look.ids.get(id) {
+                Some(Answer::Told(None)) => words.push(format!("{id} unused")),
+                Some(Answer::Told(Some(view))) if view.state.is_settled() => words.push(format!("{id} {}", view.state)),
+                Some(Answer::Told(Some(view))) => {
+                    let age =
+                        view.open_for_ms(self.sight.now).map(|ms| format!(", open {}", span(ms))).unwrap_or_default();
+                    let timeout = u64::try_from(view.timeout_ms).unwrap_or(0);
+                    let left = timeout.saturating_sub(view.open_for_ms(self.sight.now).unwrap_or(0));
+                    let why = format!("{id}, pid {}, is {}{age}", view.producer_id, view.state);
+                    return row.hold(left, why, "wait for its end, or fence it: that aborts it");
+                }
+                Some(Answer::Unavailable(why)) => words.push(format!("{id}: {why}")),
+                other => {
+                    let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
+                    return row.unknown(format!("{id}: {why}"), "see that it may be described");
+                }
+            }
+        }
+        row.value(some(&words))
+    }
+
+    pub(super) fn fenced(&self, fenced: &BTreeSet<String>) -> Row {
+        let wanted = denials(self.plan, self.from());
+        let stand = self.look(self.from()).ok().and_then(|(look, _)| look.denied.as_ref()?.told());
+        let denied = !wanted.is_empty() && stand.is_some_and(|stand| wanted.iter().all(|acl| stand.contains(acl)));
+        let row = Row::new(RowId::Fenced, format!("{} ids fenced", self.from()), Some(self.sight.now));
+        match self.ids(self.from()).iter().find(|id| !fenced.contains(*id)) {
+            Some(id) => row.hold(0, format!("{id} is not fenced yet"), "it is fenced next"),
+            None if denied => row.value("FENCED, and denied by ACL"),
+            None => row.value("FENCED (current instances only)"),
+        }
+    }
+
+    pub(super) fn closed(&self, still: &Stillness, needed_ms: u64) -> Row {
+        let what = format!("LSO = high watermark on {} for {}", self.from(), span(needed_ms));
+        held(Row::new(RowId::Closed, what, still.last()), still.closed_since(), self.sight, still.last(), needed_ms)
+    }
+
+    pub(super) fn target_still(&self, still: &Stillness, needed_ms: u64) -> Row {
+        let what = format!("nobody writes its topics on {} yet", self.to);
+        held(Row::new(RowId::TargetStill, what, still.last()), still.still_since(), self.sight, still.last(), needed_ms)
+    }
+}
+
+/// A row that passes when something has held for a time, seen lately.
+fn held(row: Row, since: Option<At>, sight: &Sight<'_>, last: Option<At>, needed_ms: u64) -> Row {
+    let Some(last) = last.filter(|at| sight.now.since(*at) <= sight.settings.stale_after_ms) else {
+        return row.unknown("not seen lately", "wait for a fresh look");
+    };
+    // Counted to the last look: what is after it was not seen.
+    let so_far = since.map_or(0, |since| last.since(since));
+    if since.is_some() && so_far >= needed_ms {
+        return row.value(format!("held {}", span(so_far)));
+    }
+    let left = needed_ms - so_far.min(needed_ms);
+    row.hold(left, format!("held {} of {}", span(so_far), span(needed_ms)), "wait; who writes is named below")
+}

@@ -1,0 +1,206 @@
+//! Rows about the producer itself: its flag, its ids, its topics, its transactions, and the window.
+
+use super::{Cut, Row, RowId, at_of, some};
+use crate::migration::eos::look::EosLook;
+use crate::migration::estate::{At, FlagState, Side, TopicPartition};
+use crate::migration::gate::span;
+use crate::migration::producer;
+use crate::migration::transactions::{Answer, Hanging, TransactionState, TransactionView, Unavailable};
+
+impl Cut<'_> {
+    pub(in crate::migration::eos) fn flag(&self) -> Row {
+        let want = FlagState::only(self.from());
+        let flag = producer::flag(self.sight, self.name);
+        let at = self.sight.estate.flags.get(self.name).and_then(at_of);
+        let row = Row::new(RowId::Flag, "dual-write flag off", at);
+        match flag {
+            _ if !self.plan.has_flag => row.fail("the plan gives it no flag", "give its [[producers]] entry a flag"),
+            Some(flag) if flag == want => row.value(flag.to_string()),
+            Some(flag) => row.fail(format!("the flag reads {flag}"), format!("set it to {want} first")),
+            None => row.unknown("the flag can't be read now", "wait until it can be read"),
+        }
+    }
+
+    pub(in crate::migration::eos) fn new_ids(&self) -> Row {
+        let row = |at| Row::new(RowId::NewIds, format!("{} ids new and unused", self.to), at);
+        let (new, old) = (self.ids(self.to), self.ids(self.from()));
+        if new.is_empty() || old.is_empty() {
+            let side = if new.is_empty() { self.to } else { self.from() };
+            return row(None).fail(
+                format!("the plan names no transactional ids on {side}"),
+                "list them: transactional_ids = { blue = [...], green = [...] }",
+            );
+        }
+        if let Some((id, whose)) = new.iter().find_map(|id| Some((id, self.owner_of(id)?))) {
+            return row(None).fail(
+                format!("{id} is an id of {whose} too"),
+                "a transactional id belongs to one producer on one cluster: choose another",
+            );
+        }
+        let (look, at) = match self.look(self.to) {
+            Ok(seen) => seen,
+            Err(why) => return row(None).unknown(why, "wait for a fresh look"),
+        };
+        let row = row(Some(at)).value(some(new));
+        let own = self.sight.state.producers.get(self.name).is_some_and(|p| p.ran_on.contains(&self.to));
+        for id in new {
+            match look.ids.get(id) {
+                Some(Answer::Told(None)) => {}
+                // It ran there before it was rolled back: then its ids are known, and must only be at rest.
+                Some(Answer::Told(Some(view))) if own && view.state.is_settled() => {}
+                Some(Answer::Told(Some(view))) => {
+                    return row.fail(
+                        format!("{id} is in use on {}: {}, pid {}", self.to, view.state, view.producer_id),
+                        "stop whoever uses it, or choose new ids in the plan",
+                    );
+                }
+                other => {
+                    let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
+                    return row.unknown(format!("{id} on {}: {why}", self.to), "see that its use there can be asked");
+                }
+            }
+        }
+        row
+    }
+
+    /// Who else has an id of the side that is gone to.
+    pub(super) fn owner_of(&self, id: &String) -> Option<String> {
+        if self.ids(self.from()).contains(id) {
+            return Some(format!("{} on {}", self.name, self.from()));
+        }
+        let other = self.sight.settings.producers.iter().find(|(name, p)| {
+            *name != self.name && (p.transactional_blue.contains(id) || p.transactional_green.contains(id))
+        });
+        other.map(|(name, _)| name.clone())
+    }
+
+    pub(super) fn window(&self, worst_case_ms: u64) -> Row {
+        let row = Row::new(RowId::Window, "cutover window open", Some(self.sight.now));
+        let windows = &self.sight.estate.windows;
+        let open = windows.iter().filter_map(|w| Some((w, w.open_until?))).max_by_key(|(_, until)| *until);
+        match open {
+            _ if windows.is_empty() => row.fail("the plan has no [[windows]]", "add one, or override `window`"),
+            Some((window, until)) => {
+                let left = until.since(self.sight.now);
+                let row = row.value(format!("{} open, {} left", window.name, span(left)));
+                if left > worst_case_ms {
+                    row
+                } else {
+                    row.fail(
+                        format!("{} left in {}, the worst case takes {}", span(left), window.name, span(worst_case_ms)),
+                        "wait for the next window, or override `window`",
+                    )
+                }
+            }
+            None => match windows.iter().filter_map(|w| Some((w, w.opens?))).min_by_key(|(_, opens)| *opens) {
+                Some((window, opens)) => {
+                    let left = opens.since(self.sight.now);
+                    row.hold(left, format!("{} opens in {}", window.name, span(left)), "wait, or override `window`")
+                }
+                None => row.unknown("it can't be told when a window opens", "see the zones in the plan"),
+            },
+        }
+    }
+
+    pub(in crate::migration::eos) fn topics(&self) -> Row {
+        let at = at_of(&self.sight.estate.blue).min(at_of(&self.sight.estate.green));
+        let row = Row::new(RowId::Topics, "topics on both, written by it alone", at);
+        for side in Side::BOTH {
+            if let Err(refusal) = self.sight.fresh(side) {
+                return row.unknown(refusal.why, refusal.advice);
+            }
+        }
+        if self.plan.topics.is_empty() {
+            return row.fail("the plan lists no topics for it", "list every topic that it writes");
+        }
+        let row = row.value(format!("{} topics", self.plan.topics.len()));
+        if let Err(refusal) = producer::topics_exist(self.sight, self.name, self.plan) {
+            return row.fail(refusal.why, refusal.advice);
+        }
+        let shared = self.plan.topics.iter().find_map(|t| {
+            let others = self.sight.settings.producers.iter();
+            others.filter(|(n, p)| *n != self.name && p.topics.contains(t)).map(|(n, _)| (t, n)).next()
+        });
+        match shared {
+            Some((topic, other)) => row.fail(
+                format!("{topic} is written by {other} too: one seam can't serve two writers that move apart"),
+                format!(
+                    "stop {other} for the cut and take its topic out of its entry, or give them topics of their own"
+                ),
+            ),
+            None => row,
+        }
+    }
+
+    pub(super) fn transactions(&self) -> Row {
+        let row = |at| Row::new(RowId::Transactions, "no overlong or hanging transaction", at);
+        let (look, at) = match self.look(self.from()) {
+            Ok(seen) => seen,
+            Err(why) => return row(None).unknown(why, "wait for a fresh look"),
+        };
+        let (row, now, ids) = (row(Some(at)), self.sight.now, self.ids(self.from()));
+        let mut open = 0;
+        for id in ids {
+            match look.ids.get(id) {
+                Some(Answer::Told(Some(view))) => {
+                    open += usize::from(view.state == TransactionState::Ongoing);
+                    if view.is_overlong(now) {
+                        return row.hold(0, overlong(id, view, now), "wait for it, or end it: fencing aborts it");
+                    }
+                }
+                Some(Answer::Told(None) | Answer::Unavailable(Unavailable::Before(_))) => {}
+                other => {
+                    let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
+                    return row.unknown(format!("{id} on {}: {why}", self.from()), "see that it may be described");
+                }
+            }
+        }
+        if let Some((tp, why, advice)) = self.hanging(look) {
+            return row.fail(format!("{tp}: {why}"), advice);
+        }
+        let unasked = look.ids.values().any(|a| matches!(a, Answer::Unavailable(_)));
+        row.value(if unasked { "not available before 3.0".to_owned() } else { format!("{open} open, all young") })
+    }
+
+    /// What is open on a partition and nobody's coordinator holds; or somebody else's transaction that would hold the
+    /// last stable offset after the stop.
+    pub(super) fn hanging(&self, look: &EosLook) -> Option<(TopicPartition, String, String)> {
+        let ids = self.ids(self.from());
+        for (tp, answer) in &look.writers {
+            for writer in answer.told().into_iter().flatten().filter(|w| w.open_from.is_some()) {
+                let id = look.id_of(writer.producer_id, ids);
+                let Some(hanging) = Hanging::of(tp, writer, id) else { continue };
+                let open = format!("open from offset {}", hanging.open_from);
+                match id.and_then(|id| look.ids.get(id)?.told()?.as_ref()) {
+                    Some(view) if hanging.held_by(view).is_none() => {
+                        let why = format!(
+                            "pid {} epoch {} hangs, {open}: its coordinator has {} as {}",
+                            writer.producer_id,
+                            writer.epoch,
+                            id.unwrap_or_default(),
+                            view.state
+                        );
+                        return Some((tp.clone(), why, "end it: kafka-transactions abort".to_owned()));
+                    }
+                    Some(_) => {}
+                    None if look.ids.values().any(|a| matches!(a, Answer::Unavailable(_))) => {}
+                    None => {
+                        let why = format!("pid {}, none of its ids, has a transaction {open}", writer.producer_id);
+                        return Some((
+                            tp.clone(),
+                            why,
+                            "find whose it is: nobody else may write its topics".to_owned(),
+                        ));
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+fn overlong(id: &str, view: &TransactionView, now: At) -> String {
+    let open = view.open_for_ms(now).map_or("?".to_owned(), span);
+    let timeout = u64::try_from(view.timeout_ms).map_or("?".to_owned(), span);
+    format!("{id}, pid {}, open {open}, its timeout is {timeout}", view.producer_id)
+}

@@ -1,0 +1,110 @@
+//! The ordered steps of a hard cutover, of its rollback, and of undoing either: their number rests on the command
+//! alone, so that a run is at the same step after a restart, whatever the plan says then.
+
+use super::GreenOnly;
+use crate::migration::command::Command;
+use crate::migration::estate::{FlagState, Side};
+use crate::migration::event::RunKind;
+use crate::migration::gate::span;
+use crate::migration::runbook::{Step, StepKind, TRANSLATE_MS};
+use crate::migration::settings::ProducerSettings;
+
+/// How long fencing all ids of a side may take, ms: InitProducerId is asked again while markers are under way.
+pub const FENCE_MS: u64 = 60_000;
+/// How often what does no harm when it is repeated is done by itself before a person is asked.
+pub const REPEATS: usize = 3;
+
+/// The steps of a producer's run that goes to `to`.
+#[must_use]
+pub fn hard_steps(kind: RunKind, producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
+    match kind {
+        RunKind::HardGiveBack => give_back(producer, to),
+        _ => cut(producer, command, to),
+    }
+}
+
+fn flag(producer: &ProducerSettings, to: FlagState) -> Step {
+    let how = producer.flag_words.in_brackets(to);
+    Step::new(StepKind::Flag { to }, format!("set the flag to {to}, read back{how}"))
+}
+
+fn cut(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
+    let from = to.other();
+    let (again, forth) = (format!("start on {from} again"), if to == Side::Green { "roll back" } else { "go on" });
+    let ids = |side: Side| format!("{} ids on {side}", producer.ids(side).len());
+    let deny = match producer.principal(from) {
+        Some(principal) => format!("deny {principal} to write with its {}", ids(from)),
+        None => format!("keep restarted instances out of {from}: the plan names no principal, so by watching only"),
+    };
+    let coupled = match producer.reads.as_slice() {
+        [] => "no coupled groups to translate".to_owned(),
+        groups => format!("translate {} to {to}: PROVEN, 0 lost, 0 re-read", groups.join(", ")),
+    };
+    let commit = match producer.reads.as_slice() {
+        [] => format!("no coupled groups to commit on {to}"),
+        groups => format!("commit {} on {to}, read back", groups.join(", ")),
+    };
+    let mut steps = vec![
+        Step::new(StepKind::Preflight, "check every row of the gate again"),
+        flag(producer, FlagState::Off).undo(&again),
+        Step::new(StepKind::Quiet { side: from }, format!("wait for the end of its transactions on {from}"))
+            .within(producer.drain_timeout_ms)
+            .undo(&again),
+        Step::new(StepKind::Fence { side: from }, format!("fence its {}", ids(from)))
+            .within(FENCE_MS)
+            .undo("none needed: a new instance initialises again"),
+        Step::new(StepKind::Deny { side: from }, deny).undo("allow it again"),
+        Step::new(
+            StepKind::Still { side: from },
+            format!("settled, fenced, closed on {from}, nobody on {to}, held {}", span(producer.still_ms)),
+        )
+        .within(producer.drain_timeout_ms.max(producer.still_ms.saturating_mul(3)))
+        .undo(&again),
+        Step::new(StepKind::Couple { to }, coupled).within(TRANSLATE_MS).undo(&again),
+        Step::new(StepKind::CoupleCommit { side: to }, commit).undo("none needed: the next cut sets them anew"),
+    ];
+    if matches!(command, Command::HardBack { green_only: GreenOnly::Carry, .. }) {
+        steps.push(
+            Step::new(StepKind::Carry { from }, format!("carry what only {from} holds to {to}, exactly once"))
+                .undo(forth),
+        );
+    }
+    let undo = if steps.iter().any(|s| matches!(s.kind, StepKind::Carry { .. })) { forth } else { again.as_str() };
+    steps.push(
+        Step::new(StepKind::Seam { to }, format!("journal the seam: the end of {from}, the high watermark of {to}"))
+            .undo(undo),
+    );
+    steps.extend([
+        Step::new(StepKind::Allow { side: to }, format!("allow on {to} what an earlier cut denied there, if any"))
+            .undo(forth),
+        flag(producer, FlagState::only(to)).undo(forth),
+        Step::new(StepKind::First { side: to }, format!("see its first committed transaction on {to}"))
+            .within(producer.commit_timeout_ms)
+            .undo(forth),
+        Step::new(
+            StepKind::Left { side: from },
+            format!("see {from} stand still for {}, nobody past the fence", span(producer.still_ms)),
+        )
+        .within(producer.still_ms.saturating_mul(3).max(crate::migration::runbook::FRESH_MS))
+        .undo(forth),
+    ]);
+    steps
+}
+
+fn give_back(producer: &ProducerSettings, to: Side) -> Vec<Step> {
+    vec![
+        Step::new(StepKind::Settle, "let the running effect end"),
+        Step::new(StepKind::Allow { side: to }, format!("allow on {to} what was denied there, if anything")),
+        flag(producer, FlagState::only(to)),
+        Step::new(StepKind::First { side: to }, format!("see it write on {to}")).within(producer.commit_timeout_ms),
+    ]
+}
+
+/// How long a cut may take at most before the switch is behind it, ms: a window must have more than that left.
+#[must_use]
+pub fn worst_case_ms(producer: &ProducerSettings) -> u64 {
+    let groups = u64::try_from(producer.reads.len()).unwrap_or(u64::MAX).saturating_mul(TRANSLATE_MS);
+    [producer.drain_timeout_ms, FENCE_MS, producer.still_ms, groups, producer.commit_timeout_ms]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+}

@@ -1,0 +1,1 @@
+//! From the seam over the switch.

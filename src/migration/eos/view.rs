@@ -1,0 +1,150 @@
+//! An exactly-once producer as screens and reports see it.
+
+use serde::{Deserialize, Serialize};
+
+use super::gate::{Cut, Row, all};
+use super::runbook::worst_case_ms;
+use super::seam::Seam;
+use super::{Fenced, GreenOnly};
+use crate::migration::command::Subject;
+use crate::migration::estate::{At, Side};
+use crate::migration::gate::Gate;
+use crate::migration::machine::Machine;
+use crate::migration::runbook;
+use crate::migration::stage::{MovePhase, Stage};
+
+/// Where an exactly-once producer stands, with both gates of its next move row by row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EosView {
+    /// Where it stands.
+    pub stage: Stage,
+    /// The side it rests on, or rested on before the run that is under way.
+    pub on: Side,
+    /// Where its next move, or the one under way, goes.
+    pub to: Side,
+    /// The gate before anything stops.
+    pub live: Vec<Row>,
+    /// All of those as one.
+    pub gate: Gate,
+    /// The gate after the stop; empty unless a run is past it.
+    pub after: Vec<Row>,
+    /// The seam that counts now, and when it was journalled: by it the writers went to `on`.
+    pub seam: Option<(At, Vec<Seam>)>,
+    /// Ids of the side that was left, as they were fenced.
+    pub fenced: Vec<Fenced>,
+    /// Whether a denial that was made from here keeps restarted instances out of the side that was left. Without one it
+    /// is `FENCED (current instances only)`.
+    pub denied: bool,
+    /// Offsets (records and transaction markers) that only green holds; `None` while it can't be told.
+    pub green_only: Option<u64>,
+    /// Until when blue is kept as its way back.
+    pub kept_until: Option<At>,
+    /// Who agreed to its next cut.
+    pub approved_by: Option<String>,
+    /// What has to be typed about records on green for [`GreenOnly::Lose`]; `None` while it can't be told.
+    pub lose: Option<u64>,
+}
+
+impl Machine {
+    /// Where an exactly-once producer stands; `None` for any other.
+    #[must_use]
+    pub fn eos_view(&self, name: &str, now: At) -> Option<EosView> {
+        let plan = self.settings.producers.get(name).filter(|p| p.is_exactly_once())?;
+        let subject = Subject::Producer(name.to_owned());
+        let state = self.state.producers.get(name);
+        let on = self.state.producer_rests_on(name);
+        let run = self.state.open_run(&subject);
+        let to = run.map_or(on.other(), |r| r.to);
+        let sight = self.sight(now);
+        let cut = Cut { sight: &sight, name, plan, to: on.other() };
+        let live = self.hard_rows(&cut);
+        let left = on.other();
+        let since = match state.map(|p| &p.rest) {
+            Some(Stage::Soaking { since }) => Some(*since),
+            _ => None,
+        };
+        Some(EosView {
+            stage: self.producer_stage(name),
+            on,
+            to,
+            gate: all(&live, &std::collections::BTreeSet::new()),
+            live,
+            after: self.after_rows(name, now),
+            seam: self.seam_of(name, on),
+            fenced: state.and_then(|p| p.fenced.get(&left)).cloned().unwrap_or_default(),
+            denied: state.and_then(|p| p.denied.get(&left)).is_some_and(|acls| !acls.is_empty()),
+            green_only: self.green_only(name),
+            kept_until: since.map(|since| since.plus(plan.keep_blue_ms)),
+            approved_by: state.and_then(|p| p.approved.as_ref()).map(|a| a.by.clone()),
+            lose: self.most_lost(name, now),
+        })
+    }
+
+    /// The rows of the gate before anything stops: a cut's, or those of a rollback.
+    pub(super) fn hard_rows(&self, cut: &Cut<'_>) -> Vec<Row> {
+        match cut.to {
+            Side::Green => cut.live(worst_case_ms(cut.plan)),
+            Side::Blue => cut.back(),
+        }
+    }
+
+    /// Where an exactly-once producer stands.
+    #[must_use]
+    pub fn producer_stage(&self, name: &str) -> Stage {
+        match self.state.open_run(&Subject::Producer(name.to_owned())) {
+            Some(run) if run.kind.moves_hard() || run.kind.gives_back() => {
+                let steps = self.steps_of(run);
+                let phase = steps.get(run.step).or(steps.last()).map_or(MovePhase::Preflight, runbook::Step::phase);
+                Stage::Moving { run: run.id, kind: run.kind, phase }
+            }
+            _ => self.state.producers.get(name).map(|p| p.rest.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// The seam by which a producer's writers went to a side, if they did and have not gone back since.
+    pub(super) fn seam_of(&self, name: &str, to: Side) -> Option<(At, Vec<Seam>)> {
+        let plan = self.settings.producers.get(name)?;
+        let found: Vec<(At, Seam)> = self
+            .state
+            .seams
+            .all_to(to)
+            .filter(|(_, s)| plan.topics.contains(&s.tp.topic))
+            .map(|(at, s)| (at, s.clone()))
+            .collect();
+        let at = found.iter().map(|(at, _)| *at).max()?;
+        Some((at, found.into_iter().map(|(_, s)| s).collect()))
+    }
+
+    /// Offsets that only green holds: its ends beyond the seam.
+    #[must_use]
+    pub fn green_only(&self, name: &str) -> Option<u64> {
+        let (_, seams) = self.seam_of(name, Side::Green)?;
+        let ends = &self.estate.eos(Side::Green, name)?.value()?.ends;
+        let beyond = |s: &Seam| Some(ends.get(&s.tp)?.high_watermark.saturating_sub(s.target).max(0).unsigned_abs());
+        seams.iter().map(beyond).sum()
+    }
+
+    /// The most that a rollback with [`GreenOnly::Lose`] may lose: what only green holds now, what it grows by until it
+    /// is stopped, rounded up so that it can be typed in time.
+    pub(super) fn most_lost(&self, name: &str, now: At) -> Option<u64> {
+        let plan = self.settings.producers.get(name)?;
+        let held = self.green_only(name)?;
+        let sight = self.sight(now);
+        let rate: f64 = plan.topics.iter().filter_map(|t| sight.lag.topic_rate(Side::Green, t)).sum();
+        // Confirming takes up to 30 s since the last key, stopping some more.
+        let growth = (rate.max(0.0) * 120.0).ceil();
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is finite and not negative")]
+        let growth = if growth.is_finite() { growth.min(1e15) as u64 } else { 0 };
+        Some(crate::migration::overrides::rounded_up(held.saturating_add(growth)))
+    }
+}
+
+/// The words for what becomes of records that only green holds.
+#[must_use]
+pub fn green_only_words(choice: GreenOnly, held: Option<u64>) -> String {
+    let held = held.map_or("what only green holds".to_owned(), |n| format!("{n} offsets that only green holds"));
+    match choice {
+        GreenOnly::Carry => format!("{held}: carried to blue, exactly once"),
+        GreenOnly::Lose => format!("{held}: LOST to whoever reads blue"),
+    }
+}
