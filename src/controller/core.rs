@@ -5,6 +5,7 @@
 //! intent is on disk.
 
 mod acts;
+mod compare;
 mod export;
 mod look;
 
@@ -13,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+
+use compare::Comparing;
 
 use super::clock::{Clock, Stopwatch};
 use super::executor::{self, Executor};
@@ -124,6 +127,7 @@ struct Core {
     notices: VecDeque<Notice>,
     progress: BTreeMap<String, String>,
     watching: Option<Watched>,
+    comparing: Comparing,
     ends: Ends,
     stopping: bool,
     /// Why the journal can't be written any more: nothing is done then.
@@ -168,6 +172,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         notices: VecDeque::new(),
         progress: BTreeMap::new(),
         watching: None,
+        comparing: Comparing::default(),
         ends,
         stopping: false,
         unwritable: None,
@@ -242,6 +247,7 @@ impl Core {
                     None => return,
                 },
                 Some(measured) = self.measurements.join_next() => self.measured(measured),
+                Some(came) = self.comparing.tasks.join_next() => self.compared(came).await,
                 Some(murmur) = heard.recv() => self.hear(murmur),
                 Some(Err(broken)) = pollers.join_next() => {
                     let what = format!("a poller broke off ({broken}): what it looked at only grows old from here");
@@ -376,6 +382,12 @@ impl Core {
                 self.look(id, &group, to, chosen.as_ref(), &tp);
                 return;
             }
+            Ask::StartDiff { id, what, span, resume, actor } => {
+                let result = self.start_diff(what, span, resume, actor);
+                self.publish();
+                Reply::Diff { id, result }
+            }
+            Ask::StopDiff { id } => Reply::Diff { id, result: self.stop_diff() },
         };
         if self.ends.replies.try_send(reply).is_err() {
             tracing::warn!("a reply was dropped: nobody reads them");
@@ -444,6 +456,7 @@ impl Core {
             progress: &self.progress,
             lines: &self.lines,
             notices: &self.notices,
+            diff: self.diff_view(),
             seq: self.seq,
             now: Clock.now(),
         };
@@ -472,6 +485,7 @@ impl Core {
             self.write(actor.clone(), Event::Closed { actor }).await;
         }
         self.publish();
+        self.end_diff().await;
         if let Some(translator) = self.translator.take() {
             translator.close().await;
         }

@@ -86,7 +86,9 @@ pub async fn estimate(
         for (n, id) in sent {
             answers[n] = driver.answer(id).await.and_then(|reply| match reply {
                 Reply::Executed { result, .. } => result.map(|_| ()),
-                Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } => Err(gone()),
+                Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => {
+                    Err(gone())
+                }
             });
         }
     }
@@ -180,7 +182,7 @@ impl Driver<'_> {
         let (command, actor, facts) = (command.clone(), actor.to_owned(), Some(prepared.facts.clone()));
         match self.ask(Ask::Execute { id, command, actor, typed, facts }, id).await? {
             Reply::Executed { result, .. } => result,
-            Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } => Err(gone()),
+            Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => Err(gone()),
         }
     }
 
@@ -269,7 +271,7 @@ impl Driver<'_> {
         let id = self.id();
         match self.ask(Ask::Prepare { id, command: command.clone() }, id).await? {
             Reply::Prepared { result, .. } => result.map(|p| *p),
-            Reply::Executed { .. } | Reply::Exported { .. } | Reply::Records { .. } => Err(gone()),
+            Reply::Executed { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => Err(gone()),
         }
     }
 
@@ -290,7 +292,8 @@ impl Driver<'_> {
                 let (Reply::Prepared { id: of, .. }
                 | Reply::Executed { id: of, .. }
                 | Reply::Exported { id: of, .. }
-                | Reply::Records { id: of, .. }) = &reply;
+                | Reply::Records { id: of, .. }
+                | Reply::Diff { id: of, .. }) = &reply;
                 if *of == id {
                     return Some(reply);
                 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::core::Watched;
 use super::run::{Options, Want};
-use super::snapshot::{Arming, Header, JournalLine, Notice, Snapshot};
+use super::snapshot::{Arming, DiffView, Header, JournalLine, Notice, Snapshot};
 use crate::migration::command::Command;
 use crate::migration::estate::{At, Estate, FlagState, Observed, Side, Trouble};
 use crate::migration::machine::{Machine, Session};
@@ -32,6 +32,8 @@ pub(super) struct Scene<'a> {
     pub progress: &'a BTreeMap<String, String>,
     pub lines: &'a VecDeque<JournalLine>,
     pub notices: &'a VecDeque<Notice>,
+    /// The diff under way, or the last one.
+    pub diff: Option<DiffView>,
     pub seq: u64,
     pub now: At,
 }
@@ -76,6 +78,7 @@ pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
         progress: &BTreeMap::new(),
         lines: &VecDeque::new(),
         notices: &VecDeque::new(),
+        diff: None,
         seq: 0,
         now,
     })
@@ -111,6 +114,7 @@ pub(super) fn snapshot(scene: &Scene<'_>) -> Snapshot {
         producers: producers::rows(scene),
         notices,
         journal: scene.lines.iter().cloned().collect(),
+        diff: scene.diff.clone(),
     }
 }
 

@@ -1,7 +1,11 @@
 //! What screens and reports see, and how they ask: plain values that serialise, so that a socket
 //! between controller and screens is no redesign.
 
+mod verify;
+
 use serde::{Deserialize, Serialize};
+
+pub use verify::*;
 
 use crate::migration::command::{Command, Offer, Prepared, Refusal, Subject};
 use crate::migration::estate::{
@@ -43,6 +47,9 @@ pub struct Snapshot {
     pub notices: Vec<Notice>,
     /// The newest journal entries, newest last; at most 500.
     pub journal: Vec<JournalLine>,
+    /// The diff that is under way, or the last one of this session.
+    #[serde(default)]
+    pub diff: Option<DiffView>,
 }
 
 /// The migration and its controller.
@@ -332,6 +339,24 @@ pub enum Ask {
         /// The strategy it was measured by, `None` for the plan's own.
         chosen: Option<Chosen>,
     },
+    /// Compare both clusters. One diff at a time; leaving the screen does not stop it.
+    StartDiff {
+        /// Number chosen by the screen; the reply carries it.
+        id: u64,
+        /// What is compared.
+        what: DiffWhat,
+        /// Which of its records.
+        span: DiffSpan,
+        /// Go on with the very same diff, which was stopped.
+        resume: bool,
+        /// Who asks: user@host.
+        actor: String,
+    },
+    /// Stop the diff that is under way; what it has read is kept, so that it can go on.
+    StopDiff {
+        /// Number chosen by the screen; the reply carries it.
+        id: u64,
+    },
 }
 
 impl Ask {
@@ -339,9 +364,12 @@ impl Ask {
     #[must_use]
     pub fn id(&self) -> Option<u64> {
         match self {
-            Ask::Prepare { id, .. } | Ask::Execute { id, .. } | Ask::Records { id, .. } | Ask::Export { id, .. } => {
-                Some(*id)
-            }
+            Ask::Prepare { id, .. }
+            | Ask::Execute { id, .. }
+            | Ask::Records { id, .. }
+            | Ask::Export { id, .. }
+            | Ask::StartDiff { id, .. }
+            | Ask::StopDiff { id } => Some(*id),
             Ask::Watch { .. } | Ask::WatchChoice { .. } => None,
         }
     }
@@ -350,9 +378,12 @@ impl Ask {
     #[must_use]
     pub fn numbered(mut self, number: u64) -> Self {
         match &mut self {
-            Ask::Prepare { id, .. } | Ask::Execute { id, .. } | Ask::Records { id, .. } | Ask::Export { id, .. } => {
-                *id = number;
-            }
+            Ask::Prepare { id, .. }
+            | Ask::Execute { id, .. }
+            | Ask::Records { id, .. }
+            | Ask::Export { id, .. }
+            | Ask::StartDiff { id, .. }
+            | Ask::StopDiff { id } => *id = number,
             Ask::Watch { .. } | Ask::WatchChoice { .. } => {}
         }
         self
@@ -366,6 +397,7 @@ impl Ask {
             Ask::Execute { id, .. } => Some(Reply::Executed { id: *id, result: Err(refusal) }),
             Ask::Records { id, .. } => Some(Reply::Records { id: *id, result: Err(refusal) }),
             Ask::Export { id, .. } => Some(Reply::Exported { id: *id, result: Err(refusal) }),
+            Ask::StartDiff { id, .. } | Ask::StopDiff { id } => Some(Reply::Diff { id: *id, result: Err(refusal) }),
             Ask::Watch { .. } | Ask::WatchChoice { .. } => None,
         }
     }
@@ -379,7 +411,8 @@ impl Reply {
             Reply::Prepared { id, .. }
             | Reply::Executed { id, .. }
             | Reply::Records { id, .. }
-            | Reply::Exported { id, .. } => *id,
+            | Reply::Exported { id, .. }
+            | Reply::Diff { id, .. } => *id,
         }
     }
 
@@ -390,7 +423,8 @@ impl Reply {
             Reply::Prepared { id, .. }
             | Reply::Executed { id, .. }
             | Reply::Records { id, .. }
-            | Reply::Exported { id, .. } => *id = number,
+            | Reply::Exported { id, .. }
+            | Reply::Diff { id, .. } => *id = number,
         }
         self
     }
@@ -427,6 +461,13 @@ pub enum Reply {
         id: u64,
         /// The file that was written, or why none.
         result: Result<String, Refusal>,
+    },
+    /// Answer to `StartDiff` and `StopDiff`: taken, or why not. Progress is seen in the snapshots.
+    Diff {
+        /// Number of the question.
+        id: u64,
+        /// Taken, or why not.
+        result: Result<(), Refusal>,
     },
 }
 

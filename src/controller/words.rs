@@ -8,7 +8,7 @@ use crate::migration::command::Subject;
 use crate::migration::effect::{Answer, Effect, Outcome};
 use crate::migration::eos::Seam;
 use crate::migration::estate::TopicPartition;
-use crate::migration::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
+use crate::migration::event::{Compared, DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use crate::offsets::verdict::GroupPlan;
 use crate::replay::ReplayEnd;
 use crate::sanitise::visible;
@@ -75,6 +75,7 @@ impl Teller {
             Event::RunStarted { subject, .. }
             | Event::Held { subject, .. }
             | Event::Resumed { subject }
+            | Event::Compared { subject, .. }
             | Event::Noticed { subject, .. } => Some(subject.clone()),
             Event::Completed { group } => Some(Subject::Group(group.clone())),
             Event::ProducerCompleted { producer } | Event::Approved { producer, .. } => {
@@ -141,6 +142,9 @@ impl Teller {
             }
             Event::Held { subject, why } => format!("{} held: {why}", name(subject)),
             Event::Resumed { subject } => format!("{} resumed", name(subject)),
+            Event::Compared { what, verdict, counts, .. } => {
+                format!("compared {what}: {verdict}; {}", compared(counts))
+            }
             Event::Noticed { subject, what } => format!("{}: {what}", name(subject)),
             Event::ReplayStarted { .. } | Event::ReplayResumed { .. } | Event::ReplayEnded { .. } => replay(event),
         }
@@ -268,6 +272,21 @@ fn acl_words(verb: &str, acls: &[Acl]) -> String {
 /// `ledger-0 4711 -> 12, ledger-1 0 -> 0`: where one side ends, and the other begins.
 fn seam_words(seams: &[Seam]) -> String {
     seams.iter().map(|s| format!("{} {} -> {}", s.tp, s.source, s.target)).collect::<Vec<_>>().join(", ")
+}
+
+/// What a diff counted, without what there is none of.
+pub(super) fn compared(c: &Compared) -> String {
+    let parts = [
+        (c.missing, "missing"),
+        (c.only_target, "only on the target"),
+        (c.duplicated, "doubled"),
+        (c.reordered, "out of order"),
+        (c.unsettled, "unsettled"),
+    ];
+    let mut words = vec![format!("{} equal", c.equal)];
+    words.extend(parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+    words.extend((c.unknown_topics > 0).then(|| format!("{} topics with something unknown", c.unknown_topics)));
+    words.join(", ")
 }
 
 fn outcome(outcome: &Outcome) -> String {

@@ -21,6 +21,21 @@ pub struct Spans {
     pub truncated: bool,
 }
 
+impl Spans {
+    /// The first and last offsets of at most `most` ranges, as `10-12, 15`, and how many more there are.
+    #[must_use]
+    pub fn words(&self, most: usize) -> String {
+        let word =
+            |(from, to): &(i64, i64)| if to - from == 1 { from.to_string() } else { format!("{from}-{}", to - 1) };
+        let mut words: Vec<String> = self.ranges.iter().take(most).map(word).collect();
+        if self.ranges.len() > most || self.truncated {
+            let more = self.ranges.len() - words.len();
+            words.push(format!("and {more}{} more ranges (--json)", if self.truncated { "+" } else { "" }));
+        }
+        words.join(", ")
+    }
+}
+
 impl From<&OffsetSet> for Spans {
     fn from(set: &OffsetSet) -> Self {
         let mut ranges: Vec<_> = set.ranges().take(RANGES_LISTED + 1).collect();
@@ -74,6 +89,26 @@ pub struct PartitionDiff {
     /// Those of `unsettled`, on both logs together, whose twin may be in an open transaction.
     #[serde(default)]
     pub veiled: u64,
+}
+
+impl PartitionDiff {
+    /// Each kind of finding in words, with where it is.
+    #[must_use]
+    pub fn findings(&self, source: Side, target: Side) -> Vec<(String, &Spans)> {
+        let by = self.furthest;
+        let all = [
+            (format!("missing on {target} (offsets on {source})"), &self.missing),
+            (format!("only on {target} (offsets on {target})"), &self.only_target),
+            (format!("duplicated on {source}"), &self.duplicated[0]),
+            (format!("duplicated on {target}"), &self.duplicated[1]),
+            (format!("reordered, by up to {by} of their key (offsets on {source})"), &self.reordered[0]),
+            (format!("unsettled on {source}"), &self.unsettled[0]),
+            (format!("unsettled on {target}"), &self.unsettled[1]),
+            (format!("before the first pair on {source}"), &self.before[0]),
+            (format!("before the first pair on {target}"), &self.before[1]),
+        ];
+        all.into_iter().filter(|(_, spans)| spans.count > 0).collect()
+    }
 }
 
 impl Findings {
@@ -261,6 +296,12 @@ impl TopicDiff {
         Self { topic, target_topic, verdict, unknown, remarks, found, partitions }
     }
 
+    /// What can be said of it in words: what differs hides nothing that is unknown beside it.
+    #[must_use]
+    pub fn said(&self) -> String {
+        said(self.verdict, self.unknown.is_empty())
+    }
+
     /// A topic of which nothing can be said.
     #[must_use]
     pub fn unknown(topic: String, target_topic: String, why: String) -> Self {
@@ -300,9 +341,34 @@ pub struct DiffReport {
 }
 
 impl DiffReport {
+    /// Whether everything that was asked for could be compared.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !self.topics.is_empty() && self.topics.iter().all(|t| t.unknown.is_empty())
+    }
+
+    /// What can be said of it in words.
+    #[must_use]
+    pub fn said(&self) -> String {
+        said(self.verdict(), self.is_known())
+    }
+
+    /// Sums over all topics.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        self.topics.iter().map(|t| t.found).fold(Found::default(), Found::and)
+    }
+
     /// The worst verdict: what differs, then what is unknown.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         self.topics.iter().map(|t| t.verdict).max().unwrap_or(Verdict::Unknown)
+    }
+}
+
+fn said(verdict: Verdict, known: bool) -> String {
+    match (verdict, known) {
+        (Verdict::Differs, false) => "DIFFERS+UNKNOWN".to_owned(),
+        _ => verdict.to_string(),
     }
 }

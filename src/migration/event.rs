@@ -89,6 +89,25 @@ pub struct DrainProof {
     pub committed: Vec<(TopicPartition, i64)>,
 }
 
+/// What a diff counted, records; both sides together where no side is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Compared {
+    /// Pairs.
+    pub equal: u64,
+    /// On the source only.
+    pub missing: u64,
+    /// On the target only.
+    pub only_target: u64,
+    /// Copies too many.
+    pub duplicated: u64,
+    /// Out of order among those of their key.
+    pub reordered: u64,
+    /// Without a twin, which may still arrive.
+    pub unsettled: u64,
+    /// Topics of which something is unknown.
+    pub unknown_topics: u64,
+}
+
 /// One fact of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -291,6 +310,17 @@ pub enum Event {
         replay: String,
         /// How.
         end: ReplayEnd,
+    },
+    /// Both clusters were compared record by record.
+    Compared {
+        /// What the diff is about; the migration for topics by name.
+        subject: Subject,
+        /// What was compared, and which of its records, in words.
+        what: String,
+        /// CLEAN, DIFFERS, UNKNOWN or DIFFERS+UNKNOWN.
+        verdict: String,
+        /// How many records of each kind.
+        counts: Compared,
     },
     /// Something an operator should know later: a commit that moves on blue during a soak, a group that vanished.
     Noticed {

@@ -1,9 +1,10 @@
 //! A diff for people and for scripts.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::text::table;
-use crate::diff::{DiffReport, PartitionDiff, Spans, TopicDiff};
+use crate::controller::snapshot::document;
+use crate::diff::{DiffReport, PartitionDiff, TopicDiff};
 use crate::sanitise::visible;
 
 /// Ranges that are written out in words; JSON has them all.
@@ -12,42 +13,7 @@ const RANGES_SHOWN: usize = 8;
 /// The JSON of a diff (docs/json.md).
 #[must_use]
 pub fn json(report: &DiffReport) -> Value {
-    json!({
-        "schema": report.schema, "at_ms": report.at_ms, "verdict": report.verdict(),
-        "source": report.source, "target": report.target,
-        "clusters": {"blue": report.clusters[0], "green": report.clusters[1]},
-        "read": report.read, "bytes": report.bytes, "ms": report.ms,
-        "topics": report.topics.iter().map(topic).collect::<Vec<_>>(),
-    })
-}
-
-fn topic(t: &TopicDiff) -> Value {
-    json!({
-        "topic": t.topic, "target_topic": t.target_topic, "verdict": t.verdict, "unknown": t.unknown,
-        "remarks": t.remarks, "found": t.found,
-        "partitions": t.partitions.iter().map(partition).collect::<Vec<_>>(),
-    })
-}
-
-fn partition(p: &PartitionDiff) -> Value {
-    let both = |spans: &[Spans; 2]| json!({"source": spans[0], "target": spans[1]});
-    let [source, target] = p.counts.first_pair;
-    let first = (source < i64::MAX && target < i64::MAX).then(|| json!({"source": source, "target": target}));
-    json!({
-        "partition": p.partition,
-        "read": {"source": p.counts.read[0], "target": p.counts.read[1]},
-        "judged": {"source": p.counts.judged[0], "target": p.counts.judged[1]},
-        "first_pair": first, "equal": p.counts.equal,
-        "missing": p.missing.count, "missing_ranges": p.missing.ranges, "missing_truncated": p.missing.truncated,
-        "only_target": p.only_target.count, "only_target_ranges": p.only_target.ranges,
-        "only_target_truncated": p.only_target.truncated,
-        "duplicated": both(&p.duplicated),
-        "reordered": {"count": p.reordered[0].count, "furthest": p.furthest, "source": p.reordered[0],
-                      "target": p.reordered[1], "moved": p.moved},
-        "unsettled": both(&p.unsettled), "superseded": both(&p.superseded), "before": both(&p.before),
-        "pairs_far_apart": p.counts.far, "max_distance_ms": p.counts.distance_ms,
-        "order_not_compared": p.unordered, "not_decided": p.undecided,
-    })
+    document(report)
 }
 
 /// The table of a diff, and below it where the differences are.
@@ -73,7 +39,7 @@ pub fn text(report: &DiffReport) -> String {
         let number = |n: u64| if known { n.to_string() } else { "-".to_owned() };
         rows.push(vec![
             visible(&t.topic),
-            t.verdict.to_string(),
+            t.said(),
             number(f.equal),
             number(f.missing),
             number(f.only_target),
@@ -96,6 +62,10 @@ pub fn text(report: &DiffReport) -> String {
             out += &of_partition(report, t, p);
         }
     }
+    let part = report.topics.iter().filter(|t| !t.unknown.is_empty()).count();
+    if report.found().differs() && part > 0 {
+        out += &format!("not all of it is known: {part} of {} topics have something unknown\n", report.topics.len());
+    }
     let seconds = (report.ms as f64 / 1_000.0).max(0.001);
     out += &format!(
         "{} records read from both clusters in {seconds:.1} s ({:.0} records/s, {:.1} MB/s)\n",
@@ -107,42 +77,20 @@ pub fn text(report: &DiffReport) -> String {
 }
 
 fn of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> String {
-    let (source, target) = (report.source, report.target);
-    let lines = [
-        (format!("missing on {target} (offsets on {source})"), &p.missing),
-        (format!("only on {target} (offsets on {target})"), &p.only_target),
-        (format!("duplicated on {source}"), &p.duplicated[0]),
-        (format!("duplicated on {target}"), &p.duplicated[1]),
-        (format!("reordered, by up to {} of their key (offsets on {source})", p.furthest), &p.reordered[0]),
-        (format!("unsettled on {source}"), &p.unsettled[0]),
-        (format!("unsettled on {target}"), &p.unsettled[1]),
-        (format!("before the first pair on {source}"), &p.before[0]),
-        (format!("before the first pair on {target}"), &p.before[1]),
-    ];
     let mut out = String::new();
-    for (what, spans) in lines.iter().filter(|(_, s)| s.count > 0) {
+    for (what, spans) in p.findings(report.source, report.target) {
         let name = visible(&t.topic);
-        out += &format!("  {name}-{}: {} {what}: {}\n", p.partition, spans.count, ranges(spans));
+        out += &format!("  {name}-{}: {} {what}: {}\n", p.partition, spans.count, spans.words(RANGES_SHOWN));
     }
     out
-}
-
-/// Ranges as `10-12, 15`: first and last offset.
-fn ranges(spans: &Spans) -> String {
-    let word = |(from, to): &(i64, i64)| if to - from == 1 { from.to_string() } else { format!("{from}-{}", to - 1) };
-    let mut words: Vec<String> = spans.ranges.iter().take(RANGES_SHOWN).map(word).collect();
-    if spans.ranges.len() > RANGES_SHOWN || spans.truncated {
-        let more = spans.ranges.len() - words.len();
-        words.push(format!("and {more}{} more ranges (--json)", if spans.truncated { "+" } else { "" }));
-    }
-    words.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diff::PartitionCounts;
+    use crate::diff::{PartitionCounts, Spans};
     use crate::migration::estate::Side;
+    use serde_json::json;
 
     #[test]
     fn it_says_where_the_differences_are_and_what_is_unknown() {
@@ -178,8 +126,9 @@ mod tests {
         assert!(text.contains("-2: 4 missing on green (offsets on blue): 10-12, 15\n"), "{text}");
         assert!(text.contains("-2: 1 duplicated on green: 7\n"), "{text}");
         assert!(text.contains("gone: unknown: there is no topic gone on green\n"), "{text}");
-        let json = json(&report);
-        assert_eq!(json["verdict"], "differs");
+        assert!(text.contains("not all of it is known: 1 of 2 topics have something unknown\n"), "{text}");
+        let json = super::json(&report);
+        assert_eq!((&json["verdict"], &json["known"]), (&json!("differs"), &json!(false)));
         let p = &json["topics"][0]["partitions"][0];
         assert_eq!((&p["missing_ranges"], &p["missing"]), (&json!([[10, 13], [15, 16]]), &json!(4)));
         assert_eq!((&p["first_pair"]["target"], &json["topics"][1]["verdict"]), (&json!(4), &json!("unknown")));

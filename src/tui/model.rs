@@ -11,7 +11,7 @@ use super::filter::Filter;
 use super::partitions::{self, Lines};
 use super::theme::Theme;
 use super::words;
-use crate::controller::snapshot::{Arming, GroupRow, JournalLine, Notice, ProducerRow, Snapshot};
+use crate::controller::snapshot::{Arming, DiffView, DiffWhat, GroupRow, JournalLine, Notice, ProducerRow, Snapshot};
 use crate::migration::command::{Command, Subject};
 use crate::migration::estate::{At, FlagState, TopicPartition};
 use crate::migration::overrides::GateName;
@@ -67,6 +67,8 @@ pub enum Screen {
     Partition(String),
     /// One producer: its topics and its run.
     Producer(String),
+    /// The diff that is under way, or the last one.
+    Verify,
 }
 
 /// The values of the records on a partition's screen.
@@ -132,6 +134,13 @@ pub enum Overlay {
         /// Producer.
         producer: String,
         /// Index into [`ROUTES`].
+        selected: usize,
+    },
+    /// Choosing which records are compared.
+    Range {
+        /// What is compared.
+        what: DiffWhat,
+        /// Index into [`super::verify::RANGES`].
         selected: usize,
     },
     /// Typing why something is held.
@@ -219,6 +228,10 @@ pub struct Model {
     pub scroll: usize,
     /// The values of a partition's records at the cut, where they were asked for; gone with the screen.
     pub values: Values,
+    /// The row under the cursor of the diff's screen.
+    pub diff_at: usize,
+    /// The screen that the diff's was opened from.
+    pub came_from: Option<Screen>,
     /// Which part of a group's screen has the focus.
     pub focus: Focus,
     /// Filters by table.
@@ -254,6 +267,8 @@ impl Model {
             partition: None,
             scroll: 0,
             values: Values::Hidden,
+            diff_at: 0,
+            came_from: None,
             focus: Focus::Partitions,
             filters: BTreeMap::new(),
             overlay: None,
@@ -300,7 +315,7 @@ impl Model {
     pub fn table(&self) -> Table {
         match self.screen {
             Screen::Group(_) | Screen::Partition(_) => Table::Partitions,
-            Screen::Cockpit | Screen::Producer(_) => Table::Pane(self.pane),
+            Screen::Cockpit | Screen::Producer(_) | Screen::Verify => Table::Pane(self.pane),
         }
     }
 
@@ -374,6 +389,12 @@ impl Model {
     #[must_use]
     pub fn producer_row(&self, name: &str) -> Option<&ProducerRow> {
         self.snapshot.as_ref()?.producers.iter().find(|p| p.name == name)
+    }
+
+    /// The diff that is under way, or the last one.
+    #[must_use]
+    pub fn diff(&self) -> Option<&DiffView> {
+        self.snapshot.as_ref()?.diff.as_ref()
     }
 
     /// The group that keys act on: the one of the screen, or the one under the cursor.

@@ -1,11 +1,15 @@
 //! The command palette: every action by its name, fuzzily, and after a name the groups or producers it can act on.
 
+use std::collections::BTreeSet;
+
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 use super::actions::{self, ACTIONS, Action, Ready, Scope};
 use super::model::{Model, Pane, Screen, Tone};
 use super::update::Cmd;
+use super::verify;
+use crate::controller::snapshot::DiffWhat;
 use crate::migration::command::Subject;
 
 /// Most lines offered.
@@ -24,6 +28,8 @@ pub struct Entry {
     pub ready: Ready,
     action: Option<&'static Action>,
     subject: Option<Subject>,
+    /// What a diff is asked for of, and the range as it was typed after the name.
+    diff: Option<(DiffWhat, Option<String>)>,
 }
 
 /// What an action of the palette takes after its name.
@@ -31,10 +37,13 @@ enum Takes {
     Nothing,
     Group,
     Producer,
+    Compared,
 }
 
 fn takes(a: &Action) -> Takes {
-    if a.scopes.contains(&Scope::Group) && a.scopes.contains(&Scope::Groups) {
+    if a.id == "verify" {
+        Takes::Compared
+    } else if a.scopes.contains(&Scope::Group) && a.scopes.contains(&Scope::Groups) {
         Takes::Group
     } else if a.scopes.contains(&Scope::Producer) && a.scopes.contains(&Scope::Producers) {
         Takes::Producer
@@ -50,6 +59,7 @@ fn listed(a: &Action) -> bool {
             s,
             Scope::Confirm
                 | Scope::Route
+                | Scope::Range
                 | Scope::Choose
                 | Scope::Why
                 | Scope::Palette
@@ -80,6 +90,7 @@ pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
         match takes(action) {
             Takes::Group => return on_groups(m, action, rest),
             Takes::Producer => return on_producers(m, action, rest),
+            Takes::Compared => return on_compared(m, action, rest),
             Takes::Nothing => {}
         }
     }
@@ -93,6 +104,7 @@ pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
             ready: if here(m, a) { (a.ready)(m) } else { elsewhere(a) },
             action: Some(a),
             subject: None,
+            diff: None,
         })
         .collect();
     if typed.trim().is_empty() {
@@ -107,6 +119,7 @@ pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
             ready: Ready::Now,
             action: None,
             subject: Some(subject),
+            diff: None,
         };
         rows.extend(s.groups.iter().map(|g| go(Subject::Group(g.group.clone()), &g.group, "group")));
         rows.extend(s.producers.iter().map(|p| go(Subject::Producer(p.name.clone()), &p.name, "producer")));
@@ -118,6 +131,9 @@ fn elsewhere(a: &Action) -> Ready {
     match takes(a) {
         Takes::Group => Ready::NotNow("Put the cursor on a group first, or type its name after this.".into()),
         Takes::Producer => Ready::NotNow("Put the cursor on a producer first, or type its name after this.".into()),
+        Takes::Compared => {
+            Ready::NotNow("Put the cursor on a group or producer first, or type a name after this.".into())
+        }
         Takes::Nothing => Ready::NotNow("It does not work on this screen.".into()),
     }
 }
@@ -130,6 +146,43 @@ fn on_groups(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
 fn on_producers(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
     let names = m.snapshot.iter().flat_map(|s| s.producers.iter().map(|p| p.name.as_str()));
     on(m, action, rest, names, Subject::Producer)
+}
+
+/// Groups, producers and topics that can be compared, after the word `verify`; what begins with `--` is the range.
+fn on_compared(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
+    let (name, range) = match rest.find("--") {
+        Some(at) => (rest[..at].trim(), Some(rest[at..].to_owned())),
+        None => (rest.trim(), None),
+    };
+    let Some(s) = &m.snapshot else { return Vec::new() };
+    let groups = s.groups.iter().map(|g| (g.group.clone(), DiffWhat::Group(g.group.clone())));
+    let producers = s.producers.iter().map(|p| (p.name.clone(), DiffWhat::Producer(p.name.clone())));
+    let of_groups = s.groups.iter().flat_map(|g| g.partitions.iter().map(|p| p.topic.as_str()));
+    let topics: BTreeSet<&str> =
+        s.producers.iter().flat_map(|p| p.topics.iter().map(String::as_str)).chain(of_groups).collect();
+    let topics = topics.into_iter().map(|t| (t.to_owned(), DiffWhat::Topics(vec![t.to_owned()])));
+    let tail = range.as_ref().map(|r| format!(" {r}")).unwrap_or_default();
+    let row = |(name, what): (String, DiffWhat)| Entry {
+        completion: format!("{} {name}{tail}", action.id),
+        doc: format!("Compares {} on both clusters.", what.words()),
+        key: actions::key_label(action),
+        ready: match m.diff() {
+            Some(d) if d.running() => (action.ready)(&standing_on(m, &d.subject())),
+            _ => Ready::Now,
+        },
+        action: Some(action),
+        subject: None,
+        diff: Some((what, range.clone())),
+    };
+    // Topics first: a name that a topic and a group share is a topic's.
+    let rows: Vec<(String, DiffWhat)> = topics.chain(groups).chain(producers).collect();
+    if let Some(exact) = rows.iter().position(|(n, _)| n == name) {
+        return rows.into_iter().skip(exact).filter(|(n, _)| n == name).map(row).collect();
+    }
+    let rows: Vec<Entry> = rows.into_iter().map(row).collect();
+    let mut rows = if name.is_empty() { rows } else { ranked(rows, &format!("{} {name}", action.id)) };
+    rows.truncate(MAX_ENTRIES);
+    rows
 }
 
 fn on<'a>(
@@ -147,6 +200,7 @@ fn on<'a>(
             ready: Ready::Now,
             action: Some(action),
             subject: Some(subject(name.to_owned())),
+            diff: None,
         })
         .collect::<Vec<_>>();
     let mut rows = if rest.trim().is_empty() { rows } else { ranked(rows, &format!("{} {rest}", action.id)) };
@@ -212,6 +266,22 @@ pub fn run(m: &mut Model, typed: &str, selected: usize) -> Vec<Cmd> {
         return Vec::new();
     }
     let entry = rows.swap_remove(selected);
+    if let Some((what, range)) = entry.diff {
+        return match (entry.ready, range) {
+            (Ready::NotNow(why), _) => {
+                m.say(Tone::Hold, why);
+                Vec::new()
+            }
+            (_, None) => verify::ask_range(m, what),
+            (_, Some(range)) => match verify::typed_range(&range, m.clock()) {
+                Ok(span) => verify::start(m, what, span, false),
+                Err(why) => {
+                    m.say(Tone::Hold, why);
+                    Vec::new()
+                }
+            },
+        };
+    }
     match (entry.action, entry.subject) {
         (None, Some(subject)) => {
             actions::open(m, &subject);

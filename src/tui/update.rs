@@ -151,7 +151,7 @@ fn typing(m: &mut Model) -> Option<&mut Input> {
             c.remark = None;
             (c.step != Step::Strategy).then_some(&mut c.input)
         }
-        Overlay::Help { .. } | Overlay::Route { .. } => None,
+        Overlay::Help { .. } | Overlay::Route { .. } | Overlay::Range { .. } => None,
     }
 }
 
@@ -242,6 +242,13 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
                     Ok(cut) => Values::Shown(cut),
                     Err(r) => Values::Failed(words::sentence(&r.why, &r.advice)),
                 };
+            }
+            Vec::new()
+        }
+        Reply::Diff { id, result } => {
+            m.pending.remove(&id);
+            if let Err(r) = result {
+                m.say(Tone::Hold, words::sentence(&r.why, &r.advice));
             }
             Vec::new()
         }
@@ -361,6 +368,9 @@ fn on_unsent(m: &mut Model, ask: &Ask) {
         (Ask::Prepare { .. } | Ask::Watch { .. } | Ask::WatchChoice { .. }, _) => {}
         (Ask::Records { .. }, _) => {
             m.values = Values::Failed("The controller does not keep up: try again.".to_owned());
+        }
+        (Ask::StartDiff { .. } | Ask::StopDiff { .. }, _) => {
+            m.say(Tone::Fail, "The controller does not keep up: nothing was sent. Try again.")
         }
         (Ask::Export { .. }, _) => {
             m.say(Tone::Fail, "The controller does not keep up: nothing was written. Try again.")

@@ -65,6 +65,9 @@ async fn cockpit(story: &str) -> ExitReason {
                 Ask::Execute { id, .. } => Reply::Executed { id, result: Ok(None) },
                 Ask::Watch { .. } | Ask::WatchChoice { .. } => continue,
                 Ask::Records { id, .. } => Reply::Records { id, result: Err(Refusal::refused("none here", "")) },
+                Ask::StartDiff { id, .. } | Ask::StopDiff { id } => {
+                    Reply::Diff { id, result: Err(Refusal::refused("none here", "")) }
+                }
                 Ask::Export { id, .. } => Reply::Exported { id, result: Ok("/srv/offsets.csv".into()) },
             };
             if reply.send(answer).await.is_err() {

@@ -674,6 +674,7 @@ pub fn estate() -> Snapshot {
         groups,
         producers: producers(),
         notices: notices(),
+        diff: None,
         journal: journal(),
     }
 }

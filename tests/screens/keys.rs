@@ -409,7 +409,7 @@ fn values_are_read_only_when_asked_for_and_forgotten_with_the_screen() {
     m.group = Some("loan-audit".into());
     press(&mut m, &["enter", "enter"]);
     let page = |m: &Model| crate::looks::text(&crate::pictures::drawn(m));
-    let ask = |m: &mut Model| match &press(m, &["v"])[..] {
+    let ask = |m: &mut Model| match &press(m, &["s"])[..] {
         [Cmd::Ask(Ask::Records { id, group, to: Side::Green, chosen: None, tp })] => {
             assert_eq!((group.as_str(), Some(tp)), ("loan-audit", m.partition.as_ref()));
             *id
@@ -421,7 +421,7 @@ fn values_are_read_only_when_asked_for_and_forgotten_with_the_screen() {
     let at = m.now.plus(5);
     update(&mut m, Msg::Reply(Reply::Records { id, result }, at));
     assert!(page(&m).contains("amount"), "{}", page(&m));
-    assert!(press(&mut m, &["v"]).is_empty());
+    assert!(press(&mut m, &["s"]).is_empty());
     assert!(!page(&m).contains("amount"), "hidden again");
     // An answer that comes after the person went on shows nothing.
     let id = ask(&mut m);

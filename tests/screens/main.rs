@@ -1,5 +1,6 @@
 //! Every screen, from fixture snapshots: what it looks like, what its keys do, and what it never does.
 
+mod diffs;
 mod fixture;
 mod keys;
 mod looks;

@@ -130,7 +130,7 @@ fn partitions(out: &mut Vec<(&'static str, Model)>) {
     out.push(("partition_cut_80x24", at(fixture::alarming(), small, crossed)));
     out.push(("partition_cut_140x40", at(fixture::alarming(), wide, crossed)));
     let mut m = at(fixture::alarming(), small, crossed);
-    let cmds = press(&mut m, &["v"]);
+    let cmds = press(&mut m, &["s"]);
     let [Cmd::Ask(Ask::Records { id, .. })] = cmds[..] else { panic!("{cmds:?}") };
     let result = Ok(fixture::with_values(&m));
     let now = m.now.plus(50);
@@ -273,6 +273,7 @@ pub fn all() -> Vec<(&'static str, Model)> {
     ));
     out.push(("group_120x40", on(fixture::estate(), (120, 40), open("loan-audit"))));
     partitions(&mut out);
+    crate::diffs::scenes(&mut out);
     offsets(&mut out);
     out.push(("group_moving_80x24", on(fixture::estate(), small, open("doc-index"))));
     out.push(("group_moving_120x40", on(fixture::estate(), (120, 40), open("doc-index"))));

@@ -17,6 +17,7 @@ mod faults;
 mod kill;
 mod link;
 mod transactions;
+mod verify;
 
 /// What real Kafka 4.3.1 answered (recorded by `tests/kafka`), answer by answer.
 #[test]

@@ -488,7 +488,7 @@ fn number(p: usize) -> i32 {
 }
 
 /// A timestamp as people read it.
-pub(super) fn moment(ms: i64) -> String {
+pub(in crate::controller) fn moment(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string())
 }
 

@@ -4,17 +4,19 @@
 //! `ground` settles which offsets are read and judged, `read` reads both sides in step, `pace` keeps it from hurting
 //! the brokers, `place` is the directory with what does not fit into memory and with the progress, `work` joins them.
 
+mod document;
 mod ground;
 mod pace;
 mod place;
 mod read;
+mod summary;
 mod work;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::clock::Clock;
@@ -24,12 +26,16 @@ use crate::diff::{DiffReport, TopicDiff};
 use crate::kafka::control::StableOffsets;
 use crate::migration::estate::{Side, Trouble};
 use crate::plan::Plan;
+pub use document::document;
 use ground::Grounds;
+pub(super) use ground::moment;
 use pace::Pace;
 use place::Place;
+pub(super) use summary::finish;
 
 /// What is compared.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum What {
     /// These topics, by their names on blue.
     Topics(Vec<String>),
@@ -42,7 +48,8 @@ pub enum What {
 }
 
 /// Which records are compared. Times in ms since the epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Span {
     /// From where both logs can be compared to their ends now.
     Comparable,
@@ -82,7 +89,7 @@ pub struct Request {
 }
 
 /// How far a diff is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// The topic it is at.
     pub topic: String,

@@ -6,6 +6,7 @@ use super::super::choose::Choose;
 use super::super::dialog::{self, Dialog};
 use super::super::model::{Model, Overlay, ROUTES, Tone, Values};
 use super::super::update::Cmd;
+use super::super::verify;
 use super::super::words;
 use super::ready::{exportable, held, offers};
 use crate::controller::snapshot::Ask;
@@ -112,6 +113,25 @@ pub(super) fn show_values(m: &mut Model) -> Vec<Cmd> {
     let id = m.ask_id("values");
     m.values = Values::Asked(id);
     vec![Cmd::Ask(Ask::Records { id, group, to, chosen, tp })]
+}
+
+pub(super) fn verify(m: &mut Model) -> Vec<Cmd> {
+    verify::subject(m).map_or_else(Vec::new, |what| verify::ask_range(m, what))
+}
+
+pub(super) fn stop_diff(m: &mut Model) -> Vec<Cmd> {
+    verify::stop(m)
+}
+
+pub(super) fn continue_diff(m: &mut Model) -> Vec<Cmd> {
+    let Some((what, span)) = m.diff().map(|d| (d.what.clone(), d.span)) else { return Vec::new() };
+    verify::start(m, what, span, true)
+}
+
+pub(super) fn copy_next(m: &mut Model) -> Vec<Cmd> {
+    let Some(command) = m.diff().and_then(verify::command).map(ToOwned::to_owned) else { return Vec::new() };
+    m.say(Tone::Plain, "copied the command (if your terminal allows OSC 52)");
+    vec![Cmd::Copy(command)]
 }
 
 pub(super) fn route(m: &mut Model) -> Vec<Cmd> {

@@ -46,8 +46,12 @@ pub enum Scope {
     Producer,
     /// The confirm dialog.
     Confirm,
+    /// The screen of the diff.
+    Verify,
     /// Choosing a flag state.
     Route,
+    /// Choosing which records are compared.
+    Range,
     /// Choosing how offsets are found.
     Choose,
     /// Typing why something is held, why a strategy is chosen, or a moment.
@@ -77,7 +81,9 @@ impl Scope {
             Scope::Partition => "On a partition's screen",
             Scope::Producer => "On a producer's screen",
             Scope::Confirm => "In the confirm dialog",
+            Scope::Verify => "On the diff's screen",
             Scope::Route => "Choosing a flag state",
+            Scope::Range => "Choosing which records are compared",
             Scope::Choose => "Choosing how offsets are found",
             Scope::Why => "Typing a reason or a moment",
             Scope::Palette => "In the palette",
@@ -160,6 +166,7 @@ pub fn scopes(m: &Model) -> Vec<Scope> {
         (Some(Overlay::Palette { .. }), ..) => vec![Scope::Palette],
         (Some(Overlay::Filter { .. }), ..) => vec![Scope::Filter],
         (Some(Overlay::Route { .. }), ..) => vec![Scope::Route],
+        (Some(Overlay::Range { .. }), ..) => vec![Scope::Range],
         (Some(Overlay::Choose(c)), ..) if c.step == Step::Strategy => vec![Scope::Choose],
         (Some(Overlay::Why { .. } | Overlay::Choose(_) | Overlay::PassOver { .. }), ..) => vec![Scope::Why],
         (Some(Overlay::Confirm(_)), ..) => vec![Scope::Confirm],
@@ -167,6 +174,7 @@ pub fn scopes(m: &Model) -> Vec<Scope> {
         (None, Screen::Group(_), _) => vec![Scope::Group, Scope::Global],
         (None, Screen::Partition(_), _) => vec![Scope::Partition, Scope::Global],
         (None, Screen::Producer(_), _) => vec![Scope::Producer, Scope::Global],
+        (None, Screen::Verify, _) => vec![Scope::Verify, Scope::Global],
         (None, Screen::Cockpit, Pane::Groups) => vec![Scope::Groups, Scope::Cockpit, Scope::Global],
         (None, Screen::Cockpit, Pane::Producers) => vec![Scope::Producers, Scope::Cockpit, Scope::Global],
         (None, Screen::Cockpit, Pane::Journal) => vec![Scope::Journal, Scope::Cockpit, Scope::Global],

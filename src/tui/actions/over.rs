@@ -7,6 +7,7 @@ use super::super::dialog::{self, Dialog, Phase};
 use super::super::model::{Model, Overlay, ROUTES, Tone};
 use super::super::palette;
 use super::super::update::Cmd;
+use super::super::verify;
 use super::super::words;
 use super::asks::{open_confirm, send};
 use super::ready;
@@ -40,6 +41,10 @@ pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
         }
         Some(Overlay::Palette { input, selected }) => palette::run(m, input.value(), selected),
         Some(Overlay::Route { producer, selected }) => accept_route(m, producer, selected),
+        Some(Overlay::Range { what, selected }) => {
+            let span = verify::range(selected, m.clock());
+            verify::start(m, what, span, false)
+        }
         Some(Overlay::Why { subject, input }) => accept_why(m, subject, input),
         Some(Overlay::Choose(c)) => accept_choice(m, c),
         Some(Overlay::PassOver { command, gate, held, input }) => {

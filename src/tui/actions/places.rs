@@ -6,6 +6,8 @@ use super::super::choose;
 use super::super::model::{Focus, Model, Overlay, Pane, ROUTES, Screen, Table, Values};
 use super::super::palette;
 use super::super::update::Cmd;
+use super::super::verify;
+use crate::controller::snapshot::DiffState;
 use crate::migration::command::Subject;
 use crate::migration::stage::Stage;
 
@@ -30,6 +32,11 @@ pub(super) fn show_journal(m: &mut Model) -> Vec<Cmd> {
 
 pub(super) fn show_notices(m: &mut Model) -> Vec<Cmd> {
     show(m, Pane::Notices)
+}
+
+pub(super) fn show_verify(m: &mut Model) -> Vec<Cmd> {
+    verify::show(m);
+    Vec::new()
 }
 
 pub(super) fn next_table(m: &mut Model) -> Vec<Cmd> {
@@ -100,6 +107,7 @@ pub(super) fn back(m: &mut Model) -> Vec<Cmd> {
     match &m.screen {
         Screen::Partition(id) => (m.screen, m.values) = (Screen::Group(id.clone()), Values::Hidden),
         _ if m.filters.remove(&m.table()).is_some() => {}
+        Screen::Verify => m.screen = m.came_from.take().unwrap_or(Screen::Cockpit),
         Screen::Cockpit => m.back = 0,
         Screen::Group(_) | Screen::Producer(_) => m.screen = Screen::Cockpit,
     }
@@ -149,6 +157,7 @@ fn step(m: &mut Model, by: i64) -> Vec<Cmd> {
         Some(Overlay::Help { scroll }) => *scroll = moved(*scroll, by, super::ACTIONS.len() * 2),
         Some(Overlay::Palette { selected, .. }) => *selected = moved(*selected, by, entries),
         Some(Overlay::Route { selected, .. }) => *selected = moved(*selected, by, ROUTES.len()),
+        Some(Overlay::Range { selected, .. }) => *selected = moved(*selected, by, verify::RANGES.len()),
         Some(Overlay::Choose(c)) => c.selected = moved(c.selected, by, choose::options().len()),
         Some(Overlay::Confirm(d)) => {
             let lines = d.prepared.as_ref().map_or(0, |p| p.steps.len() + p.warnings.len() + p.by_hand.len() + 4);
@@ -165,6 +174,13 @@ fn step_rows(m: &mut Model, by: i64) {
         (Screen::Group(_), _) => step_partition(m, by),
         (Screen::Partition(_), _) => m.scroll = moved(m.scroll, by, MAX_SCROLL),
         (Screen::Producer(_), _) => {}
+        (Screen::Verify, _) => {
+            let rows = m.diff().map_or(0, |d| match &d.state {
+                DiffState::Done { result, .. } => result.rows.len(),
+                _ => 0,
+            });
+            m.diff_at = moved(m.diff_at, by, rows);
+        }
         (Screen::Cockpit, Pane::Groups) => {
             let rows = m.groups();
             let at = moved(m.group_index(&rows), by, rows.len());

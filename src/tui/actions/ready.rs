@@ -2,10 +2,11 @@
 
 use super::super::dialog::{self, Dialog, Phase};
 use super::super::model::{Model, Overlay, Pane, Screen};
+use super::super::verify;
 use super::super::words;
 use super::Ready;
 use super::places::notice_subject;
-use crate::controller::snapshot::{Arming, GroupRow};
+use crate::controller::snapshot::{Arming, DiffState, DiffView, GroupRow};
 use crate::migration::command::{Command, Offer};
 use crate::migration::estate::Side;
 use crate::migration::overrides::GateName;
@@ -92,6 +93,29 @@ pub(super) fn can_hold(m: &Model) -> Ready {
 
 pub(super) fn can_resume(m: &Model) -> Ready {
     if held(m) { offered(m, true, |c| matches!(c, Command::Resume { .. })) } else { Ready::No }
+}
+
+pub(super) fn can_verify(m: &Model) -> Ready {
+    match (verify::subject(m), m.diff()) {
+        (None, _) => Ready::No,
+        (Some(_), Some(d)) if d.running() => {
+            Ready::NotNow(format!("A diff of {} is under way: 5 shows it, s stops it there.", d.what.words()))
+        }
+        (Some(_), _) => Ready::Now,
+    }
+}
+
+pub(super) fn can_stop_diff(m: &Model) -> Ready {
+    if m.diff().is_some_and(DiffView::running) { Ready::Now } else { Ready::No }
+}
+
+pub(super) fn can_continue_diff(m: &Model) -> Ready {
+    let stopped = m.diff().is_some_and(|d| matches!(d.state, DiffState::Stopped { .. }));
+    if stopped { Ready::Now } else { Ready::No }
+}
+
+pub(super) fn can_copy_next(m: &Model) -> Ready {
+    if m.diff().and_then(verify::command).is_some() { Ready::Now } else { Ready::No }
 }
 
 pub(super) fn can_open(m: &Model) -> Ready {

@@ -7,6 +7,7 @@ use super::{asks, over, places, ready};
 const OVERLAYS: &[Scope] = &[
     Scope::Confirm,
     Scope::Route,
+    Scope::Range,
     Scope::Choose,
     Scope::Why,
     Scope::Palette,
@@ -15,11 +16,28 @@ const OVERLAYS: &[Scope] = &[
     Scope::Leave,
 ];
 /// Overlays in which enter says yes.
-const ASKING: &[Scope] =
-    &[Scope::Confirm, Scope::Route, Scope::Choose, Scope::Why, Scope::Palette, Scope::Filter, Scope::Leave];
+const ASKING: &[Scope] = &[
+    Scope::Confirm,
+    Scope::Route,
+    Scope::Range,
+    Scope::Choose,
+    Scope::Why,
+    Scope::Palette,
+    Scope::Filter,
+    Scope::Leave,
+];
 /// Where rows are moved through.
-const ROWS: &[Scope] =
-    &[Scope::Cockpit, Scope::Group, Scope::Partition, Scope::Producer, Scope::Help, Scope::Route, Scope::Choose];
+const ROWS: &[Scope] = &[
+    Scope::Cockpit,
+    Scope::Group,
+    Scope::Partition,
+    Scope::Producer,
+    Scope::Verify,
+    Scope::Help,
+    Scope::Route,
+    Scope::Range,
+    Scope::Choose,
+];
 /// The same, where letters are typed.
 const TYPED_ROWS: &[Scope] = &[Scope::Palette, Scope::Confirm];
 /// Where there is a group to act on.
@@ -30,6 +48,10 @@ const EXPORT: &[Scope] = &[Scope::Groups, Scope::Group, Scope::Partition, Scope:
 const PRODUCER: &[Scope] = &[Scope::Producers, Scope::Producer];
 /// Where there is either.
 const SUBJECT: &[Scope] = &[Scope::Groups, Scope::Group, Scope::Partition, Scope::Producers, Scope::Producer];
+
+/// Where there is something to compare.
+const COMPARED: &[Scope] =
+    &[Scope::Groups, Scope::Group, Scope::Partition, Scope::Producers, Scope::Producer, Scope::Verify];
 
 /// Shorthand: one row.
 macro_rules! actions {
@@ -49,7 +71,7 @@ actions! {
         "The next partition, in the order of the table.";
     "previous-partition" "previous" ["p", "backtab"], &[Scope::Partition], None, 12, ready::always,
         places::previous_partition, "The partition before.";
-    "show-values" "values" ["v"], &[Scope::Partition], Reads, 13, ready::can_export, asks::show_values,
+    "show-values" "values" ["s"], &[Scope::Partition], Reads, 13, ready::can_export, asks::show_values,
         "Shows or hides the beginnings of the records' values; they are read only when asked for, and kept nowhere.";
     "cut-over" "cut over" ["c"], GROUP, Changes, 20, ready::can_cut_over, asks::cut_over,
         "Moves the group to green: stop on blue, wait for the drain, translate, commit, start on green.";
@@ -64,6 +86,15 @@ actions! {
         "Declares the group's soak done.";
     "measure" "measure" ["m"], GROUP, Reads, 25, ready::can_measure, asks::measure,
         "Measures the group's translation now; the result is its estimate.";
+    "verify" "verify" ["v"], COMPARED, Reads, 27, ready::can_verify, asks::verify,
+        "Compares the topics of a group or producer, or a partition's topic, on both clusters, record by record; asks for the
+         range.";
+    "stop-diff" "stop" ["s"], &[Scope::Verify], None, 20, ready::can_stop_diff, asks::stop_diff,
+        "Stops the diff; what was read is kept.";
+    "continue-diff" "go on" ["g"], &[Scope::Verify], Reads, 20, ready::can_continue_diff, asks::continue_diff,
+        "Goes on with a diff that was stopped.";
+    "copy-next" "copy" ["y"], &[Scope::Verify], None, 21, ready::can_copy_next, asks::copy_next,
+        "Copies the replay that carries what is missing (through the terminal, OSC 52).";
     "export" "export" ["x"], EXPORT, None, 31, ready::can_export, asks::export,
         "Writes the offsets beside the plan, as the file that kafka-consumer-groups --reset-offsets reads.";
     "route" "route" ["r"], PRODUCER, Changes, 20, ready::can_route, asks::route,
@@ -85,6 +116,8 @@ actions! {
     "show-journal" "journal" ["3"], &[Scope::Global], None, 0, ready::always, places::show_journal, "The journal.";
     "show-notices" "notices" ["4"], &[Scope::Global], None, 0, ready::always, places::show_notices,
         "What should be read now, with what to do about it.";
+    "show-verify" "diff" ["5"], &[Scope::Global], None, 0, ready::always, places::show_verify,
+        "The diff that is under way, or the last one.";
     "down" "down" ["down", "j"], ROWS, None, 0, ready::always, places::down, "One row down.";
     "up" "up" ["up", "k"], ROWS, None, 0, ready::always, places::up, "One row up.";
     "page-down" "page down" ["pagedown", "ctrl-d"], ROWS, None, 0, ready::always, places::page_down, "A page down.";

@@ -19,6 +19,7 @@ mod producers;
 mod prompts;
 mod run;
 mod tabs;
+mod verify;
 
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
@@ -56,6 +57,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         Screen::Group(id) => group::draw(m, id, body, buf),
         Screen::Partition(id) => partition::draw(m, id, body, buf),
         Screen::Producer(name) => producer::draw(m, name, body, buf),
+        Screen::Verify => verify::draw(m, body, buf),
     }
     let over = Rect { y: area.y + header::ROWS, height: area.height - header::ROWS - 1, ..area };
     match &m.overlay {
@@ -63,6 +65,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         Some(Overlay::Help { scroll }) => help::draw(m, *scroll, over, buf),
         Some(Overlay::Palette { input, selected }) => palette::draw(m, input, *selected, over, buf),
         Some(Overlay::Route { producer, selected }) => prompts::route(m, producer, *selected, over, buf),
+        Some(Overlay::Range { what, selected }) => verify::range(m, what, *selected, over, buf),
         Some(Overlay::Choose(c)) => choose::draw(m, c, over, buf),
         Some(Overlay::Why { subject, input }) => prompts::why(m, subject, input, over, buf),
         Some(Overlay::PassOver { command, gate, held, input }) => {

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
-use crate::controller::snapshot::Severity;
+use crate::controller::snapshot::{DiffState, Severity};
 use crate::tui::model::{Model, Pane};
 use crate::tui::theme::Role;
 
@@ -26,6 +26,19 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
             row = row.gap(1).put(if on { Role::Strong } else { notices_role(m, pane) }, len.to_string());
         }
         row = row.gap(1);
+    }
+    if let Some(d) = m.diff() {
+        let (role, words) = match &d.state {
+            DiffState::Running { progress, .. } => {
+                let share = progress.as_ref().map_or(0.0, |p| p.share);
+                (Role::Strong, format!("{:.0} %", share * 100.0))
+            }
+            DiffState::Stopped { .. } => (Role::Hold, "stopped".to_owned()),
+            DiffState::Failed { .. } => (Role::Fail, "FAILED".to_owned()),
+            DiffState::Done { result, .. } if result.known && !result.found.differs() => (Role::Ok, "CLEAN".to_owned()),
+            DiffState::Done { result, .. } => (Role::Fail, result.said.clone()),
+        };
+        row = row.gap(1).put(Role::Dim, "5").gap(1).put(Role::TabOff, "diff").gap(1).put(role, words).gap(1);
     }
     let filter = m.filter(m.pane);
     if !filter.is_empty() {

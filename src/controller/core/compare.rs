@@ -1,0 +1,157 @@
+//! One diff at a time, beside everything else: it only reads, and the loop never waits for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+
+use super::Core;
+use crate::controller::clock::Clock;
+use crate::controller::diff::{self, Broken, Ended, Progress, Request, finish};
+use crate::controller::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, DiffWhat, Severity};
+use crate::migration::command::Refusal;
+use crate::migration::estate::{Side, Trouble};
+use crate::migration::event::{Compared, Event};
+
+/// How long a diff that was told to stop may take to save when the controller ends.
+const LAST_SAVE: Duration = Duration::from_secs(20);
+
+/// What a diff came to: the result and how many topics have something unknown; `None` when it was stopped.
+type Came = Result<Option<(Box<DiffResult>, u64)>, Broken>;
+
+/// The diff under way, or the last one.
+#[derive(Default)]
+pub(super) struct Comparing {
+    /// As screens see it.
+    pub view: Option<DiffView>,
+    /// The one that runs; never more.
+    pub tasks: JoinSet<Came>,
+    stop: Arc<AtomicBool>,
+    progress: Arc<Mutex<Option<Progress>>>,
+}
+
+impl Core {
+    /// Starts a diff, unless one is under way.
+    pub(super) fn start_diff(
+        &mut self,
+        what: DiffWhat,
+        span: DiffSpan,
+        resume: bool,
+        actor: String,
+    ) -> Result<(), Refusal> {
+        if let Some(running) = self.comparing.view.as_ref().filter(|_| !self.comparing.tasks.is_empty()) {
+            let words = running.what.words();
+            return Err(Refusal::holds(format!("a diff of {words} is under way"), "wait for it, or stop it first"));
+        }
+        if self.stopping {
+            return Err(Refusal::refused("the controller is ending", "start it again"));
+        }
+        let source = Side::Blue;
+        let request = Request { what: what.clone(), span, source, rate: None, memory: None, resume };
+        self.comparing.stop = Arc::default();
+        self.comparing.progress = Arc::default();
+        let progress = Arc::clone(&self.comparing.progress);
+        let tell: diff::Tell = Arc::new(move |p: &Progress| {
+            *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(p.clone());
+        });
+        let (plan, stop) = (Arc::clone(&self.plan), Arc::clone(&self.comparing.stop));
+        let about = what.clone();
+        self.comparing.tasks.spawn(async move {
+            match diff::run(Arc::clone(&plan), request, tell, stop).await? {
+                Ended::Interrupted => Ok(None),
+                Ended::Done(report) => {
+                    let unknown = report.topics.iter().filter(|t| !t.unknown.is_empty()).count() as u64;
+                    let result = tokio::task::spawn_blocking(move || finish(&plan, &about, &report)).await;
+                    let broke = |e| Broken::Failed(Trouble::new(format!("the result was lost: {e}"), "verify again"));
+                    Ok(Some((Box::new(result.map_err(broke)?), unknown)))
+                }
+            }
+        });
+        let state = DiffState::Running { progress: None, stopping: false };
+        self.comparing.view = Some(DiffView { what, span, source, began: Clock.now(), actor, state });
+        Ok(())
+    }
+
+    /// Tells the diff to stop; it saves what it has, and ends within about a second.
+    pub(super) fn stop_diff(&mut self) -> Result<(), Refusal> {
+        if self.comparing.tasks.is_empty() {
+            return Err(Refusal::refused("no diff is under way", "start one with v on a group, producer or topic"));
+        }
+        self.comparing.stop.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What screens see, with how far it is by now.
+    pub(super) fn diff_view(&self) -> Option<DiffView> {
+        let mut view = self.comparing.view.clone()?;
+        if let DiffState::Running { progress, stopping } = &mut view.state {
+            progress.clone_from(&self.comparing.progress.lock().unwrap_or_else(PoisonError::into_inner));
+            *stopping = self.comparing.stop.load(Ordering::Relaxed);
+        }
+        Some(view)
+    }
+
+    /// A diff has ended: into the view, the journal and, where it wants reading, the notices.
+    pub(super) async fn compared(&mut self, came: Result<Came, JoinError>) {
+        let broke = |e| Broken::Failed(Trouble::new(format!("the diff broke off: {e}"), "this is a fault of cutover"));
+        let came = came.map_err(broke).and_then(|came| came);
+        let stopped = self.comparing.stop.load(Ordering::Relaxed);
+        let Some(view) = &mut self.comparing.view else { return };
+        let (at, words, subject, actor) = (Clock.now(), view.what.words(), view.subject(), view.actor.clone());
+        let about = format!("verify {words}: ");
+        self.notices.retain(|n| !n.trouble.what.starts_with(&about));
+        match came {
+            Ok(None) => view.state = DiffState::Stopped { at },
+            Err(_) if stopped => view.state = DiffState::Stopped { at },
+            Err(broken) => {
+                let trouble = broken.trouble().clone();
+                view.state = DiffState::Failed { at, trouble: trouble.clone() };
+                let notice = Trouble::new(format!("{about}{}", trouble.what), trouble.advice);
+                self.notice(Severity::Warn, subject, notice);
+            }
+            Ok(Some((result, unknown_topics))) => {
+                let counts = counts(&result, unknown_topics);
+                let event = Event::Compared {
+                    subject: subject.clone(),
+                    what: format!("{words}, {}", view.span.words()),
+                    verdict: result.said.clone(),
+                    counts,
+                };
+                let clean = result.known && !result.found.differs();
+                let notice = Trouble::new(
+                    format!("{about}{}; {}", result.said, super::super::words::compared(&counts)),
+                    result.next.first().cloned().unwrap_or_default(),
+                );
+                view.state = DiffState::Done { at, result };
+                if !clean {
+                    self.notice(Severity::Warn, subject, notice);
+                }
+                self.write(actor, event).await;
+            }
+        }
+    }
+
+    /// The controller ends: the diff saves what it has.
+    pub(super) async fn end_diff(&mut self) {
+        self.comparing.stop.store(true, Ordering::Relaxed);
+        let tasks = &mut self.comparing.tasks;
+        let saved = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_SAVE, saved).await.is_err() {
+            tracing::warn!("the diff did not stop in time: it goes on from where it was last saved");
+        }
+    }
+}
+
+fn counts(result: &DiffResult, unknown_topics: u64) -> Compared {
+    let f = &result.found;
+    Compared {
+        equal: f.equal,
+        missing: f.missing,
+        only_target: f.only_target,
+        duplicated: f.duplicated_source + f.duplicated_target,
+        reordered: f.reordered,
+        unsettled: f.unsettled,
+        unknown_topics,
+    }
+}

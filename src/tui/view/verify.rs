@@ -1,0 +1,266 @@
+//! The diff: how far it is, what it found where, and what to do next.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::groups::more;
+use super::line::{self, Row, rule, window};
+use super::prompts::{boxed, cells};
+use crate::controller::snapshot::{DiffProgress, DiffResult, DiffRow, DiffState, DiffVerdict, DiffView, DiffWhat};
+use crate::migration::estate::Side;
+use crate::tui::model::Model;
+use crate::tui::theme::{Glyph, Role};
+use crate::tui::verify::RANGES;
+use crate::tui::{text, words};
+
+/// Cells of a label.
+const LABEL: usize = 10;
+/// Most lines of what to do next.
+const NEXT: usize = 4;
+/// Least lines of the table, with its head.
+const TABLE: u16 = 5;
+/// Cells of a number.
+const NUMBER: usize = 8;
+
+/// Draws the screen of the diff.
+pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let Some(d) = m.diff() else {
+        let none = "No diff yet: v on a group, a producer or a partition compares both clusters record by record.";
+        let lines = text::wrap(none, usize::from(area.width) - 2, 3, theme.glyph(Glyph::Ellipsis));
+        for (y, l) in (1..).zip(lines) {
+            Row::new(theme).gap(1).put(Role::Hold, l).draw(area, y, buf);
+        }
+        return;
+    };
+    title(m, d, area, buf);
+    let mut rows = vec![said(m, "range", Role::Text, &d.span.words(), area, 2)];
+    rows.push(match &d.state {
+        DiffState::Running { progress, stopping } => running(m, progress.as_ref(), *stopping, area),
+        DiffState::Stopped { .. } => {
+            let words = "stopped; what was read is kept: g goes on with it, v begins anew";
+            said(m, "state", Role::Hold, words, area, 2)
+        }
+        DiffState::Failed { trouble, .. } => {
+            said(m, "failed", Role::Fail, &words::sentence(&trouble.what, &trouble.advice), area, 6)
+        }
+        DiffState::Done { result, .. } => done(m, d.source.other(), result, area),
+    });
+    let mut y = 1;
+    for row in rows.into_iter().flatten() {
+        row.draw(area, y, buf);
+        y += 1;
+    }
+    if let DiffState::Done { result, .. } = &d.state {
+        let rest = Rect { y: area.y + y.min(area.height), height: area.height.saturating_sub(y), ..area };
+        table(m, result, d.source.other(), rest, buf);
+    }
+}
+
+fn title(m: &Model, d: &DiffView, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let name = text::cut_middle(&d.what.words(), usize::from(area.width) / 2, theme.glyph(Glyph::Ellipsis));
+    let title = Row::new(theme).gap(1).put(Role::Dim, "verify ").put(Role::Strong, name).gap(2);
+    let title = title.mark(d.source).gap(1).glyph(Role::Dim, Glyph::Arrow).gap(1).mark(d.source.other()).gap(1);
+    let since = |at| text::age(m.clock().since(at));
+    let end = Row::new(theme);
+    let end = match &d.state {
+        DiffState::Running { .. } => {
+            end.put(Role::Strong, "reading").put(Role::Dim, format!(" for {}", since(d.began)))
+        }
+        DiffState::Stopped { at } => end.put(Role::Hold, "STOPPED").put(Role::Dim, format!(" {} ago", since(*at))),
+        DiffState::Failed { at, .. } => end.put(Role::Fail, "FAILED").put(Role::Dim, format!(" {} ago", since(*at))),
+        DiffState::Done { at, result } => {
+            let role = verdict_role(result);
+            end.put(role, result.said.clone()).put(Role::Dim, format!(" {} ago", since(*at)))
+        }
+    };
+    line::titled(theme, title, end.gap(1), area, 0, buf);
+}
+
+fn verdict_role(result: &DiffResult) -> Role {
+    match result.verdict {
+        DiffVerdict::Clean => Role::Ok,
+        DiffVerdict::Unknown => Role::Unknown,
+        DiffVerdict::Differs => Role::Fail,
+    }
+}
+
+/// A label and words, wrapped.
+fn said<'t>(m: &'t Model, label: &str, role: Role, words: &str, area: Rect, most: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let width = usize::from(area.width).saturating_sub(LABEL + 2);
+    let lines = text::wrap(words, width, most, theme.glyph(Glyph::Ellipsis));
+    let row = |(i, line): (usize, String)| {
+        Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, LABEL).put(role, line)
+    };
+    lines.into_iter().enumerate().map(row).collect()
+}
+
+fn running<'t>(m: &'t Model, progress: Option<&DiffProgress>, stopping: bool, area: Rect) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    if stopping {
+        return said(m, "state", Role::Hold, "stopping: what was read is being saved", area, 1);
+    }
+    let Some(p) = progress else {
+        return said(m, "reading", Role::Text, "asking both clusters where their logs begin and end", area, 1);
+    };
+    let (done, all) = p.topics;
+    let mut rows = said(m, "reading", Role::Text, &format!("{}, {} of {all} topics", p.topic, done + 1), area, 2);
+    let width = usize::from(area.width).saturating_sub(LABEL + 10).min(60);
+    let full = ((p.share.clamp(0.0, 1.0) * width as f64) as usize).min(width);
+    let bar = Row::new(theme).gap(1 + LABEL).put(Role::Ok, theme.glyph(Glyph::HeavyRule).repeat(full));
+    let bar = bar.put(Role::Frame, theme.glyph(Glyph::Rule).repeat(width - full));
+    rows.push(bar.put(Role::Strong, format!(" {:>3.0} %", p.share * 100.0)));
+    let seconds = (p.ms as f64 / 1_000.0).max(0.001);
+    let rate = p.bytes as f64 / seconds / 1e6;
+    let left = p.left_ms.map_or("time left unknown".to_owned(), |ms| format!("{} left", text::duration(ms)));
+    let counts = format!("{left}; {} records read, {rate:.1} MB/s, {} wait for a twin", p.records, p.waiting);
+    rows.extend(said(m, "", Role::Text, &counts, area, 2));
+    if let Some(why) = &p.held_back {
+        rows.extend(said(m, "held back", Role::Hold, why, area, 2));
+    }
+    rows.extend(said(m, "", Role::Dim, "leaving this screen does not stop it; 5 comes back to it", area, 1));
+    rows
+}
+
+fn done<'t>(m: &'t Model, target: Side, result: &DiffResult, area: Rect) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let f = &result.found;
+    let parts = [
+        (f.missing, format!("missing on {target}")),
+        (f.only_target, format!("only on {target}")),
+        (f.duplicated_source, format!("doubled on {}", target.other())),
+        (f.duplicated_target, format!("doubled on {target}")),
+        (f.reordered, format!("out of order (by up to {} of their key)", f.furthest)),
+    ];
+    let found: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let mut rows = Vec::new();
+    let equal = Row::new(theme).gap(1).left(Role::Dim, "found", LABEL).put(Role::Strong, format!("{} equal", f.equal));
+    let equal = if f.unsettled > 0 { equal.put(Role::Hold, format!(", {} unsettled", f.unsettled)) } else { equal };
+    let excused = f.superseded + f.before;
+    let equal = if excused > 0 { equal.put(Role::Dim, format!(", {excused} excused")) } else { equal };
+    let took = format!("{} read in {}", text::count(result.read), text::duration(result.ms));
+    rows.push(equal.ending(Row::new(theme).put(Role::Dim, took), usize::from(area.width) - 1));
+    if !found.is_empty() {
+        rows.extend(said(m, "", Role::Fail, &found.join(", "), area, 2));
+    }
+    for (i, next) in result.next.iter().enumerate() {
+        let role = if next.starts_with("cutover ") { Role::Strong } else { Role::Text };
+        let room = NEXT.saturating_sub(i).max(1);
+        rows.extend(said(m, if i == 0 { "next" } else { "" }, role, next, area, room));
+    }
+    rows
+}
+
+/// Topics and partitions, and below them all that the one under the cursor says.
+fn table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let width = usize::from(area.width);
+    if result.rows.is_empty() || area.height < 3 {
+        return;
+    }
+    let at = m.diff_at.min(result.rows.len() - 1);
+    let lines: Vec<String> = result.rows[at]
+        .lines
+        .iter()
+        .flat_map(|l| text::wrap(l, width.saturating_sub(2), 8, theme.glyph(Glyph::Ellipsis)))
+        .collect();
+    let wanted = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(1);
+    let least = TABLE.min(u16::try_from(result.rows.len()).unwrap_or(TABLE).saturating_add(1));
+    let detail = wanted.min(area.height.saturating_sub(least));
+    let top = Rect { height: area.height - detail, ..area };
+    head(m, target, width).draw(top, 0, buf);
+    let range = window(result.rows.len(), at, usize::from(top.height.saturating_sub(1)));
+    let (above, below) = (range.start, result.rows.len() - range.end + result.left_out);
+    for (y, i) in (1u16..).zip(range) {
+        let row = row(m, &result.rows[i], i == at, width);
+        if i == at { row.draw_cursor(top, y, buf) } else { row.draw(top, y, buf) }
+    }
+    more(m, above, below, top, buf);
+    if detail > 1 {
+        let rest = Rect { y: area.y + top.height, height: detail, ..area };
+        rule(theme, &named(&result.rows[at]), rest, 0, buf);
+        for (y, l) in (1u16..).zip(lines) {
+            Row::new(theme).gap(1).put(Role::Text, l).draw(rest, y, buf);
+        }
+    }
+}
+
+fn named(row: &DiffRow) -> String {
+    row.partition.map_or_else(|| row.topic.clone(), |p| format!("{}-{p}", row.topic))
+}
+
+/// Cells of a name, of a number, and how many numbers there is room for.
+fn columns(width: usize) -> (usize, usize, usize) {
+    let (number, count) = if width < 72 { (NUMBER - 2, 5) } else { (NUMBER, 6) };
+    (width.saturating_sub(3 + VERDICT + count * (number + 1)).clamp(10, 60), number, count)
+}
+
+/// Cells of a verdict.
+const VERDICT: usize = 8;
+
+fn head<'t>(m: &'t Model, target: Side, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let only = format!("only {}", theme.shape(target));
+    let (name, number, count) = columns(width);
+    let row = Row::new(theme).gap(2).left(Role::Dim, "topic", name).gap(1).left(Role::Dim, "", VERDICT);
+    let heads = match number < NUMBER {
+        true => ["equal", "miss", &only, "double", "moved", ""],
+        false => ["equal", "missing", &only, "doubled", "moved", "unsettl."],
+    };
+    heads.iter().take(count).fold(row, |row, head| row.gap(1).right(Role::Dim, head, number))
+}
+
+fn row<'t>(m: &'t Model, r: &DiffRow, cursor: bool, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let row = Row::new(theme);
+    let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) }.gap(1);
+    let name = r.partition.map_or_else(|| r.topic.clone(), |p| format!("  partition {p}"));
+    let (cells, number, count) = columns(width);
+    let row = row.name(if r.partition.is_none() { Role::Strong } else { Role::Text }, name, cells).gap(1);
+    let (role, said) = match (r.partition, r.said.as_str()) {
+        (None, "CLEAN") => (Role::Ok, "CLEAN"),
+        (None, "UNKNOWN") => (Role::Unknown, "UNKNOWN"),
+        (None, "DIFFERS+UNKNOWN") => (Role::Fail, "DIFFERS?"),
+        (None, "DIFFERS") => (Role::Fail, "DIFFERS"),
+        _ => (Role::Dim, ""),
+    };
+    let row = row.left(role, said, VERDICT);
+    let f = &r.found;
+    if r.partition.is_none() && f.read == 0 && said == "UNKNOWN" {
+        return row.gap(2).put(Role::Unknown, "nothing of it was compared");
+    }
+    let numbers = [
+        (f.equal, Role::Text),
+        (f.missing, Role::Fail),
+        (f.only_target, Role::Fail),
+        (f.duplicated_source + f.duplicated_target, Role::Fail),
+        (f.reordered, Role::Fail),
+        (f.unsettled, Role::Hold),
+    ];
+    numbers
+        .iter()
+        .take(count)
+        .fold(row, |row, (n, role)| row.gap(1).right(if *n == 0 { Role::Dim } else { *role }, text::count(*n), number))
+}
+
+/// Which records are to be compared?
+pub fn range(m: &Model, what: &DiffWhat, selected: usize, over: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let mut rows: Vec<(Row<'_>, bool)> = RANGES
+        .iter()
+        .enumerate()
+        .map(|(i, (words, _))| {
+            let row = Row::new(theme);
+            let row = if i == selected { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
+            (row.gap(1).put(Role::Text, words), i == selected)
+        })
+        .collect();
+    let notes = "Reads only, both sides in step, as fast as [diff] in the plan allows, slower when a broker gets slow. \
+                 Another range: `:verify NAME --from 2h --to 30m`.";
+    for l in text::wrap(notes, cells(over), 3, theme.glyph(Glyph::Ellipsis)) {
+        rows.push((Row::new(theme).put(Role::Dim, l), false));
+    }
+    boxed(m, &format!("Verify {}", what.words()), rows, over, buf);
+}
