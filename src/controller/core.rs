@@ -33,6 +33,7 @@ use crate::migration::effect::Outcome;
 use crate::migration::estate::{At, Estate, Observed, Side, Trouble};
 use crate::migration::event::{Entry, Event};
 use crate::migration::machine::Machine;
+use crate::migration::watch::Kept;
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
 use crate::plan::Plan;
@@ -58,6 +59,8 @@ const SNAPSHOT_LONGEST_MS: u64 = 1_000;
 const LAST_EFFECT_MS: u64 = 120_000;
 /// A dialog's estimate is measured again when it is this old, ms.
 const ESTIMATE_AGE_MS: u64 = 8_000;
+/// How often samples of soaks are kept, ms: a crash loses at most so much of the time that was counted.
+const KEEP_MS: u64 = 10_000;
 /// How often a session that only looks reads what the holder of the journal has written, ms.
 const FOLLOW_MS: u64 = 1_000;
 
@@ -97,12 +100,21 @@ struct Pulse {
     unshown: bool,
     pause_ms: u64,
     followed: Stopwatch,
+    kept: Stopwatch,
 }
 
 impl Pulse {
     fn new() -> Self {
         let now = Clock.stopwatch();
-        Self { observed: now, unobserved: false, shown: now, unshown: true, pause_ms: SNAPSHOT_PAUSE_MS, followed: now }
+        Self {
+            observed: now,
+            unobserved: false,
+            shown: now,
+            unshown: true,
+            pause_ms: SNAPSHOT_PAUSE_MS,
+            followed: now,
+            kept: now,
+        }
     }
 }
 
@@ -146,7 +158,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let mut pollers = JoinSet::new();
     observe::watch_all(&mut pollers, &tools, (options.poll_ms, options.focus_ms), &focus_rx, sightings);
 
-    let Access { ledger, entries, arming, troubles } = Ledger::open(&plan, &options, Clock.now()).await;
+    let Access { ledger, entries, samples, arming, troubles } = Ledger::open(&plan, &options, Clock.now()).await;
     let translator = Translator::new(Arc::clone(&plan), names, tools.clusters().clone(), Arc::clone(&history));
     let (translator, unreadable) = match translator {
         Ok(translator) => (Some(translator), None),
@@ -183,7 +195,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     for trouble in troubles.into_iter().chain(unreadable) {
         core.notice(Severity::Warn, Subject::Migration, trouble);
     }
-    core.replay(&entries);
+    core.replay(&entries, samples);
     core.begin().await;
     core.turn(&mut seen, &mut heard, &mut pollers).await;
     pollers.shutdown().await;
@@ -191,11 +203,12 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
 }
 
 impl Core {
-    fn replay(&mut self, entries: &[Entry]) {
+    fn replay(&mut self, entries: &[Entry], samples: Vec<Kept>) {
         for entry in entries {
             self.machine.replay(entry);
             self.remember(entry);
         }
+        self.machine.restore_samples(samples);
         self.machine.resumed(Clock.now());
     }
 
@@ -280,6 +293,10 @@ impl Core {
             pulse.followed = Clock.stopwatch();
             self.follow().await;
             self.keep_estimate_fresh(now).await;
+        }
+        if pulse.kept.ms() >= KEEP_MS || self.machine.urgent_samples() {
+            pulse.kept = Clock.stopwatch();
+            self.keep_samples().await;
         }
         pulse.unshown = true;
         if pulse.shown.ms() >= pulse.pause_ms {
@@ -480,6 +497,7 @@ impl Core {
             self.act().await;
             self.publish();
         }
+        self.keep_samples().await;
         if !matches!(self.arming, Arming::ReadOnly { .. }) {
             let actor = self.options.actor.clone();
             self.write(actor.clone(), Event::Closed { actor }).await;

@@ -8,6 +8,7 @@ use super::snapshot::Arming;
 use crate::journal::{Holder, Journal, Opened, Reader};
 use crate::migration::estate::{At, Trouble};
 use crate::migration::event::{Entry, Event};
+use crate::migration::watch::{Kept, Unsaved};
 use crate::plan::Plan;
 
 /// The journal as this session may use it.
@@ -32,6 +33,8 @@ pub(super) struct Access {
     pub ledger: Ledger,
     /// Everything in it, oldest first.
     pub entries: Vec<Entry>,
+    /// What was kept of soaks.
+    pub samples: Vec<Kept>,
     /// What the session may do.
     pub arming: Arming,
     /// What a person should read about it.
@@ -66,6 +69,21 @@ impl Ledger {
         let entry = entry?;
         self.last = entry.seq;
         Ok(entry)
+    }
+
+    /// Keeps what changed in soaks' samples; a session that does not hold the journal keeps nothing. Errors: it could
+    /// not be written; then a restart counts less, and nothing else is lost.
+    pub async fn keep(&mut self, changes: Vec<Unsaved>) -> Result<(), Trouble> {
+        let Store::Writer(mut journal) = std::mem::replace(&mut self.store, Store::None) else { return Ok(()) };
+        let written = tokio::task::spawn_blocking(move || {
+            let kept = journal.keep_samples(&changes);
+            (journal, kept)
+        });
+        let (journal, kept) = written
+            .await
+            .map_err(|e| Trouble::new(format!("keeping samples broke off: {e}"), "start cutover again"))?;
+        self.store = Store::Writer(journal);
+        kept
     }
 
     /// What somebody else has written since. Errors: it can't be read.
@@ -113,7 +131,7 @@ impl Access {
     fn unusable(path: PathBuf, trouble: Trouble) -> Self {
         let arming = Arming::ReadOnly { why: trouble.what.clone() };
         let ledger = Ledger { store: Store::None, path, last: 0 };
-        Self { ledger, entries: Vec::new(), arming, troubles: vec![trouble] }
+        Self { ledger, entries: Vec::new(), samples: Vec::new(), arming, troubles: vec![trouble] }
     }
 }
 
@@ -132,13 +150,18 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
             }
         })),
     };
-    let (store, arming) = match opened {
+    let (mut store, arming) = match opened {
         None => {
             let ledger = Ledger { store: Store::None, path, last: 0 };
-            return Access { ledger, entries: Vec::new(), arming: super::core::asked_for(), troubles: Vec::new() };
+            let (entries, samples, arming) = (Vec::new(), Vec::new(), super::core::asked_for());
+            return Access { ledger, entries, samples, arming, troubles: Vec::new() };
         }
         Some(Err(trouble)) => return Access::unusable(path, trouble),
         Some(Ok(opened)) => opened,
+    };
+    let dropped = match &mut store {
+        Store::Writer(journal) => journal.drop_old_samples(now).err(),
+        Store::Reader(_) | Store::None => None,
     };
     let reader: &Reader = match &store {
         Store::Writer(journal) => journal,
@@ -146,11 +169,16 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
         Store::None => return Access::unusable(path, Trouble::new("there is no journal", "")),
     };
     let warning = |w| Trouble::new(w, "");
-    let mut troubles: Vec<Trouble> = reader.warnings().into_iter().map(warning).collect();
+    let mut troubles: Vec<Trouble> = reader.warnings().into_iter().map(warning).chain(dropped).collect();
+    // Without them a soak counts from now on: that is said, and no reason to stop.
+    let samples = reader.samples().unwrap_or_else(|trouble| {
+        troubles.push(trouble);
+        Vec::new()
+    });
     match reader.entries(1) {
         Ok(entries) => {
             let ledger = Ledger { store, path, last: entries.last().map_or(0, |e| e.seq) };
-            Access { ledger, entries, arming, troubles }
+            Access { ledger, entries, samples, arming, troubles }
         }
         Err(trouble) => {
             // What can't be read whole must not be written on.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::snapshot::JournalLine;
 use crate::migration::acl::Acl;
 use crate::migration::command::Subject;
+use crate::migration::criteria::Metric;
 use crate::migration::effect::{Answer, Effect, Outcome};
 use crate::migration::eos::Seam;
 use crate::migration::estate::TopicPartition;
@@ -77,7 +78,7 @@ impl Teller {
             | Event::Resumed { subject }
             | Event::Compared { subject, .. }
             | Event::Noticed { subject, .. } => Some(subject.clone()),
-            Event::Completed { group } => Some(Subject::Group(group.clone())),
+            Event::Completed { group } | Event::Baselined { group, .. } => Some(Subject::Group(group.clone())),
             Event::ProducerCompleted { producer } | Event::Approved { producer, .. } => {
                 Some(Subject::Producer(producer.clone()))
             }
@@ -139,6 +140,12 @@ impl Teller {
             }
             Event::Seamed { run, producer, to, seams } => {
                 format!("{}: the seam of {producer} to {to}: {}", self.run(*run), seam_words(seams))
+            }
+            Event::Baselined { group, metric: Metric::DlqGrowth, value } => {
+                format!("{group}: its dead-letter topic on green holds {value:.0} records before the soak")
+            }
+            Event::Baselined { group, metric, value } => {
+                format!("{group}: baseline of {} is {}, measured on blue", metric.label(), metric.show(*value))
             }
             Event::Held { subject, why } => format!("{} held: {why}", name(subject)),
             Event::Resumed { subject } => format!("{} resumed", name(subject)),

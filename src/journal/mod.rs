@@ -6,12 +6,14 @@
 //!   shared memory, so the journal must be on a local disk; network filesystems are refused.
 //! - **Chained.** Each entry's SHA-256 covers its content and the hash before it: [`Reader::verify`] names the first
 //!   entry that was changed, removed or inserted. What was cut off at the end shows only against a head noted elsewhere.
+//! - **Samples.** What soaks measured lies beside the chain, bounded and thinned out, so that a restart goes on counting.
 //! - **One writer.** A lease (`flock` on `JOURNAL.lock`) makes a second process read-only, and says who holds it.
 
 mod chain;
 mod lease;
 mod place;
 mod reader;
+mod samples;
 mod trouble;
 mod writer;
 

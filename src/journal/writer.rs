@@ -69,6 +69,7 @@ impl Journal {
             ))
             .map_err(failed)?;
         }
+        super::samples::prepare(conn).map_err(failed)?;
         let mut journal = Self { reader, lease, last: None };
         // the file's own entry in the directory must survive a power loss too
         sync_directory(path)?;
@@ -78,6 +79,14 @@ impl Journal {
         drop(tx);
         journal.last = Some(last);
         Ok(journal)
+    }
+
+    pub(super) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    pub(super) fn conn_mut(&mut self) -> &mut Connection {
+        &mut self.reader.conn
     }
 
     /// Writes one fact. It is on disk when this returns `Ok`. Blocks on the disk.

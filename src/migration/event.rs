@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Subject};
+use super::criteria::Metric;
 use super::effect::{Issued, Outcome};
 use super::eos::Seam;
 use super::estate::{At, Side, TopicPartition};
@@ -258,6 +259,16 @@ pub enum Event {
         run: RunId,
         /// How.
         end: RunEnd,
+    },
+    /// What a group's soak is compared with, as measured before it: p99 on blue (ms), how many records the dead-letter
+    /// topic holds on green.
+    Baselined {
+        /// Group.
+        group: String,
+        /// Of what.
+        metric: Metric,
+        /// The number.
+        value: f64,
     },
     /// A soak was declared complete.
     Completed {

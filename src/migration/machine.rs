@@ -9,12 +9,11 @@ use super::drain::Drain;
 use super::effect::{Effect, Issued, Outcome};
 use super::estate::{At, Estate, Observed, Side, Trouble};
 use super::event::{Entry, Event, RunEnd, RunId, RunKind};
-use super::gate::Gate;
 use super::lag::LagBook;
 use super::overrides::Accepted;
 use super::settings::Settings;
 use super::sight::Sight;
-use super::soak::Soak;
+use super::soaking::Soaking;
 use super::stage::Stage;
 use super::state::{Run, State, index};
 use crate::offsets::strategy::{Chosen, Strategy};
@@ -115,7 +114,7 @@ pub struct Machine {
     pub(super) choices: BTreeMap<(String, Side), (Chosen, Observed<GroupPlan>)>,
     pub(super) newest_estimate: BTreeMap<String, (Side, How)>,
     pub(super) measuring: BTreeSet<(String, Side, How)>,
-    pub(super) soaks: BTreeMap<String, Soak>,
+    pub(super) soaking: Soaking,
 }
 
 impl Machine {
@@ -136,7 +135,7 @@ impl Machine {
             choices: BTreeMap::new(),
             newest_estimate: BTreeMap::new(),
             measuring: BTreeSet::new(),
-            soaks: BTreeMap::new(),
+            soaking: Soaking::default(),
         }
     }
 
@@ -182,8 +181,8 @@ impl Machine {
         self.lag.observe(&self.estate, now, self.settings.sample_gap_ms, &left);
         if self.session.read_only.is_none() {
             self.pin(now);
-            self.watch_soaks(now);
         }
+        self.watch_soaks(now);
         self.advance_all(now);
     }
 
@@ -345,7 +344,7 @@ impl Machine {
         let id = self.state.last_run_of(subject)?.id;
         self.emit(actor, Event::Continued { run: id }, now);
         if let Subject::Group(g) = subject {
-            self.soaks.entry(g.clone()).or_default().forgive();
+            self.soaking.forgive(g);
         }
         self.rewind(id, now);
         Some(id)
@@ -380,6 +379,7 @@ impl Machine {
             accepted,
         };
         self.emit(actor, event, now);
+        self.record_baselines(run, now);
         if let Some((old, _)) = replaced {
             self.emit(CONTROLLER, Event::RunEnded { run: old, end: RunEnd::ReplacedBy(run) }, now);
             self.live.remove(&old);
@@ -425,39 +425,5 @@ impl Machine {
                 debug_assert!(self.state.pins[index(side)].is_some());
             }
         }
-    }
-
-    /// Soaks: the criterion, and who still works on the side that was left.
-    fn watch_soaks(&mut self, now: At) {
-        let resting = self.state.groups.iter().filter_map(|(g, s)| match s.rest {
-            Stage::Soaking { since } if self.state.open_run(&Subject::Group(g.clone())).is_none() => {
-                Some((g.clone(), since))
-            }
-            _ => None,
-        });
-        let resting: Vec<(String, At)> = resting.collect();
-        self.soaks.retain(|g, _| resting.iter().any(|(r, _)| r == g));
-        for (group, since) in resting {
-            let Some(criteria) = self.settings.groups.get(&group).map(|g| g.criteria) else { continue };
-            let mut soak = self.soaks.remove(&group).unwrap_or_default();
-            soak.feed(&self.sight(now), &group, criteria);
-            let quiet = self.state.groups.get(&group).is_some_and(|g| g.alarm.is_some());
-            let intruder = soak.intruder(&self.sight(now), &group, Side::Blue, since).filter(|_| !quiet);
-            self.soaks.insert(group.clone(), soak);
-            let run = self.state.groups.get(&group).and_then(|g| g.run);
-            if let (Some(why), Some(run)) = (intruder, run) {
-                let advice = "find who still runs on blue and stop it, then continue; or roll back";
-                self.emit(CONTROLLER, Event::NeedsOperator { run, why, advice: advice.into() }, now);
-            }
-        }
-    }
-
-    /// Whether a group's soak may be declared complete.
-    #[must_use]
-    pub fn soak_gate(&self, group: &str, now: At) -> Gate {
-        let (Some(settings), Some(soak)) = (self.settings.groups.get(group), self.soaks.get(group)) else {
-            return Gate::Unknown { why: "not measured yet".into() };
-        };
-        soak.gate(now, self.settings.stale_after_ms, settings.criteria)
     }
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::criteria::{Criterion, Limit, Metric};
+use super::trigger::Trigger;
+
 /// How a group is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
@@ -59,13 +62,32 @@ impl From<&str> for Words {
     }
 }
 
-/// Success criteria of a soak.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// What a soak is judged by, and what ends it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Criteria {
-    /// Lag must stay below this, records.
-    pub lag_below: u64,
-    /// ... for this long without a hole, ms.
-    pub lag_for_ms: u64,
+    /// Success criteria; each must pass.
+    pub rules: Vec<Criterion>,
+    /// Rollback triggers.
+    pub triggers: Vec<Trigger>,
+    /// Baselines that the plan names, in the metric's own unit.
+    pub baselines: BTreeMap<Metric, f64>,
+    /// Dead-letter topic, by its name on blue.
+    pub dlq: Option<String>,
+}
+
+impl Criteria {
+    /// Lag must stay below `below` records for `for_ms`; nothing else.
+    #[must_use]
+    pub fn lag(below: u32, for_ms: u64) -> Self {
+        let rule = Criterion::new(Metric::Lag, Limit::Below(f64::from(below)), for_ms);
+        Self { rules: vec![rule], ..Self::default() }
+    }
+
+    /// The time that a criterion needs, ms; 0 without it.
+    #[must_use]
+    pub fn needed_ms(&self, metric: Metric) -> u64 {
+        self.rules.iter().filter(|r| r.metric == metric).map(|r| r.for_ms).max().unwrap_or(0)
+    }
 }
 
 /// One group of the plan.
@@ -93,7 +115,7 @@ pub struct GroupSettings {
     pub stable_timeout_ms: u64,
     /// How long a translation may wait for unpaired records, ms.
     pub settle_timeout_ms: u64,
-    /// Success criteria of its soak.
+    /// Success criteria of its soak, and rollback triggers.
     pub criteria: Criteria,
 }
 

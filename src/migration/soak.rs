@@ -1,67 +1,89 @@
-//! Soaks: the criterion over time with honest holes, and the watch over the side that was left.
+//! A soak as one round on green shows it: readings for its criteria and triggers, and the watch over the side that was
+//! left.
 
-use super::estate::{At, Side, TopicPartition};
-use super::gate::{Gate, span};
-use super::settings::Criteria;
-use super::sight::Sight;
-use super::{drain, group};
 use std::collections::BTreeMap;
 
-/// What a soak has shown since this controller looks at it. A hole neither counts nor resets; a violation resets.
-#[derive(Debug, Clone, Default)]
+use super::criteria::{Metric, Reading};
+use super::drain;
+use super::estate::{At, ClusterView, GroupView, Observed, Side, TopicPartition};
+use super::gate::span;
+use super::group;
+use super::settings::Criteria;
+use super::sight::Sight;
+use super::watch::Watch;
+
+/// Nothing written or consumed for this part of the time that the lag criterion needs says nothing about a group.
+const IDLE_SHARE: u64 = 8;
+
+/// One group's soak.
+#[derive(Debug, Clone)]
 pub(super) struct Soak {
-    last: Option<(At, bool)>,
-    good_ms: u64,
-    words: String,
+    pub watch: Watch,
+    /// The newest round on green that was taken in.
+    seen: Option<At>,
+    /// What was written and consumed when one of them last moved.
+    moved: Option<(At, i64)>,
     /// Commits on the side that was left, for groups whose drain the journal does not have.
     left: Option<BTreeMap<TopicPartition, i64>>,
 }
 
 impl Soak {
-    /// Takes the newest round on green in, if it is new.
-    pub fn feed(&mut self, sight: &Sight<'_>, group: &str, criteria: Criteria) {
-        let super::estate::Observed::Known { at, .. } = &sight.estate.green else { return };
-        let at = *at;
-        if self.last.is_some_and(|(last, _)| at <= last) {
-            return;
-        }
-        let (good, words) = match verdict(sight, group, criteria) {
-            // Not measured: the sample does not exist.
-            Err(why) => {
-                self.words = why;
-                return;
-            }
-            Ok(good) => good,
-        };
-        match self.last {
-            Some((last, true)) if good && at.since(last) <= sight.settings.sample_gap_ms => {
-                self.good_ms += at.since(last)
-            }
-            _ => {}
-        }
-        if !good {
-            self.good_ms = 0;
-        }
-        (self.last, self.words) = (Some((at, good)), words);
+    pub fn new(watch: Watch) -> Self {
+        Self { watch, seen: None, moved: None, left: None }
     }
 
-    /// Whether the soak may be declared complete.
-    pub fn gate(&self, now: At, stale_after_ms: u64, criteria: Criteria) -> Gate {
-        match self.last {
-            None => Gate::Unknown {
-                why: if self.words.is_empty() { "not measured yet".into() } else { self.words.clone() },
-            },
-            Some((at, _)) if now.since(at) > stale_after_ms => {
-                Gate::Unknown { why: format!("last measured {} ago", span(now.since(at))) }
-            }
-            Some((_, false)) => Gate::Fail { why: self.words.clone() },
-            Some(_) if self.good_ms >= criteria.lag_for_ms => Gate::Pass,
-            Some(_) => {
-                let left_ms = criteria.lag_for_ms - self.good_ms;
-                Gate::Hold {
-                    left_ms,
-                    why: format!("{} for {} of {}", self.words, span(self.good_ms), span(criteria.lag_for_ms)),
-                }
+    /// Takes the newest round on green in, if it is another one. Returns how many records the dead-letter topic holds
+    /// when that is not written down yet: what it gains is counted from there.
+    pub fn feed(&mut self, sight: &Sight<'_>, name: &str, criteria: &Criteria) -> Option<f64> {
+        let Observed::Known { at, value, .. } = &sight.estate.green else { return None };
+        let at = *at;
+        if self.seen == Some(at) {
+            return None;
+        }
+        self.seen = Some(at);
+        let gap = sight.settings.sample_gap_ms;
+        let idle_ms = gap.max(criteria.needed_ms(Metric::Lag) / IDLE_SHARE);
+        let idle_since = self.idle_since(sight, name, value, at).filter(|since| at.since(*since) > idle_ms);
+        for (metric, of) in [(Metric::Lag, lag as Look), (Metric::TimeLag, time_lag)] {
+            let mut reading = match looked(sight, name, at) {
+                Ok(view) => of(sight, name, view, at),
+                Err(Unseen::Bad(flaw)) => Reading { flaw: Some(flaw.clone()), ..Reading::missing(at, flaw) },
+                Err(Unseen::Unknown(why)) => Reading::missing(at, why),
+            };
+            reading.idle_since = idle_since;
+            self.watch.feed(metric, &reading, gap);
+        }
+        let topic = criteria.dlq.as_deref()?;
+        let base = sight.state.groups.get(name).and_then(|g| g.baselines.get(&Metric::DlqGrowth)).copied();
+        let held = dead_letters(value, topic);
+        let reading = match (&held, base) {
+            _ if sight.fresh(Side::Green).is_err() => Reading::missing(at, "green was not seen recently"),
+            (Err(why), _) => Reading::missing(at, why.clone()),
+            (Ok(held), Some(base)) if *held < base => Reading::missing(
+                at,
+                format!(
+                    "the end of {topic} on green went back: it was recreated or truncated, and what it gained is lost"
+                ),
+            ),
+            (Ok(held), base) => Reading::number(at, held - base.unwrap_or(*held)),
+        };
+        self.watch.feed(Metric::DlqGrowth, &reading, gap);
+        if base.is_none() { held.ok() } else { None }
+    }
+
+    /// Since when neither its topics on green grew nor its commits moved.
+    fn idle_since(&mut self, sight: &Sight<'_>, name: &str, view: &ClusterView, at: At) -> Option<At> {
+        let topics = group::topics(sight, name, Side::Green);
+        let written = topics.iter().filter_map(|t| view.topics.get(t));
+        let written: i64 = written.flat_map(|t| t.partitions.iter().filter_map(|p| p.high_watermark)).sum();
+        let committed = view.groups.get(sight.id_on(name, Side::Green)).map(|g| &g.offsets);
+        let committed: i64 = committed.into_iter().flatten().flat_map(|(_, p)| p.values().map(|c| c.offset)).sum();
+        let sum = written.saturating_add(committed);
+        match self.moved {
+            Some((since, before)) if before == sum && since <= at => Some(since),
+            _ => {
+                self.moved = Some((at, sum));
+                None
             }
         }
     }
@@ -91,28 +113,61 @@ impl Soak {
     }
 }
 
-/// Whether the newest sample is good, in words; an error when it can't be told.
-fn verdict(sight: &Sight<'_>, name: &str, criteria: Criteria) -> Result<(bool, String), String> {
+/// Why a group can't be judged by its offsets.
+enum Unseen {
+    /// It is seen, and bad.
+    Bad(String),
+    /// It can't be told.
+    Unknown(String),
+}
+
+type Look = fn(&Sight<'_>, &str, &GroupView, At) -> Reading;
+
+/// The group on green, if somebody consumes there and it can be measured.
+fn looked<'a>(sight: &Sight<'a>, name: &str, at: At) -> Result<&'a GroupView, Unseen> {
     let id = sight.id_on(name, Side::Green);
-    let view = sight.fresh_group(name, Side::Green).map_err(|r| r.why)?;
-    let Some(view) = view else { return Ok((false, format!("{id} does not exist on green"))) };
-    // Lag is also low when nobody consumes: that is no soak.
-    if group::is_empty(view) {
-        return Ok((false, "nobody consumes on green".into()));
+    let view = sight.fresh_group(name, Side::Green).map_err(|r| Unseen::Unknown(r.why))?;
+    let Some(view) = view else { return Err(Unseen::Bad(format!("{id} does not exist on green"))) };
+    if sight.now.since(at) > sight.settings.zero_age_ms {
+        let age = span(sight.now.since(at));
+        return Err(Unseen::Unknown(format!("the ends on green were sampled {age} ago")));
     }
-    let super::estate::Observed::Known { at, .. } = &sight.estate.green else {
-        return Err("green was never seen".into());
+    Ok(view)
+}
+
+fn lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading {
+    let id = sight.id_on(name, Side::Green);
+    let Some(lag) = sight.lag.lag(Side::Green, id) else {
+        return Reading::missing(at, format!("the lag of {id} on green is not known"));
     };
-    if sight.now.since(*at) > sight.settings.zero_age_ms {
-        return Err(format!("the ends on green were sampled {} ago", span(sight.now.since(*at))));
-    }
-    let Some(lag) = sight.lag.lag(Side::Green, id) else { return Err("lag on green is not known".into()) };
-    if sight.lag.stuck(Side::Green, id) {
-        return Ok((false, format!("stuck: lag {lag}, and no commit moves")));
-    }
-    if lag < criteria.lag_below {
-        Ok((true, format!("lag < {}", criteria.lag_below)))
+    // Lag is also low when nobody consumes: that is no soak.
+    let flaw = if group::is_empty(view) {
+        Some("nobody consumes on green".to_owned())
     } else {
-        Ok((false, format!("lag {lag}, not below {}", criteria.lag_below)))
+        sight.lag.stuck(Side::Green, id).then(|| format!("stuck: lag {lag}, and no commit moves"))
+    };
+    #[allow(clippy::cast_precision_loss)] // a lag beyond 2^52 records does not occur
+    Reading { flaw, ..Reading::number(at, lag as f64) }
+}
+
+fn time_lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading {
+    let id = sight.id_on(name, Side::Green);
+    match (sight.lag.lag(Side::Green, id), sight.lag.time_lag_ms(Side::Green, view)) {
+        #[allow(clippy::cast_precision_loss)]
+        (Some(_), Some(ms)) => Reading::number(at, ms as f64),
+        _ => Reading::missing(at, format!("how old the oldest unread record of {id} is can't be told yet")),
+    }
+}
+
+/// Records ever written to a dead-letter topic: the sum of its ends.
+pub(super) fn dead_letters(green: &ClusterView, topic: &str) -> Result<f64, String> {
+    let Some(view) = green.topics.get(topic) else {
+        return Err(format!("the dead-letter topic {topic} does not exist on green, or is hidden from this principal"));
+    };
+    let ends: Option<i64> = view.partitions.iter().map(|p| p.high_watermark).sum();
+    #[allow(clippy::cast_precision_loss)]
+    match ends {
+        Some(ends) if !view.partitions.is_empty() => Ok(ends as f64),
+        _ => Err(format!("an end of the dead-letter topic {topic} on green is not known")),
     }
 }

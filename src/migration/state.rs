@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::acl::Acl;
 use super::command::{Command, Subject};
+use super::criteria::Metric;
 use super::effect::{Effect, Issued, Outcome};
 use super::eos::{Fenced, Seam, Seams};
 use super::estate::{At, Side};
@@ -53,6 +54,8 @@ pub struct GroupState {
     pub drained: Option<DrainProof>,
     /// The last remark about it.
     pub remark: Option<(At, String)>,
+    /// What its soak is compared with, as measured before it.
+    pub baselines: BTreeMap<Metric, f64>,
 }
 
 /// A producer in the journal.
@@ -233,6 +236,9 @@ impl State {
             Event::Opened { .. } | Event::Closed { .. } => {}
             Event::Pinned { side, cluster_id } => self.pins[index(*side)] = Some(cluster_id.clone()),
             Event::RunStarted { .. } => self.started(entry),
+            Event::Baselined { group, metric, value } => {
+                self.groups.entry(group.clone()).or_default().baselines.insert(*metric, *value);
+            }
             Event::Completed { group } => {
                 let g = self.groups.entry(group.clone()).or_default();
                 (g.rest, g.alarm) = (Stage::Complete { at }, None);
@@ -322,6 +328,9 @@ impl State {
                 g.run = Some(*run);
                 if !dry_run {
                     g.alarm = None;
+                    if *kind == RunKind::CutOver {
+                        g.baselines.clear();
+                    }
                 }
                 if replaces.is_none() {
                     g.remark = None;

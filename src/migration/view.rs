@@ -5,7 +5,6 @@ use super::effect::{Answer, Effect, Outcome};
 use super::estate::{At, FlagState, Observed, Side, Trouble};
 use super::event::RunKind;
 use super::event::{RunEnd, RunId};
-use super::gate::{Gate, span};
 use super::group;
 use super::lag::LagBook;
 use super::machine::{Machine, Session, how};
@@ -241,12 +240,7 @@ impl Machine {
         let gave_back = state.and_then(|g| g.remark.as_ref()).map(|(_, what)| what.clone());
         match state.map(|g| g.rest.clone()).unwrap_or_default() {
             Stage::Complete { .. } => "done".into(),
-            Stage::Soaking { .. } => match self.soak_gate(group, now) {
-                Gate::Pass => "soak passed".into(),
-                Gate::Hold { left_ms, .. } => format!("lag HOLD {}", span(left_ms)),
-                Gate::Fail { why } => format!("lag FAIL {why}"),
-                Gate::Unknown { why } => format!("lag ? {why}"),
-            },
+            Stage::Soaking { .. } => self.soak_words(group, now),
             _ => match (gave_back, self.prepare_quietly(&Command::cut_over(group), now)) {
                 (Some(words), _) => words,
                 (None, Some(refusal)) => refusal.why,

@@ -26,7 +26,7 @@ pub use load::Loaded;
 pub use model::{
     ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, Comparison, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan,
     Metric, PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPlan, TransactionalIds,
-    TriggerMode, TriggerPlan, WindowPlan,
+    Trigger, TriggerMode, WindowPlan,
 };
 pub use problem::{PlanError, Problems, Severity};
 pub use provider::{Names, Of, ProviderPlan, SetCommand};

@@ -8,8 +8,10 @@ use serde::Serialize;
 
 use super::provider::ProviderPlan;
 use super::secrets::{ClientValue, Secret};
+pub use crate::migration::criteria::Metric;
 use crate::migration::estate::{At, Side, Trouble};
 use crate::migration::settings::Mode;
+pub use crate::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
 use crate::offsets::identity::IdentityRule;
 use crate::offsets::strategy::{Chosen, Strategy};
 
@@ -40,7 +42,7 @@ pub struct Plan {
     /// An observation older than this is stale, ms.
     pub stale_after_ms: u64,
     /// Rollback triggers.
-    pub triggers: Vec<TriggerPlan>,
+    pub triggers: Vec<Trigger>,
     /// Topic rules, in the order of the file.
     pub topics: Vec<TopicPlan>,
     /// Producers.
@@ -143,12 +145,18 @@ pub struct CriteriaPlan {
     pub lag_below: u64,
     /// ... for this long, ms.
     pub lag_for_ms: u64,
+    /// The oldest record that is not consumed stays younger than this, ms; `None`: not asked for ...
+    pub time_lag_below_ms: Option<u64>,
+    /// ... for this long, ms.
+    pub time_lag_for_ms: u64,
     /// Share of failed records stays below this, 0 to 1 ...
     pub error_rate_below: f64,
     /// ... for this long, ms.
     pub error_rate_for_ms: u64,
-    /// p99 latency at most this far above the baseline, as a share (0.10 is 10 %).
+    /// p99 latency at most this far above the baseline, as a share (0.10 is 10 %) ...
     pub p99_within: f64,
+    /// ... for this long, ms.
+    pub p99_for_ms: u64,
     /// Records the dead-letter topic may gain.
     pub dlq_growth: u64,
 }
@@ -158,9 +166,12 @@ impl Default for CriteriaPlan {
         Self {
             lag_below: 100,
             lag_for_ms: 4 * 3_600_000,
+            time_lag_below_ms: None,
+            time_lag_for_ms: 4 * 3_600_000,
             error_rate_below: 0.0001,
             error_rate_for_ms: 48 * 3_600_000,
             p99_within: 0.10,
+            p99_for_ms: 48 * 3_600_000,
             dlq_growth: 0,
         }
     }
@@ -206,79 +217,6 @@ impl Default for GroupLimits {
             keep_blue_ms: 48 * 3_600_000,
         }
     }
-}
-
-/// The metric a trigger compares, of the group on green.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case")]
-pub enum Metric {
-    /// Sum of the lag over partitions, records.
-    Lag,
-    /// Share of failed records, 0 to 1.
-    ErrorRate,
-    /// p99 processing latency, ms.
-    P99,
-    /// Records that the dead-letter topic gained.
-    DlqGrowth,
-}
-
-/// How a trigger compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Comparison {
-    /// `>`
-    #[serde(rename = ">")]
-    Above,
-    /// `>=`
-    #[serde(rename = ">=")]
-    AtLeast,
-    /// `<`
-    #[serde(rename = "<")]
-    Below,
-    /// `<=`
-    #[serde(rename = "<=")]
-    AtMost,
-}
-
-/// Whether one sample in the look-back is enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum TriggerMode {
-    /// Any one sample within `for`.
-    Any,
-    /// Every sample over `for`, without a hole.
-    Sustained,
-}
-
-/// What a trigger that fires does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum Arm {
-    /// Says what it would do.
-    Shadow,
-    /// Does it.
-    Armed,
-}
-
-/// One rollback trigger.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TriggerPlan {
-    /// Name, unique.
-    pub name: String,
-    /// What is compared.
-    pub metric: Metric,
-    /// How.
-    pub comparison: Comparison,
-    /// With what: records, a share, or ms, as the metric has it.
-    pub value: f64,
-    /// Look-back (any) or duration (sustained), ms.
-    pub for_ms: u64,
-    /// Any or sustained.
-    pub mode: TriggerMode,
-    /// Shadow or armed.
-    pub arm: Arm,
 }
 
 /// An anchored regular expression over topic names.

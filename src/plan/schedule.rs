@@ -2,16 +2,24 @@
 
 use toml::de::DeValue;
 
-use super::model::{Arm, Comparison, Metric, TriggerMode, TriggerPlan, WindowPlan};
+use super::model::{Arm, Comparison, Metric, Trigger, TriggerMode, WindowPlan};
 use super::problem::{alternatives, nearest};
 use super::reader::{Field, TableReader};
 use super::sections::positive;
 
-const METRICS: &[(&str, Metric)] =
-    &[("lag", Metric::Lag), ("error_rate", Metric::ErrorRate), ("p99", Metric::P99), ("dlq_growth", Metric::DlqGrowth)];
+/// How long a person has to hold a trigger that fired when the plan does not say, ms.
+const COUNTDOWN_MS: u64 = 60_000;
+
+const METRICS: &[(&str, Metric)] = &[
+    ("lag", Metric::Lag),
+    ("time_lag", Metric::TimeLag),
+    ("error_rate", Metric::ErrorRate),
+    ("p99", Metric::P99),
+    ("dlq_growth", Metric::DlqGrowth),
+];
 const DAYS: &[(&str, u8)] = &[("Mon", 1), ("Tue", 2), ("Wed", 3), ("Thu", 4), ("Fri", 5), ("Sat", 6), ("Sun", 7)];
 
-pub(super) fn trigger(mut t: TableReader<'_>) -> TriggerPlan {
+pub(super) fn trigger(mut t: TableReader<'_>) -> Trigger {
     let name = t.required_name("name", "name = \"green-lag\"").unwrap_or_default();
     let when = match t.get("when") {
         Some(field) => condition(&field),
@@ -30,8 +38,9 @@ pub(super) fn trigger(mut t: TableReader<'_>) -> TriggerPlan {
     let for_ms = positive(&mut t, "for").unwrap_or(1);
     let mode = t.get("mode").and_then(|f| f.word(&[("any", TriggerMode::Any), ("sustained", TriggerMode::Sustained)]));
     let arm = t.get("arm").and_then(|f| f.word(&[("shadow", Arm::Shadow), ("armed", Arm::Armed)]));
+    let countdown_ms = t.duration("countdown").unwrap_or(COUNTDOWN_MS);
     t.finish();
-    TriggerPlan {
+    Trigger {
         name,
         metric,
         comparison,
@@ -39,6 +48,7 @@ pub(super) fn trigger(mut t: TableReader<'_>) -> TriggerPlan {
         for_ms,
         mode: mode.unwrap_or(TriggerMode::Sustained),
         arm: arm.unwrap_or(Arm::Shadow),
+        countdown_ms,
     }
 }
 

@@ -127,9 +127,14 @@ fn read_limits(t: &mut TableReader<'_>, limits: &mut GroupLimits) {
 fn criteria(mut t: TableReader<'_>, c: &mut CriteriaPlan) {
     set(&mut c.lag_below, t.get("lag_below").and_then(|f| f.integer(1..=i64::MAX.unsigned_abs())));
     set(&mut c.lag_for_ms, t.duration("lag_for"));
+    if let Some(ms) = positive(&mut t, "time_lag_below") {
+        c.time_lag_below_ms = Some(ms);
+    }
+    set(&mut c.time_lag_for_ms, t.duration("time_lag_for"));
     set(&mut c.error_rate_below, t.get("error_rate_below").and_then(|f| f.float(0.0..=1.0)));
     set(&mut c.error_rate_for_ms, t.duration("error_rate_for"));
     set(&mut c.p99_within, t.get("p99_within").and_then(|f| f.float(0.0..=100.0)));
+    set(&mut c.p99_for_ms, t.duration("p99_for"));
     set(&mut c.dlq_growth, t.get("dlq_growth").and_then(|f| f.integer(0..=i64::MAX.unsigned_abs())));
     t.finish();
 }

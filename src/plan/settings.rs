@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::model::{ARRIVAL_SKEW_MS, GroupPlan, PAIR_DELTA_MS, Plan, ProducerPlan, SeamPlan, Selector, TopicPlan};
 use super::provider::{Names, ProviderPlan};
+use crate::migration::criteria::{Criterion, Limit, Metric};
 use crate::migration::estate::At;
 use crate::migration::settings::{Criteria, GroupSettings, ProducerSettings, Settings, Words};
 use crate::offsets::identity::IdentityRule;
@@ -92,7 +93,45 @@ impl Plan {
             drain_timeout_ms: limits.drain_timeout_ms,
             stable_timeout_ms: limits.stable_timeout_ms,
             settle_timeout_ms: limits.settle_timeout_ms,
-            criteria: Criteria { lag_below: limits.criteria.lag_below, lag_for_ms: limits.criteria.lag_for_ms },
+            criteria: self.criteria(group),
+        }
+    }
+
+    /// What a group's soak is judged by. What the plan gives no way to measure is shown, and not judged.
+    fn criteria(&self, group: &GroupPlan) -> Criteria {
+        let c = &group.limits.criteria;
+        #[allow(clippy::cast_precision_loss)] // limits and durations far below 2^52
+        let number = |n: u64| n as f64;
+        let mut rules = vec![Criterion::new(Metric::Lag, Limit::Below(number(c.lag_below)), c.lag_for_ms)];
+        if let Some(below) = c.time_lag_below_ms {
+            rules.push(Criterion::new(Metric::TimeLag, Limit::Below(number(below)), c.time_lag_for_ms));
+        }
+        rules.extend([
+            Criterion::new(Metric::ErrorRate, Limit::Below(c.error_rate_below), c.error_rate_for_ms),
+            Criterion::new(Metric::P99, Limit::Within(c.p99_within), c.p99_for_ms),
+            Criterion::new(Metric::DlqGrowth, Limit::AtMost(number(c.dlq_growth)), 0),
+        ]);
+        for rule in &mut rules {
+            rule.unmeasured = self.unmeasured(group, rule.metric);
+        }
+        Criteria {
+            rules,
+            triggers: self.triggers.clone(),
+            baselines: group.baseline.map(|b| (Metric::P99, number(b.p99_ms))).into_iter().collect(),
+            dlq: group.dlq.clone(),
+        }
+    }
+
+    /// Why the plan gives no way to measure a metric of a group, if so.
+    #[must_use]
+    pub fn unmeasured(&self, group: &GroupPlan, metric: Metric) -> Option<String> {
+        match metric {
+            Metric::Lag | Metric::TimeLag => None,
+            Metric::DlqGrowth if group.dlq.is_some() => None,
+            Metric::DlqGrowth => Some("not judged: the plan names no dead-letter topic of it (key dlq)".into()),
+            Metric::ErrorRate | Metric::P99 => {
+                Some(format!("not judged: no [metrics.NAME.queries] of the plan asks for {metric}"))
+            }
         }
     }
 

@@ -1,15 +1,17 @@
 //! Runs the machine over the tiny world as a controller would: journal first, then act; observe every second.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use cutover::migration::command::{Command, Level, Refusal, Subject};
 use cutover::migration::effect::{Answer, Outcome};
-use cutover::migration::estate::{Estate, Side};
+use cutover::migration::estate::{At, Estate, Side};
 use cutover::migration::event::{Entry, Event};
 use cutover::migration::machine::{Action, Machine, Session};
 use cutover::migration::overrides::Override;
+use cutover::migration::samples::Stretch;
 use cutover::migration::settings::{Criteria, GroupSettings, Mode, ProducerSettings, Settings};
 use cutover::migration::stage::SideState;
+use cutover::migration::watch::Kept;
 use cutover::offsets::Chosen;
 
 use crate::world::{GROUP, PRODUCER, TOPIC, World, name};
@@ -27,7 +29,7 @@ pub fn settings() -> Settings {
         drain_timeout_ms: 60_000,
         stable_timeout_ms: 30_000,
         settle_timeout_ms: 10_000,
-        criteria: Criteria { lag_below: 100, lag_for_ms: 20_000 },
+        criteria: Criteria::lag(100, 20_000),
     };
     let producer = ProducerSettings {
         team: "team".into(),
@@ -57,6 +59,8 @@ pub struct Driver {
     pub estate: Estate,
     pub settings: Settings,
     pub session: Session,
+    /// What is kept of soaks, as the store would: by group, since when, series, and beginning of the stretch.
+    pub kept: BTreeMap<(String, At, String), BTreeMap<At, Stretch>>,
     /// Outcomes are delivered a second later, like real ones.
     outcomes: VecDeque<(String, Outcome)>,
     /// The process dies once the journal has this many entries.
@@ -75,6 +79,7 @@ impl Driver {
             estate: Estate::default(),
             settings,
             session,
+            kept: BTreeMap::new(),
             outcomes: VecDeque::new(),
             die_at: None,
             die_after_effect: false,
@@ -145,6 +150,7 @@ impl Driver {
             }
             self.estate = self.world.estate(&self.estate);
             self.machine.handle_observation(self.estate.clone(), self.world.now);
+            self.keep();
             self.pump();
             if self.machine.poll_timeout().is_some_and(|t| t <= self.world.now) && !self.dead {
                 self.machine.handle_timeout(self.world.now);
@@ -167,6 +173,24 @@ impl Driver {
         result
     }
 
+    fn keep(&mut self) {
+        for unsaved in self.machine.unsaved_samples() {
+            let series = self.kept.entry((unsaved.group, unsaved.since, unsaved.series)).or_default();
+            series.retain(|first, _| *first >= unsaved.change.keep_from && *first < unsaved.change.replace_from);
+            series.extend(unsaved.change.stretches.into_iter().map(|s| (s.first, s)));
+        }
+    }
+
+    fn restore(&mut self) {
+        let mut kept: BTreeMap<(String, At), Kept> = BTreeMap::new();
+        for ((group, since, series), stretches) in &self.kept {
+            let new = || Kept { group: group.clone(), since: *since, series: BTreeMap::new() };
+            let of = kept.entry((group.clone(), *since)).or_insert_with(new);
+            of.series.insert(series.clone(), stretches.values().copied().collect());
+        }
+        self.machine.restore_samples(kept.into_values().collect());
+    }
+
     /// The process is gone; a new one reads the journal.
     pub fn restart(&mut self) {
         self.outcomes.clear();
@@ -176,6 +200,7 @@ impl Driver {
             self.machine.replay(entry);
         }
         (self.dead, self.die_at) = (false, None);
+        self.restore();
         self.machine.resumed(self.world.now);
         self.pump();
     }

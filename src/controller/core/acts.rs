@@ -73,6 +73,18 @@ impl Core {
         }
     }
 
+    /// Keeps what soaks measured since the last time, so that a restart goes on counting.
+    pub(super) async fn keep_samples(&mut self) {
+        let changes = self.machine.unsaved_samples();
+        if changes.is_empty() || matches!(self.arming, Arming::ReadOnly { .. }) {
+            return;
+        }
+        if let Err(trouble) = self.ledger.keep(changes).await {
+            self.machine.samples_not_saved();
+            self.notice(Severity::Warn, Subject::Migration, trouble);
+        }
+    }
+
     pub(super) fn start(&mut self, issued: Issued) {
         let Some(executor) = self.executor.clone() else {
             let why = Trouble::new("this session changes nothing", "use the session that holds the journal");

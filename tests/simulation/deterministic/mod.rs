@@ -35,7 +35,7 @@ fn settings() -> Settings {
         drain_timeout_ms: 60_000,
         stable_timeout_ms: 30_000,
         settle_timeout_ms: 10_000,
-        criteria: Criteria { lag_below: 100, lag_for_ms: 20_000 },
+        criteria: Criteria::lag(100, 20_000),
     };
     let producer = ProducerSettings {
         team: "team".into(),

@@ -73,7 +73,7 @@ impl World {
             drain_timeout_ms: 0,
             stable_timeout_ms: 0,
             settle_timeout_ms: 0,
-            criteria: Criteria { lag_below: 1, lag_for_ms: 1 },
+            criteria: Criteria::lag(1, 1),
         };
         let settings = Settings {
             name: "t".into(),

@@ -1,0 +1,140 @@
+//! Samples of soaks beside the chain: they are many, they are thinned out, and losing some costs time, never truth. So
+//! they are not facts of the chain, and whoever changes them can only make a soak look longer: whoever can write the
+//! journal's file can do worse.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::reader::Reader;
+use super::trouble::trouble;
+use super::writer::Journal;
+use crate::migration::estate::{At, Trouble};
+use crate::migration::samples::{MAX_STRETCHES, Stretch};
+use crate::migration::watch::{Kept, Unsaved};
+
+/// Samples that are older than this when a controller takes the journal are dropped, ms (60 days: longer than any soak).
+const RETENTION_MS: u64 = 60 * 86_400_000;
+/// Rows that are read back at most: beyond it something else than cutover wrote them.
+const MAX_ROWS: usize = 4_000_000;
+
+/// Made when it is missing: a journal of an earlier version has none, and one that does not know it leaves it alone.
+const TABLE: &str = "
+CREATE TABLE IF NOT EXISTS samples (
+    subject TEXT NOT NULL,
+    since   INTEGER NOT NULL,
+    series  TEXT NOT NULL,
+    first   INTEGER NOT NULL,
+    last    INTEGER NOT NULL,
+    low     REAL NOT NULL,
+    high    REAL NOT NULL,
+    value   REAL NOT NULL,
+    mark    TEXT NOT NULL,
+    PRIMARY KEY (subject, since, series, first)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Makes the table.
+pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(TABLE)
+}
+
+impl Journal {
+    /// Keeps what changed in soaks' samples, in one transaction: all of it, or nothing. Blocks on the disk.
+    ///
+    /// # Errors
+    /// It could not be written: disk full, lock file removed. The entries of the journal are not touched.
+    pub fn keep_samples(&mut self, changes: &[Unsaved]) -> Result<(), Trouble> {
+        self.lease().check()?;
+        let path = self.path().to_owned();
+        let write = |conn: &mut Connection| -> rusqlite::Result<()> {
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for u in changes {
+                // of an earlier soak of the group nothing counts any more
+                tx.prepare_cached("DELETE FROM samples WHERE subject = ?1 AND since <> ?2")?
+                    .execute((&u.group, u.since.0))?;
+                tx.prepare_cached(
+                    "DELETE FROM samples WHERE subject = ?1 AND since = ?2 AND series = ?3 AND (first < ?4 OR first >= ?5)",
+                )?
+                .execute((&u.group, u.since.0, &u.series, u.change.keep_from.0, u.change.replace_from.0))?;
+                let mut insert =
+                    tx.prepare_cached("INSERT INTO samples VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+                for s in &u.change.stretches {
+                    let mark = s.mark.to_string();
+                    let row = (&u.group, u.since.0, &u.series, s.first.0, s.last.0, s.min, s.max, s.value, mark);
+                    insert.execute(row)?;
+                }
+            }
+            tx.commit()
+        };
+        write(self.conn_mut()).map_err(|e| trouble(&path, "keep samples in", &e))
+    }
+
+    /// Drops samples that are too old to matter. Called when the journal is taken.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn drop_old_samples(&mut self, now: At) -> Result<(), Trouble> {
+        let oldest = now.0.saturating_sub(i64::try_from(RETENTION_MS).unwrap_or(i64::MAX));
+        let path = self.path().to_owned();
+        let dropped = self.conn_mut().execute("DELETE FROM samples WHERE last < ?1", [oldest]);
+        dropped.map(drop).map_err(|e| trouble(&path, "drop old samples from", &e))
+    }
+}
+
+impl Reader {
+    /// What was kept of soaks; empty when nothing was.
+    ///
+    /// # Errors
+    /// The file can't be read, or a row is none of ours.
+    pub fn samples(&self) -> Result<Vec<Kept>, Trouble> {
+        let failed = |e: rusqlite::Error| trouble(self.path(), "read samples from", &e);
+        let there: i64 = self
+            .conn
+            .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'samples'", [], |row| row.get(0))
+            .map_err(failed)?;
+        if there == 0 {
+            return Ok(Vec::new());
+        }
+        let mut statement = self
+            .conn
+            .prepare_cached(
+                "SELECT subject, since, series, first, last, low, high, value, mark FROM samples \
+                 ORDER BY subject, since, series, first",
+            )
+            .map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        let mut all: BTreeMap<(String, At), Kept> = BTreeMap::new();
+        let mut count = 0;
+        while let Some(row) = rows.next().map_err(failed)? {
+            count += 1;
+            if count > MAX_ROWS {
+                break;
+            }
+            let read = || -> rusqlite::Result<(String, At, String, Option<Stretch>)> {
+                let mark: String = row.get(8)?;
+                let stretch = mark.parse().ok().map(|mark| -> rusqlite::Result<Stretch> {
+                    Ok(Stretch {
+                        first: At(row.get(3)?),
+                        last: At(row.get(4)?),
+                        min: row.get(5)?,
+                        max: row.get(6)?,
+                        value: row.get(7)?,
+                        mark,
+                    })
+                });
+                Ok((row.get(0)?, At(row.get(1)?), row.get(2)?, stretch.transpose()?))
+            };
+            let (group, since, series, stretch) = read().map_err(failed)?;
+            // a mark of a later version is a hole to this one
+            let Some(stretch) = stretch else { continue };
+            let kept =
+                all.entry((group.clone(), since)).or_insert_with(|| Kept { group, since, series: BTreeMap::new() });
+            let series = kept.series.entry(series).or_default();
+            if series.len() < 2 * MAX_STRETCHES {
+                series.push(stretch);
+            }
+        }
+        Ok(all.into_values().collect())
+    }
+}
