@@ -1,9 +1,10 @@
 //! The verbs that move something: `group`, `producer`. The cockpit's keys do the same through the same door.
 
-use super::args::{Global, GroupArgs, GroupVerb, MoveArgs, ProducerVerb, RouteArg};
+use super::args::{Global, GroupArgs, GroupVerb, HardArgs, MoveArgs, ProducerArgs, ProducerVerb, RouteArg};
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
 use crate::controller::headless::{RunReport, execute};
 use crate::migration::command::{Command, Subject};
+use crate::migration::eos::GreenOnly;
 use crate::migration::estate::{FlagState, Trouble};
 use crate::report;
 use crate::sanitise::visible;
@@ -28,6 +29,17 @@ pub fn group(global: &Global, verb: GroupVerb) -> Result<Exit, Error> {
 /// `cutover producer ...`.
 pub fn producer(global: &Global, verb: ProducerVerb) -> Result<Exit, Error> {
     let (command, yes) = match verb {
+        ProducerVerb::Cutover(HardArgs { producer: ProducerArgs { producer, yes }, overrides, reason }) => {
+            (Command::HardCut { producer, overrides: overrides.overrides(reason.as_deref())? }, yes)
+        }
+        ProducerVerb::Rollback { what, carry_back: _, lose } => {
+            let HardArgs { producer: ProducerArgs { producer, yes }, overrides, reason } = what;
+            let green_only = if lose { GreenOnly::Lose } else { GreenOnly::Carry };
+            (Command::HardBack { producer, green_only, overrides: overrides.overrides(reason.as_deref())? }, yes)
+        }
+        ProducerVerb::Continue(ProducerArgs { producer, yes }) => (Command::ContinueProducer { producer }, yes),
+        ProducerVerb::Complete(ProducerArgs { producer, yes }) => (Command::CompleteProducer { producer }, yes),
+        ProducerVerb::Approve(ProducerArgs { producer, yes }) => (Command::Approve { producer }, yes),
         ProducerVerb::Route { producer, to, yes } => {
             let to = match to {
                 RouteArg::Blue => FlagState::Blue,

@@ -325,9 +325,53 @@ pub enum RouteArg {
     Off,
 }
 
+/// An exactly-once producer that is moved, its confirmation, and what that passes over.
+#[derive(Debug, Args)]
+pub struct HardArgs {
+    /// The producer.
+    #[command(flatten)]
+    pub producer: ProducerArgs,
+    /// Gates.
+    #[command(flatten)]
+    pub overrides: OverrideArgs,
+    /// Why a gate is passed over, for the journal
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// A producer and its confirmation.
+#[derive(Debug, Args)]
+pub struct ProducerArgs {
+    /// Name in the plan
+    pub producer: String,
+    /// Instead of typing the confirmation: its name, --yes=ledger
+    #[arg(long, value_name = "NAME")]
+    pub yes: Option<String>,
+}
+
 /// `cutover producer`.
 #[derive(Debug, Subcommand)]
 pub enum ProducerVerb {
+    /// Move an exactly-once producer to green: stop, drain, fence, seam, start, watch
+    Cutover(HardArgs),
+    /// Move it back to blue, or undo a hard cutover that is under way
+    Rollback {
+        /// Which, and how.
+        #[command(flatten)]
+        what: HardArgs,
+        /// Carry what was written on green since to blue, each record once (this is what happens without either)
+        #[arg(long, conflicts_with = "lose")]
+        carry_back: bool,
+        /// Leave what was written on green since behind: it is lost to whoever reads blue
+        #[arg(long)]
+        lose: bool,
+    },
+    /// Go on with a hard cutover that waits for a person
+    Continue(ProducerArgs),
+    /// Declare it moved: blue is not kept as its way back any longer (after 72 h, or as the plan says)
+    Complete(ProducerArgs),
+    /// Agree, as a second person, to the hard cutover that somebody else starts
+    Approve(ProducerArgs),
     /// Set a producer's flag
     Route {
         /// Name in the plan

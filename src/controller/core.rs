@@ -18,6 +18,8 @@ use tokio::task::JoinSet;
 use compare::Comparing;
 
 use super::clock::{Clock, Stopwatch};
+use super::eos::look::Watched as EosWatched;
+use super::eos::watch::EosFocus;
 use super::executor::{self, Executor};
 use super::ledger::{Access, Ledger};
 use super::names::TopicNames;
@@ -30,13 +32,13 @@ use super::translate::{History, Translator};
 use super::words::Teller;
 use crate::migration::command::{Command, Refusal, Subject};
 use crate::migration::effect::Outcome;
-use crate::migration::estate::{At, Estate, Observed, Side, Trouble};
+use crate::migration::estate::{At, Estate, Observed, Side, Trouble, WindowView};
 use crate::migration::event::{Entry, Event};
 use crate::migration::machine::Machine;
 use crate::migration::watch::Kept;
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
-use crate::plan::Plan;
+use crate::plan::{Plan, WindowPlan};
 
 /// Sightings that may wait for the machine; pollers wait beyond it.
 const SIGHTINGS: usize = 256;
@@ -134,6 +136,7 @@ struct Core {
     to_measure: Vec<ToMeasure>,
     measurements: JoinSet<Vec<Measured>>,
     focus: watch::Sender<Focus>,
+    eos_focus: watch::Sender<EosFocus>,
     teller: Teller,
     lines: VecDeque<JournalLine>,
     notices: VecDeque<Notice>,
@@ -154,9 +157,11 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (sightings, mut seen) = mpsc::channel(SIGHTINGS);
     let (murmurs, mut heard) = mpsc::channel(MURMURS);
     let (focus, focus_rx) = watch::channel(Focus::new());
+    let (eos_focus, eos_focus_rx) = watch::channel(EosFocus::new());
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
     let mut pollers = JoinSet::new();
-    observe::watch_all(&mut pollers, &tools, (options.poll_ms, options.focus_ms), &focus_rx, sightings);
+    let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
+    observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
 
     let Access { ledger, entries, samples, arming, troubles } = Ledger::open(&plan, &options, Clock.now()).await;
     let translator = Translator::new(Arc::clone(&plan), names, tools.clusters().clone(), Arc::clone(&history));
@@ -165,7 +170,8 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         Err(trouble) => (None, Some(trouble)),
     };
     let machine = present::machine(&plan, &arming);
-    let executor = executor::executor(&tools, translator.clone(), ledger.lease(), &arming, murmurs);
+    let world = executor::World { plan: Arc::clone(&plan), tools: Arc::clone(&tools), history: Arc::clone(&history) };
+    let executor = executor::executor(world, translator.clone(), ledger.lease(), &arming, murmurs);
     let mut core = Core {
         machine,
         estate: Estate::default(),
@@ -179,6 +185,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         to_measure: Vec::new(),
         measurements: JoinSet::new(),
         focus,
+        eos_focus,
         teller: Teller::default(),
         lines: VecDeque::new(),
         notices: VecDeque::new(),
@@ -214,7 +221,10 @@ impl Core {
 
     /// What every entry, old or new, is kept for besides the machine.
     fn remember(&mut self, entry: &Entry) {
-        self.history.lock().unwrap_or_else(PoisonError::into_inner).entry(entry);
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.entry(entry);
+        history.set_seams(&self.machine.state().seams);
+        drop(history);
         let line = self.teller.line(entry);
         if self.lines.len() >= LINES {
             self.lines.pop_front();
@@ -344,6 +354,13 @@ impl Core {
                 let slot = self.estate.flags.entry(producer).or_insert_with(Observed::not_yet);
                 present::seen(slot, result, at);
             }
+            Sighting::Eos(side, producer, result) => {
+                let slot = self.estate.eos_mut(side).entry(producer).or_insert_with(Observed::not_yet);
+                // Two pollers look at what a run waits for, one of them more often.
+                if !matches!(slot, Observed::Known { at: seen, .. } if *seen > at) {
+                    present::seen(slot, result.map(|look| *look), at);
+                }
+            }
         }
     }
 
@@ -360,6 +377,9 @@ impl Core {
             let newer = |o: &Observed<_>| matches!(o, Observed::Known { at, .. } if *at > round);
             self.estate.focus_mut(side).retain(|group, o| newer(o) || focus.contains(&(side, group.clone())));
         }
+        let window =
+            |w: &WindowPlan| WindowView { name: w.name.clone(), open_until: w.open_until(now), opens: w.opens(now) };
+        self.estate.windows = self.plan.windows.iter().map(window).collect();
         present::manual_flags(&self.plan, &self.machine, &mut self.estate, now);
         self.machine.handle_observation(self.estate.clone(), now);
     }

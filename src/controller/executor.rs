@@ -1,21 +1,24 @@
 //! Effects become deeds here, and nowhere else. The live executor can't be made without a [`WriteLease`], and only the
 //! holder of the journal in an armed session has one; a dry run walks the same path with an executor that changes nothing.
 
+mod eos;
 mod offsets;
 mod setting;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::{mpsc, watch};
 
 use super::core::Murmur;
+use super::replay::{Stop, Tell};
 use super::snapshot::Arming;
 use super::tools::Tools;
-use super::translate::{Progress, Purpose, Translator};
+use super::translate::{History, Progress, Purpose, Translator};
 use crate::migration::effect::{Answer, Effect, Issued, Outcome};
 use crate::migration::estate::{Side, Trouble};
 use crate::offsets::Chosen;
+use crate::plan::Plan;
 
 /// The right to change something: this session holds the journal and is armed.
 #[derive(Debug)]
@@ -37,9 +40,20 @@ pub trait Executor: Send + Sync {
     fn wind_up(&self);
 }
 
+/// What a live executor works with.
+#[derive(Clone)]
+pub(super) struct World {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Everything outside.
+    pub tools: Arc<Tools>,
+    /// What the journal says of the past.
+    pub history: Arc<Mutex<History>>,
+}
+
 /// The executor of a session; `None` when it may change nothing, not even in a dry run.
 pub(super) fn executor(
-    tools: &Arc<Tools>,
+    world: World,
     translator: Option<Translator>,
     lease: Option<WriteLease>,
     arming: &Arming,
@@ -48,7 +62,8 @@ pub(super) fn executor(
     let reading = Reading { translator, murmurs, stop: watch::Sender::new(false) };
     match (arming, lease) {
         (Arming::Armed, Some(lease)) => {
-            Some(Arc::new(LiveExecutor { _lease: lease, tools: Arc::clone(tools), reading: Arc::new(reading) }))
+            let (lease, stop) = (Arc::new(lease), Arc::new(Stop::default()));
+            Some(Arc::new(LiveExecutor { lease, world, reading: Arc::new(reading), stop }))
         }
         (Arming::DryRun, _) => Some(Arc::new(DryRunExecutor { reading: Arc::new(reading) })),
         _ => None,
@@ -84,14 +99,29 @@ impl Reading {
 
 /// Changes the world.
 struct LiveExecutor {
-    _lease: WriteLease,
-    tools: Arc<Tools>,
+    lease: Arc<WriteLease>,
+    world: World,
     reading: Arc<Reading>,
+    /// Ends what carries records after the transaction that is open.
+    stop: Arc<Stop>,
+}
+
+impl LiveExecutor {
+    fn carrying(&self, key: String) -> eos::Carrying {
+        let World { plan, history, .. } = self.world.clone();
+        let murmurs = self.reading.murmurs.clone();
+        let tell: Tell = Arc::new(move |p| {
+            let words = format!("{}: {} of {} records", p.what, p.done, p.total);
+            let _ = murmurs.try_send(Murmur { key: key.clone(), words }); // only words: none is waited for
+        });
+        eos::Carrying { plan, history, lease: Arc::clone(&self.lease), tell, stop: Arc::clone(&self.stop) }
+    }
 }
 
 impl Executor for LiveExecutor {
     fn execute(&self, Issued { key, effect }: Issued) -> BoxFuture<'static, Outcome> {
-        let (tools, reading) = (Arc::clone(&self.tools), Arc::clone(&self.reading));
+        let (tools, reading) = (Arc::clone(&self.world.tools), Arc::clone(&self.reading));
+        let carrying = self.carrying(key.clone());
         async move {
             match effect {
                 Effect::Translate { group, to, chosen } => reading.translate(key, group, to, chosen).await,
@@ -104,8 +134,11 @@ impl Executor for LiveExecutor {
                 Effect::RestoreOffsets { group, side, offsets } => {
                     offsets::Change::new(&tools, side, &group, offsets, None).run().await
                 }
-                Effect::Fence { .. } | Effect::Deny { .. } | Effect::Allow { .. } | Effect::Carry { .. } => {
-                    failed(Trouble::new("the hard cutover is not in this version", ""))
+                Effect::Fence { side, ids, .. } => eos::fence_all(tools, side, ids).await,
+                Effect::Deny { side, acls, .. } => eos::deny(tools, side, acls).await,
+                Effect::Allow { side, acls, .. } => eos::allow(tools, side, acls).await,
+                Effect::Carry { producer, replay, from, ranges } => {
+                    eos::carry(carrying, producer, replay, from, ranges).await
                 }
             }
         }
@@ -113,6 +146,7 @@ impl Executor for LiveExecutor {
     }
 
     fn wind_up(&self) {
+        self.stop.set();
         self.reading.stop.send_replace(true);
     }
 }

@@ -9,6 +9,7 @@ pub use super::snapshot::RunReport;
 use super::snapshot::{Ask, GroupRow, Reply, Snapshot};
 use super::words;
 use crate::migration::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
+use crate::migration::eos::{EosView, Row};
 use crate::migration::estate::{Observed, Side};
 use crate::migration::event::RunId;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
@@ -47,7 +48,10 @@ pub async fn execute(
     }
     let mut driver = Driver { handle, next_id: 1, progress };
     match driver.confirm(&command, actor, yes).await {
-        Err((refusal, prepared)) => RunReport::refused(refusal, prepared),
+        Err((refusal, prepared)) => {
+            let rows = driver.gate(&command);
+            RunReport { rows, ..RunReport::refused(refusal, prepared) }
+        }
         Ok((prepared, None)) => RunReport::done(format!("{}: done", prepared.title), Some(prepared)),
         Ok((prepared, Some(run))) => {
             let mut report = driver.follow(&command.subject(), run).await;
@@ -169,6 +173,16 @@ impl Driver<'_> {
             }
         }
         Err(last.unwrap_or_else(|| (Refusal::unknown("the facts did not hold still", "try again"), None)))
+    }
+
+    /// The gate of a hard cutover, as it was seen last.
+    fn gate(&self, command: &Command) -> Vec<Row> {
+        let (Command::HardCut { producer, .. } | Command::HardBack { producer, .. }) = command else {
+            return Vec::new();
+        };
+        let snapshot = self.handle.snapshot();
+        let row = snapshot.producers.iter().find(|p| p.name == *producer);
+        row.and_then(|p| p.eos.as_deref()).map(|eos| eos.live.clone()).unwrap_or_default()
     }
 
     async fn order(
@@ -356,8 +370,14 @@ impl<'a> Seen<'a> {
             Subject::Producer(name) => {
                 let row = snapshot.producers.iter().find(|p| p.name == *name)?;
                 let run = row.run.as_ref()?;
-                let moving = !finished(run) && !run.steps.iter().any(|(_, s)| matches!(s, StepState::Stuck { .. }));
-                Some(Self { run, side_state: row.side_state.as_ref(), moving, at_rest_on: None })
+                let stuck = run.steps.iter().any(|(_, s)| matches!(s, StepState::Stuck { .. }));
+                let hard = run.kind.moves_hard() || run.kind.gives_back();
+                let (moving, at_rest_on) = match row.eos.as_deref().filter(|_| hard) {
+                    Some(EosView { stage: Stage::Moving { .. }, .. }) => (true, None),
+                    Some(eos) => (false, Some(eos.on)),
+                    None => (!finished(run) && !stuck, None),
+                };
+                Some(Self { run, side_state: row.side_state.as_ref(), moving, at_rest_on })
             }
             Subject::Migration | Subject::Cluster(_) => None,
         }
@@ -379,7 +399,14 @@ impl<'a> Seen<'a> {
     /// The report, if the run has ended; `asked` is the run that the command started.
     fn end(&self, asked: RunId) -> Option<RunReport> {
         let report = |exit_code, summary: String, advice: String| {
-            Some(RunReport { exit_code, summary, advice, prepared: None, run: Some(self.run.clone()) })
+            Some(RunReport {
+                exit_code,
+                summary,
+                advice,
+                prepared: None,
+                run: Some(self.run.clone()),
+                rows: Vec::new(),
+            })
         };
         if !self.moving && self.run.run == asked && finished(self.run) {
             let rest = self.at_rest_on.map_or_else(String::new, |side| format!("; it is on {side}"));

@@ -10,6 +10,7 @@ mod core;
 pub mod crash;
 pub mod diff;
 pub mod discover;
+pub mod eos;
 pub mod executor;
 pub mod export;
 pub mod headless;

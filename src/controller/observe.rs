@@ -10,9 +10,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::clock::Clock;
+use super::eos::look::Watched;
+use super::eos::watch::{EosFocus, watch_side};
 use super::pace::Pace;
 use super::tools::Tools;
 use crate::kafka::control::{Cluster, SnapshotOptions};
+use crate::migration::eos::EosLook;
 use crate::migration::estate::{At, ClusterView, FlagState, GroupView, Side, SwitchState, Trouble};
 
 /// The longest a whole round may take: the control plane's own bounds are far shorter on each request.
@@ -34,6 +37,8 @@ pub enum Sighting {
     Switch(String, Result<SwitchState, Trouble>),
     /// A producer's flag.
     Flag(String, Result<FlagState, Trouble>),
+    /// An exactly-once producer on a side, by its name in the plan.
+    Eos(Side, String, Result<Box<EosLook>, Trouble>),
 }
 
 /// A sighting with the time its question was asked.
@@ -52,19 +57,22 @@ pub type Sightings = mpsc::Sender<Seen>;
 pub type Focus = BTreeSet<(Side, String)>;
 
 /// Starts all pollers. They end when the receiver of the sightings is gone, or with the set.
-/// `pace`: pause between two rounds, and between two focused looks, ms.
+/// `pace`: pause between two rounds, and between two focused looks, ms. `eos`: the exactly-once producers.
 pub fn watch_all(
     tasks: &mut JoinSet<()>,
     tools: &Arc<Tools>,
+    eos: Vec<Watched>,
     (poll_ms, focus_ms): (u64, u64),
-    focus: &watch::Receiver<Focus>,
+    (focus, eos_focus): (&watch::Receiver<Focus>, &watch::Receiver<EosFocus>),
     to: Sightings,
 ) {
+    let eos = Arc::new(eos);
     for side in Side::BOTH {
         match tools.unreachable(side).cloned() {
             None => {
                 tasks.spawn(rounds(tools.cluster(side).clone(), poll_ms, to.clone()));
                 tasks.spawn(looks(tools.cluster(side).clone(), focus_ms, focus.clone(), to.clone()));
+                watch_side(tasks, tools, side, &eos, (poll_ms, focus_ms), eos_focus, &to);
             }
             Some(why) => {
                 let to = to.clone();
@@ -156,7 +164,7 @@ async fn look(cluster: &Cluster, group: &str) -> Result<GroupView, Trouble> {
     }
 }
 
-fn too_long(side: Side, what: &str, limit: Duration) -> Trouble {
+pub(super) fn too_long(side: Side, what: &str, limit: Duration) -> Trouble {
     Trouble::new(
         format!("{side}: {what} took longer than {} s", limit.as_secs()),
         "the brokers are overloaded or the line is slow; cutover goes on trying",

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use verify::*;
 
 use crate::migration::command::{Command, Offer, Prepared, Refusal, Subject};
+use crate::migration::eos::{EosView, Row};
 use crate::migration::estate::{
     At, FlagState, GroupKind, GroupState, MemberView, Observed, Side, SwitchState, TopicPartition, Trouble,
 };
@@ -260,6 +261,9 @@ pub struct ProducerRow {
     pub next: String,
     /// What can be asked of it now.
     pub offers: Vec<Offer>,
+    /// Exactly-once: where it stands, and the rows of its gates.
+    #[serde(default)]
+    pub eos: Option<Box<EosView>>,
 }
 
 /// A journal entry in words.
@@ -484,16 +488,20 @@ pub struct RunReport {
     pub prepared: Option<Prepared>,
     /// The run as last seen, if the command started one.
     pub run: Option<RunView>,
+    /// The gate of a hard cutover that was refused, row by row.
+    #[serde(default)]
+    pub rows: Vec<Row>,
 }
 
 impl RunReport {
     /// It was done, without a run.
     pub(super) fn done(summary: String, prepared: Option<Prepared>) -> Self {
-        Self { exit_code: 0, summary, advice: String::new(), prepared, run: None }
+        Self { exit_code: 0, summary, advice: String::new(), prepared, run: None, rows: Vec::new() }
     }
 
     /// It was refused, or could not be told.
     pub(super) fn refused(refusal: Refusal, prepared: Option<Prepared>) -> Self {
-        Self { exit_code: refusal.exit_code, summary: refusal.why, advice: refusal.advice, prepared, run: None }
+        let Refusal { why: summary, advice, exit_code, .. } = refusal;
+        Self { exit_code, summary, advice, prepared, run: None, rows: Vec::new() }
     }
 }

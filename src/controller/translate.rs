@@ -355,9 +355,12 @@ impl Inner {
         }
     }
 
-    /// Where the writers of a partition went over to the target all at once. No seam is journalled yet: the plan's word,
-    /// which is of the way to green.
-    fn seam(&self, tp: &TopicPartition, ways: Ways) -> Option<Seam> {
+    /// Where the writers of a partition went over to the target all at once: as a hard cutover journalled it, else the
+    /// plan's word, which is of the way to green.
+    fn seam(&self, history: &History, tp: &TopicPartition, ways: Ways) -> Option<Seam> {
+        if let Some(seam) = history.seam(ways.target, tp) {
+            return Some(Seam { source: seam.source, target: seam.target });
+        }
         let rule = self.plan.topic(&tp.topic);
         let seam = rule.seam.iter().find(|s| s.partition == tp.partition && ways.target == Side::Green)?;
         Some(Seam { source: seam.blue, target: seam.green })
@@ -387,7 +390,7 @@ impl Inner {
             target_compacted,
             strategy,
             at,
-            seam: self.seam(&tp, ways),
+            seam: self.seam(&history, &tp, ways),
             ..Params::new(tp, committed)
         }
     }

@@ -513,6 +513,14 @@ impl Estate {
         }
     }
 
+    /// The looks at exactly-once producers of a side.
+    pub fn eos_mut(&mut self, side: Side) -> &mut BTreeMap<String, Observed<EosLook>> {
+        match side {
+            Side::Blue => &mut self.eos_blue,
+            Side::Green => &mut self.eos_green,
+        }
+    }
+
     /// The focused watches of a side.
     pub fn focus_mut(&mut self, side: Side) -> &mut BTreeMap<String, Observed<GroupView>> {
         match side {

@@ -32,6 +32,17 @@ impl<T> Answer<T> {
         }
     }
 
+    /// The same with another value.
+    #[must_use]
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Answer::Told(value) => Answer::Told(f(value)),
+            Answer::Unavailable(why) => Answer::Unavailable(why),
+            Answer::Hidden(trouble) => Answer::Hidden(trouble),
+            Answer::Unknown(trouble) => Answer::Unknown(trouble),
+        }
+    }
+
     /// Why there is no answer; `None` when there is one.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::controller::snapshot::{
     Arming, GroupRow, GroupSide, PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, Witnessed,
 };
+use crate::migration::eos::EosView;
 use crate::migration::estate::{FlagState, Observed, Side, SwitchState, Trouble};
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
 
@@ -178,6 +179,12 @@ pub struct ProducerStatus<'a> {
     pub disagreement: Option<&'a str>,
     /// The next step in words.
     pub next: &'a str,
+    /// What keeps it there.
+    pub side_state: Option<&'a SideState>,
+    /// The run under way, or the last one.
+    pub run: Option<&'a RunView>,
+    /// Exactly-once: where it stands, the rows of its gates with their values, seam, fences, denial.
+    pub eos: Option<&'a EosView>,
 }
 
 /// The lag of every group.
@@ -289,6 +296,9 @@ fn producer_status(row: &ProducerRow) -> ProducerStatus<'_> {
         green_rate: row.observed.green_rate,
         disagreement: row.disagreement.as_deref(),
         next: &row.next,
+        side_state: row.side_state.as_ref(),
+        run: row.run.as_ref(),
+        eos: row.eos.as_deref(),
     }
 }
 

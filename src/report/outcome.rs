@@ -6,6 +6,7 @@ use super::offsets;
 use super::text::table;
 use crate::controller::snapshot::RunReport;
 use crate::migration::command::Subject;
+use crate::migration::eos::Row;
 use crate::migration::estate::TopicPartition;
 use crate::migration::stage::RunOffsets;
 use crate::sanitise::visible;
@@ -20,7 +21,7 @@ pub fn json(report: &RunReport) -> Value {
     }
     json!({
         "exit_code": report.exit_code, "summary": report.summary, "advice": report.advice,
-        "prepared": report.prepared, "run": run, "offsets": offsets,
+        "prepared": report.prepared, "run": run, "offsets": offsets, "gate": report.rows,
     })
 }
 
@@ -55,6 +56,9 @@ pub fn text(report: &RunReport) -> String {
     if let Some(offsets) = run.and_then(|r| r.offsets.as_ref()).filter(|o| !o.after.is_empty()) {
         out.push_str(&offsets_table(offsets));
     }
+    if !report.rows.is_empty() {
+        out.push_str(&gate_table(&report.rows));
+    }
     for p in run.iter().flat_map(|r| &r.passed_over) {
         let why = if p.reason.is_empty() { String::new() } else { format!(": {}", visible(&p.reason)) };
         out.push_str(&format!("passed over the gate {}: {}; by {}{why}\n", p.gate, visible(&p.what), visible(&p.by)));
@@ -63,6 +67,16 @@ pub fn text(report: &RunReport) -> String {
         out.push_str(&format!("{}\n", visible(&report.summary)));
     }
     out
+}
+
+/// The gate of a hard cutover: `PASS  dual-write flag off  blue`.
+fn gate_table(rows: &[Row]) -> String {
+    let line = |row: &Row| {
+        let value = row.gate.why().unwrap_or(&row.value);
+        let advice = if row.gate.passes() { "" } else { &row.advice };
+        vec![row.gate.word().to_owned(), row.id.to_string(), visible(&row.what), visible(value), visible(advice)]
+    };
+    table(&rows.iter().map(line).collect::<Vec<_>>())
 }
 
 fn offsets_table(offsets: &RunOffsets) -> String {

@@ -37,18 +37,18 @@ enum Takes {
     Nothing,
     Group,
     Producer,
+    Either,
     Compared,
 }
 
 fn takes(a: &Action) -> Takes {
-    if a.id == "verify" {
-        Takes::Compared
-    } else if a.scopes.contains(&Scope::Group) && a.scopes.contains(&Scope::Groups) {
-        Takes::Group
-    } else if a.scopes.contains(&Scope::Producer) && a.scopes.contains(&Scope::Producers) {
-        Takes::Producer
-    } else {
-        Takes::Nothing
+    let all = |scopes: &[Scope]| scopes.iter().all(|s| a.scopes.contains(s));
+    match (all(&[Scope::Group, Scope::Groups]), all(&[Scope::Producer, Scope::Producers])) {
+        _ if a.id == "verify" => Takes::Compared,
+        (true, true) => Takes::Either,
+        (true, false) => Takes::Group,
+        (false, true) => Takes::Producer,
+        (false, false) => Takes::Nothing,
     }
 }
 
@@ -91,6 +91,11 @@ pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
             Takes::Group => return on_groups(m, action, rest),
             Takes::Producer => return on_producers(m, action, rest),
             Takes::Compared => return on_compared(m, action, rest),
+            Takes::Either => {
+                let mut rows = on_groups(m, action, rest);
+                rows.extend(on_producers(m, action, rest));
+                return rows;
+            }
             Takes::Nothing => {}
         }
     }
@@ -131,7 +136,7 @@ fn elsewhere(a: &Action) -> Ready {
     match takes(a) {
         Takes::Group => Ready::NotNow("Put the cursor on a group first, or type its name after this.".into()),
         Takes::Producer => Ready::NotNow("Put the cursor on a producer first, or type its name after this.".into()),
-        Takes::Compared => {
+        Takes::Compared | Takes::Either => {
             Ready::NotNow("Put the cursor on a group or producer first, or type a name after this.".into())
         }
         Takes::Nothing => Ready::NotNow("It does not work on this screen.".into()),

@@ -5,6 +5,7 @@ use super::text;
 use super::theme::{Glyph, Role};
 use crate::controller::snapshot::{GroupRow, GroupSide, ProducerRow};
 use crate::migration::command::Subject;
+use crate::migration::eos::EosView;
 use crate::migration::estate::{At, FlagState, GroupKind, GroupState, Side};
 use crate::migration::event::RunKind;
 use crate::migration::rollback::ESTIMATE_AGE_MS;
@@ -90,8 +91,20 @@ pub fn producer_state(p: &ProducerRow) -> Word {
         Some(SideState::NeedsOperator { .. }) => Word::new("needs you", Role::Fail, Some(Glyph::Alert)),
         Some(SideState::Blocked { .. }) => Word::new("blocked", Role::Hold, Some(Glyph::Blocked)),
         Some(SideState::Held { .. }) => Word::new("held", Role::Hold, Some(Glyph::Held)),
+        None if p.eos.is_some() => p.eos.as_deref().map(hard_state).unwrap_or_else(|| Word::new("", Role::Text, None)),
         None if p.disagreement.is_some() => Word::new("disagrees", Role::Hold, Some(Glyph::Alert)),
         None => Word::new("", Role::Text, None),
+    }
+}
+
+/// Where an exactly-once producer stands.
+fn hard_state(eos: &EosView) -> Word {
+    match &eos.stage {
+        Stage::OnBlue => Word::new("on blue", Role::Text, None),
+        Stage::Moving { kind, phase, .. } => Word::new(moving(*kind, *phase), Role::Strong, Some(Glyph::Moving)),
+        Stage::Soaking { .. } => Word::new("soaking", Role::Text, Some(Glyph::Soaking)),
+        Stage::Complete { .. } => Word::new("complete", Role::Ok, Some(Glyph::Check)),
+        Stage::RolledBack { .. } => Word::new("rolled back", Role::Hold, None),
     }
 }
 

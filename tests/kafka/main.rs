@@ -21,6 +21,7 @@ mod controller;
 mod diff;
 mod doors;
 mod eos;
+mod eos_edge;
 mod faults;
 mod init;
 mod kit;

@@ -509,6 +509,7 @@ pub fn producer(name: &str, team: &str, topics: &[&str], flag: FlagState) -> Pro
             _ => "done".into(),
         },
         offers: offers.into_iter().chain([hold]).collect(),
+        eos: None,
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use cutover::controller::snapshot::{Ask, Reply, Snapshot};
-use cutover::migration::command::{Command, Refusal, Subject};
+use cutover::migration::command::{Command, Offer, Refusal, Subject};
+use cutover::migration::eos::GreenOnly;
 use cutover::migration::estate::{FlagState, Side};
 use cutover::migration::overrides::GateName;
 use cutover::offsets::{Chosen, Strategy};
@@ -595,7 +596,16 @@ fn odd_places() -> Vec<Model> {
     }
     let mut confirm = cockpit(free());
     confirming(&mut confirm);
-    vec![at(done, "loan-ledger", &[]), at(fixture::estate(), "card-fraud", &[]), confirm]
+    let mut hard = fixture::estate();
+    let ledger = hard.producers.iter_mut().find(|p| p.name == "ledger").expect("there");
+    let name = || "ledger".to_owned();
+    let offered =
+        [Command::hard_cut(name()), Command::hard_back(name(), GreenOnly::Lose), Command::Approve { producer: name() }];
+    ledger.offers = offered.map(|command| Offer { command, refused: None }).into();
+    let mut hard = cockpit(hard);
+    hard.producer = Some(name());
+    press(&mut hard, &["2"]);
+    vec![hard, at(done, "loan-ledger", &[]), at(fixture::estate(), "card-fraud", &[]), confirm]
 }
 
 #[test]

@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use super::{Core, ESTIMATE_AGE_MS, Measured, ToMeasure};
 use crate::controller::clock::Clock;
 use crate::controller::crash::{self, Boundary};
+use crate::controller::eos::watch::EosFocus;
 use crate::controller::observe::Focus;
 use crate::controller::present;
 use crate::controller::snapshot::{Arming, Severity};
@@ -35,12 +36,11 @@ impl Core {
                 Action::Measure { group, to, chosen } => self.to_measure.push((group, to, chosen)),
             }
         }
-        let wanted: Focus = self.machine.focus(Clock.now()).into_iter().collect();
-        self.focus.send_if_modified(|focus| {
-            let changed = *focus != wanted;
-            *focus = wanted;
-            changed
-        });
+        let now = Clock.now();
+        let closely: EosFocus = self.machine.eos_focus(now).into_iter().collect();
+        self.eos_focus.send_if_modified(|focus| replaced(focus, closely));
+        let wanted: Focus = self.machine.focus(now).into_iter().collect();
+        self.focus.send_if_modified(|focus| replaced(focus, wanted));
     }
 
     /// Writes an entry. When the journal can't be written, nothing is done any more: not one effect without its intent on disk.
@@ -148,6 +148,13 @@ impl Core {
             self.act().await;
         }
     }
+}
+
+/// Puts a value in the place of another; whether that changed anything.
+fn replaced<T: PartialEq>(slot: &mut T, value: T) -> bool {
+    let changed = *slot != value;
+    *slot = value;
+    changed
 }
 
 async fn measure_all(translator: Translator, to: Side, some: Vec<ToMeasure>) -> Vec<Measured> {

@@ -36,5 +36,6 @@ fn row(scene: &Scene<'_>, plan: &ProducerPlan) -> ProducerRow {
         run,
         next: machine.producer_next(name, now),
         offers: machine.producer_offers(name, now),
+        eos: machine.eos_view(name, now).map(Box::new),
     }
 }

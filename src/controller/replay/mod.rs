@@ -5,6 +5,7 @@
 //! back, write the outcome. What is on the target decides how far a replay is, never the journal; so a process that
 //! died anywhere is gone on with by `--resume`.
 
+mod back;
 mod carry;
 mod ground;
 mod history;
@@ -14,6 +15,7 @@ mod stop;
 mod survey;
 mod walk;
 
+pub(super) use back::{Back, NotBrought, carry_back};
 pub use run::replay;
 pub use stop::Stop;
 pub use walk::Tell;

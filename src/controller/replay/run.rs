@@ -9,7 +9,7 @@ use super::history::{Earlier, Known};
 use super::source::short;
 use super::stop::Stop;
 use super::survey::{self, Found, Look};
-use super::{Answer, Halt, Question, Request, Ui, What};
+use super::{Answer, Halt, Question, Request, Tell, Ui, What};
 use crate::controller::clock::Clock;
 use crate::controller::executor::WriteLease;
 use crate::controller::ledger::{Access, Ledger};
@@ -71,14 +71,14 @@ pub async fn replay(
     }
 }
 
-struct Session<'a> {
-    plan: &'a Plan,
-    options: &'a Options,
-    request: &'a Request,
-    ground: Ground,
-    entries: Vec<Entry>,
-    stop: Arc<Stop>,
-    lease: Option<WriteLease>,
+pub(super) struct Session<'a> {
+    pub plan: &'a Plan,
+    pub options: &'a Options,
+    pub request: &'a Request,
+    pub ground: Ground,
+    pub entries: Vec<Entry>,
+    pub stop: Arc<Stop>,
+    pub lease: Option<WriteLease>,
 }
 
 /// What was seen before a start.
@@ -159,7 +159,7 @@ impl Session<'_> {
         // Wherever a topic's own readers would find the records among newer ones.
         let to = request.from.other();
         let keys = target.routes.iter().any(|(topic, route)| route.to == self.ground.names.on(to, topic));
-        let found = self.count(ui, &ranges, keys).await?;
+        let found = self.count(&ui.tell, &ranges, keys).await?;
         let spec = self.spec(&ranges, &target, &found.census);
         report.about(&spec);
         if let Some(why) = earlier.forbids(&spec).filter(|_| !request.again) {
@@ -171,27 +171,27 @@ impl Session<'_> {
         }
         self.check(&target, &found.census, report)?;
         let reordered = match keys {
-            true => Some(self.compare(ui, &ranges, &target, found.books).await?),
+            true => Some(self.compare(&ui.tell, &ranges, &target, found.books).await?),
             false => None,
         };
         report.reordered.clone_from(&reordered);
         Ok(Some(Seen { spec, reordered }))
     }
 
-    fn view(&self, side: Side, ui: &Ui<'_>, ranges: &Ranges) -> Look {
+    fn view(&self, side: Side, tell: &Tell, ranges: &Ranges) -> Look {
         let topics = ranges.partitions().map(|tp| tp.topic.clone());
         Look {
             link: self.ground.link(side),
             side,
             names: Arc::clone(&self.ground.names),
             stop: Arc::clone(&self.stop),
-            tell: Arc::clone(&ui.tell),
+            tell: Arc::clone(tell),
             rules: topics.map(|topic| (topic.clone(), self.plan.topic(&topic).identity)).collect(),
         }
     }
 
-    async fn count(&self, ui: &Ui<'_>, ranges: &Ranges, keys: bool) -> Result<Found, Halt> {
-        let look = self.view(self.request.from, ui, ranges);
+    pub(super) async fn count(&self, tell: &Tell, ranges: &Ranges, keys: bool) -> Result<Found, Halt> {
+        let look = self.view(self.request.from, tell, ranges);
         let longest = ranges.partitions().map(|tp| tp.topic.len()).max().unwrap_or(0);
         let mark = self.request.mark.then(|| run_id().len() + longest + 32); // two numbers and three signs
         let ranges = ranges.clone();
@@ -199,7 +199,7 @@ impl Session<'_> {
         found.map_err(Halt::Unknown)?.ok_or(Halt::Interrupted)
     }
 
-    fn spec(&self, ranges: &Ranges, target: &Target, census: &BTreeMap<String, Census>) -> ReplaySpec {
+    pub(super) fn spec(&self, ranges: &Ranges, target: &Target, census: &BTreeMap<String, Census>) -> ReplaySpec {
         ReplaySpec {
             from: self.request.from,
             asked: self.request.asked.clone(),
@@ -215,7 +215,12 @@ impl Session<'_> {
     }
 
     /// Whether the target takes every record.
-    fn check(&self, target: &Target, census: &BTreeMap<String, Census>, report: &mut ReplayReport) -> Result<(), Halt> {
+    pub(super) fn check(
+        &self,
+        target: &Target,
+        census: &BTreeMap<String, Census>,
+        report: &mut ReplayReport,
+    ) -> Result<(), Halt> {
         let now = Clock.now();
         for (topic, census) in census.iter().filter(|(_, c)| c.records > 0) {
             let Some(route) = target.routes.get(topic) else { continue };
@@ -237,7 +242,7 @@ impl Session<'_> {
 
     async fn compare(
         &self,
-        ui: &Ui<'_>,
+        tell: &Tell,
         ranges: &Ranges,
         target: &Target,
         books: BTreeMap<String, KeyBook>,
@@ -251,7 +256,7 @@ impl Session<'_> {
             pieces.extend(self.ground.newer(to, target, topic, &sources, from).await?);
         }
         let there = Ranges::of(pieces);
-        let look = self.view(to, ui, &there);
+        let look = self.view(to, tell, &there);
         let found = blocking("comparing keys", move || survey::compare(&look, &there, &books)).await?;
         found.map_err(Halt::Unknown)?.ok_or(Halt::Interrupted)
     }
@@ -287,6 +292,20 @@ impl Session<'_> {
         }
     }
 
+    pub(super) fn work(&self, tell: &Tell, run: String, spec: ReplaySpec) -> Work {
+        Work {
+            run,
+            from: self.ground.link(spec.from),
+            to: self.ground.link(spec.to()),
+            names: Arc::clone(&self.ground.names),
+            rate: self.request.rate,
+            limits: Limits::default(),
+            stop: Arc::clone(&self.stop),
+            tell: Arc::clone(tell),
+            spec,
+        }
+    }
+
     /// Carries what is left, reads back, and writes the outcome.
     async fn carry(
         &mut self,
@@ -298,17 +317,7 @@ impl Session<'_> {
         known: Option<Known>,
     ) -> Result<(), Halt> {
         let Some(lease) = self.lease.take() else { return Ok(()) };
-        let work = Work {
-            run: run.clone(),
-            from: self.ground.link(spec.from),
-            to: self.ground.link(spec.to()),
-            names: Arc::clone(&self.ground.names),
-            rate: self.request.rate,
-            limits: Limits::default(),
-            stop: Arc::clone(&self.stop),
-            tell: Arc::clone(&ui.tell),
-            spec,
-        };
+        let work = self.work(&ui.tell, run.clone(), spec);
         let (carried, end, lease, work) = blocking("carrying records", move || {
             let (carried, end) = go(&work, &lease, known.as_ref());
             (carried, end, lease, work)
@@ -320,7 +329,7 @@ impl Session<'_> {
         let resume = format!("go on with `cutover replay --resume {run}`");
         let (event, halt) = match end {
             End::Done => {
-                self.read_back(ui, report, &work).await;
+                self.read_back(&ui.tell, report, &work).await;
                 let halt = (report.verified == Some(false)).then(|| {
                     let found = report.found.unwrap_or(0);
                     let what = format!("{found} marks were read back of {} records", work.spec.records);
@@ -348,12 +357,12 @@ impl Session<'_> {
     }
 
     /// Counts the run's marks on the target. What can't be read back is said, and is no pass.
-    async fn read_back(&self, ui: &Ui<'_>, report: &mut ReplayReport, work: &Work) {
+    pub(super) async fn read_back(&self, tell: &Tell, report: &mut ReplayReport, work: &Work) {
         if !(work.spec.mark && self.request.read_back) {
             return;
         }
         let (link, run, ends) = (work.to.clone(), work.run.clone(), work.spec.target_ends.clone());
-        let (stop, tell) = (Arc::clone(&self.stop), Arc::clone(&ui.tell));
+        let (stop, tell) = (Arc::clone(&self.stop), Arc::clone(tell));
         let read = blocking("reading back", move || match survey::written(&link, &ends, &stop, &tell)? {
             Some(written) => survey::read_back(&link, &run, &written, &stop, &tell),
             None => Ok(None),
@@ -376,7 +385,7 @@ impl Session<'_> {
 const GOES: u32 = 5;
 
 /// Fences, finds out how far it came, carries; again while that gets on.
-fn go(work: &Work, lease: &WriteLease, known: Option<&Known>) -> (Carried, End) {
+pub(super) fn go(work: &Work, lease: &WriteLease, known: Option<&Known>) -> (Carried, End) {
     let mut total = Carried::default();
     for left in (0..GOES).rev() {
         let (carrier, standing) = match Carrier::open(work, lease) {
@@ -432,7 +441,10 @@ fn nothing_was_carried(work: &Work, before: u64) -> Result<(), End> {
 }
 
 /// Runs what blocks on a thread of its own. Errors: it panicked.
-async fn blocking<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Halt> {
+pub(super) async fn blocking<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Halt> {
     tokio::task::spawn_blocking(work).await.map_err(|e| {
         let advice = "nothing more is sent; this is a fault of cutover, please report it";
         Halt::Refused(Trouble::new(format!("{what} broke off: {e}"), advice))
@@ -484,7 +496,7 @@ fn join(one: &str, other: &str) -> String {
 }
 
 impl ReplayReport {
-    fn new(from: Side, dry_run: bool) -> Self {
+    pub(super) fn new(from: Side, dry_run: bool) -> Self {
         Self {
             run: None,
             from,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::migration::command::Subject;
 use crate::migration::effect::Effect;
+use crate::migration::eos::{Seam, Seams};
 use crate::migration::estate::{At, ClusterView, FlagState, Side, TopicPartition};
 use crate::migration::event::{Entry, Event, RunId};
 use crate::offsets::window::EndSample;
@@ -24,11 +25,14 @@ pub struct History {
     flags: BTreeMap<String, VecDeque<(At, FlagState)>>,
     runs: BTreeMap<RunId, Subject>,
     left: BTreeMap<(String, Side), At>,
+    seams: Seams,
+    begun: Option<At>,
 }
 
 impl History {
     /// Takes in a journal entry. A flag counts from its intent on: it may have been set at once.
     pub fn entry(&mut self, entry: &Entry) {
+        self.begun.get_or_insert(entry.at);
         match &entry.event {
             // A dry run sets nothing.
             Event::RunStarted { run, subject, dry_run: false, .. } => {
@@ -50,6 +54,25 @@ impl History {
             }
             _ => {}
         }
+    }
+
+    /// When the journal began: what tells it from every other one that is about the same clusters.
+    #[must_use]
+    pub fn begun(&self) -> Option<At> {
+        self.begun
+    }
+
+    /// Takes in where writers went by hard cutovers, as the journal has it by now.
+    pub fn set_seams(&mut self, seams: &Seams) {
+        if self.seams != *seams {
+            self.seams = seams.clone();
+        }
+    }
+
+    /// Where the writers of a partition (by blue's name) went to `to`, if they are there still.
+    #[must_use]
+    pub fn seam(&self, to: Side, tp: &TopicPartition) -> Option<&Seam> {
+        self.seams.to(to, tp).map(|(_, seam)| seam)
     }
 
     /// Takes in a round that was asked for at `asked`, answered at `at`: ends of the topics that groups of the plan read.

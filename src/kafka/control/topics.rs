@@ -7,12 +7,13 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::Outcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, check_message};
+use super::failure::{Class, Failure, check, check_message};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
 use crate::migration::estate::Trouble;
 use crate::sanitise::visible;
@@ -67,6 +68,24 @@ impl Cluster {
     pub async fn topic_names(&self) -> Result<BTreeSet<String>, Trouble> {
         let metadata = self.inner.refresh(None).await?;
         Ok(metadata.topics.iter().filter_map(|t| t.name.as_ref()).map(|name| name.to_string()).collect())
+    }
+
+    /// How many partitions each of these topics has, internal ones too. Errors: no broker answers; in a topic's place, that
+    /// it does not exist, or may not be seen.
+    pub async fn partition_counts(&self, topics: &[String]) -> Result<BTreeMap<String, Result<i32, Trouble>>, Trouble> {
+        let metadata = self.inner.refresh(Some(topics)).await?;
+        let count = |t: &MetadataResponseTopic| {
+            let name = t.name.as_ref()?.to_string();
+            let checked = check(t.error_code, format_args!("topic {}", visible(&name)), &self.side().to_string());
+            let count = checked.map(|()| i32::try_from(t.partitions.len()).unwrap_or(i32::MAX));
+            Some((name, count.map_err(Trouble::from)))
+        };
+        let found: BTreeMap<_, _> = metadata.topics.iter().filter_map(count).collect();
+        let missing = |t: &String| {
+            let what = format!("{} did not say how many partitions {} has", self.side(), visible(t));
+            Err(Trouble::new(what, "look at the brokers' logs"))
+        };
+        Ok(topics.iter().map(|t| (t.clone(), found.get(t).cloned().unwrap_or_else(|| missing(t)))).collect())
     }
 
     /// Configuration of topics: every entry in effect, by topic and name.

@@ -8,7 +8,7 @@ use super::super::model::{Model, Overlay, ROUTES, Tone, Values};
 use super::super::update::Cmd;
 use super::super::verify;
 use super::super::words;
-use super::ready::{exportable, held, offers};
+use super::ready::{exportable, held, is_hard_move, is_losing, offers};
 use crate::controller::snapshot::Ask;
 use crate::migration::command::{Command, Offer};
 use crate::migration::estate::Side;
@@ -77,11 +77,27 @@ pub(super) fn reset(m: &mut Model) -> Vec<Cmd> {
 }
 
 pub(super) fn continue_run(m: &mut Model) -> Vec<Cmd> {
-    confirm_offer(m, |c| matches!(c, Command::Continue { .. }))
+    confirm_offer(m, |c| matches!(c, Command::Continue { .. } | Command::ContinueProducer { .. }))
 }
 
 pub(super) fn complete(m: &mut Model) -> Vec<Cmd> {
-    confirm_offer(m, |c| matches!(c, Command::Complete { .. }))
+    confirm_offer(m, |c| matches!(c, Command::Complete { .. } | Command::CompleteProducer { .. }))
+}
+
+/// Opens the dialog of the next hard move: the one that would be taken, else the first, whose dialog says what holds.
+pub(super) fn hard_cut(m: &mut Model) -> Vec<Cmd> {
+    let offered: Vec<&Offer> = offers(m).iter().filter(|o| is_hard_move(&o.command)).collect();
+    let pick = offered.iter().find(|o| o.refused.is_none()).or(offered.first());
+    let command = pick.map(|o| o.command.clone());
+    command.map_or_else(Vec::new, |c| open_confirm(m, c))
+}
+
+pub(super) fn lose(m: &mut Model) -> Vec<Cmd> {
+    confirm_offer(m, is_losing)
+}
+
+pub(super) fn approve(m: &mut Model) -> Vec<Cmd> {
+    confirm_offer(m, |c| matches!(c, Command::Approve { .. }))
 }
 
 pub(super) fn measure(m: &mut Model) -> Vec<Cmd> {

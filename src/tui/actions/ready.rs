@@ -8,6 +8,7 @@ use super::Ready;
 use super::places::notice_subject;
 use crate::controller::snapshot::{Arming, DiffState, DiffView, GroupRow};
 use crate::migration::command::{Command, Offer};
+use crate::migration::eos::GreenOnly;
 use crate::migration::estate::Side;
 use crate::migration::overrides::GateName;
 use crate::migration::stage::SideState;
@@ -63,11 +64,37 @@ pub(super) fn can_reset(m: &Model) -> Ready {
 }
 
 pub(super) fn can_continue(m: &Model) -> Ready {
-    offered(m, true, |c| matches!(c, Command::Continue { .. }))
+    offered(m, true, |c| matches!(c, Command::Continue { .. } | Command::ContinueProducer { .. }))
 }
 
 pub(super) fn can_complete(m: &Model) -> Ready {
-    offered(m, true, |c| matches!(c, Command::Complete { .. }))
+    offered(m, true, |c| matches!(c, Command::Complete { .. } | Command::CompleteProducer { .. }))
+}
+
+/// Cut over, or back with what green alone has: whichever of them is the next move.
+pub(super) fn is_hard_move(c: &Command) -> bool {
+    matches!(c, Command::HardCut { .. } | Command::HardBack { green_only: GreenOnly::Carry, .. })
+}
+
+pub(super) fn is_losing(c: &Command) -> bool {
+    matches!(c, Command::HardBack { green_only: GreenOnly::Lose, .. })
+}
+
+/// The dialog of a hard move opens also when it is refused: it shows the gate row by row.
+pub(super) fn can_hard_cut(m: &Model) -> Ready {
+    match offered(m, true, is_hard_move) {
+        Ready::NotNow(why) if m.read_only() => Ready::NotNow(why),
+        Ready::No => Ready::No,
+        _ => Ready::Now,
+    }
+}
+
+pub(super) fn can_lose(m: &Model) -> Ready {
+    offered(m, true, is_losing)
+}
+
+pub(super) fn can_approve(m: &Model) -> Ready {
+    offered(m, true, |c| matches!(c, Command::Approve { .. }))
 }
 
 pub(super) fn can_measure(m: &Model) -> Ready {

@@ -80,10 +80,18 @@ actions! {
     "reset-offsets" "offsets" ["o"], GROUP, Changes, 23, ready::can_reset, asks::reset,
         "Sets the group's offsets on the other cluster to the equivalent of its position, without starting anything; asks by
          which strategy.";
-    "continue" "go on" ["g"], GROUP, Changes, 19, ready::can_continue, asks::continue_run,
-        "Goes on with an action that a restart or a failed step interrupted.";
-    "complete" "done" ["d"], GROUP, Changes, 24, ready::can_complete, asks::complete,
-        "Declares the group's soak done.";
+    "hard-cut" "hard cut" ["e"], PRODUCER, Changes, 20, ready::can_hard_cut, asks::hard_cut,
+        "Moves an exactly-once producer to green: stop, drain, fence, seam, start; one on green goes back to blue, and what
+         was written on green since is carried back.";
+    "hard-back-losing" "back, losing" ["shift-e"], PRODUCER, Changes, 0, ready::can_lose, asks::lose,
+        "Takes an exactly-once producer back to blue and leaves what was written on green since behind: lost to whoever reads
+         blue.";
+    "approve" "agree" ["a"], PRODUCER, Journals, 24, ready::can_approve, asks::approve,
+        "Agrees, as a second person, to the hard cutover that somebody else starts.";
+    "continue" "go on" ["g"], SUBJECT, Changes, 19, ready::can_continue, asks::continue_run,
+        "Goes on with an action that a restart or a failed step interrupted; of a producer: an alarm was seen and mended.";
+    "complete" "done" ["d"], SUBJECT, Changes, 24, ready::can_complete, asks::complete,
+        "Declares the soak of a group or an exactly-once producer done.";
     "measure" "measure" ["m"], GROUP, Reads, 25, ready::can_measure, asks::measure,
         "Measures the group's translation now; the result is its estimate.";
     "verify" "verify" ["v"], COMPARED, Reads, 27, ready::can_verify, asks::verify,

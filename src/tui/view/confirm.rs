@@ -3,11 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use super::eos;
 use super::group::totals;
 use super::line::{Row, centred, frame, wipe};
 use super::run::no_return;
 use crate::controller::snapshot::GroupRow;
-use crate::migration::command::{Command, Level, Prepared, Refusal, StepLine};
+use crate::migration::command::{Command, Level, Prepared, Refusal, StepLine, Subject};
 use crate::migration::estate::{FlagState, Observed, Side};
 use crate::offsets::verdict::{GroupPlan, PartitionPlan, Verdict};
 use crate::tui::dialog::{Dialog, Phase, estimate_for, measures};
@@ -51,11 +52,17 @@ pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
     }
 }
 
+/// Whether it moves an exactly-once producer.
+fn hard(c: &Command) -> bool {
+    matches!(c, Command::HardCut { .. } | Command::HardBack { .. })
+}
+
 /// Where the command leads: its identity is in the title and in the phrase.
 fn side_of(c: &Command) -> Option<Side> {
     match c {
         Command::Route { to: FlagState::Blue, .. } => Some(Side::Blue),
-        Command::Route { to: FlagState::Green, .. } => Some(Side::Green),
+        Command::Route { to: FlagState::Green, .. } | Command::HardCut { .. } => Some(Side::Green),
+        Command::HardBack { .. } => Some(Side::Blue),
         c => estimate_for(c).map(|(_, side)| side),
     }
 }
@@ -68,8 +75,11 @@ fn words_of(c: &Command) -> String {
         Command::RollBack { .. } => format!("Roll back {subject} to BLUE"),
         Command::ResetOffsets { to, .. } => format!("Set the offsets of {subject} on {}", to.name().to_uppercase()),
         Command::Route { to, .. } => format!("Route {subject} to {to}"),
-        Command::Continue { .. } => format!("Go on with {subject}"),
-        Command::Complete { .. } => format!("Declare the soak of {subject} done"),
+        Command::Continue { .. } | Command::ContinueProducer { .. } => format!("Go on with {subject}"),
+        Command::Complete { .. } | Command::CompleteProducer { .. } => format!("Declare the soak of {subject} done"),
+        Command::HardCut { .. } => format!("Cut {subject} over to GREEN"),
+        Command::HardBack { .. } => format!("Roll {subject} back to BLUE"),
+        Command::Approve { .. } => format!("Agree to the hard cutover of {subject}"),
         _ => subject,
     }
 }
@@ -82,13 +92,20 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
             Phase::Asking => "asking the controller what this would do",
             _ => "",
         };
+        // What holds is seen row by row, also when there is nothing to confirm.
+        if let (Subject::Producer(name), Phase::Refused(_)) = (d.command.subject(), &d.phase)
+            && let Some(standing) = m.producer_row(&name).and_then(|p| p.eos.as_deref())
+            && hard(&d.command)
+        {
+            return eos::gate_rows(m, &standing.live, cells, false);
+        }
         return if words.is_empty() {
             Vec::new()
         } else {
             vec![Row::new(theme).put(Role::Hold, words).glyph(Role::Hold, Glyph::Ellipsis)]
         };
     };
-    let mut rows = Vec::new();
+    let mut rows = eos::gate_rows(m, &p.rows, cells, false);
     let columns = step_columns(p, cells);
     for (i, step) in p.steps.iter().enumerate() {
         if p.no_return_after == Some(i) {

@@ -4,6 +4,7 @@
 mod choose;
 mod cluster;
 mod confirm;
+mod eos;
 mod footer;
 mod group;
 mod groups;

@@ -4,9 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
-use super::run;
+use super::{eos, run};
+use crate::migration::eos::EosView;
 use crate::migration::estate::{Observed, Side};
-use crate::migration::stage::SideState;
+use crate::migration::stage::{SideState, Stage};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -28,7 +29,9 @@ pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
         .put(Role::Dim, &p.team);
     let row = if p.critical { row.gap(2).put(Role::Text, "critical: passes through dual") } else { row };
     lines.push(if p.transactional { row.gap(2).put(Role::Text, "exactly-once: hard cutover only") } else { row });
-    lines.push(Row::new(theme));
+    if !p.transactional {
+        lines.push(Row::new(theme));
+    }
     lines.push(flag(m, p.flag.as_ref()));
     let rate = |r: Option<f64>| r.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::rate);
     let mut observed = Row::new(theme)
@@ -60,14 +63,23 @@ pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
     if let Some(d) = &p.disagreement {
         lines.extend(list("disagreement", d, Role::Hold));
     }
-    if let Some((role, why)) = words::why(&p.side_state) {
+    if let Some(standing) = p.eos.as_deref() {
+        lines.extend(eos::standing(m, standing, p.side_state.as_ref(), width));
+    } else if let Some((role, why)) = words::why(&p.side_state) {
         let label = if matches!(p.side_state, Some(SideState::NeedsOperator { .. })) { "needs you" } else { "state" };
         lines.extend(list(label, &why, role));
     }
     lines.extend(list("next", &p.next, Role::Strong));
+    let moving = p.eos.as_deref().is_some_and(|e| matches!(e.stage, Stage::Moving { .. }));
+    if let Some(standing) = p.eos.as_deref() {
+        lines.extend(gates(m, standing, moving, width));
+    }
     lines.push(Row::new(theme));
     let mut y = 0;
-    for line in lines {
+    // What a run does now is what one wants to see: it keeps its room.
+    let wanted = p.run.as_ref().filter(|_| moving || !p.transactional).map_or(0, |r| run::height(r, None).min(10));
+    let room = area.height.saturating_sub(wanted);
+    for line in lines.into_iter().take(usize::from(room)) {
         line.draw(area, y, buf);
         y += 1;
     }
@@ -75,6 +87,28 @@ pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
         let height = run::height(r, None).min(area.height.saturating_sub(y));
         run::draw(m, r, None, Rect { y: area.y + y, height, ..area }, buf);
     }
+}
+
+/// The gate of the next move; in the middle of a run that of after the stop.
+fn gates<'t>(m: &'t Model, eos: &EosView, moving: bool, width: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let cells = width.saturating_sub(2);
+    let inset = |row: Row<'t>| Row::new(theme).gap(1).then(row);
+    if moving {
+        let rows = eos::gate_rows(m, &eos.after, cells, false);
+        return rows.into_iter().map(inset).collect();
+    }
+    if matches!(eos.stage, Stage::Complete { .. }) {
+        return Vec::new();
+    }
+    let (role, words) = match eos::locked(&eos.live) {
+        Some(words) => (Role::Hold, words),
+        None if eos.to == Side::Green => (Role::Ok, "e cuts over: every row passes".to_owned()),
+        None => (Role::Ok, "e rolls back: every row passes".to_owned()),
+    };
+    let mut rows = vec![Row::new(theme).gap(1).put(Role::Dim, "gate before anything stops: ").put(role, words)];
+    rows.extend(eos::gate_rows(m, &eos.live, cells, true).into_iter().map(inset));
+    rows
 }
 
 fn flag<'t>(m: &'t Model, flag: Option<&Observed<crate::migration::estate::FlagState>>) -> Row<'t> {

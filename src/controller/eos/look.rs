@@ -1,0 +1,180 @@
+//! One look at an exactly-once producer on one side.
+//!
+//! The order makes what is claimed safe: first what the coordinators say of its ids, then who writes to its partitions,
+//! then the last stable offsets, and only when those are answered the high watermarks. Where the last two are equal,
+//! no transaction was open when the first was told, and nothing was written until the second was.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::controller::names::TopicNames;
+use crate::kafka::control::{Cluster, OffsetSpec, in_force};
+use crate::migration::acl::{Acl, AclFilter, Operation, Permission, Resource};
+use crate::migration::eos::{Ends, EosLook, denials};
+use crate::migration::estate::{Side, TopicPartition, Trouble};
+use crate::migration::settings::{ProducerSettings, Settings};
+use crate::migration::transactions::{Answer, TransactionView};
+
+/// Where groups' offsets are kept.
+const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// What is looked at of one exactly-once producer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Its name in the plan.
+    pub name: String,
+    /// Its topics, by their names on blue.
+    pub topics: Vec<String>,
+    /// Its transactional ids, blue's first.
+    pub ids: [Vec<String>; 2],
+    /// The denials that would keep its principals out, blue's first; `None` where the plan names none.
+    pub denials: [Option<BTreeSet<Acl>>; 2],
+}
+
+impl Watched {
+    /// Of a producer; `None` for one that is not exactly-once.
+    #[must_use]
+    pub fn of(name: &str, producer: &ProducerSettings) -> Option<Self> {
+        producer.is_exactly_once().then(|| Self {
+            name: name.to_owned(),
+            topics: producer.topics.clone(),
+            ids: Side::BOTH.map(|side| producer.ids(side).to_vec()),
+            denials: Side::BOTH
+                .map(|side| producer.principal(side).map(|_| denials(producer, side).into_iter().collect())),
+        })
+    }
+
+    /// Every exactly-once producer of a plan.
+    #[must_use]
+    pub fn all(settings: &Settings) -> Vec<Self> {
+        settings.producers.iter().filter_map(|(name, p)| Self::of(name, p)).collect()
+    }
+}
+
+/// Its place in a pair, blue first.
+fn index(side: Side) -> usize {
+    usize::from(side == Side::Green)
+}
+
+/// Looks at a producer on the cluster's side. Topics go by their names on blue. Errors: a partition's ends could not be had;
+/// a look never lacks one, as a seam must not.
+pub async fn look(cluster: &Cluster, names: &TopicNames, of: &Watched) -> Result<EosLook, Trouble> {
+    let side = cluster.side();
+    let ids: Vec<String> = of.ids.iter().flatten().cloned().collect();
+    let mut topics: Vec<String> = of.topics.iter().map(|t| names.on(side, t)).collect();
+    topics.push(OFFSETS_TOPIC.to_owned());
+    let (described, counts, denied) =
+        tokio::join!(cluster.describe_transactions(&ids), cluster.partition_counts(&topics), denied(cluster, of));
+    let mut counts = counts?;
+    let offsets_partitions = counts.remove(OFFSETS_TOPIC).and_then(Result::ok);
+    let mut partitions = Vec::new();
+    for (topic, count) in counts {
+        partitions.extend((0..count?).map(|p| TopicPartition::new(&topic, p)));
+    }
+    let writers = cluster.describe_producers(&partitions).await;
+    let stable = ends(cluster, &partitions, OffsetSpec::LatestStable).await?;
+    let high = ends(cluster, &partitions, OffsetSpec::Latest).await?;
+    let inward = |tp: &TopicPartition| names.tp_blue(side, tp);
+    let both = |tp: &TopicPartition| {
+        let (stable, high_watermark) = (*stable.get(tp)?, *high.get(tp)?);
+        Some((inward(tp), Ends { stable, high_watermark }))
+    };
+    Ok(EosLook {
+        ids: described.into_iter().map(|(id, told)| (id, blue_names(told, &inward))).collect(),
+        ends: partitions.iter().filter_map(both).collect(),
+        writers: writers.into_iter().map(|(tp, told)| (inward(&tp), told)).collect(),
+        denied,
+        offsets_partitions,
+    })
+}
+
+/// A coordinator's word with the topics' names on blue.
+fn blue_names(
+    mut told: Answer<Option<TransactionView>>,
+    inward: &impl Fn(&TopicPartition) -> TopicPartition,
+) -> Answer<Option<TransactionView>> {
+    if let Answer::Told(Some(view)) = &mut told {
+        view.partitions.iter_mut().for_each(|tp| *tp = inward(tp));
+    }
+    told
+}
+
+async fn ends(
+    cluster: &Cluster,
+    partitions: &[TopicPartition],
+    spec: OffsetSpec,
+) -> Result<BTreeMap<TopicPartition, i64>, Trouble> {
+    let asks: Vec<_> = partitions.iter().map(|tp| (tp.clone(), spec)).collect();
+    let mut found = cluster.list_offsets(&asks).await;
+    let end = |tp: &TopicPartition| {
+        let silent = || Trouble::new(format!("{} did not say where {tp} ends", cluster.side()), "");
+        let offset = found.remove(tp).ok_or_else(silent)??.ok_or_else(silent)?.0;
+        Ok((tp.clone(), offset))
+    };
+    partitions.iter().map(end).collect()
+}
+
+/// The denials that keep its principal from writing with its ids of this side, as every broker enforces them; `None`
+/// without a principal.
+async fn denied(cluster: &Cluster, of: &Watched) -> Option<Answer<Vec<Acl>>> {
+    let acls = of.denials[index(cluster.side())].as_ref()?;
+    Some(enforced(cluster, acls).await.map(|found| found.into_iter().collect()))
+}
+
+/// Which of these denials (of one principal) every broker enforces.
+pub(super) async fn enforced(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Answer<BTreeSet<Acl>> {
+    let filter = AclFilter {
+        resource: Some(Resource::TransactionalId),
+        principal: acls.first().map(|acl| acl.principal.clone()),
+        operation: Some(Operation::Write),
+        permission: Some(Permission::Deny),
+        ..AclFilter::default()
+    };
+    let found = match cluster.describe_acls(&filter).await {
+        Ok(found) => found,
+        Err(why) => return Answer::Unknown(why),
+    };
+    match found.values().find(|a| a.told().is_none()) {
+        Some(untold) => untold.clone().map(|_| BTreeSet::new()),
+        None => Answer::Told(acls.iter().filter(|acl| in_force(&found, acl)).cloned().collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::{SimCluster, SimConfig};
+
+    fn watched() -> Watched {
+        Watched {
+            name: "ledger".into(),
+            topics: vec!["postings".into()],
+            ids: [vec!["ledger-1".into()], vec!["ledger-psc-1".into()]],
+            denials: [None, None],
+        }
+    }
+
+    use crate::plan::Plan;
+
+    fn plan(blue: &SimCluster, green: &SimCluster) -> Plan {
+        Plan::from_bootstraps(&blue.bootstrap(), &green.bootstrap()).unwrap().plan
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_look_has_every_partition_or_fails() {
+        let start = |side| SimCluster::start(SimConfig::new(side)).unwrap();
+        let (blue, green) = (start(Side::Blue), start(Side::Green));
+        let plan = plan(&blue, &green);
+        let names = std::sync::Arc::new(TopicNames::new(&plan));
+        let tools = crate::controller::tools::Tools::new(&plan, std::sync::Arc::clone(&names));
+        let none = look(tools.cluster(Side::Blue), &names, &watched()).await.unwrap_err();
+        assert!(none.what.contains("postings"), "{none:?}");
+        blue.with_state(|s| s.create_topic("postings", 2, 3, &[], false)).unwrap();
+        let seen = look(tools.cluster(Side::Blue), &names, &watched()).await.unwrap();
+        assert_eq!(seen.ends.len(), 2);
+        assert!(seen.ends.values().all(|e| e.is_closed()), "{seen:?}");
+        assert_eq!(seen.ids["ledger-1"], Answer::Told(None));
+        assert_eq!(seen.ids["ledger-psc-1"], Answer::Told(None));
+        assert_eq!(seen.denied, None);
+        assert!(seen.writers.values().all(|w| w.told().is_some_and(Vec::is_empty)), "{seen:?}");
+    }
+}

@@ -1,0 +1,106 @@
+//! The pollers of exactly-once producers: on each side all of them at the pace of a round, and those that a run waits for
+//! at the pace of a focused look. The watch after a cut rests on them: a moved end or a new epoch is seen within seconds.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::look::{Watched, look};
+use crate::controller::clock::Clock;
+use crate::controller::observe::{Seen, Sighting, Sightings, too_long};
+use crate::controller::pace::Pace;
+use crate::controller::tools::Tools;
+use crate::migration::estate::Side;
+
+/// The longest a look may take.
+const LOOK: Duration = Duration::from_secs(15);
+/// Producers looked at at the same time on a side.
+const TOGETHER: usize = 8;
+
+/// Producers that are looked at closely.
+pub type EosFocus = BTreeSet<String>;
+
+/// Starts the pollers of a side; none for a plan without exactly-once producers.
+pub(in crate::controller) fn watch_side(
+    tasks: &mut JoinSet<()>,
+    tools: &Arc<Tools>,
+    side: Side,
+    all: &Arc<Vec<Watched>>,
+    (poll_ms, focus_ms): (u64, u64),
+    focus: &watch::Receiver<EosFocus>,
+    to: &Sightings,
+) {
+    if !all.is_empty() {
+        tasks.spawn(rounds(Arc::clone(tools), side, Arc::clone(all), poll_ms, focus.clone(), to.clone()));
+        tasks.spawn(closer(Arc::clone(tools), side, Arc::clone(all), focus_ms, focus.clone(), to.clone()));
+    }
+}
+
+async fn rounds(
+    tools: Arc<Tools>,
+    side: Side,
+    all: Arc<Vec<Watched>>,
+    poll_ms: u64,
+    focus: watch::Receiver<EosFocus>,
+    to: Sightings,
+) {
+    let mut pace = Pace::every(poll_ms);
+    loop {
+        let watch = Clock.stopwatch();
+        let focused = focus.borrow().clone();
+        let rest = among(&all, |name| !focused.contains(name));
+        let Some(worked) = round(&tools, side, rest, &to).await else { return };
+        Clock.sleep(pace.after(watch.ms(), worked)).await;
+    }
+}
+
+async fn closer(
+    tools: Arc<Tools>,
+    side: Side,
+    all: Arc<Vec<Watched>>,
+    focus_ms: u64,
+    mut focus: watch::Receiver<EosFocus>,
+    to: Sightings,
+) {
+    let mut pace = Pace::every(focus_ms);
+    loop {
+        let focused = focus.borrow_and_update().clone();
+        let wanted = among(&all, |name| focused.contains(name));
+        if wanted.is_empty() {
+            if focus.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let watch = Clock.stopwatch();
+        let Some(worked) = round(&tools, side, wanted, &to).await else { return };
+        Clock.sleep(pace.after(watch.ms(), worked)).await;
+    }
+}
+
+fn among(all: &[Watched], wanted: impl Fn(&str) -> bool) -> Vec<Watched> {
+    all.iter().filter(|p| wanted(&p.name)).cloned().collect()
+}
+
+/// Looks at some; whether any look worked, `None` when nobody takes them any more.
+async fn round(tools: &Arc<Tools>, side: Side, some: Vec<Watched>, to: &Sightings) -> Option<bool> {
+    let mut worked = some.is_empty();
+    let looks: Vec<_> = some.into_iter().map(|of| seen(Arc::clone(tools), side, of)).collect();
+    let mut looks = stream::iter(looks).buffer_unordered(TOGETHER);
+    while let Some(seen) = looks.next().await {
+        worked |= matches!(&seen.what, Sighting::Eos(_, _, Ok(_)));
+        to.send(seen).await.ok()?;
+    }
+    Some(worked)
+}
+
+async fn seen(tools: Arc<Tools>, side: Side, of: Watched) -> Seen {
+    let at = Clock.now();
+    let looked = tokio::time::timeout(LOOK, look(tools.cluster(side), &tools.names, &of)).await;
+    let result = looked.unwrap_or_else(|_| Err(too_long(side, &format!("looking at producer {}", of.name), LOOK)));
+    Seen { at, what: Sighting::Eos(side, of.name, result.map(Box::new)) }
+}

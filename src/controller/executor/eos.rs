@@ -1,0 +1,109 @@
+//! What is done to exactly-once producers: fencing, denials, and carrying back what one side alone has.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream::{self, StreamExt as _};
+
+use super::{WriteLease, done, failed};
+use crate::controller::eos::deny::{self, NotSet};
+use crate::controller::eos::fence::{NotFenced, fence};
+use crate::controller::replay::{Back, NotBrought, Stop, Tell, carry_back};
+use crate::controller::tools::Tools;
+use crate::controller::translate::History;
+use crate::migration::acl::Acl;
+use crate::migration::effect::{Answer, Outcome};
+use crate::migration::eos::Fenced;
+use crate::migration::estate::{Side, TopicPartition, Trouble};
+use crate::plan::Plan;
+use crate::replay::Ranges;
+
+/// Ids fenced at the same time.
+const TOGETHER: usize = 8;
+
+/// Fences every id. Done only when all are.
+pub(super) async fn fence_all(tools: Arc<Tools>, side: Side, ids: Vec<String>) -> Outcome {
+    let each: Vec<_> = ids
+        .into_iter()
+        .map(|id| {
+            let tools = Arc::clone(&tools);
+            async move {
+                let fenced = fence(tools.cluster(side), &id).await;
+                (id, fenced)
+            }
+        })
+        .collect();
+    let ended: Vec<_> = stream::iter(each).buffered(TOGETHER).collect().await;
+    let (mut fenced, mut troubles, mut unknown) = (Vec::new(), Vec::new(), false);
+    for (id, end) in ended {
+        match end {
+            Ok((producer_id, epoch)) => fenced.push(Fenced { id, producer_id, epoch }),
+            Err(NotFenced::Failed(why)) => troubles.push(why),
+            Err(NotFenced::Unknown(why)) => {
+                unknown = true;
+                troubles.push(why);
+            }
+        }
+    }
+    let Some(first) = troubles.first().cloned() else { return done(Answer::Fenced { ids: fenced }) };
+    let more = if troubles.len() > 1 { format!("; {} more", troubles.len() - 1) } else { String::new() };
+    let why = Trouble::new(format!("{}{more}", first.what), first.advice);
+    if fenced.is_empty() && !unknown { failed(why) } else { Outcome::Unknown { why } }
+}
+
+/// Makes denials, until every broker enforces them.
+pub(super) async fn deny(tools: Arc<Tools>, side: Side, acls: Vec<Acl>) -> Outcome {
+    let acls: BTreeSet<Acl> = acls.into_iter().collect();
+    match deny::deny(tools.cluster(side), &acls).await {
+        Ok(()) => done(Answer::Denied),
+        Err(NotSet::Forbidden(why)) => done(Answer::NotDenied { why }),
+        Err(NotSet::Failed(why)) => failed(why),
+        Err(NotSet::Unknown(why)) => Outcome::Unknown { why },
+    }
+}
+
+/// Takes exactly these denials back, until no broker enforces one.
+pub(super) async fn allow(tools: Arc<Tools>, side: Side, acls: Vec<Acl>) -> Outcome {
+    let acls: BTreeSet<Acl> = acls.into_iter().collect();
+    match deny::allow(tools.cluster(side), &acls).await {
+        Ok(()) => done(Answer::Allowed),
+        Err(NotSet::Forbidden(why) | NotSet::Failed(why)) => failed(why),
+        Err(NotSet::Unknown(why)) => Outcome::Unknown { why },
+    }
+}
+
+/// What carrying rests on, besides the effect.
+pub(super) struct Carrying {
+    pub plan: Arc<Plan>,
+    pub history: Arc<Mutex<History>>,
+    pub lease: Arc<WriteLease>,
+    pub tell: Tell,
+    pub stop: Arc<Stop>,
+}
+
+/// Carries what only `from` holds to the other side, or goes on with it.
+pub(super) async fn carry(with: Carrying, producer: String, id: String, from: Side, ranges: Ranges) -> Outcome {
+    let (target_ends, begun) = {
+        let history = with.history.lock().unwrap_or_else(PoisonError::into_inner);
+        (ends_when_left(&history, from, &ranges), history.begun().unwrap_or_default())
+    };
+    // Another journal may have a run of this number for the same producer.
+    let id = format!("{id}-{:x}", begun.0);
+    let Some(target_ends) = target_ends else {
+        let what = format!("no seam to {from} is journalled for every partition of {producer}");
+        return failed(Trouble::new(what, "nothing was carried: compare both clusters with `cutover diff`"));
+    };
+    let asked = format!("{producer} goes back to {}", from.other());
+    let back = Back { id, from, ranges, target_ends, asked };
+    match carry_back(&with.plan, with.lease, &back, with.tell, with.stop).await {
+        Ok(brought) => done(Answer::Carried { records: brought.records, verified: brought.verified }),
+        Err(NotBrought::Failed(why)) => failed(why),
+        Err(NotBrought::Unknown(why)) => Outcome::Unknown { why },
+    }
+}
+
+/// Where the target of a carry ended when its writers left it for `from`: whatever a carry put there lies beyond. `None`:
+/// a partition has no seam.
+fn ends_when_left(history: &History, from: Side, ranges: &Ranges) -> Option<Vec<(TopicPartition, i64)>> {
+    ranges.partitions().map(|tp| Some((tp.clone(), history.seam(from, tp)?.source))).collect()
+}
