@@ -72,6 +72,8 @@ pub enum Verb {
     Watch,
     /// The cockpit of the controller that runs; without one it says so
     Attach,
+    /// Who moves what, when, in which window: to be published weeks ahead; needs no network
+    Calendar(CalendarArgs),
     /// Lag of every group on both clusters, per partition
     Lag,
     /// Where the migration stands
@@ -116,6 +118,26 @@ pub struct DemoArgs {
     /// Traffic, as a multiple of about 400 records a second
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     pub scale: f64,
+}
+
+/// How the calendar is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CalendarFormat {
+    /// Markdown, for a wiki or a mail
+    Markdown,
+    /// iCalendar (RFC 5545), to subscribe to or import
+    Ics,
+}
+
+/// `cutover calendar`.
+#[derive(Debug, Args)]
+pub struct CalendarArgs {
+    /// How
+    #[arg(long, value_enum, default_value = "markdown")]
+    pub format: CalendarFormat,
+    /// Openings of windows are listed this far ahead, weeks
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=104))]
+    pub weeks: u16,
 }
 
 /// `cutover init`.

@@ -15,6 +15,7 @@ use crate::sanitise::visible;
 
 mod act;
 pub mod args;
+mod calendar;
 mod cockpit;
 mod demo;
 mod diff;
@@ -93,6 +94,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Plan(verb)) => plan::run(&global, &verb),
         Some(Verb::Watch) => watch::run(&global),
         Some(Verb::Attach) => cockpit::attach(&global),
+        Some(Verb::Calendar(args)) => calendar::run(&global, &args),
         Some(Verb::Lag) => look::lag(&global),
         Some(Verb::Status) => look::status(&global),
         Some(Verb::Offsets(verb)) => offsets::run(&global, verb),

@@ -19,6 +19,7 @@ use crate::migration::settings::Mode;
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
 use crate::offsets::verdict::GroupPlan;
 use crate::offsets::{Chosen, Cut};
+pub use crate::plan::calendar;
 
 /// Number of samples a trend holds at most.
 pub const TREND_LEN: usize = 120;

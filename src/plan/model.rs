@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::calendar::Appointment;
 use super::provider::ProviderPlan;
 use super::secrets::{ClientValue, Secret};
 pub use crate::migration::criteria::Metric;
@@ -354,6 +355,9 @@ pub struct ProducerPlan {
     pub registry_flag: Option<ProviderPlan>,
     /// Transactional ids; both lists empty when it is not exactly-once.
     pub transactional_ids: TransactionalIds,
+    /// When it is planned to move.
+    #[serde(flatten)]
+    pub when: Appointment,
     /// How long blue is kept as its way back, ms (72 h for exactly-once producers unless the plan says otherwise).
     pub keep_blue_ms: u64,
     /// Groups whose offsets it commits in its transactions (read-process-write).
@@ -398,6 +402,9 @@ pub struct GroupPlan {
     pub green_group: String,
     /// Latency before the move.
     pub baseline: Option<BaselinePlan>,
+    /// When it is planned to move.
+    #[serde(flatten)]
+    pub when: Appointment,
     /// A strategy for this group, over what the topics' rules say, with its reason.
     pub chosen: Option<Chosen>,
     /// Defaults with this group's overrides.

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::calendar::appointment;
 use super::model::{
     BaselinePlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan, SeamPlan, Selector,
     TopicPlan, TransactionalIds,
@@ -288,6 +289,7 @@ fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
         flag: t.table("flag").and_then(|f| providers::provider(f, Of::Producer, base)),
         registry_flag: t.table("registry_flag").and_then(|f| providers::provider(f, Of::Producer, base)),
         transactional_ids,
+        when: appointment(&mut t),
         keep_blue_ms: t.duration("keep_blue").unwrap_or(keep_hours * 3_600_000),
         reads: t.names("reads"),
         principals: principals.unwrap_or_default(),
@@ -320,6 +322,7 @@ fn group(mut t: TableReader<'_>, base: &Path, defaults: &GroupLimits) -> GroupPl
             b.finish();
             p99.map(|p99_ms| BaselinePlan { p99_ms })
         }),
+        when: appointment(&mut t),
         chosen: chosen(&mut t),
         name,
         limits,

@@ -17,6 +17,7 @@ pub(super) fn validate(plan: &Plan, report: &Report) {
     producers(plan, report);
     groups(plan, report);
     windows(plan, report);
+    super::calendar::check(plan, report);
     not_acted_on(plan, report);
 }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use super::model::WindowPlan;
 use crate::migration::estate::At;
@@ -12,7 +13,7 @@ use crate::migration::estate::At;
 const AHEAD_DAYS: i64 = 22;
 
 /// One opening of a window: from the first to the second, the end not included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Opening {
     /// It opens.
     pub from: At,
@@ -74,7 +75,7 @@ fn date(at: At, zone: &TimeZone) -> Option<Date> {
 }
 
 /// ISO number: 1 Monday to 7 Sunday.
-fn weekday(day: Date) -> u8 {
+pub(super) fn weekday(day: Date) -> u8 {
     u8::try_from(day.weekday().to_monday_one_offset()).unwrap_or(0)
 }
 

@@ -1,5 +1,6 @@
 //! The same state as the cockpit's, as text and as JSON: everything is read from one snapshot.
 
+pub mod calendar;
 pub mod diff;
 pub mod json;
 pub mod log;

@@ -1,0 +1,21 @@
+//! `cutover calendar`: from the plan alone, without a network.
+
+use super::args::{CalendarArgs, CalendarFormat, Global};
+use super::{Error, Exit, load, print_json, print_text};
+use crate::controller::clock::Clock;
+use crate::report;
+
+const WEEK_MS: u64 = 7 * 86_400_000;
+
+/// Runs the verb.
+pub fn run(global: &Global, args: &CalendarArgs) -> Result<Exit, Error> {
+    let plan = load(global)?;
+    let now = Clock.now();
+    let calendar = plan.calendar(now, now.plus(u64::from(args.weeks) * WEEK_MS));
+    match (global.json, args.format) {
+        (true, _) => print_json(&calendar)?,
+        (false, CalendarFormat::Markdown) => print_text(&report::calendar::markdown(&calendar)),
+        (false, CalendarFormat::Ics) => print_text(&report::calendar::ics(&calendar, now)),
+    }
+    Ok(Exit::DONE)
+}
