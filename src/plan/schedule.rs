@@ -18,7 +18,8 @@ const METRICS: &[(&str, Metric)] = &[
     ("dlq_growth", Metric::DlqGrowth),
 ];
 /// Days of the week as a plan writes them, 1 Monday to 7 Sunday.
-pub(super) const DAYS: &[(&str, u8)] = &[("Mon", 1), ("Tue", 2), ("Wed", 3), ("Thu", 4), ("Fri", 5), ("Sat", 6), ("Sun", 7)];
+pub(super) const DAYS: &[(&str, u8)] =
+    &[("Mon", 1), ("Tue", 2), ("Wed", 3), ("Thu", 4), ("Fri", 5), ("Sat", 6), ("Sun", 7)];
 
 pub(super) fn trigger(mut t: TableReader<'_>) -> Trigger {
     let name = t.required_name("name", "name = \"green-lag\"").unwrap_or_default();

@@ -23,7 +23,8 @@ pub fn markdown(calendar: &Calendar) -> String {
     let mut out = format!("# Migration calendar: {}\n", cell(&calendar.migration));
     let (dated, open): (Vec<&Move>, Vec<&Move>) = calendar.moves.iter().partition(|m| m.opening.is_some());
     if !dated.is_empty() {
-        out += "\n| when | UTC | what | name | team | window | blue kept until (UTC) |\n|---|---|---|---|---|---|---|\n";
+        out +=
+            "\n| when | UTC | what | name | team | window | blue kept until (UTC) |\n|---|---|---|---|---|---|---|\n";
         dated.iter().for_each(|m| out += &row(m));
     }
     if !open.is_empty() {
