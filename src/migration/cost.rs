@@ -86,6 +86,13 @@ impl Machine {
             return Ok(guess.into_iter().collect());
         };
         if let Some(why) = overrides::impossible(plan, to) {
+            // A seam is reached by reading on.
+            if plan.partitions.iter().any(|p| p.target.offset.is_none() && p.strategy == "seam") {
+                return Err(Refusal::holds(
+                    format!("measured {} ago: {why}", span(age)),
+                    "let it read on, then measure",
+                ));
+            }
             return Err(Refusal::refused(
                 format!("measured {} ago: {why}", span(age)),
                 "look at its partitions and mend that, or choose another strategy (cutover offsets apply --strategy)",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{Refusal, Subject};
+use super::eos;
 use super::estate::{ClusterView, FlagState, GroupState, GroupView, Side, SwitchState, TopicPartition};
 use super::event::RunKind;
 use super::gate::span;
@@ -325,11 +326,15 @@ fn producers(sight: &Sight<'_>, group: &str, to: Side, facts: &mut Facts) -> Res
             any = true;
             if sight.state.open_run(&Subject::Producer(name.clone())).is_some_and(|r| !r.dry_run) {
                 return Err(Refusal::holds(
-                    format!("producer {name} of {topic} is being routed: {group} stays where it is meanwhile"),
+                    format!("producer {name} of {topic} is being moved: {group} stays where it is meanwhile"),
                     format!("wait until {name} rests"),
                 ));
             }
             match producer::flag(sight, name) {
+                Some(f) if f == alone && p.is_exactly_once() => {
+                    facts.warnings.extend(eos::may_leave(sight, group, name, &topic, to)?);
+                    writers.push(format!("{name}:{f}"));
+                }
                 Some(f) if f == alone => {
                     return Err(Refusal::holds(
                         format!("{name} writes {topic} to {f} only: on {to} the group would miss what it writes"),

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::command::{Command, Refusal, Subject};
 use super::drain::Drain;
 use super::effect::{Effect, Issued, Outcome};
-use super::estate::{At, Estate, Observed, Side, Trouble};
+use super::eos::Stillness;
+use super::estate::{At, Estate, Observed, Side, TopicPartition, Trouble};
 use super::event::{Entry, Event, RunEnd, RunId, RunKind};
 use super::lag::LagBook;
 use super::overrides::Accepted;
@@ -94,6 +95,10 @@ pub(super) struct Live {
     pub verifying: Option<At>,
     /// The drain under way.
     pub drain: Drain,
+    /// How long the logs of an exactly-once producer have stood, the side that is left first.
+    pub still: [Stillness; 2],
+    /// Where its logs ended when it was first seen back where it came from.
+    pub base: Option<BTreeMap<TopicPartition, i64>>,
 }
 
 /// See the module's words.
@@ -115,6 +120,8 @@ pub struct Machine {
     pub(super) newest_estimate: BTreeMap<String, (Side, How)>,
     pub(super) measuring: BTreeSet<(String, Side, How)>,
     pub(super) soaking: Soaking,
+    /// Alarms of exactly-once producers that a person has seen. Lost in a restart: then they are raised once more.
+    pub(super) forgiven: BTreeMap<String, String>,
 }
 
 impl Machine {
@@ -136,6 +143,7 @@ impl Machine {
             newest_estimate: BTreeMap::new(),
             measuring: BTreeSet::new(),
             soaking: Soaking::default(),
+            forgiven: BTreeMap::new(),
         }
     }
 
@@ -166,7 +174,7 @@ impl Machine {
                 let n = (run.step + 1).min(steps.len());
                 let why = format!("interrupted at step {n} of {}: {step}", steps.len());
                 let advice = match run.kind {
-                    RunKind::CutOver | RunKind::RollBack => "continue, or roll back",
+                    kind if kind.moves() => "continue, or roll back",
                     _ => "continue",
                 };
                 self.emit(CONTROLLER, Event::NeedsOperator { run: id, why, advice: advice.into() }, now);
@@ -181,6 +189,7 @@ impl Machine {
         self.lag.observe(&self.estate, now, self.settings.sample_gap_ms, &left);
         if self.session.read_only.is_none() {
             self.pin(now);
+            self.watch_hard(now);
         }
         self.watch_soaks(now);
         self.advance_all(now);
@@ -242,8 +251,10 @@ impl Machine {
     #[must_use]
     pub fn focus(&self, now: At) -> Vec<(Side, String)> {
         let sight = self.sight(now);
-        let open = self.state.runs.values().filter(|r| r.open() && !self.replaced(r)).filter_map(Run::group);
-        open.flat_map(|g| Side::BOTH.map(|s| (s, sight.id_on(g, s).to_string()))).collect()
+        let open: Vec<&Run> = self.state.runs.values().filter(|r| r.open() && !self.replaced(r)).collect();
+        let coupled = open.iter().flat_map(|r| self.coupled_groups(&r.subject)).map(String::as_str);
+        let groups = open.iter().filter_map(|r| r.group()).chain(coupled);
+        groups.flat_map(|g| Side::BOTH.map(|s| (s, sight.id_on(g, s).to_string()))).collect()
     }
 
     /// Everything a rule may rest on, now.
@@ -263,6 +274,7 @@ impl Machine {
         now: At,
     ) -> Result<Option<RunId>, Refusal> {
         let accepted = self.confirmed(command, typed, facts, now)?;
+        self.second_person(command, actor)?;
         let start = |kind| Start { kind, command, actor, typed, accepted };
         let run = match command {
             Command::Estimate { group, to, chosen } => {
@@ -342,6 +354,9 @@ impl Machine {
     /// A person said go on: what is unknown is observed first, what is evidence starts anew.
     fn go_on(&mut self, subject: &Subject, actor: &str, now: At) -> Option<RunId> {
         let id = self.state.last_run_of(subject)?.id;
+        if let Subject::Producer(p) = subject {
+            self.forgive(p);
+        }
         self.emit(actor, Event::Continued { run: id }, now);
         if let Subject::Group(g) = subject {
             self.soaking.forgive(g);

@@ -171,7 +171,9 @@ impl Machine {
     ) -> Result<Prepared, Refusal> {
         let sight = self.sight(now);
         let settings = sight.listed(group)?;
+        self.moves_alone(group, kind)?;
         let mut facts = group::preflight(&sight, group, kind, to)?;
+        self.seam_holds(group, kind, to, now)?;
         let way_back = self.way_back(group, now);
         let gates = self.gates(command, group, kind, to, now)?;
         let accepted = cost::accepted(command, &gates);
@@ -422,11 +424,11 @@ impl Machine {
     }
 }
 
-fn upper(side: Side) -> String {
+pub(super) fn upper(side: Side) -> String {
     side.name().to_uppercase()
 }
 
-fn plain(command: &Command, title: String) -> Prepared {
+pub(super) fn plain(command: &Command, title: String) -> Prepared {
     Prepared {
         command: command.clone(),
         title,

@@ -96,6 +96,9 @@ pub fn seen_writing(sight: &Sight<'_>, name: &str, p: &ProducerSettings, to: Fla
 /// Whether a producer is proven to be migrated: dual or green by its flag, and by what is observed.
 #[must_use]
 pub fn proven(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> bool {
+    if p.is_exactly_once() {
+        return sight.state.producer_rests_on(name) == Side::Green;
+    }
     let flagged = flag(sight, name).is_some_and(|f| matches!(f, FlagState::Dual | FlagState::Green));
     let seen = observed(sight, name, p);
     let green = seen.green_rate.is_some_and(moves);
@@ -114,13 +117,12 @@ pub fn may_route<'a>(
             "add a [[producers]] entry for it",
         ));
     };
-    if !p.transactional_blue.is_empty() || !p.transactional_green.is_empty() {
+    if p.is_exactly_once() {
         return Err(Refusal::refused(
             format!(
                 "{name} is transactional: a transaction can't span clusters, so it is never dual and never just routed"
             ),
-            "it needs the EOS hard cutover, which a later version has; until then stop it in a quiet window, let its \
-             readers drain, and start it on green with new transactional ids by hand",
+            format!("cut it over as a whole: `e` in the cockpit, or cutover producer cutover {name}"),
         ));
     }
     if !p.has_flag {

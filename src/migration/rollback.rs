@@ -1,6 +1,7 @@
 //! The way back: whether a group could go back to blue now without loss, and at which price. Computed at every tick
 //! from the flags of those who write its topics, what is observed of them, and a measured reverse translation.
 
+use super::eos;
 use super::estate::{FlagState, Side};
 use super::gate::span;
 use super::group;
@@ -29,7 +30,7 @@ pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64
     }
     let mut unknown = None;
     for topic in &topics {
-        match topic_way_back(sight, topic) {
+        match topic_way_back(sight, group, topic) {
             WayBack::Exact => {}
             closed @ WayBack::Closed { .. } => return closed,
             other => unknown = unknown.or(Some(other)),
@@ -60,7 +61,7 @@ fn measured(plan: &GroupPlan, age: u64, unknown: Option<WayBack>) -> WayBack {
     }
 }
 
-fn topic_way_back(sight: &Sight<'_>, topic: &str) -> WayBack {
+fn topic_way_back(sight: &Sight<'_>, group: &str, topic: &str) -> WayBack {
     let unknown = |why: String| WayBack::Unknown { why };
     let writers: Vec<_> =
         sight.settings.producers.iter().filter(|(_, p)| p.topics.iter().any(|t| t == topic)).collect();
@@ -76,6 +77,11 @@ fn topic_way_back(sight: &Sight<'_>, topic: &str) -> WayBack {
             return unknown(format!("the flag of producer {name} is not known now"));
         };
         match flag {
+            // Nothing that only green holds is left to read: blue has the rest.
+            FlagState::Green if eos::green_past(sight, group, topic) == Some(0) && p.is_exactly_once() => {}
+            FlagState::Green if p.is_exactly_once() => {
+                return WayBack::Closed { why: format!("{name} writes {topic} to green only: roll {name} back first") };
+            }
             FlagState::Green => {
                 return WayBack::Closed {
                     why: format!("{name} writes {topic} to green only: blue has nothing to read"),

@@ -336,7 +336,7 @@ impl State {
                     g.remark = None;
                 }
             }
-            Subject::Producer(p) => self.producer_started(p, *run, *kind, *dry_run),
+            Subject::Producer(p) => self.producer_started(p, *run, *dry_run),
             _ => {}
         }
     }

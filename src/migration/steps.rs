@@ -124,7 +124,7 @@ impl Machine {
     fn in_the_air(&mut self, id: RunId, step: &Step, now: At) -> Option<Next> {
         let key = self.flying.iter().find(|(_, run)| **run == id).map(|(key, _)| key.clone())?;
         let until = match step.kind {
-            StepKind::Translate { .. } => step.timeout_ms.map(|ms| self.since(id).plus(ms)),
+            StepKind::Translate { .. } | StepKind::Couple { .. } => step.timeout_ms.map(|ms| self.since(id).plus(ms)),
             _ => None,
         };
         if until.is_none_or(|until| now < until) {
@@ -169,6 +169,8 @@ impl Machine {
         let (step, begun) = (run.step, run.begun.is_some());
         if unresolved {
             self.live.insert(id, Live { since: now, continued: true, ..Live::default() });
+        } else if let Some(seam) = self.seam_anew(id) {
+            self.begin(id, seam, now);
         } else if !self.prove_again(id, now) && begun {
             self.begin(id, step, now);
         }
@@ -179,7 +181,8 @@ impl Machine {
     /// translated again. An effect that nobody knows the end of is looked at first. Returns whether the run went back.
     pub(super) fn prove_again(&mut self, id: RunId, now: At) -> bool {
         let Some(run) = self.state.runs.get(&id).filter(|r| r.open() && !r.no_return) else { return false };
-        let drain = self.steps_of(run).iter().position(|s| matches!(s.kind, StepKind::Drain { .. }));
+        let evidence = |s: &Step| matches!(s.kind, StepKind::Drain { .. } | StepKind::Quiet { .. });
+        let drain = self.steps_of(run).iter().position(evidence);
         let back_to = match drain {
             _ if run.effects.is_empty() => 0,
             Some(drain) => drain,
@@ -206,9 +209,10 @@ impl Machine {
             .effects
             .iter()
             .any(|e| e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Failed { .. }, _))));
-        let moving = matches!(run.kind, RunKind::CutOver | RunKind::RollBack);
+        let moving = run.kind.moves();
         // A run that took over from another one can't just end: the group is not where it rested before either.
-        let unchanged = !touched && run.kind != RunKind::GiveBack && !(moving && run.replaces.is_some());
+        let elsewhere = run.kind.gives_back() || (moving && run.replaces.is_some());
+        let unchanged = !touched && !elsewhere;
         if run.dry_run || unchanged {
             let words = if run.dry_run { format!("dry run: it would stop here: {why}") } else { why.to_string() };
             let subject = run.subject.clone();
@@ -224,10 +228,12 @@ impl Machine {
                 "given back to {home}: {why}{}",
                 if advice.is_empty() { String::new() } else { format!("; {advice}") }
             );
-            let group = run.group().unwrap_or_default().to_string();
+            let (kind, command) = match &subject {
+                Subject::Producer(p) => (RunKind::HardGiveBack, Command::hard_back(p, eos::GreenOnly::Carry)),
+                _ => (RunKind::GiveBack, Command::roll_back(run.group().unwrap_or_default())),
+            };
             self.emit(CONTROLLER, Event::Noticed { subject, what }, now);
-            let command = Command::roll_back(group);
-            let (kind, accepted) = (RunKind::GiveBack, Vec::new());
+            let accepted = Vec::new();
             return Some(self.start(Start { kind, command: &command, actor: CONTROLLER, typed: "", accepted }, now));
         }
         let advice = match (moving, advice.is_empty()) {
@@ -290,7 +296,12 @@ impl Machine {
             (Subject::Producer(p), Command::Route { to, .. }) => {
                 producer::may_route(&self.sight(now), p, *to).map(|_| ())
             }
-            (Subject::Group(g), _) => group::preflight(&self.sight(now), g, run.kind, run.to).map(|_| ()),
+            (Subject::Producer(p), _) => {
+                let p = p.clone();
+                self.hard_preflight(id, &p, now)
+            }
+            (Subject::Group(g), _) => group::preflight(&self.sight(now), g, run.kind, run.to)
+                .and_then(|_| self.seam_holds(g, run.kind, run.to, now)),
             _ => return fail("a run without a subject", ""),
         };
         let until = self.since(id).plus(FRESH_MS);

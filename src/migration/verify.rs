@@ -3,7 +3,7 @@
 use super::drain::committed;
 use super::effect::{Answer, Effect, Outcome};
 use super::estate::{At, Observed, Side, Trouble};
-use super::event::{Event, RunId, RunKind};
+use super::event::{Event, RunId};
 use super::machine::{CONTROLLER, Machine};
 use super::runbook::VERIFY_MS;
 use super::steps::Next;
@@ -34,7 +34,7 @@ impl Machine {
         let run = &self.state.runs[&id];
         let Some(last) = run.effect().cloned() else {
             // Starting a group again where it came from must not wait for anybody.
-            let home = run.kind == RunKind::GiveBack;
+            let home = run.kind.gives_back();
             for side in Side::BOTH {
                 if let Some(t) = self.sight(now).identity_trouble(side).filter(|_| !home) {
                     self.ask_for_help(id, &t.what, &t.advice, now);

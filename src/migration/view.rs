@@ -3,7 +3,6 @@
 use super::command::{Command, Offer, Refusal, Subject};
 use super::effect::{Answer, Effect, Outcome};
 use super::estate::{At, FlagState, Observed, Side, Trouble};
-use super::event::RunKind;
 use super::event::{RunEnd, RunId};
 use super::group;
 use super::lag::LagBook;
@@ -84,6 +83,7 @@ impl Machine {
     pub fn side_state(&self, subject: &Subject, now: At) -> Option<SideState> {
         let alarm = match subject {
             Subject::Group(g) => self.state.groups.get(g).and_then(|g| g.alarm.clone()),
+            Subject::Producer(p) => self.state.producers.get(p).and_then(|p| p.alarm.clone()),
             _ => None,
         };
         let needs = self.state.open_run(subject).and_then(|r| r.needs.clone()).or(alarm);
@@ -134,8 +134,11 @@ impl Machine {
 
     /// A give-back is started together with the remark that says why.
     fn because(&self, run: &Run) -> Option<String> {
-        let (at, what) = self.state.groups.get(run.group()?)?.remark.as_ref()?;
-        (run.kind == RunKind::GiveBack && *at == run.started).then(|| what.clone())
+        if !run.kind.gives_back() {
+            return None;
+        }
+        let said = self.state.remarks.iter().rev().find(|(at, about, _)| *at == run.started && *about == run.subject);
+        said.map(|(_, _, what)| what.clone())
     }
 
     fn step_view(&self, run: &Run, i: usize, step: &runbook::Step) -> (String, StepState) {
@@ -290,6 +293,9 @@ impl Machine {
             Some(_) => Command::Resume { subject },
             None => Command::Hold { subject, why: "offered".into() },
         };
+        if self.settings.producers.get(name).is_some_and(super::settings::ProducerSettings::is_exactly_once) {
+            return self.hard_commands(name).into_iter().chain([hold]).map(|c| self.offer(c, now)).collect();
+        }
         let routes = [FlagState::Blue, FlagState::Dual, FlagState::Green];
         let routes = routes.map(|to| Command::Route { producer: name.to_string(), to });
         routes.into_iter().chain([hold]).map(|c| self.offer(c, now)).collect()
@@ -314,8 +320,8 @@ impl Machine {
         }
         let sight = self.sight(now);
         let Some(p) = self.settings.producers.get(name) else { return "not in the plan".into() };
-        if !p.transactional_blue.is_empty() || !p.transactional_green.is_empty() {
-            return "EOS: hard cutover".into();
+        if p.is_exactly_once() {
+            return self.hard_next(name, now);
         }
         if let Some(d) = producer::disagreement(&sight, name, p) {
             return d;
@@ -398,6 +404,12 @@ impl Machine {
         for (group, state) in &self.state.groups {
             if let Some((why, advice)) = &state.alarm {
                 add(now, Severity::Fail, Subject::Group(group.clone()), Trouble::new(why.clone(), advice.clone()));
+            }
+        }
+        for (producer, state) in &self.state.producers {
+            if let Some((why, advice)) = &state.alarm {
+                let trouble = Trouble::new(why.clone(), advice.clone());
+                add(now, Severity::Fail, Subject::Producer(producer.clone()), trouble);
             }
         }
         for side in Side::BOTH {

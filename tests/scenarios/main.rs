@@ -3,6 +3,7 @@
 
 mod boundaries;
 mod driver;
+mod hard;
 mod script;
 mod world;
 
@@ -14,6 +15,9 @@ struct Case {
     about: String,
     #[serde(default)]
     dry_run: bool,
+    /// The world of an exactly-once producer.
+    #[serde(default)]
+    hard: bool,
     read_only: Option<String>,
     script: String,
 }
@@ -42,7 +46,7 @@ fn every_case_goes_as_written() {
     let failed: Vec<String> = cases
         .iter()
         .filter_map(|(name, case)| {
-            let run = std::panic::AssertUnwindSafe(|| script::play(case));
+            let run = std::panic::AssertUnwindSafe(|| if case.hard { hard::play(case) } else { script::play(case) });
             std::panic::catch_unwind(run).err().map(|e| {
                 let why = e.downcast_ref::<String>().cloned().unwrap_or_else(|| "panicked".into());
                 format!("{name} ({}): {why}", case.about)

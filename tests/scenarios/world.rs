@@ -347,6 +347,6 @@ pub fn name(effect: &Effect) -> (String, &'static str) {
             (format!("{} {side}", if deleted { "delete" } else { "restore" }), "restore")
         }
         Effect::SetFlag { to, .. } => (format!("flag {to}"), "flag"),
-        hard => (format!("{hard:?}"), "hard"),
+        hard => crate::hard::name(hard),
     }
 }

@@ -25,15 +25,11 @@ impl State {
         self.producers.get(producer).map_or(Side::Blue, ProducerState::rests_on)
     }
 
-    pub(in crate::migration) fn producer_started(&mut self, name: &str, run: RunId, kind: RunKind, dry: bool) {
+    pub(in crate::migration) fn producer_started(&mut self, name: &str, run: RunId, dry: bool) {
         let p = self.producers.entry(name.to_owned()).or_default();
         p.run = Some(run);
         if !dry {
             p.alarm = None;
-            if kind == RunKind::HardCut {
-                // It was for this run.
-                p.approved = None;
-            }
         }
     }
 
@@ -59,6 +55,10 @@ impl State {
             Event::PointOfNoReturn { .. } => {
                 if let (Some((at, seams)), false) = (&run.seam, run.dry_run) {
                     self.seams.record(run.to, seams, *at);
+                }
+                if !run.dry_run {
+                    // What was agreed to is done; the next cut is agreed to anew.
+                    self.producers.entry(name).or_default().approved = None;
                 }
             }
             // It may take from here on; whether it did is known with its result.

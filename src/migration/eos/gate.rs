@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use after::initialised_again;
+
+use super::Fenced;
 use super::look::{EosLook, Stillness};
 use crate::migration::estate::{At, Observed, Side};
 use crate::migration::gate::{Gate, span};
@@ -154,6 +157,12 @@ impl<'a> Cut<'a> {
         self.plan.ids(side)
     }
 
+    /// Whether denials that were made from here stand on a side: they hide its ids from whoever is no super user.
+    fn denied_from_here(&self, side: Side) -> bool {
+        let state = self.sight.state.producers.get(self.name);
+        state.and_then(|p| p.denied.get(&side)).is_some_and(|acls| !acls.is_empty())
+    }
+
     fn look(&self, side: Side) -> Seen<'a> {
         match self.sight.estate.eos(side, self.name) {
             Some(seen @ Observed::Known { value, at, .. }) if self.sight.is_fresh(seen) => Ok((value, *at)),
@@ -201,7 +210,7 @@ impl<'a> Cut<'a> {
     /// The gate after the stop, before the switch: `still` is how long the logs of both sides have stood, `fenced` the
     /// ids fenced by this run.
     #[must_use]
-    pub fn after_stop(&self, still: [&Stillness; 2], fenced: &BTreeSet<String>, needed_ms: u64) -> Vec<Row> {
+    pub fn after_stop(&self, still: [&Stillness; 2], fenced: &[Fenced], needed_ms: u64) -> Vec<Row> {
         let [left, target] = still;
         vec![self.settled(), self.fenced(fenced), self.closed(left, needed_ms), self.target_still(target, needed_ms)]
     }

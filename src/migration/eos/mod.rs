@@ -18,6 +18,7 @@ mod fold;
 pub mod gate;
 pub mod look;
 mod prepare;
+mod readers;
 pub mod runbook;
 pub mod seam;
 mod steps;
@@ -33,6 +34,7 @@ use super::settings::ProducerSettings;
 
 pub use gate::{Row, RowId};
 pub use look::{Ends, EosLook, Stillness};
+pub use readers::{green_past, may_leave};
 pub use seam::{Seam, Seams};
 pub use view::EosView;
 

@@ -1,12 +1,309 @@
 //! What a hard cutover would do: everything a confirm dialog shows, or why it can't be done now.
 
-use super::gate::Cut;
-use crate::migration::command::{Command, Prepared, Refusal, Subject};
-use crate::migration::estate::{At, Side};
+use std::collections::BTreeSet;
+
+use super::gate::{Cut, downstream};
+use super::runbook::{hard_steps, worst_case_ms};
+use super::view::green_only_words;
+use super::{GreenOnly, Row, RowId};
+use crate::migration::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
+use crate::migration::estate::{At, FlagState, Side};
 use crate::migration::event::{Event, RunKind};
+use crate::migration::gate::span;
 use crate::migration::machine::Machine;
+use crate::migration::overrides::{GateName, Held};
+use crate::migration::prepare::{plain, upper};
+use crate::migration::runbook::{self, Step, StepKind};
+use crate::migration::settings::ProducerSettings;
+use crate::migration::stage::Stage;
 
 impl Machine {
+    pub(in crate::migration) fn prepare_hard(
+        &self,
+        command: &Command,
+        name: &str,
+        now: At,
+    ) -> Result<Prepared, Refusal> {
+        let plan = self.exactly_once(name)?;
+        match command {
+            Command::HardCut { .. } => {
+                self.no_run_of(name)?;
+                if self.state.producer_rests_on(name) == Side::Green {
+                    return Err(Refusal::refused(format!("{name} is on green already"), "nothing to cut over"));
+                }
+                self.prepare_move(command, name, plan, RunKind::HardCut, now)
+            }
+            Command::HardBack { .. } => match self.hard_back_kind(name)? {
+                None => self.prepare_go_on(command, name),
+                Some(RunKind::HardGiveBack) => Ok(self.prepare_hard_give_back(command, name, plan)),
+                Some(kind) => self.prepare_move(command, name, plan, kind, now),
+            },
+            Command::ContinueProducer { .. } => self.prepare_go_on(command, name),
+            Command::CompleteProducer { .. } => self.prepare_moved(command, name, plan, now),
+            Command::Approve { .. } => self.prepare_approve(command, name, plan, now),
+            _ => Err(Refusal::refused("it is no command of a hard cutover", "")),
+        }
+    }
+
+    fn exactly_once(&self, name: &str) -> Result<&ProducerSettings, Refusal> {
+        let Some(plan) = self.settings.producers.get(name) else {
+            return Err(Refusal::refused(
+                format!("producer {name} is not in the plan"),
+                "add a [[producers]] entry for it",
+            ));
+        };
+        if !plan.is_exactly_once() {
+            return Err(Refusal::refused(
+                format!("{name} is not transactional: it has no transactional_ids in the plan"),
+                "route it: blue, dual, green; or give its entry transactional_ids",
+            ));
+        }
+        Ok(plan)
+    }
+
+    fn no_run_of(&self, name: &str) -> Result<(), Refusal> {
+        match self.state.open_run(&Subject::Producer(name.to_owned())) {
+            Some(run) => Err(Refusal::refused(
+                format!("{} of {name} is under way (run {})", run.kind, run.id),
+                "let it end, or roll back, hold or continue it",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn prepare_move(
+        &self,
+        command: &Command,
+        name: &str,
+        plan: &ProducerSettings,
+        kind: RunKind,
+        now: At,
+    ) -> Result<Prepared, Refusal> {
+        let to = if kind == RunKind::HardCut { Side::Green } else { Side::Blue };
+        let overridden = overridden(command)?;
+        let rows = self.hard_gate(name, to, &overridden, now)?;
+        let gates = self.hard_gates(command, name, plan, &rows, now)?;
+        let steps = hard_steps(kind, plan, command, to);
+        let phrases: Vec<String> = gates.iter().map(Held::phrase).collect();
+        // What is lost grows while it is read: the number is in the phrase, and holds when the step comes.
+        let fixed = gates.iter().filter(|h| h.gate != GateName::Missing).map(Held::phrase).collect::<Vec<_>>();
+        let phrase = std::iter::once(format!("{to} {name}")).chain(phrases).collect::<Vec<_>>().join(" ");
+        let sight = self.sight(now);
+        let run = self.state.open_run(&command.subject()).map_or("none".into(), |r| r.id.to_string());
+        let facts = Cut { sight: &sight, name, plan, to }.approval_facts();
+        let title = match to {
+            Side::Green => format!("Cut {name} over to {} (exactly-once, hard)", upper(to)),
+            Side::Blue => format!("Roll {name} back to {} (exactly-once, hard)", upper(to)),
+        };
+        Ok(Prepared {
+            title,
+            no_return_after: runbook::no_return_after(kind, &steps),
+            steps: steps.iter().map(Step::line).collect(),
+            level: Level::Typed(phrase),
+            way_back: match to {
+                Side::Green => format!(
+                    "roll back within {}: what green alone holds by then is carried to blue exactly once, or its loss is typed",
+                    span(plan.keep_blue_ms)
+                ),
+                Side::Blue => "cut over again".into(),
+            },
+            warnings: self.hard_warnings(command, name, plan, to, &gates, now),
+            gates,
+            rows,
+            by_hand: by_hand(plan, to, self.brokers(to.other())),
+            facts: format!("{facts}\ngates={}\nrun under way={run}", fixed.join(" ")),
+            ..plain(command, String::new())
+        })
+    }
+
+    /// What this confirmation passes over: rows by name, re-reads of coupled groups, and what only green holds.
+    fn hard_gates(
+        &self,
+        command: &Command,
+        name: &str,
+        plan: &ProducerSettings,
+        rows: &[Row],
+        now: At,
+    ) -> Result<Vec<Held>, Refusal> {
+        let mut gates = Vec::new();
+        for over in command.overrides() {
+            let row = rows.iter().find(|r| r.id.gate_name() == Some(over.gate));
+            if let Some(why) = row.and_then(|r| r.gate.why()) {
+                gates.push(Held { gate: over.gate, cost: None, why: why.to_owned() });
+            }
+            if over.gate == GateName::ReRead {
+                let limit = |g: &String| self.settings.groups.get(g).map_or(0, |g| g.max_re_read);
+                let most = plan.reads.iter().map(limit).fold(0, u64::saturating_add);
+                let why = format!("{} may read up to {most} records again: duplicates", plan.reads.join(", "));
+                gates.push(Held { gate: over.gate, cost: Some(most), why });
+            }
+        }
+        if let Command::HardBack { green_only: GreenOnly::Lose, .. } = command {
+            match (self.green_only(name), self.most_lost(name, now)) {
+                (Some(0), Some(0)) => {}
+                (_, Some(most)) => {
+                    let why = format!("at most {most} offsets that only green holds are LOST to whoever reads blue");
+                    gates.push(Held { gate: GateName::Missing, cost: Some(most), why });
+                }
+                _ => {
+                    return Err(Refusal::unknown(
+                        format!("what only green holds of {name} can't be told now: what would be lost is not known"),
+                        "wait for a fresh look at green, or carry it back",
+                    ));
+                }
+            }
+        }
+        Ok(gates)
+    }
+
+    fn hard_warnings(
+        &self,
+        command: &Command,
+        name: &str,
+        plan: &ProducerSettings,
+        to: Side,
+        gates: &[Held],
+        now: At,
+    ) -> Vec<String> {
+        let sight = self.sight(now);
+        let mut warnings: Vec<String> = Vec::new();
+        for held in gates {
+            let over = command.overrides().iter().find(|o| o.gate == held.gate);
+            let because = over.map(|o| format!(" ({})", o.reason)).unwrap_or_default();
+            warnings.push(format!("this passes over the gate {}: {}{because}", held.gate, held.why));
+        }
+        warnings.push(format!(
+            "nobody writes {} for about {}: drain, {} of standing still, the switch; at most {}",
+            plan.topics.join(", "),
+            span(plan.still_ms + 10_000),
+            span(plan.still_ms),
+            span(worst_case_ms(plan)),
+        ));
+        if plan.principal(to.other()).is_none() {
+            warnings.push(format!(
+                "the plan names no principal on {}: FENCED (current instances only), a restarted one is watched for and alarmed",
+                to.other()
+            ));
+        }
+        let readers = downstream(&sight, plan);
+        if !readers.is_empty() {
+            warnings.push(format!("{} read its topics: each is moved on the seam after this", readers.join(", ")));
+        }
+        if let Command::HardBack { green_only, .. } = command {
+            warnings.push(green_only_words(*green_only, self.green_only(name)));
+        }
+        if self.session.dry_run {
+            warnings.push("dry run: nothing will be changed".into());
+        }
+        warnings
+    }
+
+    /// Undoing a cut before its switch needs no facts of the other side: it must always be possible.
+    fn prepare_hard_give_back(&self, command: &Command, name: &str, plan: &ProducerSettings) -> Prepared {
+        let run = self.state.open_run(&command.subject());
+        let home = run.map_or(Side::Blue, |r| r.to.other());
+        let steps = hard_steps(RunKind::HardGiveBack, plan, command, home);
+        Prepared {
+            steps: steps.iter().map(Step::line).collect(),
+            level: Level::Typed(format!("{home} {name}")),
+            facts: format!("run={}", run.map_or(0, |r| r.id)),
+            way_back: "cut over again".into(),
+            ..plain(command, format!("Give {name} back to {}", upper(home)))
+        }
+    }
+
+    fn prepare_go_on(&self, command: &Command, name: &str) -> Result<Prepared, Refusal> {
+        if let Some((why, _)) = self.state.producers.get(name).and_then(|p| p.alarm.as_ref()) {
+            let title = format!("{name}: seen, and mended: {why}");
+            return Ok(Prepared { level: Level::Key, ..plain(command, title) });
+        }
+        let run = self.state.open_run(&Subject::Producer(name.to_owned())).filter(|r| r.needs.is_some());
+        let Some(run) = run.filter(|r| r.kind != RunKind::Route) else {
+            return Err(Refusal::refused(format!("nothing of {name} waits to be continued"), "nothing to do"));
+        };
+        let steps = self.steps_of(run);
+        let quiet = steps.iter().position(|s| matches!(s.kind, StepKind::Quiet { .. })).unwrap_or(0);
+        // What was proven before is proven again, up to the point of no silent return.
+        let from = if run.no_return { run.step } else { run.step.min(quiet) };
+        Ok(Prepared {
+            steps: steps.iter().skip(from).map(Step::line).collect(),
+            no_return_after: runbook::no_return_after(run.kind, &steps).and_then(|n| n.checked_sub(from)),
+            level: match command {
+                Command::HardBack { .. } => Level::Typed(format!("blue {name}")),
+                _ => Level::Key,
+            },
+            facts: format!("run={} step={}", run.id, run.step),
+            ..plain(command, format!("Go on with {} of {name} to {}", run.kind, upper(run.to)))
+        })
+    }
+
+    fn prepare_moved(
+        &self,
+        command: &Command,
+        name: &str,
+        plan: &ProducerSettings,
+        now: At,
+    ) -> Result<Prepared, Refusal> {
+        self.no_run_of(name)?;
+        let state = self.state.producers.get(name);
+        if let Some((why, advice)) = state.and_then(|p| p.alarm.clone()) {
+            return Err(Refusal::holds(why, advice));
+        }
+        let Some(Stage::Soaking { since }) = state.map(|p| &p.rest) else {
+            return Err(Refusal::refused(
+                format!("{name} was not cut over, or is complete"),
+                "only what was cut over can be completed",
+            ));
+        };
+        let left = since.plus(plan.keep_blue_ms).since(now);
+        if left > 0 {
+            return Err(Refusal::holds(
+                format!("blue is kept for {} as the way back of {name}, {} left", span(plan.keep_blue_ms), span(left)),
+                "wait",
+            ));
+        }
+        let title = format!("Declare {name} moved: blue is not kept as its way back any longer");
+        Ok(Prepared { level: Level::Key, ..plain(command, title) })
+    }
+
+    fn prepare_approve(
+        &self,
+        command: &Command,
+        name: &str,
+        plan: &ProducerSettings,
+        now: At,
+    ) -> Result<Prepared, Refusal> {
+        if !plan.needs_approval {
+            return Err(Refusal::refused(
+                format!("the plan asks for no second person to cut {name} over"),
+                "second_person = true in its entry asks for one",
+            ));
+        }
+        self.no_run_of(name)?;
+        let sight = self.sight(now);
+        let cut = Cut { sight: &sight, name, plan, to: Side::Green };
+        Ok(Prepared {
+            level: Level::Key,
+            rows: cut.live(worst_case_ms(plan)),
+            facts: cut.approval_facts(),
+            ..plain(command, format!("Agree to cutting {name} over to GREEN, as it stands now"))
+        })
+    }
+
+    /// The second person is another one than who starts it.
+    pub(in crate::migration) fn second_person(&self, command: &Command, actor: &str) -> Result<(), Refusal> {
+        let Command::HardCut { producer, .. } = command else { return Ok(()) };
+        let asked = self.settings.producers.get(producer).is_some_and(|p| p.needs_approval);
+        let by = self.state.producers.get(producer).and_then(|p| p.approved.as_ref()).map(|a| a.by.as_str());
+        match by {
+            Some(by) if asked && by == actor => Err(Refusal::holds(
+                format!("{actor} agreed to it, and can't be both persons"),
+                "another person starts it, or agrees to it",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// What a hard rollback amounts to now; `None`: the run under way goes to blue already and only has to go on.
     pub(in crate::migration) fn hard_back_kind(&self, name: &str) -> Result<Option<RunKind>, Refusal> {
         let Some(run) = self.state.open_run(&Subject::Producer(name.to_owned())) else {
@@ -39,12 +336,58 @@ impl Machine {
         self.emit(actor, Event::Approved { producer: name.to_owned(), facts }, now);
     }
 
-    pub(in crate::migration) fn prepare_hard(
-        &self,
-        _command: &Command,
-        _name: &str,
-        _now: At,
-    ) -> Result<Prepared, Refusal> {
-        Err(Refusal::refused("the hard cutover is not in this version", "it comes with the next one"))
+    fn brokers(&self, side: Side) -> String {
+        let seen = self.estate.side(side).value().map(|v| {
+            v.brokers.values().take(3).map(|b| format!("{}:{}", b.host, b.port)).collect::<Vec<_>>().join(",")
+        });
+        seen.filter(|b| !b.is_empty()).unwrap_or_else(|| side.name().to_uppercase())
     }
+}
+
+/// Rows that are passed over by name, each with its reason.
+fn overridden(command: &Command) -> Result<BTreeSet<RowId>, Refusal> {
+    for over in command.overrides() {
+        if over.reason.trim().is_empty() {
+            return Err(Refusal::refused(
+                format!("to pass over the gate {} needs a reason", over.gate),
+                "say why, for the journal (--reason TEXT)",
+            ));
+        }
+        if !over.gate.for_hard_moves() {
+            return Err(Refusal::refused(
+                format!("the gate {} can't be passed over by a hard cutover", over.gate),
+                "only window, coupled, permissions and re-read can be",
+            ));
+        }
+    }
+    let rows = [RowId::Window, RowId::Coupled, RowId::Permissions];
+    let named = |id: &RowId| command.overrides().iter().any(|o| Some(o.gate) == id.gate_name());
+    Ok(rows.into_iter().filter(named).collect())
+}
+
+/// The same by hand, without secrets.
+fn by_hand(plan: &ProducerSettings, to: Side, brokers: String) -> Vec<String> {
+    let from = to.other();
+    let set = |flag: FlagState| match plan.flag_words.setting(flag) {
+        "" => format!("# set its flag to {flag}"),
+        words => format!("# set its flag to {flag}: {words}"),
+    };
+    let mut lines = vec![set(FlagState::Off)];
+    for id in plan.ids(from).iter().take(20) {
+        let id = shell_word(id);
+        lines.push(format!("kafka-transactions --bootstrap-server {brokers} describe --transactional-id {id}"));
+        if let Some(principal) = plan.principal(from) {
+            lines.push(format!(
+                "kafka-acls --bootstrap-server {brokers} --add --deny-principal {} --operation Write --transactional-id {id}",
+                shell_word(principal)
+            ));
+        }
+    }
+    for topic in plan.topics.iter().take(20) {
+        let topic = shell_word(topic);
+        lines.push(format!("kafka-get-offsets --bootstrap-server {brokers} --topic {topic}"));
+    }
+    lines.push("# fencing an id by hand: initialise it once (initTransactions) from anywhere".to_owned());
+    lines.push(set(FlagState::only(to)));
+    lines
 }

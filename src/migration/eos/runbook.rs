@@ -11,6 +11,8 @@ use crate::migration::settings::ProducerSettings;
 
 /// How long fencing all ids of a side may take, ms: InitProducerId is asked again while markers are under way.
 pub const FENCE_MS: u64 = 60_000;
+/// How long nothing may be open, nor written, before ids are fenced, ms; `still` of the plan when that is shorter.
+pub const QUIET_MS: u64 = 3_000;
 /// How often what does no harm when it is repeated is done by itself before a person is asked.
 pub const REPEATS: usize = 3;
 

@@ -1,20 +1,323 @@
 //! Carrying out the steps of a hard cutover up to the seam: quiet, fenced, denied, still.
 
-use crate::migration::estate::At;
-use crate::migration::event::RunId;
-use crate::migration::machine::Machine;
-use crate::migration::runbook::Step;
+use std::collections::BTreeSet;
+
+use super::gate::{Cut, all};
+use super::look::EosLook;
+use super::runbook::{QUIET_MS, REPEATS};
+use super::switch::writer;
+use super::{Fenced, Row, RowId, denials};
+use crate::migration::command::{Refusal, Subject};
+use crate::migration::drain::MIN_GAP_MS;
+use crate::migration::effect::{Answer, Effect, Outcome};
+use crate::migration::estate::{At, FlagState, Observed, Side};
+use crate::migration::event::{Event, RunId};
+use crate::migration::gate::{Gate, span};
+use crate::migration::machine::{CONTROLLER, Machine};
+use crate::migration::overrides::PassedOver;
+use crate::migration::runbook::{Step, StepKind};
+use crate::migration::settings::ProducerSettings;
 use crate::migration::steps::{Next, fail};
 
-use super::Row;
-
 impl Machine {
-    pub(in crate::migration) fn perform_hard(&mut self, _id: RunId, _step: &Step, _now: At) -> Next {
-        fail("the hard cutover is not in this version", "")
+    pub(in crate::migration) fn perform_hard(&mut self, id: RunId, step: &Step, now: At) -> Next {
+        let Subject::Producer(name) = self.state.runs[&id].subject.clone() else { return fail("no producer", "") };
+        let Some(plan) = self.settings.producers.get(&name).cloned() else { return fail("not in the plan", "") };
+        match step.kind {
+            StepKind::Quiet { side } => self.quiet(id, &name, &plan, step, side, now),
+            StepKind::Fence { side } => self.fence(id, &name, &plan, side, now),
+            StepKind::Deny { side } => self.deny(id, &name, &plan, side, now),
+            StepKind::Still { side } => self.still(id, &name, &plan, step, side, now),
+            StepKind::Couple { to } => self.couple(id, &plan, step, to, now),
+            StepKind::CoupleCommit { side } => self.couple_commit(id, side, now),
+            StepKind::Carry { from } => self.carry(id, &name, &plan, from, now),
+            StepKind::Seam { to } => self.seam(id, &name, &plan, to, now),
+            StepKind::Allow { side } => self.allow(id, &name, side, now),
+            StepKind::First { side } => self.first(id, &name, &plan, step, side, now),
+            StepKind::Left { side } => self.left(id, &name, &plan, step, side, now),
+            _ => fail("no step of a hard cutover", ""),
+        }
+    }
+
+    /// The gate before anything stops, but for what was accepted. Returns what is passed over by that, by gate and why.
+    pub(in crate::migration) fn hard_gate(
+        &self,
+        name: &str,
+        to: Side,
+        overridden: &BTreeSet<RowId>,
+        now: At,
+    ) -> Result<Vec<Row>, Refusal> {
+        let sight = self.sight(now);
+        let Some(plan) = sight.settings.producers.get(name) else {
+            return Err(Refusal::refused(
+                format!("producer {name} is not in the plan"),
+                "add a [[producers]] entry for it",
+            ));
+        };
+        sight.identities()?;
+        let rows = self.hard_rows(&Cut { sight: &sight, name, plan, to });
+        let shut = |r: &&Row| !(r.gate.passes() || (r.id.may_be_overridden() && overridden.contains(&r.id)));
+        // What must change first speaks before what can't be told, and that before what only takes time.
+        let rank = |r: &&Row| match r.gate {
+            Gate::Fail { .. } => 0,
+            Gate::Unknown { .. } => 1,
+            _ => 2,
+        };
+        let Some(row) = rows.iter().filter(shut).min_by_key(rank) else { return Ok(rows) };
+        let why = format!("{}: {}", row.what, row.gate.why().unwrap_or_default());
+        let refusal = match row.gate {
+            Gate::Fail { .. } => Refusal::refused(why, row.advice.clone()),
+            Gate::Unknown { .. } => Refusal::unknown(why, row.advice.clone()),
+            _ => Refusal::holds(why, row.advice.clone()),
+        };
+        Err(match row.id.gate_name() {
+            Some(gate) => refusal.of(gate),
+            None => refusal,
+        })
+    }
+
+    /// The gate once more when the run begins, and what it passes over into the journal.
+    pub(in crate::migration) fn hard_preflight(&mut self, id: RunId, name: &str, now: At) -> Result<(), Refusal> {
+        let run = &self.state.runs[&id];
+        let (to, by, accepted) = (run.to, run.actor.clone(), run.accepted.clone());
+        let named = |row: &Row| accepted.iter().find(|a| Some(a.gate) == row.id.gate_name());
+        let overridden: BTreeSet<RowId> = [RowId::Window, RowId::Coupled, RowId::Permissions]
+            .into_iter()
+            .filter(|id| accepted.iter().any(|a| Some(a.gate) == id.gate_name()))
+            .collect();
+        let rows = self.hard_gate(name, to, &overridden, now)?;
+        for row in rows.iter().filter(|r| !r.gate.passes()) {
+            let (Some(why), Some(a)) = (row.gate.why(), named(row)) else { continue };
+            let what = format!("{}: {why}", row.what);
+            let passed = PassedOver { gate: a.gate, what, by: by.clone(), reason: a.reason.clone() };
+            self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
+        }
+        Ok(())
+    }
+
+    /// The newest look at a producer on a side that was begun after `since`.
+    pub(super) fn look_since(&self, name: &str, side: Side, since: At) -> Option<(&EosLook, At)> {
+        match self.estate.eos(side, name)? {
+            Observed::Known { value, at, .. } if *at > since => Some((value, *at)),
+            _ => None,
+        }
+    }
+
+    /// An effect that may be done again: until it is known to have been done, a bounded number of times.
+    pub(super) fn repeated(&mut self, id: RunId, now: At, make: impl FnOnce(&Self) -> Effect) -> Result<Answer, Next> {
+        let run = &self.state.runs[&id];
+        let home = run.kind.gives_back();
+        let tries = run.effects[run.fresh_from.min(run.effects.len())..].iter().filter(|e| e.step == run.step).count();
+        let continued = std::mem::take(&mut self.live.entry(id).or_default().continued);
+        match self.state.runs[&id].effect().map(|e| e.outcome.clone()) {
+            Some(Some((Outcome::Done { result }, _))) => return Ok(result),
+            Some(Some((Outcome::Failed { why }, _))) if !continued => {
+                return Err(Next::Fail(why.what, why.advice));
+            }
+            Some(Some((Outcome::Unknown { why }, _))) if tries >= REPEATS && !continued => {
+                let what = format!("tried {tries} times, and nobody knows whether it was done: {}", why.what);
+                return Err(Next::Fail(what, why.advice));
+            }
+            _ => {}
+        }
+        for side in Side::BOTH {
+            if let Some(t) = self.sight(now).identity_trouble(side).filter(|_| !home) {
+                return Err(Next::Help(t.what, t.advice));
+            }
+        }
+        let effect = make(self);
+        self.issue(id, effect, now);
+        Err(Next::Wait("under way".into(), None))
+    }
+
+    /// What a person is asked to do whose flag this is.
+    pub(super) fn hand_flag(&self, id: RunId, name: &str, to: FlagState) -> String {
+        let run = &self.state.runs[&id];
+        let last = run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::SetFlag { .. }));
+        let asked = last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))));
+        let how = self.settings.producers.get(name).map(|p| p.flag_words.after_by_hand(to)).unwrap_or_default();
+        if asked { format!("please set the flag of {name} to {to} by hand{how}; ") } else { String::new() }
+    }
+
+    fn quiet(&mut self, id: RunId, name: &str, plan: &ProducerSettings, step: &Step, side: Side, now: At) -> Next {
+        if self.state.runs[&id].dry_run {
+            return Next::Done;
+        }
+        let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
+        let please = self.hand_flag(id, name, FlagState::Off);
+        self.feed_still(id, name, plan, side);
+        // Between two transactions nothing is open either: one that is still stopping must not be fenced in its work.
+        let needed = plan.still_ms.min(QUIET_MS);
+        let still = &self.live.entry(id).or_default().still[0];
+        let held = still.closed_since().zip(still.last()).map_or(0, |(since, last)| last.since(since));
+        let why = match self.look_since(name, side, self.since(id)) {
+            None => format!("a fresh look at {name} on {side}"),
+            Some((look, _)) => {
+                let sight = self.sight(now);
+                let settled = Cut { sight: &sight, name, plan, to: side.other() }.settled();
+                match (settled.gate.why(), open_on(look, plan, side)) {
+                    (Some(why), _) => why.to_owned(),
+                    (None, Some(open)) => open,
+                    (None, None) if held >= needed => return Next::Done,
+                    (None, None) => format!("the last of its transactions on {side}: none for {}", span(held)),
+                }
+            }
+        };
+        if now >= until {
+            let limit = span(step.timeout_ms.unwrap_or_default());
+            return fail(
+                format!("not quiet on {side} within {limit}: {why}"),
+                "see why it does not end its transaction, or wait for its timeout; it is never ended silently",
+            );
+        }
+        Next::Wait(format!("{please}waiting for {why}"), Some(until))
+    }
+
+    fn fence(&mut self, id: RunId, name: &str, plan: &ProducerSettings, side: Side, now: At) -> Next {
+        let (dry, ids) = (self.state.runs[&id].dry_run, plan.ids(side).to_vec());
+        let effect = Effect::Fence { producer: name.to_owned(), side, ids: ids.clone() };
+        match self.repeated(id, now, |_| effect) {
+            Err(next) => next,
+            Ok(_) if dry => Next::Done,
+            Ok(Answer::Fenced { ids: fenced }) => match ids.iter().find(|id| !fenced.iter().any(|f| f.id == **id)) {
+                None => Next::Done,
+                Some(id) => fail(format!("{id} was not fenced on {side}"), "see that it may be initialised from here"),
+            },
+            Ok(_) => fail(format!("the fence on {side} brought no epochs"), ""),
+        }
+    }
+
+    fn deny(&mut self, id: RunId, name: &str, plan: &ProducerSettings, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let wanted = denials(plan, side);
+        if wanted.is_empty() {
+            return Next::Done;
+        }
+        let dry = run.dry_run;
+        if run.effect().is_none() {
+            let stand = self.estate.eos(side, name).and_then(|o| o.value()?.denied.as_ref()?.told());
+            let new: Vec<_> = wanted.into_iter().filter(|a| stand.is_none_or(|stand| !stand.contains(a))).collect();
+            if new.is_empty() {
+                return Next::Done;
+            }
+            let effect = Effect::Deny { producer: name.to_owned(), side, acls: new };
+            return match self.repeated(id, now, |_| effect) {
+                Err(next) => next,
+                Ok(_) => Next::Done,
+            };
+        }
+        // The same denials again, if it has to be repeated: the way back removes what was journalled.
+        let Some(effect) = self.state.runs[&id].effect().map(|e| e.issued.effect.clone()) else { return Next::Again };
+        match self.repeated(id, now, |_| effect) {
+            Err(next) => next,
+            Ok(Answer::NotDenied { why }) if !dry => {
+                let what =
+                    format!("FENCED on {side} (current instances only), a restarted one is only watched for: {why}");
+                self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name.to_owned()), what }, now);
+                Next::Done
+            }
+            Ok(_) => Next::Done,
+        }
+    }
+
+    /// Feeds the looks since the step began, at both sides.
+    pub(super) fn feed_still(&mut self, id: RunId, name: &str, plan: &ProducerSettings, left: Side) {
+        let since = self.since(id);
+        let gap = self.settings.sample_gap_ms.min((plan.still_ms / 2).max(MIN_GAP_MS));
+        for (n, side) in [left, left.other()].into_iter().enumerate() {
+            let seen = match self.estate.eos(side, name) {
+                Some(Observed::Known { value, at, .. }) if *at > since => Some((value.clone(), *at)),
+                _ => None,
+            };
+            if let Some((look, at)) = seen {
+                self.live.entry(id).or_default().still[n].feed(&look, at, gap);
+            }
+        }
+    }
+
+    fn still(&mut self, id: RunId, name: &str, plan: &ProducerSettings, step: &Step, side: Side, now: At) -> Next {
+        if self.state.runs[&id].dry_run {
+            return Next::Done;
+        }
+        let since = self.since(id);
+        let until = since.plus(step.timeout_ms.unwrap_or_default());
+        self.feed_still(id, name, plan, side);
+        if Side::BOTH.into_iter().any(|s| self.look_since(name, s, since).is_none()) {
+            let words = format!("fresh looks at {name} on both sides");
+            return match now < until {
+                true => Next::Wait(format!("waiting for {words}"), Some(until)),
+                false => fail(format!("no {words}"), "see whether both clusters answer"),
+            };
+        }
+        let rows = self.after_rows(name, now);
+        match all(&rows, &BTreeSet::new()) {
+            Gate::Pass => Next::Done,
+            Gate::Fail { why } => fail(why, "find who still writes, and stop it"),
+            Gate::Hold { why, .. } | Gate::Unknown { why } if now < until => Next::Wait(why, Some(until)),
+            Gate::Hold { why, .. } | Gate::Unknown { why } => {
+                let open = self.look_since(name, side, since).and_then(|(look, _)| open_on(look, plan, side));
+                let shut = |id| rows.iter().any(|r| r.id == id && !r.gate.passes());
+                let on =
+                    [(RowId::TargetStill, side.other()), (RowId::Closed, side)].into_iter().find(|(id, _)| shut(*id));
+                let who = on.and_then(|(_, side)| newest_on(self.look_since(name, side, since)?.0, plan, side));
+                let what = open.or(who).unwrap_or(why);
+                fail(
+                    format!("not still within {}: {what}", span(step.timeout_ms.unwrap_or_default())),
+                    "find who still writes, and stop it",
+                )
+            }
+        }
     }
 
     /// The gate after the stop, of a run that is past it.
-    pub(super) fn after_rows(&self, _name: &str, _now: At) -> Vec<Row> {
-        Vec::new()
+    pub(super) fn after_rows(&self, name: &str, now: At) -> Vec<Row> {
+        let Some(run) = self.state.open_run(&Subject::Producer(name.to_owned())).filter(|r| r.kind.moves_hard()) else {
+            return Vec::new();
+        };
+        let steps = self.steps_of(run);
+        let stopped = steps.get(run.step).is_some_and(|s| {
+            !matches!(s.kind, StepKind::Preflight) && !matches!(s.kind, StepKind::Flag { to: FlagState::Off })
+        });
+        let (Some(plan), true) = (self.settings.producers.get(name), stopped && !run.no_return) else {
+            return Vec::new();
+        };
+        let sight = self.sight(now);
+        let nothing = Default::default();
+        let still = self.live.get(&run.id).map_or(&nothing, |l| &l.still);
+        let fenced = fenced_by(run);
+        Cut { sight: &sight, name, plan, to: run.to }.after_stop([&still[0], &still[1]], &fenced, plan.still_ms)
     }
+}
+
+/// The ids that a run has fenced, as it was told.
+pub(super) fn fenced_by(run: &crate::migration::state::Run) -> Vec<Fenced> {
+    let last = run.effects.iter().rev().find_map(|e| match &e.outcome {
+        Some((Outcome::Done { result: Answer::Fenced { ids } }, _)) => Some(ids.clone()),
+        _ => None,
+    });
+    last.unwrap_or_default()
+}
+
+/// Who wrote last on a side, in words.
+fn newest_on(look: &EosLook, plan: &ProducerSettings, side: Side) -> Option<String> {
+    let newest = |tp| look.newest_writer(tp).map(|w| (w.last_timestamp, tp));
+    let (_, tp) = look.ends.keys().filter_map(newest).max()?;
+    Some(format!("{tp} is written on {side}{}", writer(look, tp, plan.ids(side))))
+}
+
+/// A partition on which something is open, and whose it is, in words.
+fn open_on(look: &EosLook, plan: &ProducerSettings, side: Side) -> Option<String> {
+    if look.ends.is_empty() {
+        return Some(format!("the ends of its topics on {side}"));
+    }
+    let (tp, ends) = look.ends.iter().find(|(_, e)| !e.is_closed())?;
+    let open = look.writers.get(tp).and_then(|w| w.told()?.iter().find(|w| w.open_from.is_some()));
+    let who = open.map_or("whose can't be told".to_owned(), |w| {
+        let id = look.id_of(w.producer_id, plan.ids(side)).map(|id| format!("{id}, ")).unwrap_or_default();
+        format!("{id}pid {} epoch {}", w.producer_id, w.epoch)
+    });
+    Some(format!(
+        "the end of a transaction on {tp} on {side}, open from offset {} of {} ({who})",
+        ends.stable, ends.high_watermark
+    ))
 }

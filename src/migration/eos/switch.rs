@@ -1,1 +1,390 @@
-//! From the seam over the switch.
+//! From the seam over the switch: what only green holds is carried, the seam is journalled, and the other side writes.
+
+use std::collections::BTreeMap;
+
+use super::gate::initialised_again;
+use super::look::EosLook;
+use super::seam::Seam;
+use super::steps::fenced_by;
+use crate::migration::command::{Command, Subject};
+use crate::migration::effect::{Answer, Effect};
+use crate::migration::estate::{At, FlagState, Side, TopicPartition};
+use crate::migration::event::{Event, RunId};
+use crate::migration::gate::span;
+use crate::migration::machine::{CONTROLLER, Machine};
+use crate::migration::overrides::GateName;
+use crate::migration::runbook::{FRESH_MS, Step, StepKind};
+use crate::migration::settings::ProducerSettings;
+use crate::migration::steps::{Next, fail};
+use crate::migration::transactions::{Answer as Told, TransactionState};
+use crate::replay::ranges::{Piece, Ranges};
+
+/// Fresh looks at both sides since a step began: the one that is left, and the one that is gone to.
+struct Both<'a> {
+    left: &'a EosLook,
+    target: &'a EosLook,
+}
+
+impl Machine {
+    fn both(&self, id: RunId, name: &str, to: Side, now: At) -> Result<Both<'_>, Next> {
+        let since = self.since(id);
+        let looks = (self.look_since(name, to.other(), since), self.look_since(name, to, since));
+        match looks {
+            (Some((left, _)), Some((target, _))) => Ok(Both { left, target }),
+            _ => {
+                let (until, words) = (since.plus(FRESH_MS), format!("fresh looks at {name} on both sides"));
+                Err(match now < until {
+                    true => Next::Wait(format!("waiting for {words}"), Some(until)),
+                    false => fail(format!("no {words} for {}", span(FRESH_MS)), "see whether both clusters answer"),
+                })
+            }
+        }
+    }
+
+    /// What only the side that is left holds goes to the other, exactly once. From here the way is on: records that
+    /// were carried can't be taken back.
+    pub(super) fn carry(&mut self, id: RunId, name: &str, plan: &ProducerSettings, from: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        if run.dry_run {
+            return Next::Done;
+        }
+        let journalled = run.effects.iter().find_map(|e| match &e.issued.effect {
+            carry @ Effect::Carry { .. } => Some(carry.clone()),
+            _ => None,
+        });
+        let effect = match journalled {
+            Some(effect) => effect,
+            None => match self.to_carry(id, name, plan, from, now) {
+                Err(next) => return next,
+                Ok(ranges) => {
+                    if !self.state.runs[&id].no_return {
+                        if let Err(next) = self.coupled_stand(id, from.other(), now) {
+                            return next;
+                        }
+                        self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
+                        return Next::Again;
+                    }
+                    if ranges.is_empty() {
+                        return Next::Done;
+                    }
+                    let replay = self.replay_id(id, name);
+                    Effect::Carry { producer: name.to_owned(), replay, from, ranges }
+                }
+            },
+        };
+        match self.repeated(id, now, |_| effect) {
+            Err(next) => next,
+            Ok(Answer::Carried { verified: Some(false), records }) => Next::Help(
+                format!(
+                    "{records} records were carried to {}, and not each of them is there exactly once",
+                    from.other()
+                ),
+                "look at them (cutover diff) before anything reads them; then continue".into(),
+            ),
+            Ok(_) => Next::Done,
+        }
+    }
+
+    /// What only the left side holds: from the seam by which its writers came to its end now.
+    fn to_carry(&self, id: RunId, name: &str, plan: &ProducerSettings, from: Side, now: At) -> Result<Ranges, Next> {
+        let both = self.both(id, name, from.other(), now)?;
+        self.left_is_closed(id, plan, from, both.left)?;
+        let Some((_, seams)) = self.seam_of(name, from) else {
+            return Err(fail(
+                format!("no seam of {name} to {from} is journalled: where its records begin there is not known"),
+                "carry them by hand (cutover replay), or say that they are lost: --lose",
+            ));
+        };
+        let piece = |(tp, ends): (&TopicPartition, &super::Ends)| {
+            let start = seams.iter().find(|s| s.tp == *tp).map(|s| s.target);
+            match start {
+                Some(start) if start < ends.high_watermark => {
+                    Some(Ok(Piece::new(tp.clone(), start, ends.high_watermark)))
+                }
+                Some(_) => None,
+                None => Some(Err(fail(
+                    format!("{tp} has no seam: it was not there when {name} was cut over"),
+                    "carry its records by hand (cutover replay), then roll back with --lose",
+                ))),
+            }
+        };
+        Ok(Ranges::of(both.left.ends.iter().filter_map(piece).collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// The same in every attempt of a run, and in no other run of any journal: it is a transactional id, too.
+    fn replay_id(&self, id: RunId, name: &str) -> String {
+        let run = &self.state.runs[&id];
+        let word = |text: &str| -> String {
+            text.chars()
+                .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+                .take(60)
+                .collect()
+        };
+        format!("eos-{}-{}-{id}-{}", word(&self.settings.name), word(name), run.started.0)
+    }
+
+    /// Nothing is open on the side that is left, and nobody came back past the fence.
+    fn left_is_closed(&self, id: RunId, plan: &ProducerSettings, left: Side, look: &EosLook) -> Result<(), Next> {
+        let advice = "find who still writes there and stop it";
+        if let Some(why) = initialised_again(look, &fenced_by(&self.state.runs[&id]), left) {
+            return Err(fail(why, advice));
+        }
+        match look.ends.iter().find(|(_, e)| !e.is_closed()) {
+            None if !look.ends.is_empty() => Ok(()),
+            None => Err(fail(format!("the ends of its topics on {left} are not known"), "see whether they exist")),
+            Some((tp, _)) => {
+                let who = writer(look, tp, plan.ids(left));
+                Err(fail(format!("a transaction is open on {tp} on {left} again{who}"), advice))
+            }
+        }
+    }
+
+    pub(super) fn seam(&mut self, id: RunId, name: &str, plan: &ProducerSettings, to: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        if run.dry_run {
+            return Next::Done;
+        }
+        let lose = match &run.command {
+            Command::HardBack { green_only: super::GreenOnly::Lose, .. } if to == Side::Blue => {
+                Some(run.accepted.iter().find(|a| a.gate == GateName::Missing).and_then(|a| a.at_most).unwrap_or(0))
+            }
+            _ => None,
+        };
+        let seams: Vec<Seam> = {
+            let both = match self.both(id, name, to, now) {
+                Ok(both) => both,
+                Err(next) => return next,
+            };
+            if let Err(next) = self.left_is_closed(id, plan, to.other(), both.left) {
+                return next;
+            }
+            let (left, target) = (&both.left.ends, &both.target.ends);
+            if let Some(tp) = left.keys().find(|tp| !target.contains_key(*tp)) {
+                return fail(
+                    format!("{tp} is not there on {to}"),
+                    "create it, with as many partitions as on the other",
+                );
+            }
+            let one = |(tp, e): (&TopicPartition, &super::Ends)| Seam {
+                tp: tp.clone(),
+                source: e.high_watermark,
+                target: target[tp].high_watermark,
+            };
+            left.iter().map(one).collect()
+        };
+        if let Some(most) = lose {
+            let lost = self.green_only(name);
+            if lost.is_none_or(|n| n > most) {
+                let lost = lost.map_or("how many can't be told".to_owned(), |n| n.to_string());
+                return fail(
+                    format!("offsets that only green holds: {lost}, and at most {most} were accepted as lost"),
+                    "roll back with --carry-back, or accept more",
+                );
+            }
+        }
+        self.emit(CONTROLLER, Event::Seamed { run: id, producer: name.to_owned(), to, seams }, now);
+        Next::Done
+    }
+
+    pub(super) fn allow(&mut self, id: RunId, name: &str, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        if run.kind.moves_hard() && !run.dry_run && run.effect().is_none() {
+            match self.ready_to_switch(id, name, side, now) {
+                Next::Done => {}
+                other => return other,
+            }
+        }
+        let denied = self.state.producers.get(name).and_then(|p| p.denied.get(&side));
+        let acls = denied.filter(|acls| !acls.is_empty()).cloned();
+        let Some(acls) = acls else { return Next::Done };
+        let effect = Effect::Allow { producer: name.to_owned(), side, acls };
+        match self.repeated(id, now, |_| effect) {
+            Err(next) => next,
+            Ok(_) => Next::Done,
+        }
+    }
+
+    /// Right before anything on the other side may write: both sides stand where the seam says, seen once more, and the
+    /// journal says so before it happens.
+    fn ready_to_switch(&mut self, id: RunId, name: &str, to: Side, now: At) -> Next {
+        let Some(plan) = self.settings.producers.get(name) else { return fail("not in the plan", "") };
+        let run = &self.state.runs[&id];
+        let passed = run.no_return;
+        if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.sight(now).identity_trouble(s)) {
+            return Next::Help(t.what, t.advice);
+        }
+        let Some((_, seams)) = &run.seam else { return fail("no seam is journalled", "") };
+        let both = match self.both(id, name, to, now) {
+            Ok(both) => both,
+            Err(next) => return next,
+        };
+        let from = to.other();
+        let stands = self.left_is_closed(id, plan, from, both.left).and_then(|()| {
+            for (side, look, at) in [(from, both.left, true), (to, both.target, false)] {
+                if let Some(why) = moved(look, seams, at, side, plan) {
+                    return Err(fail(why, "find who writes there and stop it; the seam is read again after that"));
+                }
+            }
+            Ok(())
+        });
+        if let Err(next) = stands {
+            return next;
+        }
+        if !passed {
+            if let Err(next) = self.coupled_stand(id, to, now) {
+                return next;
+            }
+            self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
+        }
+        Next::Done
+    }
+
+    /// After what was carried could not be followed by the switch: nothing writes the other side yet, so its seam is
+    /// read again. Returns the step to go back to.
+    pub(in crate::migration) fn seam_anew(&self, id: RunId) -> Option<usize> {
+        let run = self.state.runs.get(&id).filter(|r| r.no_return && r.kind.moves_hard())?;
+        let steps = self.steps_of(run);
+        let switching = matches!(steps.get(run.step)?.kind, StepKind::Allow { .. });
+        let seam = steps.iter().position(|s| matches!(s.kind, StepKind::Seam { .. }))?;
+        let carries = steps.iter().any(|s| matches!(s.kind, StepKind::Carry { .. }));
+        (switching && carries && run.effect().is_none()).then_some(seam)
+    }
+
+    pub(super) fn first(
+        &mut self,
+        id: RunId,
+        name: &str,
+        plan: &ProducerSettings,
+        step: &Step,
+        side: Side,
+        now: At,
+    ) -> Next {
+        let run = &self.state.runs[&id];
+        if run.dry_run {
+            return Next::Done;
+        }
+        let (since, home) = (self.since(id), run.kind.gives_back());
+        let until = since.plus(step.timeout_ms.unwrap_or_default());
+        let seamed = run.seam.as_ref().filter(|_| !home);
+        let seamed: Option<BTreeMap<_, _>> =
+            seamed.map(|(_, seams)| seams.iter().map(|s| (s.tp.clone(), s.target)).collect());
+        let please = self.hand_flag(id, name, FlagState::only(side));
+        let look = self.look_since(name, side, since).map(|(look, _)| look.clone());
+        let why = match look {
+            None => format!("a fresh look at {name} on {side}"),
+            Some(look) => {
+                let stable = || look.ends.iter().map(|(tp, e)| (tp.clone(), e.stable)).collect();
+                let base = match seamed {
+                    Some(base) => base,
+                    // It came back to where it was: whatever moves from the first look on.
+                    None => self.live.entry(id).or_default().base.get_or_insert_with(stable).clone(),
+                };
+                let beyond = |(tp, e): (&TopicPartition, &super::Ends)| base.get(tp).is_none_or(|b| e.stable > *b);
+                match (look.ends.iter().any(beyond), committing(&look, plan.ids(side))) {
+                    (true, true) => return Next::Done,
+                    (true, false) => format!("a commit by its own ids on {side}: {} moved", plan.topics.join(", ")),
+                    (false, _) => format!("its first committed transaction on {side}"),
+                }
+            }
+        };
+        if now < until {
+            return Next::Wait(format!("{please}waiting for {why}"), Some(until));
+        }
+        if home {
+            let what = format!("{name} is back on {side}; nothing was seen to be committed yet, so nothing proves it");
+            self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name.to_owned()), what }, now);
+            return Next::Done;
+        }
+        let limit = span(step.timeout_ms.unwrap_or_default());
+        fail(format!("not seen within {limit}: {why}"), format!("see why {name} does not write on {side}"))
+    }
+
+    pub(super) fn left(
+        &mut self,
+        id: RunId,
+        name: &str,
+        plan: &ProducerSettings,
+        step: &Step,
+        side: Side,
+        now: At,
+    ) -> Next {
+        if self.state.runs[&id].dry_run {
+            return Next::Done;
+        }
+        self.feed_still(id, name, plan, side);
+        let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
+        let run = &self.state.runs[&id];
+        let seams = run.seam.as_ref().map(|(_, seams)| seams.clone()).unwrap_or_default();
+        if let Some((look, _)) = self.look_since(name, side, self.since(id)) {
+            let fenced = fenced_by(run);
+            let rogue = moved(look, &seams, true, side, plan).or_else(|| initialised_again(look, &fenced, side));
+            if let Some(why) = rogue {
+                return Next::Help(why, rogue_advice(side));
+            }
+        }
+        let still = &self.live.entry(id).or_default().still[0];
+        let held = still.still_since().zip(still.last()).map_or(0, |(since, last)| last.since(since));
+        match held {
+            held if held >= plan.still_ms => Next::Done,
+            held if now < until => {
+                Next::Wait(format!("{side} stands still for {} of {}", span(held), span(plan.still_ms)), Some(until))
+            }
+            _ => fail(
+                format!("{side} was not seen to stand still for {}", span(plan.still_ms)),
+                "see whether it answers",
+            ),
+        }
+    }
+}
+
+/// What to do about somebody who writes on the side that was left.
+pub(super) fn rogue_advice(side: Side) -> String {
+    format!(
+        "find that instance and stop it: what it writes on {side} nobody carries; then continue, or roll back. A \
+         principal in the plan keeps it out by ACL"
+    )
+}
+
+/// Whether an id of a side has begun to commit, as far as its coordinator tells; `true` where nobody can be asked.
+fn committing(look: &EosLook, ids: &[String]) -> bool {
+    use TransactionState as S;
+    let told: Vec<_> = ids.iter().filter_map(|id| look.ids.get(id)).collect();
+    let alive = |a: &&Told<Option<_>>| match a {
+        Told::Told(Some(view)) => {
+            let view: &crate::migration::transactions::TransactionView = view;
+            matches!(view.state, S::Ongoing | S::PrepareCommit | S::CompleteCommit)
+        }
+        Told::Told(None) => false,
+        _ => true,
+    };
+    told.is_empty() || told.iter().any(alive)
+}
+
+/// A partition that is not where the seam says (`source`: the side that was left), and who wrote there.
+pub(super) fn moved(
+    look: &EosLook,
+    seams: &[Seam],
+    source: bool,
+    side: Side,
+    plan: &ProducerSettings,
+) -> Option<String> {
+    let at = |s: &Seam| if source { s.source } else { s.target };
+    let seam = seams.iter().find(|s| look.ends.get(&s.tp).is_some_and(|e| e.high_watermark != at(s)));
+    if let Some(seam) = seam {
+        let is = look.ends[&seam.tp].high_watermark;
+        let who = writer(look, &seam.tp, plan.ids(side));
+        return Some(format!("{} ends at {is} on {side}, and the seam is at {}{who}", seam.tp, at(seam)));
+    }
+    let new = look.ends.iter().find(|(tp, e)| e.high_watermark > 0 && !seams.iter().any(|s| s.tp == **tp));
+    new.map(|(tp, _)| format!("{tp} was written on {side}{}, and has no seam", writer(look, tp, plan.ids(side))))
+}
+
+/// `: written by ledger-1, pid 4711 epoch 3`, as far as the leader tells.
+pub(super) fn writer(look: &EosLook, tp: &TopicPartition, ids: &[String]) -> String {
+    let Some(newest) = look.newest_writer(tp) else { return ": whose that is can't be told".to_owned() };
+    let id = match look.id_of(newest.producer_id, ids) {
+        Some(id) => format!("{id}, "),
+        None => "none of its ids, ".to_owned(),
+    };
+    format!(": written by {id}pid {} epoch {}", newest.producer_id, newest.epoch)
+}

@@ -6,9 +6,9 @@ use super::gate::{Cut, Row, all};
 use super::runbook::worst_case_ms;
 use super::seam::Seam;
 use super::{Fenced, GreenOnly};
-use crate::migration::command::Subject;
+use crate::migration::command::{Command, Subject};
 use crate::migration::estate::{At, Side};
-use crate::migration::gate::Gate;
+use crate::migration::gate::{Gate, span};
 use crate::migration::machine::Machine;
 use crate::migration::runbook;
 use crate::migration::stage::{MovePhase, Stage};
@@ -85,6 +85,37 @@ impl Machine {
         match cut.to {
             Side::Green => cut.live(worst_case_ms(cut.plan)),
             Side::Blue => cut.back(),
+        }
+    }
+
+    /// What can be asked of an exactly-once producer.
+    pub(in crate::migration) fn hard_commands(&self, name: &str) -> Vec<Command> {
+        let mut commands = vec![
+            Command::hard_cut(name),
+            Command::hard_back(name, GreenOnly::Carry),
+            Command::hard_back(name, GreenOnly::Lose),
+            Command::ContinueProducer { producer: name.to_owned() },
+            Command::CompleteProducer { producer: name.to_owned() },
+        ];
+        if self.settings.producers.get(name).is_some_and(|p| p.needs_approval) {
+            commands.push(Command::Approve { producer: name.to_owned() });
+        }
+        commands
+    }
+
+    /// The next step of an exactly-once producer that rests, in a few words.
+    pub(in crate::migration) fn hard_next(&self, name: &str, now: At) -> String {
+        let Some(plan) = self.settings.producers.get(name) else { return "not in the plan".into() };
+        match self.state.producers.get(name).map(|p| &p.rest) {
+            Some(Stage::Complete { .. }) => "done".into(),
+            Some(Stage::Soaking { since }) => match since.plus(plan.keep_blue_ms).since(now) {
+                0 => "blue was kept long enough: complete it".into(),
+                left => format!("way back kept {}", span(left)),
+            },
+            _ => match self.hard_gate(name, Side::Green, &std::collections::BTreeSet::new(), now) {
+                Ok(_) => "ready for the hard cutover".into(),
+                Err(refusal) => refusal.why,
+            },
         }
     }
 

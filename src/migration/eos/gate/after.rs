@@ -1,17 +1,15 @@
 //! Rows after the stop, before the switch: settled, fenced, closed, and nobody on the other side yet.
 
-use std::collections::BTreeSet;
-
 use super::{Cut, Row, RowId, some};
-use crate::migration::eos::denials;
-use crate::migration::eos::look::Stillness;
-use crate::migration::estate::At;
+use crate::migration::eos::look::{EosLook, Stillness};
+use crate::migration::eos::{Fenced, denials};
+use crate::migration::estate::{At, Side};
 use crate::migration::gate::span;
 use crate::migration::sight::Sight;
 use crate::migration::transactions::Answer;
 
 impl Cut<'_> {
-    pub(super) fn settled(&self) -> Row {
+    pub(in crate::migration::eos) fn settled(&self) -> Row {
         let row = |at| Row::new(RowId::Settled, format!("{} ids Empty or Complete", self.from()), at);
         let (look, at) = match self.look(self.from()) {
             Ok(seen) => seen,
@@ -32,6 +30,10 @@ impl Cut<'_> {
                     return row.hold(left, why, "wait for its end, or fence it: that aborts it");
                 }
                 Some(Answer::Unavailable(why)) => words.push(format!("{id}: {why}")),
+                // A denial hides it from whoever is no super user; its log says the rest.
+                Some(Answer::Hidden(_)) if self.denied_from_here(self.from()) => {
+                    words.push(format!("{id}: hidden by the denial"));
+                }
                 other => {
                     let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
                     return row.unknown(format!("{id}: {why}"), "see that it may be described");
@@ -41,12 +43,16 @@ impl Cut<'_> {
         row.value(some(&words))
     }
 
-    pub(super) fn fenced(&self, fenced: &BTreeSet<String>) -> Row {
+    pub(super) fn fenced(&self, fenced: &[Fenced]) -> Row {
+        let look = self.look(self.from()).ok();
         let wanted = denials(self.plan, self.from());
-        let stand = self.look(self.from()).ok().and_then(|(look, _)| look.denied.as_ref()?.told());
+        let stand = look.and_then(|(look, _)| look.denied.as_ref()?.told());
         let denied = !wanted.is_empty() && stand.is_some_and(|stand| wanted.iter().all(|acl| stand.contains(acl)));
-        let row = Row::new(RowId::Fenced, format!("{} ids fenced", self.from()), Some(self.sight.now));
-        match self.ids(self.from()).iter().find(|id| !fenced.contains(*id)) {
+        let row = Row::new(RowId::Fenced, format!("{} ids fenced", self.from()), look.map(|(_, at)| at));
+        if let Some(why) = look.and_then(|(look, _)| initialised_again(look, fenced, self.from())) {
+            return row.fail(why, "stop that instance; a principal in the plan keeps it out by ACL");
+        }
+        match self.ids(self.from()).iter().find(|id| !fenced.iter().any(|f| f.id == **id)) {
             Some(id) => row.hold(0, format!("{id} is not fenced yet"), "it is fenced next"),
             None if denied => row.value("FENCED, and denied by ACL"),
             None => row.value("FENCED (current instances only)"),
@@ -76,4 +82,19 @@ fn held(row: Row, since: Option<At>, sight: &Sight<'_>, last: Option<At>, needed
     }
     let left = needed_ms - so_far.min(needed_ms);
     row.hold(left, format!("held {} of {}", span(so_far), span(needed_ms)), "wait; who writes is named below")
+}
+
+/// An id whose coordinator has another producer id, or a higher epoch, than the fence gave it: somebody started again.
+#[must_use]
+pub fn initialised_again(look: &EosLook, fenced: &[Fenced], side: Side) -> Option<String> {
+    fenced.iter().find_map(|f| {
+        let view = look.ids.get(&f.id)?.told()?.as_ref()?;
+        let again = view.producer_id != f.producer_id || view.epoch > f.epoch;
+        again.then(|| {
+            format!(
+                "{} was initialised again on {side}: pid {} epoch {}, and the fence was pid {} epoch {}",
+                f.id, view.producer_id, view.epoch, f.producer_id, f.epoch
+            )
+        })
+    })
 }

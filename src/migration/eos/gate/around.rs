@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Cut, Row, RowId, at_of};
 use crate::migration::eos::look::offsets_partition;
-use crate::migration::estate::{GroupState, Side};
+use crate::migration::estate::{GroupState, GroupView, Side};
 use crate::migration::gate::span;
 use crate::migration::producer;
 use crate::migration::settings::Mode;
@@ -53,7 +53,21 @@ impl Cut<'_> {
                 Some(_) => ready += 1,
             }
         }
-        row.value(format!("{ready} groups"))
+        match self.ahead() {
+            Some(group) => row.fail(
+                format!("{group} reads its topics on {} already: it would skip what {} holds", self.to, self.from()),
+                format!("roll it back to {} first, or stop it", self.from()),
+            ),
+            None => row.value(format!("{ready} groups")),
+        }
+    }
+
+    /// A group that reads the topics on green while their writer is on blue: what blue has written since its own seam
+    /// it would never see.
+    fn ahead(&self) -> Option<String> {
+        let there = self.sight.estate.side(self.to).value().filter(|_| self.to == Side::Green)?;
+        let reads = |g: &GroupView| self.plan.topics.iter().any(|t| producer::reads(g, t) == Some(true));
+        there.groups.iter().find(|(_, g)| !g.members.is_empty() && reads(g)).map(|(id, _)| id.clone())
     }
 
     pub(super) fn runs_there(&self, group: &str) -> bool {
@@ -118,7 +132,9 @@ impl Cut<'_> {
                 Err(why) => return row(None).unknown(why, "wait for a fresh look"),
             };
             newest = newest.max(Some(at));
-            let ids = look.ids.iter().filter_map(|(id, a)| Some((id.clone(), hidden(a)?)));
+            // A denial that was made from here hides the ids it is for.
+            let ours = |id: &String| self.denied_from_here(side) && self.ids(side).contains(id);
+            let ids = look.ids.iter().filter(|(id, _)| !ours(id)).filter_map(|(id, a)| Some((id.clone(), hidden(a)?)));
             let writers = look.writers.iter().filter_map(|(tp, a)| Some((tp.to_string(), hidden(a)?)));
             if let Some((what, why)) = ids.chain(writers).next() {
                 return row(Some(at)).unknown(

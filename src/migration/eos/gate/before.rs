@@ -1,6 +1,7 @@
 //! Rows about the producer itself: its flag, its ids, its topics, its transactions, and the window.
 
 use super::{Cut, Row, RowId, at_of, some};
+use crate::migration::command::Subject;
 use crate::migration::eos::look::EosLook;
 use crate::migration::estate::{At, FlagState, Side, TopicPartition};
 use crate::migration::gate::span;
@@ -16,13 +17,21 @@ impl Cut<'_> {
         match flag {
             _ if !self.plan.has_flag => row.fail("the plan gives it no flag", "give its [[producers]] entry a flag"),
             Some(flag) if flag == want => row.value(flag.to_string()),
+            // A cut that stopped behind its point of no silent return is taken over with the flag where it left it.
+            Some(FlagState::Off) if self.to == Side::Blue && self.taking_over() => row.value("off"),
             Some(flag) => row.fail(format!("the flag reads {flag}"), format!("set it to {want} first")),
             None => row.unknown("the flag can't be read now", "wait until it can be read"),
         }
     }
 
+    fn taking_over(&self) -> bool {
+        let run = self.sight.state.open_run(&Subject::Producer(self.name.to_owned()));
+        run.is_some_and(|r| r.kind.moves_hard() && (r.no_return || r.replaces.is_some()))
+    }
+
     pub(in crate::migration::eos) fn new_ids(&self) -> Row {
-        let row = |at| Row::new(RowId::NewIds, format!("{} ids new and unused", self.to), at);
+        let what = if self.to == Side::Blue { "at rest" } else { "new and unused" };
+        let row = |at| Row::new(RowId::NewIds, format!("{} ids {what}", self.to), at);
         let (new, old) = (self.ids(self.to), self.ids(self.from()));
         if new.is_empty() || old.is_empty() {
             let side = if new.is_empty() { self.to } else { self.from() };
@@ -42,12 +51,16 @@ impl Cut<'_> {
             Err(why) => return row(None).unknown(why, "wait for a fresh look"),
         };
         let row = row(Some(at)).value(some(new));
-        let own = self.sight.state.producers.get(self.name).is_some_and(|p| p.ran_on.contains(&self.to));
+        let state = self.sight.state.producers.get(self.name);
+        let own = self.to == Side::Blue || state.is_some_and(|p| p.ran_on.contains(&self.to));
         for id in new {
             match look.ids.get(id) {
                 Some(Answer::Told(None)) => {}
                 // It ran there before it was rolled back: then its ids are known, and must only be at rest.
                 Some(Answer::Told(Some(view))) if own && view.state.is_settled() => {}
+                // Its own, and kept out since: whether it rests shows in the log.
+                Some(Answer::Hidden(_)) if self.denied_from_here(self.to) => {}
+                Some(Answer::Unavailable(_)) if own => {}
                 Some(Answer::Told(Some(view))) => {
                     return row.fail(
                         format!("{id} is in use on {}: {}, pid {}", self.to, view.state, view.producer_id),

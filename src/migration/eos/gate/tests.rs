@@ -150,7 +150,8 @@ impl World {
         let lag = LagBook::default();
         let sight = Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &lag, now: NOW };
         let plan = &self.settings.producers["ledger"];
-        let fenced = fenced.iter().map(|id| (*id).to_owned()).collect();
+        let fenced: Vec<_> =
+            fenced.iter().map(|id| Fenced { id: (*id).to_owned(), producer_id: 11, epoch: 3 }).collect();
         Cut { sight: &sight, name: "ledger", plan, to: Side::Green }.after_stop(still, &fenced, 10_000)
     }
 }

@@ -1,0 +1,111 @@
+//! Groups that read what an exactly-once producer writes: they follow it over its seam, one by one.
+
+use crate::migration::command::Refusal;
+use crate::migration::drain::committed;
+use crate::migration::estate::{At, Observed, Side, TopicPartition};
+use crate::migration::event::RunKind;
+use crate::migration::group;
+use crate::migration::machine::Machine;
+use crate::migration::rollback::ESTIMATE_AGE_MS;
+use crate::migration::sight::Sight;
+
+/// Offsets of a topic on green past a group's position there, transaction markers included; `None` when that can't be
+/// told.
+#[must_use]
+pub fn green_past(sight: &Sight<'_>, group: &str, topic: &str) -> Option<u64> {
+    let view = sight.seen(group, Side::Green)?.view?;
+    let log = sight.fresh(Side::Green).ok()?.topics.get(topic)?;
+    let has = view.offsets.get(topic)?;
+    let past = |(n, p): (usize, &crate::migration::estate::PartitionView)| {
+        let at = has.get(&i32::try_from(n).ok()?)?.offset;
+        Some(p.high_watermark?.saturating_sub(at).max(0).unsigned_abs())
+    };
+    log.partitions.iter().enumerate().map(past).sum()
+}
+
+/// Whether a group may leave the side on which an exactly-once producer writes one of its topics alone: to green never
+/// before its producer; back to blue only while nothing that only green holds lies before it. Returns what is worth a
+/// line.
+pub fn may_leave(sight: &Sight<'_>, group: &str, name: &str, topic: &str, to: Side) -> Result<Option<String>, Refusal> {
+    let on = to.other();
+    if to == Side::Green {
+        return Err(Refusal::holds(
+            format!("{name} writes {topic} to {on} only: on {to} {group} would starve"),
+            format!("cut {name} over first: cutover producer cutover {name}"),
+        ));
+    }
+    match green_past(sight, group, topic) {
+        Some(0) => {
+            Ok(Some(format!("{name} writes {topic} on {on}: {group} reads nothing new on {to} until it is back")))
+        }
+        Some(n) => Err(Refusal::holds(
+            format!("{n} offsets of {topic} past the position of {group} are on {on} only: on {to} it would miss them"),
+            format!("roll back the producer first: cutover producer rollback {name}"),
+        )),
+        None => Err(Refusal::unknown(
+            format!("what of {topic} is on {on} only past the position of {group} can't be told now"),
+            format!("wait for a fresh look, or roll back the producer first: cutover producer rollback {name}"),
+        )),
+    }
+}
+
+impl Machine {
+    /// A group whose offsets a producer commits in its transactions moves with that producer only.
+    pub(in crate::migration) fn moves_alone(&self, group: &str, kind: RunKind) -> Result<(), Refusal> {
+        match self.coupled_with(group).filter(|_| kind != RunKind::ResetOffsets) {
+            None => Ok(()),
+            Some(name) => Err(Refusal::refused(
+                format!("{group} is what {name} reads as: its offsets are in the transactions of {name}"),
+                format!("it moves together with it: cutover producer cutover {name}, or rollback"),
+            )),
+        }
+    }
+
+    /// A group that has not read the side it leaves up to the seam holds, with the count, before anything is stopped.
+    /// Offsets alone do not tell (the last ones may be transaction markers): where they differ a measurement does.
+    pub(in crate::migration) fn seam_holds(
+        &self,
+        group: &str,
+        kind: RunKind,
+        to: Side,
+        now: At,
+    ) -> Result<(), Refusal> {
+        let sight = self.sight(now);
+        if kind == RunKind::ResetOffsets {
+            return Ok(());
+        }
+        let from = to.other();
+        let has = committed(sight.seen(group, from).and_then(|s| s.view));
+        let topics = group::topics(&sight, group, from);
+        let measured = match self.measurement(group, to, None) {
+            Some(Observed::Known { value, at, .. }) if now.since(*at) <= ESTIMATE_AGE_MS => Some(value),
+            _ => None,
+        };
+        let mapped = |tp: &TopicPartition| {
+            let found = measured.and_then(|plan| plan.partitions.iter().find(|p| p.tp == *tp));
+            found.is_some_and(|p| p.target.offset.is_some())
+        };
+        let mut left = 0_u64;
+        let mut first = None;
+        for (_, seam) in sight.state.seams.all_to(to).filter(|(_, s)| topics.contains(&s.tp.topic)) {
+            let at = has.get(&seam.tp).copied().or_else(|| log_start(&sight, from, &seam.tp)).unwrap_or(0);
+            let behind = seam.source.saturating_sub(at).max(0).unsigned_abs();
+            if behind > 0 && !mapped(&seam.tp) {
+                left = left.saturating_add(behind);
+                first = first.or(Some(&seam.tp));
+            }
+        }
+        let Some(first) = first else { return Ok(()) };
+        let what = if measured.is_some() { "" } else { ", transaction markers counted in" };
+        Err(Refusal::holds(
+            format!("{group} has {left} offsets below the seam on {from} still to read{what}, first on {first}"),
+            format!("let it read on on {from}; then measure it (o), and try again"),
+        ))
+    }
+}
+
+/// Where a group without a commit begins at the earliest.
+fn log_start(sight: &Sight<'_>, side: Side, tp: &TopicPartition) -> Option<i64> {
+    let topic = sight.estate.side(side).value()?.topics.get(&tp.topic)?;
+    topic.partitions.get(usize::try_from(tp.partition).ok()?)?.log_start
+}
