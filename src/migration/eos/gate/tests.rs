@@ -31,6 +31,10 @@ fn view(state: TransactionState, producer_id: i64, open_ms: i64) -> TransactionV
     }
 }
 
+fn pid(id: &str) -> i64 {
+    if id == "ledger-2" { 12 } else { 11 }
+}
+
 fn cluster(retention: &str) -> ClusterView {
     let topic = TopicView {
         id: None,
@@ -151,7 +155,7 @@ impl World {
         let sight = Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &lag, now: NOW };
         let plan = &self.settings.producers["ledger"];
         let fenced: Vec<_> =
-            fenced.iter().map(|id| Fenced { id: (*id).to_owned(), producer_id: 11, epoch: 3 }).collect();
+            fenced.iter().map(|id| Fenced { id: (*id).to_owned(), producer_id: pid(id), epoch: 3 }).collect();
         Cut { sight: &sight, name: "ledger", plan, to: Side::Green }.after_stop(still, &fenced, 10_000)
     }
 }
