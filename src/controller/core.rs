@@ -243,6 +243,8 @@ impl Core {
             let actor = self.options.actor.clone();
             self.write(actor, opened).await;
         }
+        // What needs no look (windows) is there before the first question.
+        self.observed();
         self.act().await;
         self.publish();
     }

@@ -12,12 +12,15 @@ use crate::migration::command::{Command, Level, Prepared, Refusal, Subject, shel
 use crate::migration::eos::{EosView, Row};
 use crate::migration::estate::{Observed, Side};
 use crate::migration::event::RunId;
+use crate::migration::gate::Gate;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
 
 /// How long a fresh controller may take to see what a command needs, ms.
 const READY_MS: u64 = 60_000;
+/// How long the rows of a gate that is shut anyway may take to be told, ms.
+const GATE_MS: u64 = 15_000;
 /// How long the controller may take to answer a question: it answers from memory, after at most one journal write.
 const ANSWER: Duration = Duration::from_secs(20);
 /// How long a measurement that was asked for may take: a long backlog is read in full.
@@ -146,7 +149,12 @@ impl Driver<'_> {
     ) -> Result<(Prepared, Option<RunId>), Refused> {
         let mut last = None;
         for _ in 0..CONFIRMATIONS {
-            self.prepare(command).await.map_err(|r| (r, None))?;
+            match self.prepare(command).await {
+                Ok(_) => {}
+                // Whether a group has read up to a seam only a measurement can tell: its last offsets may be markers.
+                Err(held) if held.exit_code == 3 && matches!(command.subject(), Subject::Group(_)) => {}
+                Err(refusal) => return Err((refusal, None)),
+            }
             self.measure(command).await;
             let prepared = self.prepare(command).await.map_err(|r| (r, None))?;
             // Its name confirms a command, and never what it costs: each gate needs its own word.
@@ -221,8 +229,15 @@ impl Driver<'_> {
                 Ok(prepared) => return Ok(prepared),
                 Err(refusal) => refusal,
             };
-            let left = READY_MS.saturating_sub(waited.ms());
-            if left == 0 || refusal.exit_code != 4 {
+            // A gate that is shut by one row is shown with every row told, if that takes only a moment.
+            let untold = self.gate(command).iter().any(|row| matches!(row.gate, Gate::Unknown { .. }));
+            let limit = match refusal.exit_code {
+                4 => READY_MS,
+                _ if untold => GATE_MS,
+                _ => 0,
+            };
+            let left = limit.saturating_sub(waited.ms());
+            if left == 0 {
                 return Err(refusal);
             }
             if said != refusal.why {
@@ -238,15 +253,18 @@ impl Driver<'_> {
 
     /// Waits for the estimate that the dialog shows, where there is one to be had.
     async fn measure(&mut self, command: &Command) {
-        let (Command::CutOver { group, .. } | Command::RollBack { group, .. } | Command::ResetOffsets { group, .. }) =
-            command
-        else {
-            return;
+        let (group, to) = match command {
+            Command::CutOver { group, .. } => (group, Side::Green),
+            Command::RollBack { group, .. } => (group, Side::Blue),
+            Command::ResetOffsets { group, to, .. } => (group, *to),
+            _ => return,
         };
         let chosen = command.chosen().cloned();
         let measured = |s: &Arc<Snapshot>| {
             let row = s.groups.iter().find(|g| g.group == *group);
-            let there = |r: &GroupRow| r.estimate.is_some() && !r.measuring && r.estimate_chosen == chosen;
+            // What a run to the other side once promised is no measurement of this way.
+            let this = |r: &GroupRow| r.estimate_to == Some(to) && r.estimate_chosen == chosen;
+            let there = |r: &GroupRow| r.estimate.is_some() && !r.measuring && this(r);
             row.is_none_or(|r| matches!(r.stage, Stage::Moving { .. }) || there(r))
         };
         // Without one the dialog says so, and the exact numbers come after the drain all the same.

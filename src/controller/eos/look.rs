@@ -12,10 +12,14 @@ use crate::migration::acl::{Acl, AclFilter, Operation, Permission, Resource};
 use crate::migration::eos::{Ends, EosLook, denials};
 use crate::migration::estate::{Side, TopicPartition, Trouble};
 use crate::migration::settings::{ProducerSettings, Settings};
-use crate::migration::transactions::{Answer, TransactionView};
+use crate::migration::transactions::{Answer, Hanging, ProducerView, TransactionView};
 
 /// Where groups' offsets are kept.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+/// How often what looks as if it hung is asked again in one look: of a busy producer a transaction is open nearly always,
+/// and now and then it has begun between two answers.
+const ASKED_AGAIN: usize = 5;
 
 /// What is looked at of one exactly-once producer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +74,8 @@ pub async fn look(cluster: &Cluster, names: &TopicNames, of: &Watched) -> Result
     for (topic, count) in counts {
         partitions.extend((0..count?).map(|p| TopicPartition::new(&topic, p)));
     }
-    let writers = cluster.describe_producers(&partitions).await;
+    let (mut described, mut writers) = (described, cluster.describe_producers(&partitions).await);
+    ask_again(cluster, &mut described, &mut writers).await;
     let stable = ends(cluster, &partitions, OffsetSpec::LatestStable).await?;
     let high = ends(cluster, &partitions, OffsetSpec::Latest).await?;
     let inward = |tp: &TopicPartition| names.tp_blue(side, tp);
@@ -85,6 +90,56 @@ pub async fn look(cluster: &Cluster, names: &TopicNames, of: &Watched) -> Result
         denied,
         offsets_partitions,
     })
+}
+
+/// A transaction that is open on a partition: where, whose, and from which offset.
+type Open = (TopicPartition, String, i64, i64);
+
+/// Transactions that are open where their coordinator did not have them when it was asked.
+fn suspects(
+    described: &BTreeMap<String, Answer<Option<TransactionView>>>,
+    writers: &BTreeMap<TopicPartition, Answer<Vec<ProducerView>>>,
+) -> BTreeSet<Open> {
+    let views: Vec<_> = described.iter().filter_map(|(id, told)| Some((id, told.told()?.as_ref()?))).collect();
+    let mut found = BTreeSet::new();
+    for (tp, told) in writers {
+        for writer in told.told().into_iter().flatten() {
+            let Some((id, view)) = views.iter().find(|(_, view)| view.producer_id == writer.producer_id) else {
+                continue;
+            };
+            let Some(open) = Hanging::of(tp, writer, Some(id)) else { continue };
+            if open.held_by(view).is_none() {
+                found.insert((tp.clone(), (*id).clone(), open.producer_id, open.open_from));
+            }
+        }
+    }
+    found
+}
+
+/// Tells what hangs from what began after its coordinator was asked: asks the coordinators and then the leaders again.
+/// What is open from the same offset on both sides of its coordinator's word hangs; of what changes faster than it can
+/// be asked nothing is claimed.
+async fn ask_again(
+    cluster: &Cluster,
+    described: &mut BTreeMap<String, Answer<Option<TransactionView>>>,
+    writers: &mut BTreeMap<TopicPartition, Answer<Vec<ProducerView>>>,
+) {
+    let mut hanging = BTreeSet::new();
+    for _ in 0..ASKED_AGAIN {
+        let doubted: BTreeSet<Open> = suspects(described, writers).difference(&hanging).cloned().collect();
+        if doubted.is_empty() {
+            return;
+        }
+        let ids: BTreeSet<String> = doubted.iter().map(|(_, id, ..)| id.clone()).collect();
+        described.extend(cluster.describe_transactions(&ids.into_iter().collect::<Vec<_>>()).await);
+        let partitions: BTreeSet<TopicPartition> = doubted.iter().map(|(tp, ..)| tp.clone()).collect();
+        writers.extend(cluster.describe_producers(&partitions.into_iter().collect::<Vec<_>>()).await);
+        hanging.extend(suspects(described, writers).intersection(&doubted).cloned());
+    }
+    for (tp, ..) in suspects(described, writers).difference(&hanging) {
+        let why = format!("{}: transactions on {tp} begin and end faster than they can be asked", cluster.side());
+        writers.insert(tp.clone(), Answer::Unknown(Trouble::new(why, "the next look may tell")));
+    }
 }
 
 /// A coordinator's word with the topics' names on blue.
