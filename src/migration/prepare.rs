@@ -99,7 +99,11 @@ impl Machine {
     fn outlives_a_dry_run(&self, command: &Command) -> Result<(), Refusal> {
         let mark = match command {
             Command::Complete { .. } | Command::Hold { .. } | Command::Resume { .. } => true,
+            Command::CompleteProducer { .. } | Command::Approve { .. } => true,
             Command::Continue { group } => self.state.groups.get(group).is_some_and(|g| g.alarm.is_some()),
+            Command::ContinueProducer { producer } => {
+                self.state.producers.get(producer).is_some_and(|p| p.alarm.is_some())
+            }
             _ => false,
         };
         if !(self.session.dry_run && mark) {
@@ -409,8 +413,13 @@ impl Machine {
                 "look at the dialog again",
             ));
         }
+        let mut accepted = cost::accepted(command, &prepared.gates);
         if let Level::Typed(phrase) = &prepared.level {
-            if typed.trim() != phrase {
+            let loss = self.typed_loss(command, phrase, typed);
+            if let (Some(loss), Some(of)) = (loss, accepted.iter_mut().find(|a| a.gate == GateName::Missing)) {
+                of.at_most = Some(loss);
+            }
+            if typed.trim() != phrase && loss.is_none() {
                 return Err(Refusal::refused(
                     format!("that is not confirmed: type {phrase:?}"),
                     "type exactly what the dialog asks for",
@@ -420,7 +429,7 @@ impl Machine {
                 return Err(Refusal::refused("no dialog was confirmed", "look at what it would do first"));
             }
         }
-        Ok(cost::accepted(command, &prepared.gates))
+        Ok(accepted)
     }
 }
 

@@ -290,6 +290,15 @@ impl Machine {
         })
     }
 
+    /// What was typed as the most that may be lost: it grows while a dialog is read, so any number counts that covers
+    /// what only green holds now. It holds when the step comes.
+    pub(in crate::migration) fn typed_loss(&self, command: &Command, phrase: &str, typed: &str) -> Option<u64> {
+        let Command::HardBack { producer, green_only: GreenOnly::Lose, .. } = command else { return None };
+        let (head, _) = phrase.rsplit_once(" lose ")?;
+        let most = typed.trim().strip_prefix(head)?.strip_prefix(" lose ")?.parse().ok()?;
+        (self.green_only(producer)? <= most).then_some(most)
+    }
+
     /// The second person is another one than who starts it.
     pub(in crate::migration) fn second_person(&self, command: &Command, actor: &str) -> Result<(), Refusal> {
         let Command::HardCut { producer, .. } = command else { return Ok(()) };

@@ -154,9 +154,14 @@ impl Driver {
 
     /// Asks as a person at the dialog does: reads it, types what it wants, gives its facts back.
     pub fn ask(&mut self, command: &Command) -> Result<Option<u64>, Refusal> {
+        self.ask_typing(command, None)
+    }
+
+    pub fn ask_typing(&mut self, command: &Command, typed: Option<&str>) -> Result<Option<u64>, Refusal> {
         let prepared = self.machine.prepare(command, self.world.now)?;
-        let phrase = match &prepared.level {
-            Level::Typed(p) => p.clone(),
+        let phrase = match (&prepared.level, typed) {
+            (_, Some(typed)) => typed.to_owned(),
+            (Level::Typed(p), None) => p.clone(),
             _ => String::new(),
         };
         let actor = self.actor.clone();

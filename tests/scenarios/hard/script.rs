@@ -82,6 +82,17 @@ impl Player {
                     .map(|_| ())
                     .map_err(|r| format!("refused: {} ({})", r.why, r.advice));
             }
+            "type" => {
+                let (typed, words) = rest.trim_start_matches('"').split_once('"').ok_or("type \"...\" command")?;
+                return match self.d.ask_typing(&command(words.trim()), Some(typed)) {
+                    Ok(_) => Err("it was taken".into()),
+                    Err(r) => has(&r.why, "not confirmed"),
+                };
+            }
+            "typed" => {
+                let (typed, words) = rest.trim_start_matches('"').split_once('"').ok_or("typed \"...\" command")?;
+                return self.d.ask_typing(&command(words.trim()), Some(typed)).map(|_| ()).map_err(|r| r.why);
+            }
             "refused" => return self.refused(rest),
             "phrase" => {
                 let (wanted, asked) = rest.split_once(" = ").ok_or("phrase WORDS = command")?;
