@@ -15,8 +15,9 @@ mod common;
 mod support;
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Arguments, bare_consumer, child, resident, say};
@@ -65,6 +66,10 @@ fn compare(arguments: &Arguments) {
         ("dir", dir.path().display().to_string()),
     ];
     let more = more.each_ref().map(|(name, value)| (*name, value.as_str()));
+    if arguments.word("hold") == "yes" {
+        hold(&clusters.each_ref().map(|c| c.bootstrap.as_str()), &more);
+        return;
+    }
     for _ in 0..arguments.number("rounds", 3) {
         for role in ["bare", "ours"] {
             child(role, &clusters.each_ref().map(|c| c.bootstrap.as_str()), &more);
@@ -79,6 +84,16 @@ fn compare(arguments: &Arguments) {
         truth.doubled.len(),
         truth.swapped.len()
     );
+}
+
+/// Keeps the clusters until the standard input ends, and says how to run a measurement on them by hand (under a profiler).
+fn hold(clusters: &[&str; 2], more: &[(&str, &str)]) {
+    let program = std::env::current_exe().expect("this program");
+    let more: String = more.iter().map(|(name, value)| format!(" --{name} {value}")).collect();
+    for role in ["bare", "ours"] {
+        println!("{} --role {role} --blue {} --green {}{more}", program.display(), clusters[0], clusters[1]);
+    }
+    let _ = std::io::stdin().read_to_end(&mut Vec::new()); // whatever ends it
 }
 
 /// Everything injected was found, by its offsets, and nothing else.
@@ -114,7 +129,10 @@ fn ours(arguments: &Arguments) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let (memory, started) = (resident(), Instant::now());
-    let quiet = Arc::new(|p: &cutover::controller::diff::Progress| {
+    let waited = Arc::new(AtomicU64::new(0));
+    let most = Arc::clone(&waited);
+    let quiet = Arc::new(move |p: &cutover::controller::diff::Progress| {
+        most.fetch_max(p.waiting, Ordering::Relaxed);
         if let Some(why) = &p.held_back {
             println!("  held back: {why}");
         }
@@ -124,6 +142,7 @@ fn ours(arguments: &Arguments) {
     });
     let Ok(Ended::Done(report)) = ended else { panic!("{ended:?}") };
     say("cutover diff", report.read, started.elapsed(), memory);
+    println!("  up to {} records waited for their twins", waited.load(Ordering::Relaxed));
     std::fs::write(arguments.word("found"), serde_json::to_vec(&report).expect("JSON")).expect("written");
 }
 

@@ -20,6 +20,8 @@ pub mod migration;
 pub mod offsets;
 /// `cutover.toml`: the typed plan, every error in it with its place, secrets, what the machine takes from it.
 pub mod plan;
+/// A library's panics, caught where they happen without a word on the screen.
+mod quiet;
 /// Pure: which records a replay carries, what has been carried, what it does to the order of keys.
 pub mod replay;
 /// The same state as plain text and JSON.

@@ -70,11 +70,11 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("offsets", &["migration"]),
     ("diff", &["offsets", "migration"]),
     ("plan", &["migration", "offsets", "sanitise"]),
-    ("kafka", &["plan", "migration", "offsets", "sanitise"]),
+    ("kafka", &["plan", "migration", "offsets", "quiet", "sanitise"]),
     ("flags", &["plan", "migration", "offsets", "sanitise"]),
     ("journal", &["plan", "migration", "offsets", "sanitise"]),
     ("controller", &["plan", "migration", "offsets", "diff", "replay", "kafka", "flags", "journal", "sanitise"]),
-    ("tui", &["controller", "migration", "offsets", "sanitise"]),
+    ("tui", &["controller", "migration", "offsets", "quiet", "sanitise"]),
     ("report", &["controller", "migration", "offsets", "diff", "replay", "sanitise"]),
     ("sim", &["migration", "offsets", "sanitise"]),
     (

@@ -1,12 +1,13 @@
 //! The deciding half: all records of a key lie in one bucket, so copies, order and compaction are decided there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::entry::{self, Entry};
+use super::lines::{Lines, has_order, line};
 use super::order;
 use super::report::{Moved, PartitionDiff};
 use super::spans::OffsetSet;
-use super::{Join, Log, PartitionCounts, Rules, at, mix, other};
+use super::{ByHash, Join, Log, PartitionCounts, Rules, at, mix, other};
 
 /// Moved records that are listed one by one; their offsets are exact beyond that too.
 const MOVED_LISTED: usize = 10_000;
@@ -37,6 +38,8 @@ pub struct Resolver {
     hidden: [Vec<bool>; 2],
     found: Vec<Findings>,
     in_memory: Vec<Vec<Entry>>,
+    /// Memory for the pairs of a bucket, used again and again.
+    spare: Vec<Entry>,
 }
 
 impl Resolver {
@@ -46,7 +49,8 @@ impl Resolver {
     pub fn new(join: Join, settled_to: [i64; 2]) -> Self {
         let (rules, counts, in_memory) = join.finish();
         let found = counts.iter().map(|_| Findings::default()).collect();
-        Self { rules, counts, settled_to, hidden: [Vec::new(), Vec::new()], found, in_memory }
+        let hidden = [Vec::new(), Vec::new()];
+        Self { rules, counts, settled_to, hidden, found, in_memory, spare: Vec::new() }
     }
 
     /// `hidden`: by log and partition, whether an open transaction hides records of it. They may be the twins of what
@@ -85,15 +89,19 @@ impl Resolver {
         let memory = std::mem::take(&mut self.in_memory[bucket]);
         let most = (self.rules.memory / entry::BYTES / 2).max(1);
         let total = bytes / entry::BYTES as u64 + memory.len() as u64;
+        // In the order in which they came.
         let mut all = |take: &mut dyn FnMut(Entry)| -> Result<(), E> {
-            memory.iter().copied().for_each(&mut *take);
-            if bytes > 0 { replay(&mut |piece| Entry::read(piece).for_each(&mut *take)) } else { Ok(()) }
+            if bytes > 0 {
+                replay(&mut |piece| Entry::read(piece).for_each(&mut *take))?;
+            }
+            memory.iter().copied().for_each(take);
+            Ok(())
         };
         // Larger than memory: records are spread over so many looks that each has room for its share. Copies need
         // those of one record together, order and compaction those of one key.
         let looks = if total <= most as u64 { 1 } else { total * 4 / most as u64 + 1 };
         let compacted = self.rules.compacted;
-        let mut pairs = Pairs { most, ..Pairs::default() };
+        let mut pairs = Pairs { most, all: std::mem::take(&mut self.spare), ..Pairs::default() };
         for look in 0..looks {
             let mine = |e: &Entry| looks == 1 || mix(if compacted { e.key } else { e.id } ^ 0x5bd1) % looks == look;
             let mut lone = Vec::new();
@@ -129,21 +137,41 @@ impl Resolver {
             undecided.into_iter().for_each(|(p, n)| self.found[p as usize].undecided += n);
         }
         if looks == 1 {
-            self.order(pairs);
+            let mut lines = Lines::with_room(most / 4);
+            pairs.all.iter().for_each(|e| lines.take(e));
+            pairs.all.retain(|e| lines.matters(e));
+            drop(lines);
+            self.order(&mut pairs);
+            pairs.all.clear();
+            self.spare = pairs.all;
             return Ok(());
         }
         for look in 0..looks {
-            let mine = |e: &Entry| mix(e.key ^ 0x5bd1) % looks == look;
+            let mine = |e: &Entry| e.is_pair() && mix(e.key ^ 0x5bd1) % looks == look;
+            let mut each = |take: &mut dyn FnMut(&Entry)| -> Result<(), E> {
+                all(&mut |e| {
+                    if mine(&e) {
+                        take(&e)
+                    }
+                })?;
+                pairs.all.iter().filter(|e| mine(e)).for_each(take);
+                Ok(())
+            };
+            let mut lines = Lines::with_room(most / 2);
+            each(&mut |e| lines.take(e))?;
+            if lines.in_order() {
+                continue;
+            }
             let mut of_look = Pairs { most, ..Pairs::default() };
-            pairs.all.iter().filter(|e| mine(e)).for_each(|e| of_look.add(*e));
-            all(&mut |e| {
-                if e.is_pair() && mine(&e) {
-                    of_look.add(e);
+            each(&mut |e| {
+                if lines.matters(e) {
+                    of_look.add(*e);
                 }
             })?;
-            self.order(of_look);
+            drop(lines);
+            self.order(&mut of_look);
         }
-        self.order(Pairs { all: Vec::new(), ..pairs });
+        self.order(&mut Pairs { all: Vec::new(), ..pairs });
         Ok(())
     }
 
@@ -219,16 +247,13 @@ impl Resolver {
     }
 
     /// Counts the records that changed their order among those of their key.
-    fn order(&mut self, pairs: Pairs) {
-        let Pairs { all: mut pairs, unordered, .. } = pairs;
+    fn order(&mut self, pairs: &mut Pairs) {
+        let Pairs { all: pairs, unordered, .. } = pairs;
         if !unordered.is_empty() {
-            let mut of = unordered;
-            pairs.iter().filter(|e| has_order(e)).for_each(|e| *of.entry(e.partition).or_insert(0) += 1);
-            of.into_iter().for_each(|(p, n)| self.found[p as usize].unordered += n);
+            pairs.iter().filter(|e| has_order(e)).for_each(|e| *unordered.entry(e.partition).or_insert(0) += 1);
+            unordered.iter().for_each(|(p, n)| self.found[*p as usize].unordered += n);
             return;
         }
-        pairs.retain(has_order);
-        let line = |e: &Entry| (e.key, e.partition, e.twin_partition());
         pairs.sort_unstable_by_key(|e| (line(e), e.offset));
         let mut places = Vec::new();
         for of_key in pairs.chunk_by(|a, b| line(a) == line(b)) {
@@ -294,11 +319,6 @@ impl Pairs {
     }
 }
 
-/// Whether a pair's order matters.
-fn has_order(e: &Entry) -> bool {
-    e.key != 0 && e.judged()
-}
-
 /// Copies of one record: partition (0 where the topic is compared as a whole), identity, key.
 type Group = (u32, u64, u64);
 /// A key on one log: partition (0 where the topic is compared as a whole), key, log.
@@ -311,28 +331,39 @@ struct Left {
     /// Timestamp of the nearest pair of the same record at or below, and at or above it, where it is known already.
     below: Vec<i64>,
     above: Vec<i64>,
+    /// A bit for each identity of theirs: of most pairs there is nothing alone.
+    bits: Vec<u64>,
     /// The last offset of each key that lone records have, on each log where it is.
-    last: HashMap<OnLog, i64>,
+    last: ByHash<OnLog, i64>,
 }
 
 impl Left {
     fn new(mut lone: Vec<Entry>, rules: &Rules) -> Self {
         lone.sort_unstable_by_key(|e| (group(e, rules), e.ts, e.offset));
         let (below, above) = (vec![i64::MIN; lone.len()], vec![i64::MAX; lone.len()]);
-        let mut last = HashMap::new();
+        let mut bits = vec![0; (lone.len() / 4).next_power_of_two()]; // 16 bits a record or more
+        for e in &lone {
+            let (word, bit) = bit(&bits, e);
+            bits[word] |= bit;
+        }
+        let mut last = ByHash::default();
         if rules.compacted {
             for e in &lone {
                 let last: &mut i64 = last.entry(on_log(e.key, e.partition, e.log(), rules)).or_insert(e.offset);
                 *last = e.offset.max(*last);
             }
         }
-        Self { lone, below, above, last }
+        Self { lone, below, above, bits, last }
     }
 
     /// Takes in a pair.
     fn pair(&mut self, e: &Entry, rules: &Rules) {
         let name = group(e, rules);
-        let from = self.lone.partition_point(|l| group(l, rules) < name);
+        let (word, bit) = bit(&self.bits, e);
+        let from = match self.bits[word] & bit {
+            0 => self.lone.len(),
+            _ => self.lone.partition_point(|l| group(l, rules) < name),
+        };
         if self.lone.get(from).is_some_and(|l| group(l, rules) == name) {
             let of = &self.lone[from..];
             let of = &of[..of.partition_point(|l| group(l, rules) == name)];
@@ -385,14 +416,18 @@ impl Left {
     /// be read before the other log's would look like a record that has moved. Gives the pairs that changed.
     fn first_is_the_twin(&mut self, copies: &[bool], pairs: &mut [Entry], rules: &Rules) -> Vec<Entry> {
         let mut changed = Vec::new();
-        let mut of_group: HashMap<Group, Vec<usize>> = HashMap::new();
+        let mut of_group: ByHash<Group, Vec<usize>> = ByHash::default();
         for (e, _) in self.lone.iter().zip(copies).filter(|(e, copy)| **copy && e.judged()) {
             of_group.entry(group(e, rules)).or_default();
         }
         if of_group.is_empty() {
             return changed;
         }
-        for (i, e) in pairs.iter().enumerate().filter(|(_, e)| e.judged()) {
+        let alone = |e: &Entry| {
+            let (word, bit) = bit(&self.bits, e);
+            self.bits[word] & bit != 0
+        };
+        for (i, e) in pairs.iter().enumerate().filter(|(_, e)| e.judged() && alone(e)) {
             if let Some(of) = of_group.get_mut(&group(e, rules)) {
                 of.push(i);
             }
@@ -427,6 +462,11 @@ impl Left {
         let last = |log| self.last.get(&on_log(e.key, e.partition, log, rules));
         last(e.log()).is_some_and(|last| *last > e.offset) || e.tombstone() && last(other(e.log())).is_none()
     }
+}
+
+/// Where the bit of a record's identity is.
+fn bit(bits: &[u64], e: &Entry) -> (usize, u64) {
+    ((e.id >> 6) as usize & (bits.len() - 1), 1 << (e.id & 63))
 }
 
 fn on_log(key: u64, partition: u32, log: Log, rules: &Rules) -> OnLog {

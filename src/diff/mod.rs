@@ -18,22 +18,28 @@
 //! How it stays small: [`Join`] keeps only what waits for its twin. Every pair leaves an [`Entry`] of 48 bytes in a
 //! bucket (by key), every record that waits too long as well; buckets over the limit go to disk by the caller's hand.
 //! At the end [`Resolver`] takes bucket after bucket: all records of one key lie in one, so copies, order and
-//! compaction are decided there with a bucket in memory at a time.
+//! compaction are decided there with a bucket in memory at a time. Pairs of a key come in its order as long as nothing
+//! has moved, so order takes memory only for the keys of which something has.
 
 mod bucket;
 mod entry;
 mod join;
+mod lines;
 mod order;
 mod report;
 mod spans;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use bucket::Resolver;
 pub use entry::Entry;
 pub use join::{Join, JoinState, PartitionCounts};
 pub use report::{DiffReport, Found, Moved, PartitionDiff, Spans, TopicDiff, Verdict};
 pub use spans::OffsetSet;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +153,34 @@ pub fn other(log: Log) -> Log {
         Log::Target => Log::Source,
     }
 }
+
+/// For maps by what is a hash already, or a small number beside one.
+#[derive(Default)]
+struct Folded(u64);
+
+impl Hasher for Folded {
+    fn finish(&self) -> u64 {
+        mix(self.0)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.write_u64(u64::from(*b)));
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.write_u64(u64::from(n));
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0.rotate_left(26) ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.write_u64(n as u64);
+    }
+}
+
+type ByHash<K, V> = HashMap<K, V, BuildHasherDefault<Folded>>;
 
 /// Spreads a number over 64 bits (the finaliser of SplitMix64).
 fn mix(n: u64) -> u64 {

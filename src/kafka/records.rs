@@ -9,21 +9,21 @@
 
 mod error;
 mod limits;
+mod record;
 mod wait;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message, OwnedHeaders};
+use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, Timestamp, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::librdkafka::{self, Context};
 use super::properties::ClientProperties;
@@ -32,13 +32,12 @@ pub use error::ReadError;
 use error::{is_passing, moves_leader};
 use limits::Limits;
 pub use limits::Portion;
+pub use record::RecordRef;
 use wait::{Patience, Ready, TICK};
 
 /// Partitions that are read at the same time: a bound of memory. For each at most 4 MiB or 20,000 records wait, and a
 /// [`Portion`] more (or one record, when that is larger).
 const TOGETHER: usize = 128;
-/// Records taken from one partition before the next has its turn.
-const TURN: usize = 2_000;
 /// How often the ends of the logs are asked for again when leadership has just moved.
 const END_ATTEMPTS: usize = 5;
 
@@ -62,74 +61,6 @@ pub struct Range {
     pub to: i64,
 }
 
-/// One record, borrowed from librdkafka's buffer.
-#[derive(Clone, Copy)]
-pub struct RecordRef<'a> {
-    /// Offset.
-    pub offset: i64,
-    /// Timestamp in ms since the epoch; `None` for records of the oldest format, which have none.
-    pub timestamp: Option<i64>,
-    /// Key bytes; `None` is a null key.
-    pub key: Option<&'a [u8]>,
-    /// Value bytes; `None` is a tombstone.
-    pub value: Option<&'a [u8]>,
-    /// Bytes of key and value.
-    pub size: usize,
-    headers: Option<&'a BorrowedHeaders>,
-    /// Set when a header's name could not be read: what the sink made of this record is worth nothing then.
-    unnamed: &'a Cell<bool>,
-}
-
-impl<'a> RecordRef<'a> {
-    fn of(message: &'a BorrowedMessage<'_>, unnamed: &'a Cell<bool>) -> RecordRef<'a> {
-        let (key, value) = (message.key(), message.payload());
-        RecordRef {
-            offset: message.offset(),
-            timestamp: match message.timestamp() {
-                Timestamp::NotAvailable => None,
-                Timestamp::CreateTime(ms) | Timestamp::LogAppendTime(ms) => Some(ms),
-            },
-            key,
-            value,
-            size: key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len),
-            headers: message.headers(),
-            unnamed,
-        }
-    }
-
-    /// Headers in order, names and values. Nothing is decoded before it is asked for. It ends early at a name that is
-    /// not UTF-8; the read that gave this record then ends with an error.
-    pub fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> + use<'a> {
-        let (headers, unnamed) = (self.headers, self.unnamed);
-        let count = headers.map_or(0, Headers::count);
-        (0..count).map_while(move |i| {
-            let header = named(unnamed, || headers?.try_get(i))?;
-            Some((header.key, header.value))
-        })
-    }
-
-    /// All headers, copied byte for byte (names need not be text).
-    pub(super) fn detached_headers(&self) -> Option<OwnedHeaders> {
-        self.headers.map(BorrowedHeaders::detach)
-    }
-
-    /// The value of the last header of that name (as Kafka's own `lastHeader`); `None` when there is
-    /// no such header or its value is null.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
-        self.headers().filter(|(key, _)| *key == name).last()?.1
-    }
-}
-
-/// Reads a header. rdkafka panics (0.39, `Headers::try_get`) at a name that is not UTF-8, which Kafka's protocol forbids
-/// and brokers do not check.
-fn named<T>(unnamed: &Cell<bool>, read: impl FnOnce() -> Option<T>) -> Option<T> {
-    std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        unnamed.set(true);
-        None
-    })
-}
-
 /// What one range held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RangeRead {
@@ -142,12 +73,32 @@ pub struct RangeRead {
 /// What receives the records: the index of the range they belong to, and the record. `Break` stops the read.
 pub type Sink<'a> = dyn FnMut(usize, RecordRef<'_>) -> ControlFlow<()> + 'a;
 
+/// Holds ranges back: what of them has arrived waits, and nothing more is fetched than fits.
+pub trait Gate {
+    /// Whether the next records of a range may be given to the sink.
+    fn may(&self, index: usize) -> bool;
+    /// Waits until that may have changed, not for long. Asked when nothing else is there to be read.
+    fn wait(&self);
+}
+
+/// Holds nothing back.
+struct Open;
+
+impl Gate for Open {
+    fn may(&self, _: usize) -> bool {
+        true
+    }
+
+    fn wait(&self) {}
+}
+
 /// Reads windows of records from one cluster.
 pub struct RecordReader {
     consumer: Arc<BaseConsumer<Context>>,
     bootstrap: String,
     isolation: Isolation,
     patience: Duration,
+    turn: usize,
 }
 
 impl std::fmt::Debug for RecordReader {
@@ -183,8 +134,9 @@ impl RecordReader {
         Self::create(properties, bootstrap, isolation, patience, limits)
     }
 
-    /// As [`Self::open`], with at most about `queued_kib` KiB of records waiting in memory for each partition that is
-    /// read at the same time (a fetch more may arrive; one record is always let through, whatever its size).
+    /// As [`Self::open`], with at most about `queued_kib` KiB of records, and eight records a KiB, waiting in memory for
+    /// each partition that is read at the same time (a fetch more may arrive; one record is always let through,
+    /// whatever its size).
     pub fn open_within(
         properties: &ClientProperties,
         bootstrap: &str,
@@ -204,6 +156,7 @@ impl RecordReader {
         limits: Limits,
     ) -> Result<RecordReader, Trouble> {
         let (queued, portion) = (limits.queued_kib.to_string(), limits.portion.to_string());
+        let records = limits.records.to_string();
         let config = librdkafka::config(
             properties,
             bootstrap,
@@ -230,7 +183,7 @@ impl RecordReader {
                 // Bounds of what waits in memory, per partition: beyond either, nothing more is fetched for it. A
                 // record that waits costs about 500 bytes besides itself, so small ones are bounded by their number.
                 ("queued.max.messages.kbytes", &queued),
-                ("queued.min.messages", "20000"),
+                ("queued.min.messages", &records),
                 // An answer of many partitions comes whole before any of its records does: on a slow line 50 MB, the
                 // default, would look as if nothing came. (One larger record still comes: KIP-74.)
                 ("fetch.max.bytes", limits::ANSWER),
@@ -242,7 +195,8 @@ impl RecordReader {
         let consumer = config
             .create_with_context::<Context, BaseConsumer<Context>>(Context::default())
             .map_err(|e| librdkafka::trouble("opening a reader", bootstrap, Some(&e), None))?;
-        Ok(RecordReader { consumer: Arc::new(consumer), bootstrap: bootstrap.to_owned(), isolation, patience })
+        let (bootstrap, turn) = (bootstrap.to_owned(), limits.turn);
+        Ok(RecordReader { consumer: Arc::new(consumer), bootstrap, isolation, patience, turn })
     }
 
     /// Reads one range. See [`Self::read`].
@@ -257,6 +211,16 @@ impl RecordReader {
     /// Reads all ranges, many partitions at a time, and gives each range's records to the sink in offset
     /// order (ranges interleave). Returns what each held, in the order of `ranges`. An empty range is no error.
     pub fn read(&mut self, ranges: &[Range], sink: &mut Sink<'_>) -> Result<Vec<RangeRead>, ReadError> {
+        self.read_gated(ranges, &Open, sink)
+    }
+
+    /// As [`Self::read`], as far as a gate lets each range.
+    pub fn read_gated(
+        &mut self,
+        ranges: &[Range],
+        gate: &dyn Gate,
+        sink: &mut Sink<'_>,
+    ) -> Result<Vec<RangeRead>, ReadError> {
         let mut done = vec![RangeRead::default(); ranges.len()];
         let mut waiting: Vec<usize> = (0..ranges.len()).filter(|i| ranges[*i].from < ranges[*i].to).collect();
         while !waiting.is_empty() {
@@ -265,7 +229,7 @@ impl RecordReader {
             let (batch, rest) =
                 waiting.into_iter().partition(|i| taken.len() < TOGETHER && taken.insert(ranges[*i].partition.clone()));
             waiting = rest;
-            self.read_together(ranges, &batch, sink, &mut done)?;
+            self.read_together(ranges, &batch, (gate, &mut *sink), &mut done)?;
         }
         Ok(done)
     }
@@ -363,7 +327,7 @@ impl RecordReader {
         &mut self,
         ranges: &[Range],
         batch: &[usize],
-        sink: &mut Sink<'_>,
+        (gate, sink): (&dyn Gate, &mut Sink<'_>),
         done: &mut [RangeRead],
     ) -> Result<(), ReadError> {
         let partitions: Vec<_> = batch.iter().map(|i| ranges[*i].partition.clone()).collect();
@@ -393,7 +357,7 @@ impl RecordReader {
             windows.push(Window { index: *i, range, queue, next: range.from, open: true });
         }
         self.consumer.assign(&assignment).map_err(|e| self.refused("reading", &partitions[0], &e))?;
-        let read = self.drain(&mut windows, &ready, sink, done);
+        let read = self.drain(&mut windows, &ready, (gate, sink), done);
         drop(windows);
         let gone = self.consumer.unassign();
         read?;
@@ -405,12 +369,13 @@ impl RecordReader {
         &self,
         windows: &mut [Window<'_>],
         ready: &Ready,
-        sink: &mut Sink<'_>,
+        (gate, sink): (&dyn Gate, &mut Sink<'_>),
         done: &mut [RangeRead],
     ) -> Result<(), ReadError> {
         self.consumer.context().forget_errors();
         let mut patience = Patience::new(self.patience);
         let mut open = windows.len();
+        let mut held = Vec::new();
         while open > 0 {
             self.serve();
             if let Some((code, _)) = self.consumer.context().last_error()
@@ -418,7 +383,16 @@ impl RecordReader {
             {
                 return Err(self.stalled("reading", None));
             }
-            let Some(slot) = ready.wait() else {
+            let next = match ready.take() {
+                None if !held.is_empty() => {
+                    gate.wait();
+                    held.drain(..).for_each(|slot| ready.ring(slot));
+                    continue;
+                }
+                None => ready.wait(),
+                some => some,
+            };
+            let Some(slot) = next else {
                 let waited_for = windows.iter().filter(|w| w.open).map(|w| &w.range.partition);
                 if let Some(statistics) = self.consumer.context().take_statistics() {
                     patience.statistics(&statistics, waited_for);
@@ -434,6 +408,11 @@ impl RecordReader {
             };
             let window = &mut windows[slot];
             if !window.open {
+                continue;
+            }
+            if !gate.may(window.index) {
+                patience.progress(); // it is not this cluster that is waited for
+                held.push(slot);
                 continue;
             }
             let (progress, more) = self.turn(window, sink, &mut done[window.index])?;
@@ -460,7 +439,7 @@ impl RecordReader {
         read: &mut RangeRead,
     ) -> Result<(bool, bool), ReadError> {
         let mut progress = false;
-        for _ in 0..TURN {
+        for _ in 0..self.turn {
             let message = match window.queue.poll(Duration::ZERO) {
                 None => return Ok((progress, false)),
                 Some(Err(KafkaError::PartitionEOF(_))) => {
@@ -575,19 +554,4 @@ struct Window<'a> {
     /// The lowest offset not yet seen.
     next: i64,
     open: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_that_cannot_be_read_does_not_panic_and_is_remembered() {
-        let unnamed = Cell::new(false);
-        assert_eq!(named(&unnamed, || Some(1)), Some(1));
-        assert!(!unnamed.get());
-        let bad = vec![0xff];
-        assert_eq!(named(&unnamed, || Some(std::str::from_utf8(&bad).unwrap().len())), None);
-        assert!(unnamed.get());
-    }
 }

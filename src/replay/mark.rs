@@ -11,7 +11,8 @@ pub const HEADER: &str = "cutover-replay";
 /// `RUN/TOPIC-PARTITION@OFFSET`, written into `out`.
 pub fn write(out: &mut String, run: &str, tp: &TopicPartition, offset: i64) {
     out.clear();
-    let _ = write!(out, "{run}/{}-{}@{offset}", tp.topic, tp.partition); // writing to a String can't fail
+    [run, "/", &tp.topic, "-"].iter().for_each(|piece| out.push_str(piece));
+    let _ = write!(out, "{}@{offset}", tp.partition); // writing to a String can't fail
 }
 
 /// Source partition and offset, if the mark is of that run.
@@ -27,7 +28,8 @@ pub fn parse<'a>(mark: &'a [u8], run: &str) -> Option<(&'a str, i32, i64)> {
 /// in the order of their offsets, so a second copy shows as an offset that does not rise: no memory of records needed.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    last: BTreeMap<(usize, String, i32), i64>,
+    /// The last offset of each source topic, by target partition and source partition.
+    last: BTreeMap<(usize, i32), Vec<(String, i64)>>,
     /// Marks seen of each source partition.
     pub seen: u64,
     /// Marks that were there already, or out of order.
@@ -38,12 +40,11 @@ impl Tally {
     /// A mark found in target partition number `target` (any number that tells them apart).
     pub fn take(&mut self, target: usize, (topic, partition, offset): (&str, i32, i64)) {
         self.seen += 1;
-        match self.last.get_mut(&(target, topic.to_owned(), partition)) {
-            Some(last) if *last >= offset => self.again += 1,
-            Some(last) => *last = offset,
-            None => {
-                self.last.insert((target, topic.to_owned(), partition), offset);
-            }
+        let last = self.last.entry((target, partition)).or_default();
+        match last.iter_mut().find(|(of, _)| of == topic) {
+            Some((_, last)) if *last >= offset => self.again += 1,
+            Some((_, last)) => *last = offset,
+            None => last.push((topic.to_owned(), offset)),
         }
     }
 }

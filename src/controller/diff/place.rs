@@ -15,7 +15,7 @@ use crate::migration::estate::Trouble;
 
 const STATE: &str = "progress.json";
 /// Bytes read from a bucket in one go: a multiple of an entry's 48.
-const PIECE: usize = 48 * 16_384;
+const PIECE: usize = 48 * 2_048;
 const ELSEWHERE: &str = "make room, or name another place with the key `dir` under [diff]";
 
 /// What a diff needs to go on.
@@ -135,7 +135,7 @@ impl Place {
         let at = |e: std::io::Error| trouble("can't read", &path, &e);
         let mut file = File::open(&path).map_err(at)?;
         let mut left = self.bytes(bucket);
-        let mut piece = vec![0; PIECE];
+        let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
         while left > 0 {
             let now = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
             file.read_exact(&mut piece[..now]).map_err(at)?;

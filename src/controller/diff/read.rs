@@ -1,5 +1,7 @@
-//! Both clusters read at once, a thread each, hashed there, in step so that few records wait for their twins.
+//! Both clusters read at once, a thread each, hashed there, partition by partition in step, so that few records wait for
+//! their twins.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -9,7 +11,7 @@ use std::time::Duration;
 use super::pace::Pace;
 use crate::controller::tools::identity_of;
 use crate::diff::{Seen, at};
-use crate::kafka::records::{Range, ReadError, RecordReader};
+use crate::kafka::records::{Gate, Range, ReadError, RecordReader};
 use crate::migration::estate::TopicPartition;
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::offsets::translate::Log;
@@ -20,9 +22,11 @@ const BATCH: usize = 192;
 const BATCH_BYTES: u64 = 1 << 20;
 /// Batches that may wait for the one who compares.
 const BATCHES: usize = 96;
-/// Offsets by which one side may be ahead of the other: what is ahead waits in memory, and few of them stay in the
-/// processor's cache.
+/// Offsets by which one side may be ahead of the other, over all partitions: what is ahead waits in memory, and few
+/// records stay in the processor's cache.
 const LEAD: u64 = 12_000;
+/// ... and of each partition at least.
+const LEAST_LEAD: u64 = 2 * BATCH as u64;
 /// Grain of waiting, so that an interrupt is seen soon.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -34,8 +38,9 @@ pub(super) struct Stretch {
 }
 
 impl Stretch {
-    fn offsets(&self) -> u64 {
-        self.parts.iter().map(|(_, from, to)| to.saturating_sub(*from).max(0).unsigned_abs()).sum()
+    /// One past its last partition.
+    fn end(&self) -> Option<usize> {
+        self.parts.iter().map(|(p, ..)| *p as usize + 1).max()
     }
 }
 
@@ -49,11 +54,14 @@ pub(super) enum Read {
 
 /// What both readers look at.
 struct Steps<'a> {
-    /// Offsets passed, and all, of each side.
-    passed: [AtomicU64; 2],
-    all: [u64; 2],
+    /// Offsets passed and all of each side, by partition; of all partitions together where their counts differ.
+    passed: [Vec<AtomicU64>; 2],
+    all: [Vec<u64>; 2],
+    over_topic: bool,
+    lead: u64,
     ended: [AtomicBool; 2],
-    bell: (Mutex<()>, Condvar),
+    /// How often either side went on.
+    moves: (Mutex<u64>, Condvar),
     /// A person wants it to end.
     stop: &'a AtomicBool,
     /// It can't go on.
@@ -66,29 +74,57 @@ impl Steps<'_> {
         self.stop.load(Ordering::Relaxed) || self.halt.load(Ordering::Relaxed)
     }
 
-    /// Notes that a side went on, and waits while it is too far ahead of the other.
-    fn step(&self, side: usize, offsets: u64, bytes: u64) {
-        let mine = self.passed[side].fetch_add(offsets, Ordering::Relaxed) + offsets;
-        self.bell.1.notify_all();
+    fn place(&self, partition: u32) -> usize {
+        if self.over_topic { 0 } else { partition as usize }
+    }
+
+    /// Notes that a side went on, and waits where that was too fast for a rate.
+    fn step(&self, side: usize, partition: u32, offsets: u64, bytes: u64) {
+        self.passed[side][self.place(partition)].fetch_add(offsets, Ordering::Relaxed);
+        self.moved();
         self.pace.take(bytes, &|| self.stopped());
-        let other = 1 - side;
-        loop {
-            if self.stopped() || self.ended[other].load(Ordering::Acquire) {
-                return;
-            }
-            // How far this side would be if it were as far as the other one, in its own offsets.
-            let theirs = self.passed[other].load(Ordering::Relaxed) as f64 / self.all[other].max(1) as f64;
-            if (mine as f64) <= theirs * self.all[side] as f64 + LEAD as f64 {
-                return;
-            }
-            let guard = self.bell.0.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(self.bell.1.wait_timeout(guard, STEP).unwrap_or_else(PoisonError::into_inner));
-        }
+    }
+
+    fn moved(&self) {
+        *self.moves.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.moves.1.notify_all();
     }
 
     fn end(&self, side: usize) {
         self.ended[side].store(true, Ordering::Release);
-        self.bell.1.notify_all();
+        self.moved();
+    }
+}
+
+/// Holds a side's partitions back where it is too far ahead of the other. Of one partition never both sides are.
+struct Abreast<'a> {
+    steps: &'a Steps<'a>,
+    stretch: &'a Stretch,
+    /// Moves that were looked at.
+    seen: Cell<u64>,
+}
+
+impl Gate for Abreast<'_> {
+    fn may(&self, index: usize) -> bool {
+        let (steps, side) = (self.steps, at(self.stretch.log));
+        let (place, other) = (steps.place(self.stretch.parts[index].0), 1 - side);
+        let all = steps.all[other].get(place).copied().unwrap_or(0);
+        if all == 0 || steps.stopped() || steps.ended[other].load(Ordering::Acquire) {
+            return true;
+        }
+        let mine = steps.passed[side][place].load(Ordering::Relaxed);
+        let theirs = steps.passed[other][place].load(Ordering::Relaxed);
+        // How far this side would be if it were as far as the other one, in its own offsets.
+        let abreast = theirs as f64 / all as f64 * steps.all[side][place] as f64;
+        mine as f64 <= abreast + steps.lead as f64
+    }
+
+    fn wait(&self) {
+        let mut moves = self.steps.moves.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *moves == self.seen.get() {
+            moves = self.steps.moves.1.wait_timeout(moves, STEP).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.seen.set(*moves);
     }
 }
 
@@ -98,14 +134,24 @@ pub(super) fn both(
     readers: &mut [RecordReader; 2],
     stretches: &[Stretch; 2],
     rule: &IdentityRule,
+    over_topic: bool,
     (pace, stop, halt): (&Pace, &AtomicBool, &AtomicBool),
     mut take: impl FnMut(Log, u32, Vec<Seen>, u64),
 ) -> Result<(), ReadError> {
+    let places = if over_topic { 1 } else { stretches.iter().flat_map(Stretch::end).max().unwrap_or(0) };
+    let mut all = [vec![0; places], vec![0; places]];
+    for stretch in stretches {
+        for (p, from, to) in &stretch.parts {
+            all[at(stretch.log)][if over_topic { 0 } else { *p as usize }] += to.abs_diff(*from);
+        }
+    }
     let steps = Steps {
-        passed: [AtomicU64::new(0), AtomicU64::new(0)],
-        all: [stretches[0].offsets(), stretches[1].offsets()],
+        passed: all.each_ref().map(|all| all.iter().map(|_| AtomicU64::new(0)).collect()),
+        all,
+        over_topic,
+        lead: (LEAD / (places as u64).max(1)).max(LEAST_LEAD),
         ended: [AtomicBool::new(false), AtomicBool::new(false)],
-        bell: (Mutex::new(()), Condvar::new()),
+        moves: (Mutex::new(0), Condvar::new()),
         stop,
         halt,
         pace,
@@ -169,13 +215,14 @@ fn one(
         let offsets = next.saturating_sub(std::mem::replace(&mut passed[index], next)).max(0).unsigned_abs();
         let partition = stretch.parts[index].0;
         let sent = out.send(Read::Batch { log: stretch.log, partition, records, bytes });
-        steps.step(side, offsets, bytes);
+        steps.step(side, partition, offsets, bytes);
         if sent.is_err() || steps.stopped() {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     };
-    let read = reader.read(&ranges, &mut |index, record| {
+    let gate = Abreast { steps, stretch, seen: Cell::new(0) };
+    let read = reader.read_gated(&ranges, &gate, &mut |index, record| {
         let batch = &mut waiting[index];
         batch.0.push(Seen {
             offset: record.offset,

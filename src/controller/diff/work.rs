@@ -234,17 +234,24 @@ impl Session {
             (Arc::clone(&self.pace), Arc::clone(&self.stop), Arc::clone(&self.tell), self.topics);
         let partitions = to[0].len().max(to[1].len());
         let readers = self.open(partitions)?;
-        let rule = &course.ground.identity;
-        let read = read::both(readers, &stretches, rule, (&pace, &stop, &halt), |log, partition, records, bytes| {
-            if failed.is_some() {
-                return;
-            }
-            if let Err(e) = course.take(log, partition, &records, bytes) {
-                failed = Some(e);
-                halt.store(true, Ordering::Relaxed);
-            }
-            course.tell(&tell, topics, &pace);
-        });
+        let (rule, over_topic) = (&course.ground.identity, course.ground.rules.over_topic);
+        let read = read::both(
+            readers,
+            &stretches,
+            rule,
+            over_topic,
+            (&pace, &stop, &halt),
+            |log, partition, records, bytes| {
+                if failed.is_some() {
+                    return;
+                }
+                if let Err(e) = course.take(log, partition, &records, bytes) {
+                    failed = Some(e);
+                    halt.store(true, Ordering::Relaxed);
+                }
+                course.tell(&tell, topics, &pace);
+            },
+        );
         if let Some(trouble) = failed {
             return Err(trouble);
         }

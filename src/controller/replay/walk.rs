@@ -16,6 +16,8 @@ use crate::replay::report::Progress;
 
 /// Partitions that are read at the same time: what the client has fetched ahead of each (16 MiB) has to fit into memory.
 const TOGETHER: usize = 4;
+/// Record bytes that may wait for each of them, KiB: what is read soon is still in the processor's cache.
+const QUEUED_KIB: u32 = 512;
 /// Ranges that lie this close are read in one go: reading across costs less than starting anew.
 const GAP: i64 = 20_000;
 /// How long nothing may arrive before a read is given up. Below the transaction's timeout: one may be open meanwhile.
@@ -41,7 +43,7 @@ impl Link {
 
     /// Opens a reader.
     pub fn reader_of(&self, isolation: Isolation) -> Result<RecordReader, Trouble> {
-        RecordReader::open(&self.properties, &self.bootstrap, isolation, PATIENCE)
+        RecordReader::open_within(&self.properties, &self.bootstrap, isolation, PATIENCE, QUEUED_KIB)
     }
 }
 

@@ -2,6 +2,16 @@
 
 /// What may wait in memory for a partition, KiB, unless a caller says less.
 const QUEUED_KIB: u32 = 4_096;
+/// ... and records.
+const QUEUED: u32 = 20_000;
+/// Records that may wait for a partition where a caller says less, for each KiB of them.
+const A_KIB: u32 = 8;
+/// Bytes of a fetch that are asked for at least.
+const LEAST: u64 = 16 << 10;
+/// Records of a turn.
+const TURN: usize = 2_000;
+/// ... where all partitions shall come on side by side.
+const SHORT_TURN: usize = 256;
 
 /// Bytes of one answer, over all partitions: [`Portion::Large`].
 pub(super) const ANSWER: &str = "4194304";
@@ -35,15 +45,22 @@ pub(super) struct Limits {
     pub queued_kib: u32,
     /// Bytes of a fetch.
     pub portion: u64,
+    /// Records: one that waits costs about 500 bytes besides itself, so small ones are bounded by their number.
+    pub records: u32,
+    /// Records taken from one partition before the next has its turn.
+    pub turn: usize,
 }
 
 impl Limits {
     pub fn of(portion: Portion) -> Self {
-        Limits { queued_kib: QUEUED_KIB, portion: portion.bytes() }
+        Limits { queued_kib: QUEUED_KIB, portion: portion.bytes(), records: QUEUED, turn: TURN }
     }
 
     pub fn within(queued_kib: u32) -> Self {
-        Limits { queued_kib, portion: (u64::from(queued_kib) << 10).min(Portion::Usual.bytes()) }
+        let records = queued_kib.saturating_mul(A_KIB).min(QUEUED);
+        // What arrives may be compressed: five times as much and more once it is there.
+        let portion = (u64::from(queued_kib) << 9).clamp(LEAST, Portion::Usual.bytes());
+        Limits { queued_kib, portion, records, turn: SHORT_TURN }
     }
 }
 
@@ -54,6 +71,7 @@ mod tests {
     #[test]
     fn an_answer_holds_the_largest_portion() {
         assert_eq!(ANSWER, Portion::Large.bytes().to_string());
-        assert_eq!((Limits::within(64).portion, Limits::within(9_999).portion), (65_536, 1 << 20));
+        assert_eq!((Limits::within(64).records, Limits::within(u32::MAX).records), (512, 20_000));
+        assert_eq!([8, 64, 9_999].map(|kib| Limits::within(kib).portion), [16 << 10, 32 << 10, 1 << 20]);
     }
 }

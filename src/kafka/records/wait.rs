@@ -30,6 +30,14 @@ impl Ready {
         }
     }
 
+    /// The next slot that has something, if any has now.
+    pub fn take(&self) -> Option<usize> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = waiting.0.pop_front()?;
+        waiting.1[slot] = false;
+        Some(slot)
+    }
+
     /// The next slot that has something, or `None` after a tick in which none had.
     pub fn wait(&self) -> Option<usize> {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

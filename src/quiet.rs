@@ -1,0 +1,47 @@
+//! Panics of a library that are caught where they happen, and are nobody's business: nothing is printed over a screen.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+thread_local! {
+    static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is in [`caught`]: what a panic hook that does more than print asks first.
+#[must_use]
+pub fn is_expected() -> bool {
+    EXPECTED.get()
+}
+
+/// What `work` gives, `None` when it panics. Nothing is printed then.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    static HOOKED: Once = Once::new();
+    HOOKED.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !is_expected() {
+                before(info);
+            }
+        }));
+    });
+    let outer = EXPECTED.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(work)).ok();
+    EXPECTED.set(outer);
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_that_is_caught_reaches_no_hook() {
+        assert_eq!(caught(|| 1), Some(1));
+        let inner = caught(|| {
+            assert!(is_expected());
+            caught(|| panic!("never seen"))
+        });
+        assert_eq!((inner, is_expected()), (Some(None::<()>), false));
+    }
+}
