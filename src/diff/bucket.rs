@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::entry::{self, Entry};
-use super::lines::{Lines, has_order, line};
+use super::lines::{Late, Lines, has_order, line};
 use super::order;
 use super::report::{Moved, PartitionDiff};
 use super::spans::OffsetSet;
@@ -146,28 +146,30 @@ impl Resolver {
             self.spare = pairs.all;
             return Ok(());
         }
+        // Pairs that were made only now: each has its turn where its offset is.
+        pairs.all.sort_unstable_by_key(|e| (line(e), e.offset));
         for look in 0..looks {
             let mine = |e: &Entry| e.is_pair() && mix(e.key ^ 0x5bd1) % looks == look;
-            let mut each = |take: &mut dyn FnMut(&Entry)| -> Result<(), E> {
-                all(&mut |e| {
-                    if mine(&e) {
-                        take(&e)
-                    }
-                })?;
-                pairs.all.iter().filter(|e| mine(e)).for_each(take);
-                Ok(())
-            };
             let mut lines = Lines::with_room(most / 2);
-            each(&mut |e| lines.take(e))?;
+            let mut late = Late::new(&pairs.all, mine);
+            all(&mut |e| {
+                if mine(&e) {
+                    late.before(&e, |l| lines.take(l));
+                    lines.take(&e);
+                }
+            })?;
+            late.rest(|l| lines.take(l));
             if lines.in_order() {
                 continue;
             }
             let mut of_look = Pairs { most, ..Pairs::default() };
-            each(&mut |e| {
-                if lines.matters(e) {
+            let mut add = |e: &Entry| {
+                if mine(e) && lines.matters(e) {
                     of_look.add(*e);
                 }
-            })?;
+            };
+            all(&mut |e| add(&e))?;
+            pairs.all.iter().for_each(add);
             drop(lines);
             self.order(&mut of_look);
         }

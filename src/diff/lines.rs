@@ -1,5 +1,7 @@
 //! Whether the pairs of each key come in order, without keeping them.
 
+use std::ops::Range;
+
 use super::ByHash;
 use super::entry::Entry;
 
@@ -66,5 +68,41 @@ impl Lines {
     /// Whether a pair is of a line in which something may have moved.
     pub fn matters(&self, e: &Entry) -> bool {
         has_order(e) && (self.over || self.last.get(&line(e)) == Some(&BROKEN))
+    }
+}
+
+/// Pairs that come out of turn, sorted by line and offset: each is given before the next pair of its line that has a
+/// higher offset, so that a line that is in order stays so.
+pub(super) struct Late<'a> {
+    all: &'a [Entry],
+    of: ByHash<Line, Range<usize>>,
+}
+
+impl<'a> Late<'a> {
+    /// Those of them that are `mine`, which goes by key.
+    pub fn new(all: &'a [Entry], mine: impl Fn(&Entry) -> bool) -> Self {
+        let mut from = 0;
+        let mut of = ByHash::default();
+        for some in all.chunk_by(|a, b| line(a) == line(b)) {
+            if mine(&some[0]) {
+                of.insert(line(&some[0]), from..from + some.len());
+            }
+            from += some.len();
+        }
+        Self { all, of }
+    }
+
+    /// Gives those whose turn is before this pair's.
+    pub fn before(&mut self, e: &Entry, mut take: impl FnMut(&Entry)) {
+        let Some(left) = (!self.of.is_empty()).then(|| self.of.get_mut(&line(e))).flatten() else { return };
+        while let Some(late) = self.all[left.clone()].first().filter(|late| late.offset < e.offset) {
+            take(late);
+            left.start += 1;
+        }
+    }
+
+    /// Gives what is left.
+    pub fn rest(self, mut take: impl FnMut(&Entry)) {
+        self.of.into_values().for_each(|left| self.all[left].iter().for_each(&mut take));
     }
 }

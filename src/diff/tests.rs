@@ -431,6 +431,24 @@ fn memory_stays_within_its_bound() {
 }
 
 #[test]
+fn the_order_of_a_key_that_is_larger_than_memory_is_known_where_nothing_moved() {
+    let rules = Rules { buckets: 2, ..Rules::whole(1, 5_000) };
+    let source: Vec<Record> = (0..3_000).map(|n| record(1 + u64::from(n % 1_000 == 0), n, n as i64)).collect();
+    let how = How { memory: 48 * 2_000, ..PLAIN };
+    let logs = |target: Vec<Record>| [vec![source.clone()], vec![target]];
+    let report = run(&rules, &logs(source.clone()), how, [i64::MAX; 2]);
+    assert_eq!((report[0].counts.equal, report[0].unordered, report[0].reordered[0].count), (3_000, 0, 0));
+    // The small key's records have moved: it is told all the same, and the large one is none the worse.
+    let mut target = source.clone();
+    target.swap(1_000, 2_000);
+    let report = run(&rules, &logs(target), how, [i64::MAX; 2]);
+    assert_eq!((report[0].unordered, report[0].reordered[0].count, report[0].furthest), (0, 1, 1));
+    let mut target = source.clone();
+    target.swap(1_001, 1_002);
+    assert_eq!(run(&rules, &logs(target), how, [i64::MAX; 2])[0].unordered, 2_997, "too large to be sorted");
+}
+
+#[test]
 fn a_verdict_is_unknown_when_something_was_not_compared() {
     let clean = PartitionDiff::default();
     let of = |p: &PartitionDiff, why: Vec<String>| {

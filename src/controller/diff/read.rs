@@ -245,3 +245,40 @@ fn one(
     }
     read.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_partition_waits_for_the_other_side_and_never_on_both() {
+        let (stop, halt, pace) = (AtomicBool::new(false), AtomicBool::new(false), Pace::new(None, 500));
+        let counters = || [0, 0].map(AtomicU64::new).into();
+        let steps = Steps {
+            passed: [counters(), counters()],
+            all: [vec![100_000, 100_000], vec![50_000, 0]],
+            over_topic: false,
+            lead: 1_000,
+            ended: [AtomicBool::new(false), AtomicBool::new(false)],
+            moves: (Mutex::new(0), Condvar::new()),
+            stop: &stop,
+            halt: &halt,
+            pace: &pace,
+        };
+        let stretch = |log| Stretch { log, name: "t".into(), parts: vec![(1, 0, 100_000), (0, 0, 100_000)] };
+        let stretches = [Log::Source, Log::Target].map(stretch);
+        let gates = stretches.each_ref().map(|stretch| Abreast { steps: &steps, stretch, seen: Cell::new(0) });
+        let may = || gates.each_ref().map(|gate| gate.may(1));
+        steps.step(0, 0, 1_000, 1);
+        assert_eq!(may(), [true, true]);
+        steps.step(0, 0, 1, 1);
+        assert_eq!((may(), gates[0].may(0)), ([false, true], true), "nothing of partition 1 is on the other side");
+        steps.step(1, 0, 1_500, 1); // as far as 3,000 of the source
+        assert_eq!(may(), [true, true]);
+        steps.step(1, 0, 1, 1);
+        assert_eq!(may(), [true, false]);
+        gates[1].wait(); // returns at once: it was moved since it last looked
+        steps.end(0);
+        assert_eq!(may(), [true, true]);
+    }
+}
