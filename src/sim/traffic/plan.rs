@@ -63,7 +63,8 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
             out,
             "[[producers]]\nname = {}\nteam = {}\ntopics = [{}]\n\
              transactional_ids = {{ blue = [{}], green = [{}] }}\n\
-             flag = {{ provider = \"file\", path = {path}, key = {} }}\n",
+             flag = {{ provider = \"file\", path = {path}, key = {} }}\n\
+             still = \"3s\"\ndrain_timeout = \"30s\"\ncommit_timeout = \"30s\"\nkeep_blue = \"1m\"\n",
             quoted(&l.name),
             quoted(&l.team),
             quoted(&l.topic),
@@ -71,6 +72,9 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
             quoted(&l.transactional_ids.1),
             quoted(&l.flag()),
         );
+    }
+    if !estate.ledgers.is_empty() {
+        out.push_str(WINDOWS);
     }
     for g in &estate.groups {
         let _ = writeln!(
@@ -97,6 +101,24 @@ const HEAD: &str = "\
 
 [migration]
 name = \"loans-psc\"
+
+";
+
+/// Between them there is always one open for eleven hours more: whoever tries the demo need not wait for Sunday night.
+const WINDOWS: &str = "\
+[[windows]]
+name = \"early\"
+days = [\"Mon\", \"Tue\", \"Wed\", \"Thu\", \"Fri\", \"Sat\", \"Sun\"]
+from = \"00:00\"
+to = \"23:00\"
+zone = \"UTC\"
+
+[[windows]]
+name = \"late\"
+days = [\"Mon\", \"Tue\", \"Wed\", \"Thu\", \"Fri\", \"Sat\", \"Sun\"]
+from = \"12:00\"
+to = \"11:00\"
+zone = \"UTC\"
 
 ";
 
