@@ -99,7 +99,7 @@ impl Machine {
         let what = if measured.is_some() { "" } else { ", transaction markers counted in" };
         Err(Refusal::holds(
             format!("{group} has {left} offsets below the seam on {from} still to read{what}, first on {first}"),
-            format!("let it read on on {from}; then measure it (o), and try again"),
+            format!("let it read on on {from}; then measure it (m), and try again"),
         ))
     }
 }

@@ -105,7 +105,7 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
             vec![Row::new(theme).put(Role::Hold, words).glyph(Role::Hold, Glyph::Ellipsis)]
         };
     };
-    let mut rows = eos::gate_rows(m, &p.rows, cells, false);
+    let mut rows: Vec<Row<'t>> = eos::gate_line(m, &p.rows).into_iter().collect();
     let columns = step_columns(p, cells);
     for (i, step) in p.steps.iter().enumerate() {
         if p.no_return_after == Some(i) {
@@ -113,6 +113,8 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
         }
         rows.push(step_row(m, i + 1, step, columns));
     }
+    // Whoever asked has read the gate on the producer's screen: the steps come first, the values below them.
+    rows.extend(eos::gate_rows(m, &p.rows, cells, false));
     for warning in &p.warnings {
         for (i, line) in text::wrap(warning, cells - 2, 3, theme.glyph(Glyph::Ellipsis)).into_iter().enumerate() {
             let mark = if i == 0 { theme.glyph(Glyph::Alert) } else { " " };

@@ -66,6 +66,24 @@ fn gate_row<'t>(m: &'t Model, row: &GateRow, cells: usize, advice: bool) -> Vec<
     out
 }
 
+/// All rows of a gate in one: `PASS  all 10 rows of the gate, the oldest 2s old`; `None` without rows.
+pub fn gate_line<'t>(m: &'t Model, rows: &[GateRow]) -> Option<Row<'t>> {
+    let theme = m.theme();
+    let oldest = rows.iter().filter_map(|r| r.at).min().map(|at| words::aged(m.clock(), at, m.stale_after()));
+    let not = rows.iter().find(|r| !r.gate.passes());
+    let (role, name) = not.map_or((Role::Ok, "PASS"), |r| word(&r.gate));
+    let words = match not {
+        None => format!("all {} rows of the gate", rows.len()),
+        Some(row) => format!("{}: {}", row.what, row.gate.why().unwrap_or_default()),
+    };
+    let row = Row::new(theme).left(role, name, WORD).put(Role::Text, words);
+    let row = match oldest {
+        Some((role, age)) => row.put(Role::Dim, ", the oldest ").put(role, age).put(Role::Dim, " old; values below"),
+        None => row,
+    };
+    (!rows.is_empty()).then_some(row)
+}
+
 /// `e is locked: 1 hold, 1 fail, 1 unknown`; `None` when every row passes.
 pub fn locked(rows: &[GateRow]) -> Option<String> {
     let count = |of: fn(&Gate) -> bool| rows.iter().filter(|r| of(&r.gate)).count();
