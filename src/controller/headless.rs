@@ -428,7 +428,8 @@ impl<'a> Seen<'a> {
         };
         if !self.moving && self.run.run == asked && finished(self.run) {
             let rest = self.at_rest_on.map_or_else(String::new, |side| format!("; it is on {side}"));
-            return report(0, format!("{}: done{rest}", self.run.kind), String::new());
+            let done = if self.run.dry_run { "a dry run walked to the end" } else { "done" };
+            return report(0, format!("{}: {done}{rest}", self.run.kind), String::new());
         }
         if let Some(SideState::NeedsOperator { why, advice }) = self.side_state {
             return report(4, format!("needs an operator: {why}"), advice.clone());

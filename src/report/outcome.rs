@@ -56,7 +56,7 @@ pub fn text(report: &RunReport) -> String {
     if let Some(offsets) = run.and_then(|r| r.offsets.as_ref()).filter(|o| !o.after.is_empty()) {
         out.push_str(&offsets_table(offsets));
     }
-    if !report.rows.is_empty() {
+    if report.rows.iter().any(|row| !row.gate.passes()) {
         out.push_str(&gate_table(&report.rows));
     }
     for p in run.iter().flat_map(|r| &r.passed_over) {
