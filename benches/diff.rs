@@ -119,6 +119,8 @@ fn ours(arguments: &Arguments) {
     let mut plan = Plan::from_bootstraps(arguments.word("blue"), arguments.word("green")).expect("a plan").plan;
     plan.diff.dir = Some(arguments.word("dir").into());
     let request = Request {
+        replayed: false,
+        carried: cutover::replay::Ranges::default(),
         what: What::Topics(vec![TOPIC.to_owned()]),
         span: Span::Comparable,
         source: Side::Blue,

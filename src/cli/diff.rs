@@ -1,15 +1,16 @@
 //! `cutover diff`: both clusters compared record by record.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::act::interrupted;
 use super::args::{DiffArgs, Global, ProgressArg};
-use super::{Error, Exit, load, print_json, print_text, runtime};
+use super::{Error, Exit, load, print_json, print_text, runtime, tell};
 use crate::controller::diff::{self, Broken, Ended, Progress, Request, Span, Tell, What};
 use crate::diff::Verdict;
 use crate::migration::estate::Trouble;
+use crate::replay::Ranges;
 use crate::report;
 use crate::sanitise::visible;
 
@@ -93,7 +94,16 @@ fn request(args: &DiffArgs) -> Result<Request, Error> {
     if memory.is_some_and(|m| m < 4 << 20) {
         return wrong("--memory is less than 4MiB", "give it at least 4MiB");
     }
-    Ok(Request { what, span, source: args.source.into(), rate, memory, resume: args.resume })
+    Ok(Request {
+        what,
+        span,
+        source: args.source.into(),
+        rate,
+        memory,
+        resume: args.resume,
+        replayed: false,
+        carried: Ranges::default(),
+    })
 }
 
 /// On a terminal one line that is drawn over; else a line every ten seconds or so.
@@ -114,11 +124,6 @@ fn teller(how: ProgressArg) -> Tell {
             }
         }
     })
-}
-
-/// Standard error may be gone: that ends no diff.
-fn tell(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 fn words(p: &Progress) -> String {

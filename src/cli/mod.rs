@@ -154,6 +154,12 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
     Ok(())
 }
 
+/// Words on standard error. It may be gone: that ends nothing.
+fn tell(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
 fn print_text(text: &str) {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();

@@ -1,19 +1,21 @@
 //! `cutover replay`: what is missing is carried to the other cluster.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::act::interrupted;
 use super::args::{Global, ReplayArgs};
 use super::offsets::measured;
-use super::{Error, Exit, load, options, print_json, print_text, runtime};
+use super::{Error, Exit, load, options, print_json, print_text, runtime, tell};
 use crate::controller::diff;
 use crate::controller::replay::{Answer, Question, Request, Stop, Ui, What, replay, source};
-use crate::diff::{DiffReport, Verdict};
-use crate::migration::estate::{Side, Trouble};
-use crate::replay::Ranges;
+use crate::diff::{DiffReport, TopicDiff, Verdict};
+use crate::migration::estate::{Side, TopicPartition, Trouble};
+use crate::plan::Plan;
 use crate::replay::report::{After, Progress};
+use crate::replay::{Piece, Ranges, ReplayReport};
 use crate::report;
 use crate::sanitise::visible;
 
@@ -41,7 +43,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> Result<Exit, Error> {
     let mut report = runtime()?.block_on(async {
         let watcher = tokio::spawn(watch(Arc::clone(&stop), Arc::clone(&asking)));
         let mut ui = Ui {
-            say: &mut |line| eprintln!("{}", visible(line)),
+            say: &mut |line| tell(&(visible(line) + "\n")),
             tell: Arc::new(Lines::default().teller()),
             confirm: &mut |question| {
                 asking.store(true, Ordering::Relaxed);
@@ -54,12 +56,19 @@ pub fn run(global: &Global, args: &ReplayArgs) -> Result<Exit, Error> {
         watcher.abort();
         report
     });
-    if let (Some(topic), Some(from), false) = (&args.topic, args.from_time, args.all)
-        && report.run.is_some()
-        && report.exit_code == 0
-    {
-        // What was carried is told whatever becomes of the diff.
-        let (after, exit) = judged(compared(global, args, topic, from));
+    // Into a side topic nothing is missing any less. What was carried is told whatever becomes of the diff.
+    let by_time = args.topic.is_some() && !args.all;
+    let again = by_time || !args.no_read_back;
+    if again && report.run.is_some() && report.exit_code == 0 && into_their_own(&plan, &report) {
+        let again = match (&args.topic, args.from_time, args.all) {
+            (Some(topic), Some(from), false) => {
+                let span = diff::Span::Times { from, to: args.to_time };
+                let what = diff::What::Topics(vec![topic.clone()]);
+                compared(global, args, (what, span, report.from), Some(Ranges::default()))
+            }
+            _ => compared_again(global, args, &report),
+        };
+        let (after, exit) = judged(again);
         (report.after, report.exit_code) = (Some(after), exit.0);
     }
     if global.json {
@@ -68,7 +77,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> Result<Exit, Error> {
         print_text(&report::replay::text(&report));
     }
     if let Some(trouble) = &report.trouble {
-        eprintln!("{}", super::words(trouble));
+        tell(&format!("{}\n", super::words(trouble)));
     }
     Ok(Exit(report.exit_code))
 }
@@ -100,8 +109,10 @@ fn what(global: &Global, args: &ReplayArgs) -> Result<(What, String), Error> {
     }
     if let (Some(topic), Some(from)) = (&args.topic, args.from_time) {
         if !args.all {
+            let span = diff::Span::Times { from, to: args.to_time };
+            let of = diff::What::Topics(vec![topic.clone()]);
             let interrupted = || Error::Failed(Trouble::new("the diff was interrupted", "start it again"));
-            let diff = compared(global, args, topic, from)?.ok_or_else(interrupted)?;
+            let diff = compared(global, args, (of, span, args.from.into()), None)?.ok_or_else(interrupted)?;
             if diff.verdict() == Verdict::Unknown {
                 let why = diff.topics.iter().flat_map(|t| &t.unknown).next().cloned().unwrap_or_default();
                 let what = format!("what is missing of {topic} is not known: {why}");
@@ -136,26 +147,63 @@ fn judged(again: Result<Option<DiffReport>, Error>) -> (After, Exit) {
     (After { verdict: again.verdict().to_string(), missing: Some(missing), why: None }, exit)
 }
 
-/// The diff of a topic from a moment on (up to another). `None`: interrupted.
-fn compared(global: &Global, args: &ReplayArgs, topic: &str, from: i64) -> Result<Option<DiffReport>, Error> {
+/// Whether each topic's records went into the topic of its own on the other cluster.
+fn into_their_own(plan: &Plan, report: &ReplayReport) -> bool {
+    let own = |topic: &str| if report.to == Side::Green { plan.topic(topic).green_name } else { topic.to_owned() };
+    report.routes.iter().all(|(topic, route)| route.to == own(topic))
+}
+
+/// Whether anything of what was carried is still missing: each partition from its first carried record to its last one.
+/// What is missing in between and was not to be carried is another matter.
+fn compared_again(global: &Global, args: &ReplayArgs, report: &ReplayReport) -> Result<Option<DiffReport>, Error> {
+    let carried = Ranges::of(report.ranges.iter().cloned());
+    let topics: BTreeSet<String> = carried.partitions().map(|tp| tp.topic.clone()).collect();
+    let what = diff::What::Topics(topics.into_iter().collect());
+    let mut again = compared(global, args, (what, diff::Span::Comparable, report.from), Some(carried.clone()))?;
+    again.iter_mut().flat_map(|d| &mut d.topics).for_each(|t| only_carried(t, &carried));
+    Ok(again)
+}
+
+/// Counts as missing only what was carried.
+fn only_carried(topic: &mut TopicDiff, carried: &Ranges) {
+    topic.found.missing = 0;
+    for p in &topic.partitions {
+        let tp = TopicPartition::new(&topic.topic, p.partition);
+        let missing = p.missing.ranges.iter().map(|(from, to)| Piece::new(tp.clone(), *from, *to));
+        topic.found.missing += Ranges::of(missing).common(carried).offsets();
+        if p.missing.truncated {
+            topic.unknown.push(format!("{tp} misses too many ranges to tell whether carried ones are among them"));
+        }
+    }
+}
+
+/// A diff; `replayed`: after a replay, of these ranges or of the whole span. `None`: interrupted.
+fn compared(
+    global: &Global,
+    args: &ReplayArgs,
+    (what, span, source): (diff::What, diff::Span, Side),
+    replayed: Option<Ranges>,
+) -> Result<Option<DiffReport>, Error> {
     let plan = Arc::new(load(global)?);
     let request = diff::Request {
-        what: diff::What::Topics(vec![topic.to_owned()]),
-        span: diff::Span::Times { from, to: args.to_time },
-        source: args.from.into(),
+        what,
+        span,
+        source,
         rate: args.rate,
         memory: None,
         resume: false,
+        replayed: replayed.is_some(),
+        carried: replayed.unwrap_or_default(),
     };
     let stop = Arc::new(AtomicBool::new(false));
-    let tell: diff::Tell = Arc::new(|p| eprintln!("comparing {}: {:.0} %", visible(&p.topic), p.share * 100.0));
+    let said: diff::Tell = Arc::new(|p| tell(&format!("comparing {}: {:.0} %\n", visible(&p.topic), p.share * 100.0)));
     let ended = runtime()?.block_on(async {
         let heard = Arc::clone(&stop);
         let ear = tokio::spawn(async move {
             interrupted().await;
             heard.store(true, Ordering::Relaxed);
         });
-        let ended = tokio::spawn(diff::run(plan, request, tell, stop)).await;
+        let ended = tokio::spawn(diff::run(plan, request, said, stop)).await;
         ear.abort();
         ended
     });
@@ -170,16 +218,16 @@ fn compared(global: &Global, args: &ReplayArgs, topic: &str, from: i64) -> Resul
 async fn watch(stop: Arc<Stop>, asking: Arc<AtomicBool>) {
     interrupted().await;
     if asking.load(Ordering::Relaxed) {
-        eprintln!();
+        tell("\n");
         std::process::exit(i32::from(Exit::INTERRUPTED.0));
     }
-    eprintln!("cutover: stopping after the transaction that is open");
+    tell("cutover: stopping after the transaction that is open\n");
     stop.set();
 }
 
 /// Shows what is going to happen, and takes `--yes` or what is typed.
 fn confirm(question: &Question, yes: Option<&str>) -> Answer {
-    question.lines.iter().for_each(|line| eprintln!("{}", visible(line)));
+    question.lines.iter().for_each(|line| tell(&(visible(line) + "\n")));
     if let Some(yes) = yes {
         return Answer::Yes(yes.to_owned());
     }
@@ -191,8 +239,7 @@ fn confirm(question: &Question, yes: Option<&str>) -> Answer {
     if let Err(e) = rustix::termios::tcflush(&stdin, rustix::termios::QueueSelector::IFlush) {
         tracing::debug!("typed-ahead text stays: {e}");
     }
-    eprint!("Type {} to go on: ", visible(&question.phrase));
-    let _ = std::io::stderr().flush(); // a prompt that can't be written is missed by nobody
+    tell(&format!("Type {} to go on: ", visible(&question.phrase)));
     let mut line = String::new();
     match stdin.read_line(&mut line) {
         Ok(n) if n > 0 => Answer::Typed(line.trim().to_owned()),
@@ -221,7 +268,7 @@ impl Lines {
             if due || progress.done == progress.total {
                 *last = Some((progress.what, before, progress.ms));
                 drop(last);
-                eprintln!("{}", report::replay::progress(progress, before));
+                tell(&format!("{}\n", report::replay::progress(progress, before)));
             }
         }
     }
@@ -230,6 +277,20 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_carried_counts_as_still_missing() {
+        use crate::diff::{PartitionDiff, Spans};
+        let missing = Spans { count: 6, ranges: vec![(10, 14), (20, 22)], truncated: false };
+        let partition = PartitionDiff { partition: 1, missing, ..PartitionDiff::default() };
+        let mut topic = TopicDiff::new(("t".into(), "t".into()), vec![partition], Vec::new(), Vec::new());
+        let carried = Ranges::of([Piece::new(TopicPartition::new("t", 1), 12, 20)]);
+        only_carried(&mut topic, &carried);
+        assert_eq!((topic.found.missing, topic.unknown.len()), (2, 0));
+        topic.partitions[0].missing.truncated = true;
+        only_carried(&mut topic, &carried);
+        assert_eq!(topic.unknown.len(), 1);
+    }
 
     #[test]
     fn a_diff_that_failed_or_was_stopped_after_a_replay_is_unknown_and_no_pass() {

@@ -7,6 +7,7 @@
 mod acts;
 mod compare;
 mod export;
+mod fidelity;
 mod look;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,8 +17,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use compare::Comparing;
+use fidelity::Fidelities;
 
 use super::clock::{Clock, Stopwatch};
+use super::diff::sample::{self, Sampled};
 use super::eos::look::Watched as EosWatched;
 use super::eos::watch::EosFocus;
 use super::executor::{self, Executor};
@@ -143,6 +146,7 @@ struct Core {
     progress: BTreeMap<String, String>,
     watching: Option<Watched>,
     comparing: Comparing,
+    fidelities: Fidelities,
     ends: Ends,
     stopping: bool,
     /// Why the journal can't be written any more: nothing is done then.
@@ -160,6 +164,9 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (eos_focus, eos_focus_rx) = watch::channel(EosFocus::new());
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
     let mut pollers = JoinSet::new();
+    let (fidelities, targets) = Fidelities::new();
+    let (looked, mut sampled) = mpsc::channel(SIGHTINGS);
+    pollers.spawn(sample::sample(Arc::clone(&plan), Arc::clone(&tools), targets, looked));
     let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
     observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
 
@@ -192,6 +199,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         progress: BTreeMap::new(),
         watching: None,
         comparing: Comparing::default(),
+        fidelities,
         ends,
         stopping: false,
         unwritable: None,
@@ -204,7 +212,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     }
     core.replay(&entries, samples);
     core.begin().await;
-    core.turn(&mut seen, &mut heard, &mut pollers).await;
+    core.turn((&mut seen, &mut sampled), &mut heard, &mut pollers).await;
     pollers.shutdown().await;
     core.end(&mut heard).await;
 }
@@ -225,6 +233,7 @@ impl Core {
         history.entry(entry);
         history.set_seams(&self.machine.state().seams);
         drop(history);
+        self.fidelities.entry(entry);
         let line = self.teller.line(entry);
         if self.lines.len() >= LINES {
             self.lines.pop_front();
@@ -252,7 +261,7 @@ impl Core {
     /// Until it is told to stop, or nobody holds the other ends any more.
     async fn turn(
         &mut self,
-        seen: &mut mpsc::Receiver<Seen>,
+        (seen, sampled): (&mut mpsc::Receiver<Seen>, &mut mpsc::Receiver<Sampled>),
         heard: &mut mpsc::Receiver<Murmur>,
         pollers: &mut JoinSet<()>,
     ) {
@@ -274,6 +283,7 @@ impl Core {
                 Some(measured) = self.measurements.join_next() => self.measured(measured),
                 Some(came) = self.comparing.tasks.join_next() => self.compared(came).await,
                 Some(murmur) = heard.recv() => self.hear(murmur),
+                Some(one) = sampled.recv() => self.fidelities.sampled(one),
                 Some(Err(broken)) = pollers.join_next() => {
                     let what = format!("a poller broke off ({broken}): what it looked at only grows old from here");
                     let advice = "start cutover again; this is a fault of cutover";
@@ -304,6 +314,7 @@ impl Core {
         if pulse.followed.ms() >= FOLLOW_MS {
             pulse.followed = Clock.stopwatch();
             self.follow().await;
+            self.aim();
             self.keep_estimate_fresh(now).await;
         }
         if pulse.kept.ms() >= KEEP_MS || self.machine.urgent_samples() {
@@ -496,6 +507,7 @@ impl Core {
             lines: &self.lines,
             notices: &self.notices,
             diff: self.diff_view(),
+            fidelity: self.fidelity(),
             seq: self.seq,
             now: Clock.now(),
         };

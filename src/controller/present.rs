@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::core::Watched;
 use super::run::{Options, Want};
-use super::snapshot::{Arming, DiffView, Header, JournalLine, Notice, Snapshot};
+use super::snapshot::{Arming, DiffView, Fidelity, Header, JournalLine, Notice, Snapshot};
 use crate::migration::command::Command;
 use crate::migration::estate::{At, Estate, FlagState, Observed, Side, Trouble};
 use crate::migration::machine::{Machine, Session};
@@ -34,6 +34,8 @@ pub(super) struct Scene<'a> {
     pub notices: &'a VecDeque<Notice>,
     /// The diff under way, or the last one.
     pub diff: Option<DiffView>,
+    /// What samples say of producers.
+    pub fidelity: BTreeMap<String, Fidelity>,
     pub seq: u64,
     pub now: At,
 }
@@ -79,6 +81,7 @@ pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
         lines: &VecDeque::new(),
         notices: &VecDeque::new(),
         diff: None,
+        fidelity: BTreeMap::new(),
         seq: 0,
         now,
     })

@@ -252,6 +252,9 @@ pub struct ProducerRow {
     pub flag: Option<Observed<FlagState>>,
     /// What the topics' ends show: records a second on each side, and whether others write them too.
     pub observed: ObservedWriting,
+    /// Whether what it writes arrives on both clusters, sampled.
+    #[serde(default)]
+    pub fidelity: Fidelity,
     /// Flag and observation contradict each other, in words.
     pub disagreement: Option<String>,
     /// What keeps it there.

@@ -31,12 +31,14 @@ mod spans;
 #[cfg(test)]
 mod tests;
 mod waiting;
+mod window;
 
 pub use bucket::Resolver;
 pub use entry::Entry;
 pub use join::{Join, JoinState, PartitionCounts};
 pub use report::{DiffReport, Found, Moved, PartitionDiff, Spans, TopicDiff, Verdict};
 pub use spans::OffsetSet;
+pub use window::window;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};

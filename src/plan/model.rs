@@ -67,11 +67,13 @@ pub struct DiffPlan {
     pub back_off_above_ms: u64,
     /// Where a diff keeps what does not fit into memory; `None` for `diff` beside the journal.
     pub dir: Option<PathBuf>,
+    /// How often small windows of what producers write to both clusters are compared, ms; `None`: never.
+    pub fidelity_ms: Option<u64>,
 }
 
 impl Default for DiffPlan {
     fn default() -> Self {
-        Self { memory: 32 << 20, rate: None, back_off_above_ms: 500, dir: None }
+        Self { memory: 32 << 20, rate: None, back_off_above_ms: 500, dir: None, fidelity_ms: Some(30_000) }
     }
 }
 

@@ -244,6 +244,11 @@ impl<'a> Field<'a> {
         None
     }
 
+    /// Whether it is this text.
+    pub(super) fn is_text(&self, text: &str) -> bool {
+        matches!(self.value, DeValue::String(s) if s.as_ref() == text)
+    }
+
     pub(super) fn duration(&self) -> Option<u64> {
         match self.value {
             DeValue::String(s) => match duration::parse(s) {

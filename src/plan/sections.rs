@@ -10,7 +10,7 @@ use super::model::{
 };
 use super::problem::nearest;
 use super::provider::Of;
-use super::reader::{TableReader, quoted};
+use super::reader::{Field, TableReader, quoted};
 use super::{clusters, load, model, providers, schedule};
 use crate::migration::estate::At;
 use crate::migration::settings::Mode;
@@ -76,9 +76,25 @@ fn diff(root: &mut TableReader<'_>, base: &Path) -> DiffPlan {
         diff.rate = t.get("rate").and_then(|f| f.rate());
         set(&mut diff.back_off_above_ms, positive(&mut t, "back_off_above"));
         diff.dir = t.name("dir").map(|d| base.join(d));
+        if let Some(field) = t.get("fidelity") {
+            diff.fidelity_ms = fidelity(&field).unwrap_or(diff.fidelity_ms);
+        }
         t.finish();
     }
     diff
+}
+
+/// A duration from a second on, or `"off"`.
+fn fidelity(field: &Field<'_>) -> Option<Option<u64>> {
+    if field.is_text("off") {
+        return Some(None);
+    }
+    let ms = field.duration()?;
+    if ms < 1_000 {
+        field.error("\"fidelity\" is less than a second", Some("write \"30s\", or \"off\"".to_owned()));
+        return None;
+    }
+    Some(Some(ms))
 }
 
 fn defaults(root: &mut TableReader<'_>) -> (GroupLimits, u64) {

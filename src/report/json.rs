@@ -6,10 +6,11 @@
 use serde::Serialize;
 
 use crate::controller::snapshot::{
-    Arming, GroupRow, GroupSide, PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, Witnessed,
+    Arming, DiffView, Fidelity, FidelityFigure, FidelityVerdict, GroupRow, GroupSide, PartitionSide, PhaseView,
+    ProducerRow, SideView, Snapshot, Witnessed,
 };
 use crate::migration::eos::EosView;
-use crate::migration::estate::{FlagState, Observed, Side, SwitchState, Trouble};
+use crate::migration::estate::{At, FlagState, Observed, Side, SwitchState, Trouble};
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
 
 /// Number of this layout.
@@ -130,6 +131,8 @@ pub struct Status<'a> {
     pub producers: Vec<ProducerStatus<'a>>,
     /// What should be read now.
     pub notices: &'a [crate::controller::snapshot::Notice],
+    /// The diff that is under way in the controller, or its last one.
+    pub diff: Option<&'a DiffView>,
 }
 
 /// A group: where it stands, besides its lag.
@@ -177,6 +180,8 @@ pub struct ProducerStatus<'a> {
     pub green_rate: Option<f64>,
     /// Flag and observation contradict each other.
     pub disagreement: Option<&'a str>,
+    /// Whether what it writes arrives on both clusters, sampled.
+    pub fidelity: FidelityJson<'a>,
     /// The next step in words.
     pub next: &'a str,
     /// What keeps it there.
@@ -185,6 +190,22 @@ pub struct ProducerStatus<'a> {
     pub run: Option<&'a RunView>,
     /// Exactly-once: where it stands, the rows of its gates with their values, seam, fences, denial.
     pub eos: Option<&'a EosView>,
+}
+
+/// The samples of a producer that writes to both.
+#[derive(Debug, Serialize)]
+pub struct FidelityJson<'a> {
+    /// none, stale, unknown, idle, verified or differs.
+    pub verdict: FidelityVerdict,
+    /// In a sentence: why nothing was sampled, or what was found.
+    pub words: String,
+    /// Age of the newest window, ms.
+    pub age_ms: Option<u64>,
+    /// Share of the windows' records that are on both, 0 to 1.
+    pub share: Option<f64>,
+    /// The figures.
+    #[serde(flatten)]
+    pub of: &'a Fidelity,
 }
 
 /// The lag of every group.
@@ -210,8 +231,9 @@ pub fn status(snapshot: &Snapshot) -> Status<'_> {
         phases: &snapshot.phases,
         clusters: clusters(snapshot),
         groups: snapshot.groups.iter().map(group_status).collect(),
-        producers: snapshot.producers.iter().map(producer_status).collect(),
+        producers: snapshot.producers.iter().map(|p| producer_status(p, snapshot.now)).collect(),
         notices: &snapshot.notices,
+        diff: snapshot.diff.as_ref(),
     }
 }
 
@@ -284,7 +306,18 @@ fn group_status(row: &GroupRow) -> GroupStatus<'_> {
     }
 }
 
-fn producer_status(row: &ProducerRow) -> ProducerStatus<'_> {
+fn fidelity(of: &Fidelity, now: At) -> FidelityJson<'_> {
+    let figure = if let Fidelity::Sampled(figure) = of { Some(figure) } else { None };
+    FidelityJson {
+        verdict: of.verdict(now),
+        words: of.sentence(),
+        age_ms: figure.map(|f| now.since(f.at)),
+        share: figure.and_then(FidelityFigure::share),
+        of,
+    }
+}
+
+fn producer_status(row: &ProducerRow, now: At) -> ProducerStatus<'_> {
     ProducerStatus {
         producer: &row.name,
         team: &row.team,
@@ -295,6 +328,7 @@ fn producer_status(row: &ProducerRow) -> ProducerStatus<'_> {
         blue_rate: row.observed.blue_rate,
         green_rate: row.observed.green_rate,
         disagreement: row.disagreement.as_deref(),
+        fidelity: fidelity(&row.fidelity, now),
         next: &row.next,
         side_state: row.side_state.as_ref(),
         run: row.run.as_ref(),

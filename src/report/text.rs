@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::json::troubles;
-use crate::controller::snapshot::{GroupRow, GroupSide, SideView, Snapshot};
+use crate::controller::snapshot::{Fidelity, GroupRow, GroupSide, ProducerRow, SideView, Snapshot};
 use crate::migration::stage::{SideState, Stage, WayBack};
 use crate::sanitise::visible;
 
@@ -141,7 +141,8 @@ pub fn status(snapshot: &Snapshot) -> String {
     out.push('\n');
     out.push_str(&table(&rows));
     if !snapshot.producers.is_empty() {
-        let mut rows = vec![["producer", "team", "flag", "[B] rec/s", "[G] rec/s", "next"].map(String::from).to_vec()];
+        let mut rows =
+            vec![["producer", "team", "flag", "[B] rec/s", "[G] rec/s", "on both", "next"].map(String::from).to_vec()];
         let rate = |r: Option<f64>| r.map_or_else(|| "-".to_owned(), |r| format!("{r:.1}"));
         for p in &snapshot.producers {
             let flag = p.flag.as_ref().and_then(|f| f.value()).map_or_else(|| "-".to_owned(), ToString::to_string);
@@ -151,13 +152,26 @@ pub fn status(snapshot: &Snapshot) -> String {
                 flag,
                 rate(p.observed.blue_rate),
                 rate(p.observed.green_rate),
+                visible(&both(p, snapshot)),
                 visible(p.disagreement.as_deref().unwrap_or(&p.next)),
             ]);
         }
         out.push('\n');
         out.push_str(&table(&rows));
     }
+    if let Some(diff) = &snapshot.diff {
+        let _ = writeln!(out, "\n{}", visible(&diff.sentence()));
+    }
     out
+}
+
+/// What samples say of a producer that writes to both: with the reason where there is none.
+fn both(p: &ProducerRow, snapshot: &Snapshot) -> String {
+    match &p.fidelity {
+        Fidelity::NotDual => "-".to_owned(),
+        not @ Fidelity::NotSampled { .. } => not.sentence(),
+        some @ Fidelity::Sampled(_) => some.words(snapshot.now, |ms| format!("{} s ago", ms / 1_000)),
+    }
 }
 
 /// A moment as UTC clock time with its date, to the millisecond.

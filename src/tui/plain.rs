@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::terminal::ExitReason;
 use super::{text, words};
-use crate::controller::snapshot::{Arming, SideView, Snapshot};
+use crate::controller::snapshot::{Arming, DiffView, FidelityVerdict, SideView, Snapshot};
 use crate::migration::estate::{Freshness, Observed};
 
 /// Writes a line for each change until the controller stops or a signal comes.
@@ -71,6 +71,10 @@ pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         }
     }
     out.extend(rows(before, next));
+    let diff = |s: &Snapshot| s.diff.as_ref().map(DiffView::sentence);
+    if let Some(now) = diff(next).filter(|now| before.and_then(diff).as_ref() != Some(now)) {
+        out.push(now);
+    }
     for n in &next.notices {
         if before.is_none_or(|b| !b.notices.contains(n)) {
             let what = words::sentence(&n.trouble.what, &n.trouble.advice);
@@ -121,13 +125,22 @@ fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         }
     }
     for p in &next.producers {
-        let say = |p: &crate::controller::snapshot::ProducerRow| {
+        let say = |p: &crate::controller::snapshot::ProducerRow, s: &Snapshot| {
             let flag = p.flag.as_ref().and_then(|f| f.value()).map_or("unknown".to_owned(), ToString::to_string);
             let odd = p.disagreement.as_ref().map_or(String::new(), |d| format!(", {d}"));
-            format!("producer {}: flag {flag}{odd}", p.name)
+            // The age changes all the time; what it comes to is worth a line.
+            let both = match p.fidelity.verdict(s.now) {
+                FidelityVerdict::None => String::new(),
+                FidelityVerdict::Verified => ", every sampled record on both clusters".to_owned(),
+                FidelityVerdict::Differs => format!(", {}", p.fidelity.sentence()),
+                FidelityVerdict::Stale => ", samples stale".to_owned(),
+                FidelityVerdict::Unknown => ", samples unknown".to_owned(),
+                FidelityVerdict::Idle => ", nothing written to sample".to_owned(),
+            };
+            format!("producer {}: flag {flag}{odd}{both}", p.name)
         };
-        let was = before.and_then(|b| b.producers.iter().find(|x| x.name == p.name)).map(say);
-        let now = say(p);
+        let was = before.and_then(|b| Some(say(b.producers.iter().find(|x| x.name == p.name)?, b)));
+        let now = say(p, next);
         if was.as_ref() != Some(&now) {
             out.push(now);
         }

@@ -3,7 +3,7 @@
 use super::model::Tone;
 use super::text;
 use super::theme::{Glyph, Role};
-use crate::controller::snapshot::{GroupRow, GroupSide, ProducerRow};
+use crate::controller::snapshot::{Fidelity, FidelityVerdict, GroupRow, GroupSide, ProducerRow};
 use crate::migration::command::Subject;
 use crate::migration::eos::EosView;
 use crate::migration::estate::{At, FlagState, GroupKind, GroupState, Side};
@@ -275,4 +275,17 @@ pub fn aged(now: At, at: At, stale_after_ms: u64) -> (Role, String) {
 #[must_use]
 pub fn plural(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// What samples say of a producer that writes to both clusters: `100 % 12s`, `3 missing 8s`, `stale 4m`.
+#[must_use]
+pub fn fidelity(f: &Fidelity, now: At) -> (Role, String) {
+    let role = match f.verdict(now) {
+        FidelityVerdict::None | FidelityVerdict::Idle => Role::Dim,
+        FidelityVerdict::Stale => Role::Hold,
+        FidelityVerdict::Unknown => Role::Unknown,
+        FidelityVerdict::Verified => Role::Ok,
+        FidelityVerdict::Differs => Role::Fail,
+    };
+    (role, f.words(now, text::age))
 }

@@ -29,6 +29,7 @@ mod offsets;
 mod records;
 mod replay;
 mod traffic;
+mod verify;
 mod watch;
 mod windows;
 mod workload;

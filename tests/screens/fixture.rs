@@ -467,6 +467,20 @@ fn unlisted(name: &str, kind: GroupKind, seed: u64) -> GroupRow {
     g
 }
 
+/// What samples say of a producer.
+pub fn sampled(missing: u64, age: i64, unknown: Option<&str>) -> Fidelity {
+    Fidelity::Sampled(FidelityFigure {
+        at: ago(age),
+        stale_after_ms: 120_000,
+        partitions: (7, 12),
+        found: 3_412,
+        missing,
+        only_green: 0,
+        doubled: 0,
+        unknown: unknown.map(Into::into),
+    })
+}
+
 pub fn producer(name: &str, team: &str, topics: &[&str], flag: FlagState) -> ProducerRow {
     let subject = Subject::Producer(name.into());
     let (blue, green) = match flag {
@@ -500,6 +514,13 @@ pub fn producer(name: &str, team: &str, topics: &[&str], flag: FlagState) -> Pro
         transactional: false,
         flag: Some(Observed::seen(flag, ago(1_400))),
         observed: ObservedWriting { blue_rate: blue, green_rate: green, shared: Vec::new(), at: Some(ago(900)) },
+        fidelity: match (flag, name) {
+            (FlagState::Dual, "loan-api") => sampled(0, 8_000, None),
+            (FlagState::Dual, "doc-store") => sampled(3, 12_000, None),
+            (FlagState::Dual, "card-auth") => sampled(0, 240_000, None),
+            (FlagState::Dual, "mail-out") => Fidelity::NotSampled { why: "mail: mail-0 has no record yet".into() },
+            _ => Fidelity::NotDual,
+        },
         disagreement: None,
         side_state: None,
         run: None,

@@ -13,6 +13,7 @@ use crate::controller::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, Dif
 use crate::migration::command::Refusal;
 use crate::migration::estate::{Side, Trouble};
 use crate::migration::event::{Compared, Event};
+use crate::replay::Ranges;
 
 /// How long a diff that was told to stop may take to save when the controller ends.
 const LAST_SAVE: Duration = Duration::from_secs(20);
@@ -47,8 +48,9 @@ impl Core {
         if self.stopping {
             return Err(Refusal::refused("the controller is ending", "start it again"));
         }
-        let source = Side::Blue;
-        let request = Request { what: what.clone(), span, source, rate: None, memory: None, resume };
+        let (source, carried) = (Side::Blue, Ranges::default());
+        let request =
+            Request { what: what.clone(), span, source, rate: None, memory: None, resume, replayed: false, carried };
         self.comparing.stop = Arc::default();
         self.comparing.progress = Arc::default();
         let progress = Arc::clone(&self.comparing.progress);

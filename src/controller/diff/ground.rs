@@ -9,10 +9,11 @@ use super::super::names::TopicNames;
 use super::super::tools::Tools;
 use super::Span;
 use crate::diff::{Judged, Rules};
-use crate::kafka::control::{OffsetSpec, SnapshotOptions, Which};
+use crate::kafka::control::{Cluster, OffsetSpec, SnapshotOptions, Which};
 use crate::migration::estate::{At, Side, TopicPartition, Trouble};
 use crate::offsets::identity::IdentityRule;
 use crate::plan::Plan;
+use crate::replay::Ranges;
 
 /// One topic's ground.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +106,10 @@ pub(super) struct Grounds<'a> {
     pub names: &'a TopicNames,
     pub source: Side,
     pub span: Span,
+    /// What was replayed lies at the target's end, whatever its timestamps say.
+    pub replayed: bool,
+    /// When it is not empty: each partition from its first of these offsets to its last.
+    pub carried: &'a Ranges,
 }
 
 /// One log as it stands: by partition.
@@ -207,10 +212,16 @@ impl Grounds<'_> {
         for (judged, log) in ground.rules.judged.iter_mut().zip(&logs) {
             judged.iter_mut().zip(&log.end).for_each(|(j, end)| j.to = *end);
         }
+        let carried = || self.carried.hulls().filter(|hull| hull.tp.topic == topic);
         let refused = match self.span {
+            _ if !self.carried.is_empty() => {
+                self.stretches(&mut ground, &logs, carried().map(|h| (h.tp.partition, h.from, Some(h.to))))
+            }
             Span::Comparable => self.comparable(&mut ground, &logs).await?,
             Span::Times { from, to } => self.times(&mut ground, &logs, from, to).await?,
-            Span::Offsets { partition, from, to } => self.offsets(&mut ground, &logs, partition, from, to).await?,
+            Span::Offsets { partition, from, to } => {
+                self.stretches(&mut ground, &logs, std::iter::once((partition, from, to)))
+            }
         };
         ground.leave_out();
         Ok(match refused {
@@ -303,7 +314,8 @@ impl Grounds<'_> {
             ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = to);
             if !ground.rules.compacted {
                 let late = ground.arrival_skew_ms.cast_signed();
-                for (log, standing) in logs.iter().enumerate() {
+                let bounded = if self.replayed { 1 } else { 2 };
+                for (log, standing) in logs.iter().enumerate().take(bounded) {
                     let reach = to.saturating_add(2 * delta).saturating_add(late);
                     let ends = self.find(standing, &vec![reach; standing.count()]).await?;
                     ground.ranges[log].iter_mut().zip(ends).for_each(|(range, end)| range.1 = range.1.min(end));
@@ -331,47 +343,50 @@ impl Grounds<'_> {
         Ok(())
     }
 
-    /// A stretch of one partition of the source: its records alone are judged.
-    async fn offsets(
+    /// Stretches of the source's partitions: their records alone are judged.
+    fn stretches(
         &self,
         ground: &mut Ground,
         logs: &[Standing; 2],
-        partition: i32,
-        from: i64,
-        to: Option<i64>,
-    ) -> Result<Option<String>, Trouble> {
-        let [source, _] = logs;
-        let p = usize::try_from(partition).unwrap_or(usize::MAX);
-        if ground.unasked.contains(&p) {
-            return Ok(Some(ground.unknown.join("; ")));
+        wanted: impl Iterator<Item = (i32, i64, Option<i64>)>,
+    ) -> Option<String> {
+        let [source, target] = logs;
+        let mut taken = BTreeMap::new();
+        for (partition, from, to) in wanted {
+            let p = usize::try_from(partition).unwrap_or(usize::MAX);
+            if ground.unasked.contains(&p) {
+                return Some(ground.unknown.join("; "));
+            }
+            let Some((start, end)) = ground.ranges[0].get(p).copied() else {
+                return Some(format!("{} has no partition {partition} on {}", source.name, source.side));
+            };
+            let to = to.unwrap_or(end);
+            if from < start || to > end || from > to {
+                let what = format!("{}-{partition} on {} holds [{start}, {end})", source.name, source.side);
+                return Some(format!("{what}: [{from}, {to}) is not in it"));
+            }
+            taken.insert(p, (from, to));
         }
-        let Some((start, end)) = ground.ranges[0].get(p).copied() else {
-            return Ok(Some(format!("{} has no partition {partition} on {}", source.name, source.side)));
-        };
-        let to = to.unwrap_or(end);
-        if from < start || to > end || from > to {
-            let what = format!("{}-{partition} on {} holds [{start}, {end})", source.name, source.side);
-            return Ok(Some(format!("{what}: [{from}, {to}) is not in it")));
-        }
-        ground.to_ends = to == end;
+        ground.to_ends = taken.iter().any(|(p, (_, to))| *to == source.end[*p]);
         for (q, range) in ground.ranges[0].iter_mut().enumerate() {
-            *range = if q == p { (from, to) } else { (range.1, range.1) };
-            ground.hidden[0][q] = ground.hidden[0][q].filter(|_| q == p);
+            let mine = taken.get(&q).copied();
+            *range = mine.unwrap_or((range.1, range.1));
+            ground.hidden[0][q] = ground.hidden[0][q].filter(|_| mine.is_some());
+            if let Some((from, to)) = mine {
+                ground.rules.judged[0][q] = Judged { from, to, ..Judged::default() };
+            }
         }
-        ground.rules.judged[0][p] = Judged { from, to, ..Judged::default() };
         // Without timestamps of its own to go by, all of the target that is left may hold the twins.
         for (q, range) in ground.ranges[1].iter_mut().enumerate() {
-            if q != p && !ground.rules.over_topic {
+            if !taken.contains_key(&q) && !ground.rules.over_topic {
                 range.0 = range.1;
                 ground.hidden[1][q] = None;
             }
         }
         ground.rules.judged[1].iter_mut().for_each(|j| (j.from, j.to) = (0, 0));
-        let side = logs[1].side;
-        ground
-            .remarks
-            .push(format!("a range of offsets of {}: what is on {side} alone is not looked for", source.side));
-        Ok(None)
+        let alone = format!("what is on {} alone is not looked for", target.side);
+        ground.remarks.push(format!("a range of offsets of {}: {alone}", source.side));
+        None
     }
 
     /// The first offsets with a timestamp or a later one, by partition; the end where there is none.
@@ -438,16 +453,8 @@ impl Grounds<'_> {
 
     async fn compacted(&self, logs: &[Standing; 2]) -> Result<bool, Trouble> {
         for log in logs {
-            let configs = self.tools.cluster(log.side).describe_configs(std::slice::from_ref(&log.name)).await;
-            let policy = configs.get(&log.name).and_then(|c| c.as_ref().ok()).and_then(|c| c.get("cleanup.policy"));
-            match policy.and_then(|p| p.value.as_deref()) {
-                Some(policy) if policy.contains("compact") => return Ok(true),
-                Some(_) => {}
-                // Excusing records without knowing would hide losses.
-                None => {
-                    let what = format!("{} does not say whether {} is compacted", log.side, log.name);
-                    return Err(Trouble::new(what, "give this principal DESCRIBE_CONFIGS on the topic"));
-                }
+            if is_compacted(self.tools.cluster(log.side), &log.name).await? {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -475,6 +482,20 @@ impl Grounds<'_> {
             some => Ok(some.len()),
         })
     }
+}
+
+/// Whether a topic is compacted on a cluster.
+///
+/// # Errors
+/// The cluster does not say: excusing records without knowing would hide losses.
+pub(super) async fn is_compacted(cluster: &Cluster, name: &str) -> Result<bool, Trouble> {
+    let name = name.to_owned();
+    let configs = cluster.describe_configs(std::slice::from_ref(&name)).await;
+    let policy = configs.get(&name).and_then(|c| c.as_ref().ok()).and_then(|c| c.get("cleanup.policy"));
+    policy.and_then(|p| p.value.as_deref()).map(|policy| policy.contains("compact")).ok_or_else(|| {
+        let what = format!("{} does not say whether {name} is compacted", cluster.side());
+        Trouble::new(what, "give this principal DESCRIBE_CONFIGS on the topic")
+    })
 }
 
 type Listed = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;

@@ -9,6 +9,7 @@ mod ground;
 mod pace;
 mod place;
 mod read;
+pub(in crate::controller) mod sample;
 mod summary;
 mod work;
 
@@ -26,6 +27,7 @@ use crate::diff::{DiffReport, TopicDiff};
 use crate::kafka::control::StableOffsets;
 use crate::migration::estate::{Side, Trouble};
 use crate::plan::Plan;
+use crate::replay::Ranges;
 pub use document::document;
 use ground::Grounds;
 pub(super) use ground::moment;
@@ -86,6 +88,11 @@ pub struct Request {
     pub memory: Option<u64>,
     /// Go on with the same diff where it was broken off.
     pub resume: bool,
+    /// Something of the range was replayed before: it lies at the target's end, so that is read up to there.
+    pub replayed: bool,
+    /// When it is not empty: each partition is compared from its first of these offsets of the source to its last,
+    /// whatever `span` says.
+    pub carried: Ranges,
 }
 
 /// How far a diff is.
@@ -171,7 +178,9 @@ pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<Atomic
     let mut place = Place::open(&at, &mark)?;
     let mut saved = if request.resume { place.load()? } else { place.clear().map(|()| place::Saved::default())? };
     let pace = Arc::new(Pace::new(request.rate.or(plan.diff.rate), plan.diff.back_off_above_ms));
-    let grounds = Grounds { plan: &plan, tools: &tools, names: &names, source: request.source, span: request.span };
+    let (source, span, replayed) = (request.source, request.span, request.replayed);
+    let carried = &request.carried;
+    let grounds = Grounds { plan: &plan, tools: &tools, names: &names, source, span, replayed, carried };
     let mut session = work::Session::new(&plan, &tools, &request, Arc::clone(&pace), tell, stop, (watch, topics.len()));
     for topic in &topics {
         if saved.done.iter().any(|t| t.topic == *topic) {
@@ -281,6 +290,7 @@ async fn committed(tools: &Tools, names: &TopicNames, group: &str, source: Side)
 
 /// Tells requests apart: only the very same one can be resumed.
 fn fingerprint(clusters: &[Option<String>; 2], topics: &[String], request: &Request) -> String {
-    let words = format!("{clusters:?} {topics:?} {:?} {}", request.span, request.source);
+    let Request { span, source, replayed, carried, .. } = request;
+    let words = format!("{clusters:?} {topics:?} {span:?} {source} {replayed} {carried:?}");
     Sha256::digest(words.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -31,6 +31,7 @@ fn row(scene: &Scene<'_>, plan: &ProducerPlan) -> ProducerRow {
         transactional: !(ids.blue.is_empty() && ids.green.is_empty()),
         flag: plan.flag.as_ref().map(|_| scene.estate.flags.get(name).cloned().unwrap_or_else(Observed::not_yet)),
         observed: machine.observed_writing(name, now),
+        fidelity: scene.fidelity.get(name).cloned().unwrap_or_default(),
         disagreement: machine.disagreement(name, now),
         side_state: machine.side_state(&subject, now),
         run,

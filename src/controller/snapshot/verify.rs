@@ -115,6 +115,33 @@ impl DiffView {
         }
     }
 
+    /// How it stands, in a sentence; the same while it reads on.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let about = format!("diff of {}, {}", self.what.words(), self.span.words());
+        match &self.state {
+            DiffState::Running { stopping: false, .. } => format!("{about}: reading"),
+            DiffState::Running { .. } => format!("{about}: stopping"),
+            DiffState::Stopped { .. } => format!("{about}: stopped"),
+            DiffState::Failed { trouble, .. } => format!("{about}: failed: {}; {}", trouble.what, trouble.advice),
+            DiffState::Done { result, .. } => {
+                let f = &result.found;
+                let doubled = f.duplicated_source + f.duplicated_target;
+                let counts = [
+                    (f.missing, "missing"),
+                    (f.only_target, "only on the target"),
+                    (doubled, "doubled"),
+                    (f.reordered, "out of order"),
+                    (f.unsettled, "unsettled"),
+                ];
+                let counts: String =
+                    counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
+                let next = result.next.first().map_or(String::new(), |next| format!("; next: {next}"));
+                format!("{about}: {}, {} equal{counts}{next}", result.said, f.equal)
+            }
+        }
+    }
+
     /// Whether it reads now.
     #[must_use]
     pub fn running(&self) -> bool {
@@ -152,5 +179,156 @@ impl DiffSpan {
                 format!("partition {partition}, offsets {from} to {to}")
             }
         }
+    }
+}
+
+/// What is known of a producer that writes to both clusters: does each record arrive on both? Sampled, never all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "fidelity", rename_all = "snake_case")]
+pub enum Fidelity {
+    /// It does not write to both now.
+    #[default]
+    NotDual,
+    /// Nothing was compared.
+    NotSampled {
+        /// Why.
+        why: String,
+    },
+    /// Windows were compared.
+    Sampled(FidelityFigure),
+}
+
+/// What the newest window of each partition says, together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FidelityFigure {
+    /// When the newest window was compared, of the topic that was looked at longest ago.
+    pub at: At,
+    /// Older than this it says nothing any more, ms.
+    pub stale_after_ms: u64,
+    /// Partitions that were looked at in the last hour, and all of them.
+    pub partitions: (u32, u32),
+    /// Records that are on both.
+    pub found: u64,
+    /// Records on blue only.
+    pub missing: u64,
+    /// Records on green only.
+    pub only_green: u64,
+    /// Copies too many, on either side.
+    pub doubled: u64,
+    /// Why something of it is not known.
+    pub unknown: Option<String>,
+}
+
+/// What a figure comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FidelityVerdict {
+    /// Nothing can be said: not sampled, or not dual.
+    None,
+    /// It is too old.
+    Stale,
+    /// Some of it could not be compared.
+    Unknown,
+    /// Nothing was written in the windows.
+    Idle,
+    /// Every record of the windows is on both.
+    Verified,
+    /// It is not.
+    Differs,
+}
+
+impl FidelityFigure {
+    /// Share of the windows' records that are on both, 0 to 1.
+    #[must_use]
+    pub fn share(&self) -> Option<f64> {
+        let all = self.found + self.missing + self.only_green;
+        (all > 0).then(|| self.found as f64 / all as f64)
+    }
+}
+
+impl Fidelity {
+    /// What it comes to now. Verified only when everything was compared and is young.
+    #[must_use]
+    pub fn verdict(&self, now: At) -> FidelityVerdict {
+        let Fidelity::Sampled(f) = self else { return FidelityVerdict::None };
+        match f {
+            _ if now.since(f.at) > f.stale_after_ms => FidelityVerdict::Stale,
+            _ if f.missing + f.only_green + f.doubled > 0 => FidelityVerdict::Differs,
+            _ if f.unknown.is_some() => FidelityVerdict::Unknown,
+            _ if f.found == 0 => FidelityVerdict::Idle,
+            _ => FidelityVerdict::Verified,
+        }
+    }
+
+    /// In words with its age, short enough for a table: `100 % 12s`, `3 missing 8s`, `stale 4m`, `not sampled`.
+    #[must_use]
+    pub fn words(&self, now: At, age: impl Fn(u64) -> String) -> String {
+        let f = match self {
+            Fidelity::NotDual => return String::new(),
+            Fidelity::NotSampled { .. } => return "not sampled".to_owned(),
+            Fidelity::Sampled(f) => f,
+        };
+        let age = age(now.since(f.at));
+        match self.verdict(now) {
+            FidelityVerdict::Differs if f.missing > 0 => format!("{} missing {age}", f.missing),
+            FidelityVerdict::Differs if f.only_green > 0 => format!("{} only green {age}", f.only_green),
+            FidelityVerdict::Differs => format!("{} doubled {age}", f.doubled),
+            FidelityVerdict::Stale => format!("stale {age}"),
+            FidelityVerdict::Unknown => format!("unknown {age}"),
+            FidelityVerdict::Idle => format!("idle {age}"),
+            FidelityVerdict::Verified => format!("100 % {age}"),
+            FidelityVerdict::None => String::new(),
+        }
+    }
+
+    /// All of it in a sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let f = match self {
+            Fidelity::NotDual => return "it does not write to both now".to_owned(),
+            Fidelity::NotSampled { why } => return format!("not sampled: {why}"),
+            Fidelity::Sampled(f) => f,
+        };
+        let parts = [(f.missing, "missing on green"), (f.only_green, "only on green"), (f.doubled, "doubled")];
+        let mut words = vec![format!("{} found on both", f.found)];
+        words.extend(parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+        let (seen, all) = f.partitions;
+        let unknown = f.unknown.as_ref().map(|why| format!("; not known: {why}")).unwrap_or_default();
+        format!("{}; sampled windows of {seen} of {all} partitions{unknown}", words.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure() -> FidelityFigure {
+        FidelityFigure {
+            at: At(100_000),
+            stale_after_ms: 120_000,
+            partitions: (2, 3),
+            found: 500,
+            missing: 0,
+            only_green: 0,
+            doubled: 0,
+            unknown: None,
+        }
+    }
+
+    #[test]
+    fn only_what_is_young_and_all_known_is_verified() {
+        let told = |f: FidelityFigure, now: i64| {
+            let f = Fidelity::Sampled(f);
+            (f.verdict(At(now)), f.words(At(now), |ms| format!("{}s", ms / 1_000)))
+        };
+        assert_eq!(told(figure(), 112_000), (FidelityVerdict::Verified, "100 % 12s".into()));
+        assert_eq!(told(figure(), 340_000), (FidelityVerdict::Stale, "stale 240s".into()));
+        let unknown = FidelityFigure { unknown: Some("an open transaction".into()), ..figure() };
+        assert_eq!(told(unknown.clone(), 112_000).0, FidelityVerdict::Unknown);
+        let both = FidelityFigure { missing: 3, ..unknown };
+        assert_eq!(told(both, 108_000), (FidelityVerdict::Differs, "3 missing 8s".into()));
+        assert_eq!(told(FidelityFigure { found: 0, ..figure() }, 100_000).0, FidelityVerdict::Idle);
+        assert_eq!(Fidelity::NotDual.verdict(At(0)), FidelityVerdict::None);
+        assert_eq!(FidelityFigure { missing: 3, found: 997, ..figure() }.share(), Some(0.997));
     }
 }

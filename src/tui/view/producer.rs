@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::line::Row;
 use super::{eos, run};
+use crate::controller::snapshot::Fidelity;
 use crate::migration::eos::EosView;
 use crate::migration::estate::{Observed, Side};
 use crate::migration::stage::{SideState, Stage};
@@ -59,6 +60,15 @@ pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
     if !p.observed.shared.is_empty() {
         let words = format!("{} are written by others too: not attributable", p.observed.shared.join(" "));
         lines.extend(list("shared", &words, Role::Hold));
+    }
+    match &p.fidelity {
+        Fidelity::NotDual => {}
+        not @ Fidelity::NotSampled { .. } => lines.extend(list("on both", &not.sentence(), Role::Hold)),
+        some @ Fidelity::Sampled(_) => {
+            let (role, word) = words::fidelity(some, m.clock());
+            lines.push(Row::new(theme).gap(1).left(Role::Dim, "on both", 14).put(role, word));
+            lines.extend(list("", &some.sentence(), Role::Text));
+        }
     }
     if let Some(d) = &p.disagreement {
         lines.extend(list("disagreement", d, Role::Hold));

@@ -16,19 +16,27 @@ struct Columns {
     team: usize,
     topics: usize,
     kind: usize,
+    /// What samples say of dual writing.
+    both: usize,
+    /// A rate.
+    rate: usize,
 }
 
 impl Columns {
     fn at(width: usize) -> Self {
         match width {
-            0..=69 => Self { name: 15, team: 0, topics: 0, kind: 0 },
-            70..=99 => Self { name: 17, team: 6, topics: 0, kind: 4 },
-            100..=117 => Self { name: 18, team: 8, topics: 0, kind: 8 },
-            118..=139 => Self { name: 20, team: 8, topics: 18, kind: 8 },
-            _ => Self { name: 32, team: 12, topics: 40, kind: 8 },
+            0..=69 => Self { name: 15, team: 0, topics: 0, kind: 0, both: 0, rate: 9 },
+            70..=99 => Self { name: 17, team: 0, topics: 0, kind: 4, both: BOTH, rate: 7 },
+            100..=117 => Self { name: 18, team: 8, topics: 0, kind: 8, both: BOTH, rate: 9 },
+            118..=139 => Self { name: 20, team: 8, topics: 14, kind: 4, both: BOTH, rate: 9 },
+            140..=169 => Self { name: 24, team: 10, topics: 20, kind: 8, both: BOTH, rate: 9 },
+            _ => Self { name: 32, team: 12, topics: 40, kind: 8, both: BOTH, rate: 9 },
         }
     }
 }
+
+/// Cells of what samples say: `3 missing 8s`.
+const BOTH: usize = 13;
 
 /// Draws the table; with the cursor when it has the focus.
 pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
@@ -69,9 +77,13 @@ fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {
     }
     row = row.left(Role::Dim, "flag", 6).right(Role::Dim, "age", 4).gap(1);
     for side in Side::BOTH {
-        row = row.gap(1).right(side_role(side), format!("{} writes", theme.shape(side)), 9);
+        let word = if c.rate < 9 { "rate" } else { "writes" };
+        row = row.gap(1).right(side_role(side), format!("{} {word}", theme.shape(side)), c.rate);
     }
     row = row.gap(2);
+    if c.both > 0 {
+        row = row.left(Role::Dim, "on both", c.both).gap(1);
+    }
     if c.topics > 0 {
         row = row.left(Role::Dim, "topics", c.topics).gap(2);
     }
@@ -97,11 +109,15 @@ fn row<'t>(m: &'t Model, p: &ProducerRow, c: &Columns, cursor: bool, width: usiz
     row = flag(m, row, p).gap(1);
     for rate in [p.observed.blue_rate, p.observed.green_rate] {
         row = match rate {
-            Some(r) => row.gap(1).right(Role::Text, text::rate(r), 9),
-            None => row.gap(1).right(Role::Dim, theme.glyph(Glyph::Nothing).repeat(6), 9),
+            Some(r) => row.gap(1).right(Role::Text, text::rate(r), c.rate),
+            None => row.gap(1).right(Role::Dim, theme.glyph(Glyph::Nothing).repeat(6), c.rate),
         };
     }
     row = row.gap(2);
+    if c.both > 0 {
+        let (role, word) = words::fidelity(&p.fidelity, m.clock());
+        row = row.left(role, word, c.both).gap(1);
+    }
     if c.topics > 0 {
         row = row.name(Role::Dim, p.topics.join(" "), c.topics).gap(2);
     }

@@ -1,0 +1,246 @@
+//! Which producers write to both clusters, since when, and what the samples say of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::sync::watch;
+
+use super::Core;
+use crate::controller::clock::Clock;
+use crate::controller::diff::sample::{Counts, Missed, Sampled, Target};
+use crate::controller::snapshot::{Fidelity, FidelityFigure};
+use crate::migration::command::Command;
+use crate::migration::estate::{At, ClusterView, FlagState, Observed, Side};
+use crate::migration::event::{Entry, Event, RunEnd, RunId};
+use crate::plan::{Plan, ProducerPlan};
+
+/// A window counts for so long, ms.
+const KEPT_MS: u64 = 3_600_000;
+/// The newest window is stale after so many periods, and at least so long, ms.
+const STALE_PERIODS: u64 = 4;
+const STALE_LEAST_MS: u64 = 60_000;
+/// Most partitions whose windows are remembered.
+const PARTITIONS: usize = 20_000;
+
+/// What is known of dual writing.
+pub(super) struct Fidelities {
+    targets: watch::Sender<Vec<Target>>,
+    /// The flag as it was last seen.
+    flags: BTreeMap<String, FlagState>,
+    /// Since when a producer writes to both, where that is known.
+    since: BTreeMap<String, At>,
+    /// Routes to dual that have not ended, by their run.
+    routes: BTreeMap<RunId, (String, FlagState)>,
+    /// The newest window of each partition.
+    windows: BTreeMap<(String, u32), (At, Result<Counts, Missed>)>,
+    /// Why a topic is not looked at.
+    reasons: BTreeMap<String, String>,
+}
+
+impl Fidelities {
+    pub fn new() -> (Self, watch::Receiver<Vec<Target>>) {
+        let (targets, wanted) = watch::channel(Vec::new());
+        let (flags, since, routes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        (Self { targets, flags, since, routes, windows: BTreeMap::new(), reasons: BTreeMap::new() }, wanted)
+    }
+
+    /// What an entry of the journal says of when dual writing began.
+    pub fn entry(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::RunStarted { run, command: Command::Route { producer, to }, dry_run: false, .. } => {
+                self.routes.insert(*run, (producer.clone(), *to));
+            }
+            Event::RunEnded { run, end } => {
+                let Some((producer, to)) = self.routes.remove(run) else { return };
+                match (to, end) {
+                    (FlagState::Dual, RunEnd::Done) => drop(self.since.insert(producer, entry.at)),
+                    _ => drop(self.since.remove(&producer)),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A window was compared, or not.
+    pub fn sampled(&mut self, sampled: Sampled) {
+        let key = (sampled.topic, sampled.partition);
+        if self.windows.len() < PARTITIONS || self.windows.contains_key(&key) {
+            // What was not looked at takes nothing away from what was.
+            match (&sampled.result, self.windows.get_mut(&key)) {
+                (Err(Missed::Not(_)), Some((_, Ok(_)))) => {}
+                _ => drop(self.windows.insert(key, (sampled.at, sampled.result))),
+            }
+        }
+    }
+
+    fn flag(&mut self, producer: &str, flag: Option<FlagState>, now: At) {
+        let Some(flag) = flag else { return };
+        let before = self.flags.insert(producer.to_owned(), flag);
+        if flag != FlagState::Dual {
+            self.since.remove(producer);
+        } else if before.is_some_and(|before| before != FlagState::Dual) {
+            self.since.insert(producer.to_owned(), now);
+        }
+    }
+
+    /// What is shown of a producer.
+    pub fn of(&self, plan: &Plan, producer: &ProducerPlan, now: At) -> Fidelity {
+        let not = |why: &str| Fidelity::NotSampled { why: why.to_owned() };
+        match self.flags.get(&producer.name) {
+            Some(FlagState::Dual) => {}
+            Some(_) => return Fidelity::NotDual,
+            None if producer.flag.is_none() => return Fidelity::NotDual,
+            None => return not("its flag is not known"),
+        }
+        let Some(period) = plan.diff.fidelity_ms else { return not("switched off in the plan ([diff] fidelity)") };
+        if producer.topics.is_empty() {
+            return not("the plan lists no topics of it");
+        }
+        let mut figure: Option<FidelityFigure> = None;
+        let mut why = None;
+        for topic in &producer.topics {
+            match self.topic(topic, now) {
+                Ok(one) => figure = Some(figure.map_or_else(|| one.clone(), |sum| add(sum, &one))),
+                Err(reason) => why = Some(format!("{topic}: {reason}")),
+            }
+        }
+        match (figure, why) {
+            (None, why) => not(why.as_deref().unwrap_or("nothing was looked at yet")),
+            (Some(mut figure), why) => {
+                figure.unknown = figure.unknown.or(why);
+                figure.stale_after_ms = STALE_LEAST_MS.max(STALE_PERIODS.saturating_mul(period));
+                Fidelity::Sampled(figure)
+            }
+        }
+    }
+
+    /// What the windows of a topic say, or why there are none.
+    fn topic(&self, topic: &str, now: At) -> Result<FidelityFigure, String> {
+        if let Some(why) = self.reasons.get(topic) {
+            return Err(why.clone());
+        }
+        let wanted = self.targets.borrow();
+        let target = wanted.iter().find(|t| t.topic == topic).ok_or("nothing was looked at yet")?;
+        let windows = self.windows.range((topic.to_owned(), 0)..=(topic.to_owned(), u32::MAX));
+        let young = |(_, (at, _)): &(_, &(At, Result<Counts, Missed>))| {
+            now.since(*at) <= KEPT_MS && target.since.is_none_or(|since| *at >= since)
+        };
+        let mut sum: Option<FidelityFigure> = None;
+        let mut not = None;
+        for ((_, partition), (at, result)) in windows.filter(young).filter(|((_, p), _)| *p < target.partitions) {
+            if let Err(Missed::Not(why)) = result {
+                not = Some(why.clone());
+                continue;
+            }
+            let figure = sum.get_or_insert_with(|| empty(*at));
+            figure.at = figure.at.max(*at);
+            match result {
+                Ok(counts) => {
+                    figure.partitions.0 += 1;
+                    figure.found += counts.found;
+                    figure.missing += counts.missing;
+                    figure.only_green += counts.only_green;
+                    figure.doubled += counts.doubled;
+                }
+                Err(Missed::Unknown(why)) => {
+                    figure.unknown.get_or_insert_with(|| format!("{topic}-{partition}: {why}"));
+                }
+                Err(Missed::Not(_)) => {}
+            }
+        }
+        match sum {
+            Some(figure) if figure.partitions.0 > 0 || figure.unknown.is_some() => {
+                Ok(FidelityFigure { partitions: (figure.partitions.0, target.partitions), ..figure })
+            }
+            _ => Err(not.unwrap_or_else(|| "nothing was looked at yet".to_owned())),
+        }
+    }
+}
+
+fn empty(at: At) -> FidelityFigure {
+    FidelityFigure {
+        at,
+        stale_after_ms: 0,
+        partitions: (0, 0),
+        found: 0,
+        missing: 0,
+        only_green: 0,
+        doubled: 0,
+        unknown: None,
+    }
+}
+
+/// Two topics of one producer: as young as the older of them.
+fn add(a: FidelityFigure, b: &FidelityFigure) -> FidelityFigure {
+    FidelityFigure {
+        at: a.at.min(b.at),
+        stale_after_ms: 0,
+        partitions: (a.partitions.0 + b.partitions.0, a.partitions.1 + b.partitions.1),
+        found: a.found + b.found,
+        missing: a.missing + b.missing,
+        only_green: a.only_green + b.only_green,
+        doubled: a.doubled + b.doubled,
+        unknown: a.unknown.or_else(|| b.unknown.clone()),
+    }
+}
+
+impl Core {
+    /// Tells the sampler what is written to both clusters now.
+    pub(super) fn aim(&mut self) {
+        let now = Clock.now();
+        let fresh = |name: &str| self.estate.flags.get(name)?.fresh(now, self.plan.stale_after_ms).copied();
+        for producer in &self.plan.producers {
+            let flag = fresh(&producer.name);
+            self.fidelities.flag(&producer.name, flag, now);
+        }
+        let dual = |p: &ProducerPlan| fresh(&p.name) == Some(FlagState::Dual);
+        let ids = &self.plan.producers;
+        let topics: BTreeSet<&String> = ids.iter().filter(|p| dual(p)).flat_map(|p| &p.topics).collect();
+        let (mut targets, mut reasons) = (Vec::new(), BTreeMap::new());
+        for topic in topics {
+            let writers = || ids.iter().filter(|p| p.topics.contains(topic));
+            if let Some(other) = writers().find(|p| !dual(p)) {
+                reasons.insert(topic.clone(), format!("{} writes it too, and not to both", other.name));
+                continue;
+            }
+            match partitions(&self.estate.blue, &self.estate.green, topic) {
+                Err(why) => drop(reasons.insert(topic.clone(), why)),
+                Ok(partitions) => {
+                    let since = writers().filter_map(|p| self.fidelities.since.get(&p.name)).max().copied();
+                    targets.push(Target { topic: topic.clone(), partitions, since });
+                }
+            }
+        }
+        self.fidelities.reasons = reasons;
+        self.fidelities.targets.send_if_modified(|before| {
+            let changed = *before != targets;
+            *before = targets;
+            changed
+        });
+    }
+
+    /// What is shown of each producer.
+    pub(super) fn fidelity(&self) -> BTreeMap<String, Fidelity> {
+        let now = Clock.now();
+        let of = |p: &ProducerPlan| (p.name.clone(), self.fidelities.of(&self.plan, p, now));
+        self.plan.producers.iter().map(of).collect()
+    }
+}
+
+/// How many partitions a topic has on both sides, or why it can't be looked at.
+fn partitions(blue: &Observed<ClusterView>, green: &Observed<ClusterView>, topic: &str) -> Result<u32, String> {
+    let (Some(b), Some(g)) = (blue.value(), green.value()) else {
+        return Err("a cluster was not observed yet".to_owned());
+    };
+    if b.cluster_id.is_none() || b.cluster_id == g.cluster_id {
+        return Err("blue and green can't be told apart".to_owned());
+    }
+    let count = |side: Side, n: Option<usize>| n.filter(|n| *n > 0).ok_or_else(|| format!("it is not on {side}"));
+    let (b, g) = (
+        count(Side::Blue, b.topics.get(topic).map(|t| t.partitions.len()))?,
+        count(Side::Green, g.topics.get(topic).map(|t| t.partitions.len()))?,
+    );
+    if b != g {
+        return Err(format!("it has {b} partitions on blue and {g} on green: v compares all of it"));
+    }
+    Ok(u32::try_from(b).unwrap_or(u32::MAX))
+}
