@@ -210,7 +210,10 @@ impl Driver {
             let written =
                 self.world.logs.iter().map(|l| l[p].slots.iter().flatten().filter(|n| **n != u64::MAX).count()).max();
             if found != wanted || found.len() < written.unwrap_or(0) {
-                return Err(format!("partition {p} reads {found:?}"));
+                let odd = found.iter().zip(&wanted).position(|(a, b)| a != b).unwrap_or(found.len().min(wanted.len()));
+                let around = &found[odd.saturating_sub(3)..found.len().min(odd + 4)];
+                let written = written.unwrap_or(0);
+                return Err(format!("partition {p}, {} of {written}: at {odd} it reads .. {around:?} ..", found.len()));
             }
         }
         Ok(())
