@@ -76,6 +76,10 @@ pub async fn look(cluster: &Cluster, names: &TopicNames, of: &Watched) -> Result
     }
     let (mut described, mut writers) = (described, cluster.describe_producers(&partitions).await);
     ask_again(cluster, &mut described, &mut writers).await;
+    let commits = match offsets_partitions {
+        Some(count) => Some(commits(cluster, &described, &of.ids[index(side)], count).await),
+        None => None,
+    };
     let stable = ends(cluster, &partitions, OffsetSpec::LatestStable).await?;
     let high = ends(cluster, &partitions, OffsetSpec::Latest).await?;
     let inward = |tp: &TopicPartition| names.tp_blue(side, tp);
@@ -89,7 +93,40 @@ pub async fn look(cluster: &Cluster, names: &TopicNames, of: &Watched) -> Result
         writers: writers.into_iter().map(|(tp, told)| (inward(&tp), told)).collect(),
         denied,
         offsets_partitions,
+        commits,
     })
+}
+
+/// Partitions of the offsets topic to which these ids have written: their transactions commit groups' offsets there.
+async fn commits(
+    cluster: &Cluster,
+    described: &BTreeMap<String, Answer<Option<TransactionView>>>,
+    ids: &[String],
+    count: i32,
+) -> Answer<BTreeSet<i32>> {
+    let mut pids = BTreeSet::new();
+    for id in ids {
+        match described.get(id) {
+            Some(Answer::Told(view)) => pids.extend(view.as_ref().map(|v| v.producer_id)),
+            Some(untold) => return untold.clone().map(|_| BTreeSet::new()),
+            None => return Answer::Unknown(Trouble::new(format!("nothing was told of {id}"), "")),
+        }
+    }
+    if pids.is_empty() {
+        return Answer::Told(BTreeSet::new());
+    }
+    let stores: Vec<_> = (0..count).map(|p| TopicPartition::new(OFFSETS_TOPIC, p)).collect();
+    let mut found = BTreeSet::new();
+    for (tp, told) in cluster.describe_producers(&stores).await {
+        match told {
+            Answer::Told(writers) if writers.iter().any(|w| pids.contains(&w.producer_id)) => {
+                found.insert(tp.partition);
+            }
+            Answer::Told(_) => {}
+            untold => return untold.map(|_| BTreeSet::new()),
+        }
+    }
+    Answer::Told(found)
 }
 
 /// A transaction that is open on a partition: where, whose, and from which offset.

@@ -1,6 +1,6 @@
 //! What is observed of an exactly-once producer on one cluster, and how long its logs have stood still.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,11 @@ pub struct EosLook {
     /// Number of partitions of `__consumer_offsets`, when it could be read: tells which groups' offsets a
     /// transaction commits.
     pub offsets_partitions: Option<i32>,
+    /// Partitions of `__consumer_offsets` to which its ids of this side have written: those of the groups whose offsets
+    /// it commits, as long as the leaders remember it (`producer.id.expiration.ms`, a day). `None` where there is no
+    /// such topic.
+    #[serde(default)]
+    pub commits: Option<Answer<BTreeSet<i32>>>,
 }
 
 impl EosLook {

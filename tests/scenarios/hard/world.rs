@@ -358,6 +358,7 @@ impl World {
                 false => Told::Unavailable(Unavailable::NoAuthorizer),
             }),
             offsets_partitions: Some(50),
+            commits: Some(Told::Told([cutover::migration::eos::look::offsets_partition(COUPLED, 50).unwrap()].into())),
         }
     }
 

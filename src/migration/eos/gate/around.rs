@@ -83,11 +83,9 @@ impl Cut<'_> {
         };
         let row = row(Some(at));
         let views = self.ids(self.from()).iter().filter_map(|id| look.ids.get(id)?.told()?.as_ref());
-        let stores: BTreeSet<i32> = views
-            .flat_map(|v| &v.partitions)
-            .filter(|tp| tp.topic == "__consumer_offsets")
-            .map(|tp| tp.partition)
-            .collect();
+        let open = views.flat_map(|v| &v.partitions).filter(|tp| tp.topic == "__consumer_offsets");
+        let remembered = look.commits.as_ref().and_then(Answer::told).into_iter().flatten().copied();
+        let stores: BTreeSet<i32> = open.map(|tp| tp.partition).chain(remembered).collect();
         let listed = &self.plan.reads;
         let missing = listed.iter().find(|g| !self.sight.settings.groups.contains_key(*g));
         if let Some(group) = missing {
@@ -97,8 +95,22 @@ impl Cut<'_> {
             );
         }
         if stores.is_empty() {
-            let words = if listed.is_empty() { "none seen" } else { "as the plan says" };
-            return row.value(format!("{words} (told only while one is open)"));
+            let words = if listed.is_empty() { "none seen".to_owned() } else { listed.join(", ") };
+            return match &look.commits {
+                Some(Answer::Told(_)) if listed.is_empty() => row.value("none: its ids commit no group's offsets"),
+                Some(Answer::Told(_)) => row.value(format!("{words}, as the plan says; no commit is remembered")),
+                None => row.value(format!("{words} (told only while one is open)")),
+                Some(untold) => {
+                    let why = untold.trouble().map_or("not told".to_owned(), |t| t.what);
+                    match listed.is_empty() {
+                        false => row.value(format!("{words}, as the plan says; it can't be verified: {why}")),
+                        true => row.unknown(
+                            format!("whether it commits offsets of a group can't be told: {why}"),
+                            "name the groups: reads = [\"...\"], or pass over it: --override coupled",
+                        ),
+                    }
+                }
+            };
         }
         let Some(count) = look.offsets_partitions else {
             return row

@@ -172,6 +172,26 @@ fn writer(producer_id: i64, open_from: Option<i64>) -> Answer<Vec<ProducerView>>
 }
 
 #[test]
+fn whose_offsets_it_commits_is_remembered_between_two_transactions() {
+    let row = |commits: Option<Answer<BTreeSet<i32>>>, reads: &[&str]| {
+        let mut world = World::new();
+        world.producer().reads = reads.iter().map(|g| (*g).to_owned()).collect();
+        let look = world.look(Side::Blue);
+        (look.commits, look.offsets_partitions) = (commits, Some(50));
+        let rows = world.rows();
+        rows.into_iter().find(|r| r.id == RowId::Coupled).unwrap()
+    };
+    let of = |group| Some(Answer::Told([crate::migration::eos::look::offsets_partition(group, 50).unwrap()].into()));
+    let hidden = || Some(Answer::Hidden(Trouble::new("no READ", "")));
+    assert_eq!(row(Some(Answer::Told(BTreeSet::new())), &[]).value, "none: its ids commit no group's offsets");
+    assert_eq!(row(of("enrich"), &["enrich"]).value, "enrich");
+    let unnamed = row(of("enrich"), &[]);
+    assert!(unnamed.gate.why().unwrap().contains("it may be enrich"), "{unnamed:?}");
+    assert_eq!(row(hidden(), &[]).gate.word(), "UNKNOWN");
+    assert!(row(hidden(), &["enrich"]).value.ends_with("it can't be verified: no READ"));
+}
+
+#[test]
 fn a_busy_but_healthy_producer_can_be_cut() {
     let rows = World::new().rows();
     let not: Vec<&Row> = rows.iter().filter(|r| !r.gate.passes()).collect();
