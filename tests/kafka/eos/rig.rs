@@ -4,7 +4,7 @@ use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::ground::guarded;
-use super::scene::{Ground, Hand, SOON, Scene, Seen, Setting, committed, ids_of, until};
+use super::scene::{Ground, Hand, SOON, Scene, Seen, Setting, committed, count_of, until};
 use crate::support::kafka::{consumer, create_topic, pair};
 use crate::support::unique;
 use crate::support::workload::{Cluster, Ended};
@@ -35,7 +35,7 @@ fn by_hand(shift: [i64; 2]) -> Seen {
     until("both partitions have more than is skipped", || {
         scene.sink_ends(Cluster::Green).iter().zip(&seam).all(|(end, seam)| *end > seam + 60)
     });
-    let written = ids_of(scene.broker(Cluster::Blue), &scene.sink).values().map(Vec::len).sum::<usize>();
+    let written = count_of(scene.broker(Cluster::Blue), &scene.sink);
     until("the reader has drained blue", || scene.reader.processed() >= written);
     scene.switch.set("off");
     scene.reader.wait_running(Cluster::Blue, false, SOON);

@@ -4,10 +4,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use cutover::kafka::control::Cluster as Control;
+use cutover::kafka::properties::ClientProperties;
+use cutover::migration::estate::{At, Side};
+use cutover::migration::transactions::{Answer, TransactionView};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -15,11 +22,12 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::faults::{Desk, Ran};
+use crate::support::kafka::admin::block_on;
 use crate::support::kafka::{Broker, consumer, create_topic, end_offsets, producer};
 use crate::support::unique;
 use crate::support::workload::{
-    ABORTED, Application, ApplicationOptions, Cluster, Ended, Event, Processor, ProcessorOptions, SEND_ID, Switch,
-    Traffic, TrafficOptions, Truth, ended,
+    ABORTED, Application, ApplicationOptions, Cluster, Ended, Event, Processor, ProcessorOptions, SEND_ID, State,
+    Switch, Traffic, TrafficOptions, Truth, ended,
 };
 
 pub const SOON: Duration = Duration::from_secs(90);
@@ -43,12 +51,18 @@ impl<'a> Ground<'a> {
     }
 }
 
+/// Windows of which one is always open for hours.
+pub const OPEN: &str = "\
+[[windows]]\nname = \"by-day\"\ndays = [\"Mon\", \"Tue\", \"Wed\", \"Thu\", \"Fri\", \"Sat\", \"Sun\"]\nfrom = \"00:00\"\nto = \"23:59\"\nzone = \"UTC\"
+[[windows]]\nname = \"by-night\"\ndays = [\"Mon\", \"Tue\", \"Wed\", \"Thu\", \"Fri\", \"Sat\", \"Sun\"]\nfrom = \"12:00\"\nto = \"11:59\"\nzone = \"UTC\"
+";
+
 /// What differs from case to case.
 pub struct Setting {
     /// More keys of the producer in the plan.
     pub producer: String,
-    /// More of the plan.
-    pub plan: String,
+    /// The plan's windows.
+    pub windows: String,
     /// Records a second.
     pub rate: u32,
     /// How long a transaction stays open at least.
@@ -59,7 +73,7 @@ pub struct Setting {
 
 impl Default for Setting {
     fn default() -> Self {
-        Setting { producer: String::new(), plan: String::new(), rate: 60, open_for: Duration::ZERO, spare: 0 }
+        Setting { producer: String::new(), windows: OPEN.to_owned(), rate: 60, open_for: Duration::ZERO, spare: 0 }
     }
 }
 
@@ -110,7 +124,7 @@ impl<'a> Scene<'a> {
             "[migration]\nname = \"eos\"\n[clusters.blue]\nbootstrap = {:?}\n[clusters.green]\nbootstrap = {:?}\n\
              [defaults]\ndrain_still = \"2s\"\nsettle_timeout = \"8s\"\n\
              [[topics]]\nname = {source:?}\narrival_skew = \"5s\"\n\
-             [[producers]]\nname = {name:?}\nteam = \"ledger\"\ntopics = [{sink:?}]\ncritical = true\n\
+             [[producers]]\nname = {name:?}\nteam = \"ledger\"\ntopics = [{sink:?}]\n\
              transactional_ids = {{ blue = {:?}, green = {:?} }}\nreads = [{reads:?}]\nstill = \"2s\"\n{}\nflag = {}\n\
              [[groups]]\nname = {reads:?}\ntopics = [{source:?}]\n\
              [[groups]]\nname = {downstream:?}\nteam = \"books\"\ntopics = [{sink:?}]\nswitch = {}\n{}\n",
@@ -121,7 +135,7 @@ impl<'a> Scene<'a> {
             setting.producer,
             flag.toml(),
             switch.toml(),
-            setting.plan,
+            setting.windows,
         );
         std::fs::write(desk.path().join("cutover.toml"), plan).expect("a plan");
 
@@ -193,6 +207,40 @@ impl<'a> Scene<'a> {
         self.reader.wait_processed(self.reader.processed() + more, SOON);
     }
 
+    /// Waits until the reader has seen the last record of a side.
+    pub fn drained(&self, on: Cluster) {
+        let last = last_records(self.broker(on), &self.sink);
+        until("the reader has read it to its end", || {
+            let events = self.reader.events();
+            let there = |p: &i32, offset: &i64| {
+                events.iter().any(|e| e.cluster == on && e.partition.1 == *p && e.offset == *offset)
+            };
+            last.iter().all(|(p, offset)| there(p, offset))
+        });
+    }
+
+    /// What the cluster says of a transactional id: its producer id.
+    pub fn producer_id(&self, on: Cluster, id: &str) -> i64 {
+        self.transaction(on, id).producer_id
+    }
+
+    /// Waits until a transaction is open for longer than its timeout.
+    pub fn is_overlong(&self, on: Cluster, id: &str) {
+        until("it is open for too long", || {
+            let now = At(rdkafka::Timestamp::now().to_millis().expect("a clock"));
+            self.transaction(on, id).is_overlong(now)
+        });
+    }
+
+    fn transaction(&self, on: Cluster, id: &str) -> TransactionView {
+        let cluster = Control::new(Side::Blue, &self.broker(on).bootstrap, &ClientProperties::default());
+        let ids = [id.to_owned()];
+        match block_on(async { cluster.describe_transactions(&ids).await }).remove(id) {
+            Some(Answer::Told(Some(view))) => view,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Runs a verb of the real program, and prints it with what it said.
     pub fn run(&self, args: &[&str]) -> Ran {
         let start = Instant::now();
@@ -229,20 +277,32 @@ impl<'a> Scene<'a> {
     }
 
     /// Starts a verb and does not wait for it.
-    pub fn begin(&self, args: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_cutover"))
-            .args(args)
-            .current_dir(self.desk.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs")
+    pub fn begin(&self, args: &[String]) -> Running {
+        Running::start(self.desk.path(), args)
     }
 
-    /// Entries of the journal.
+    /// Goes on with what was killed, held or given back, until the producer is where it goes.
+    #[track_caller]
+    pub fn goes_on(&self, verb: &str, more: &[&str], to: State) {
+        let run = |args: Vec<String>| self.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        for _ in 0..6 {
+            let mut ran = run(self.producer("continue", &[]));
+            if ran.err.contains("waits to be continued") {
+                ran = run(self.producer(verb, more));
+            }
+            if ran.code == Some(0) && self.flag.state() == to {
+                return;
+            }
+        }
+        panic!("it does not come to its end");
+    }
+
+    /// Entries of the journal; none before there is one.
     pub fn journal(&self) -> Vec<Value> {
         let ran = self.desk.run(&["journal", "export"]);
+        if ran.err.contains("there is no journal") {
+            return Vec::new();
+        }
         assert_eq!(ran.code, Some(0), "{}", ran.err);
         ran.out.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
@@ -358,8 +418,14 @@ pub struct Hand {
 impl Hand {
     /// A process that has just started with this transactional id.
     pub fn start(side: &Ground<'_>, id: &str, topic: &str) -> Result<Hand, Ended> {
+        Hand::with_timeout(side, id, topic, Duration::from_secs(600))
+    }
+
+    /// With a timeout of its own for its transactions.
+    pub fn with_timeout(side: &Ground<'_>, id: &str, topic: &str, timeout: Duration) -> Result<Hand, Ended> {
+        let timeout = timeout.as_millis().to_string();
         let mut properties: Vec<(&str, &str)> = side.client.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        properties.extend([("transactional.id", id), ("transaction.timeout.ms", "600000")]);
+        properties.extend([("transactional.id", id), ("transaction.timeout.ms", timeout.as_str())]);
         let producer = producer(side.broker, &properties);
         producer.init_transactions(SOON).map_err(ended)?;
         Ok(Hand { producer, topic: topic.to_owned() })
@@ -385,6 +451,83 @@ impl Hand {
     }
 }
 
+/// A verb under way, and the lines that it says on both streams.
+pub struct Running {
+    child: Child,
+    lines: Receiver<String>,
+    /// What it has said so far.
+    pub said: Vec<String>,
+}
+
+impl Running {
+    pub fn start(dir: &Path, args: &[String]) -> Running {
+        println!("$ cutover {} ...", args.join(" "));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cutover"))
+            .args(args)
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let (to, lines) = channel();
+        let (out, err) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        let pass = |to: std::sync::mpsc::Sender<String>, from: Box<dyn std::io::Read + Send>| {
+            std::thread::spawn(move || {
+                BufReader::new(from).lines().map_while(Result::ok).all(|line| to.send(line).is_ok());
+            });
+        };
+        pass(to.clone(), Box::new(out));
+        pass(to, Box::new(err));
+        Running { child, lines, said: Vec::new() }
+    }
+
+    /// The next line; `None` when it has ended. Panics when nothing is said for two minutes.
+    pub fn line(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(Duration::from_secs(120)) {
+            Ok(line) => {
+                println!("  {line}");
+                self.said.push(line.clone());
+                Some(line)
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing was said for two minutes after {:?}", self.said),
+        }
+    }
+
+    /// Waits for a line that has all of it.
+    #[track_caller]
+    pub fn says(&mut self, words: &[&str]) -> String {
+        while let Some(line) = self.line() {
+            if words.iter().all(|w| line.contains(w)) {
+                return line;
+            }
+        }
+        panic!("it has ended without {words:?}: {:?}", self.said)
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) -> Vec<String> {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+        std::mem::take(&mut self.said)
+    }
+
+    /// Reads on to its end: its exit code, and all it said.
+    pub fn end(mut self) -> (Option<i32>, Vec<String>) {
+        while self.line().is_some() {}
+        let code = self.child.wait().expect("it ends").code();
+        println!("  -> {code:?}");
+        (code, std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = (self.child.kill(), self.child.wait());
+    }
+}
+
 /// Waits for a condition with a generous bound: a JVM may have to start, on a busy machine.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -405,6 +548,18 @@ pub fn committed(broker: &Broker, group: &str, topic: &str, partition: i32) -> O
 
 /// The last record of each partition that a reader of committed ones gets, if there is any.
 fn last_records(broker: &Broker, topic: &str) -> BTreeMap<i32, i64> {
+    // What lay on green before the first seam nobody is owed.
+    let owed = |(_, offset, id): &(i32, i64, Option<u64>)| id.is_some() || *offset >= FOREIGN;
+    records_of(broker, topic).into_iter().filter(owed).map(|(p, offset, _)| (p, offset)).collect()
+}
+
+/// Number of records that a reader of committed ones gets.
+pub fn count_of(broker: &Broker, topic: &str) -> usize {
+    records_of(broker, topic).len()
+}
+
+/// Every committed record of a topic now, in the order of its partition: partition, offset, id.
+fn records_of(broker: &Broker, topic: &str) -> Vec<(i32, i64, Option<u64>)> {
     let ends = end_offsets(broker, topic);
     let reader = consumer(broker, "nobody", &[("enable.partition.eof", "true")]);
     let mut list = TopicPartitionList::new();
@@ -412,22 +567,15 @@ fn last_records(broker: &Broker, topic: &str) -> BTreeMap<i32, i64> {
         list.add_partition_offset(topic, *p, Offset::Offset(*start)).expect("an offset");
     }
     reader.assign(&list).expect("assigned");
-    read_to_end(&reader, ends.len(), |_| ()).into_iter().map(|(p, (offset, ()))| (p, offset)).collect()
-}
-
-/// Reads every partition to its end; gives the last record's offset of each, and what `look` made of it.
-fn read_to_end<T>(
-    reader: &BaseConsumer,
-    partitions: usize,
-    mut look: impl FnMut(&rdkafka::message::BorrowedMessage<'_>) -> T,
-) -> BTreeMap<i32, (i64, T)> {
-    let (mut last, mut ended) = (BTreeMap::new(), BTreeSet::new());
+    let (mut records, mut ended) = (Vec::new(), BTreeSet::new());
     let deadline = Instant::now() + SOON;
-    while ended.len() < partitions {
+    while ended.len() < ends.len() {
         assert!(Instant::now() < deadline, "the log is not read to its end");
         match reader.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
-                last.insert(message.partition(), (message.offset(), look(&message)));
+                let id = message.headers().and_then(|h| h.iter().find(|h| h.key == SEND_ID)?.value);
+                let id = id.and_then(|v| std::str::from_utf8(v).ok()?.parse().ok());
+                records.push((message.partition(), message.offset(), id));
             }
             Some(Err(KafkaError::PartitionEOF(p))) => {
                 ended.insert(p);
@@ -435,25 +583,7 @@ fn read_to_end<T>(
             _ => {}
         }
     }
-    last
-}
-
-/// Ids of the committed records of a topic in order, by partition; `None` for one without.
-pub fn ids_of(broker: &Broker, topic: &str) -> BTreeMap<i32, Vec<Option<u64>>> {
-    let ends = end_offsets(broker, topic);
-    let reader = consumer(broker, "nobody", &[("enable.partition.eof", "true")]);
-    let mut list = TopicPartitionList::new();
-    for (p, (start, _)) in &ends {
-        list.add_partition_offset(topic, *p, Offset::Offset(*start)).expect("an offset");
-    }
-    reader.assign(&list).expect("assigned");
-    let mut ids: BTreeMap<i32, Vec<Option<u64>>> = BTreeMap::new();
-    read_to_end(&reader, ends.len(), |message| {
-        let id = message.headers().and_then(|h| h.iter().find(|h| h.key == SEND_ID)?.value);
-        let id = id.and_then(|v| std::str::from_utf8(v).ok()?.parse().ok());
-        ids.entry(message.partition()).or_default().push(id);
-    });
-    ids
+    records
 }
 
 fn foreign(broker: &Broker, topic: &str, count: i64) {
