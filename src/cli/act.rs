@@ -2,8 +2,9 @@
 
 use super::args::{Global, GroupArgs, GroupVerb, HardArgs, MoveArgs, ProducerArgs, ProducerVerb, RouteArg};
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
-use crate::controller::headless::{RunReport, execute};
-use crate::migration::command::{Command, Subject};
+use crate::controller::headless::{RunReport, execute, hold};
+use crate::controller::run::Handle;
+use crate::migration::command::{Command, Subject, shell_word};
 use crate::migration::eos::GreenOnly;
 use crate::migration::estate::{FlagState, Trouble};
 use crate::report;
@@ -62,13 +63,18 @@ pub fn producer(global: &Global, verb: ProducerVerb) -> Result<Exit, Error> {
 fn carry_out(global: &Global, command: Command, yes: Option<&str>) -> Result<Exit, Error> {
     let plan = load(global)?;
     let options = options(global)?;
-    let actor = options.actor.clone();
+    let (actor, subject) = (options.actor.clone(), command.subject());
     let report = runtime()?.block_on(async {
-        let (mut handle, _) = controller(plan, options).await?;
+        let (mut handle, attached) = controller(plan, options, false).await?;
         let mut progress = |line: &str| eprintln!("{line}");
         let report = tokio::select! {
             report = execute(&mut handle, command, &actor, yes, &mut progress) => Some(report),
-            () = interrupted() => None,
+            how = interrupted() => {
+                if attached {
+                    leave(&mut handle, &subject, how, &actor).await;
+                }
+                None
+            }
         };
         handle.shutdown().await;
         Ok::<_, Error>(report)
@@ -78,15 +84,48 @@ fn carry_out(global: &Global, command: Command, yes: Option<&str>) -> Result<Exi
     Ok(Exit(report.exit_code))
 }
 
+/// A command of a controller in another process goes on without the shell that asked for it. Ctrl-C holds it there, as it
+/// would end it here; a hangup takes nothing along.
+async fn leave(handle: &mut Handle, subject: &Subject, how: Interrupt, actor: &str) {
+    let resume = match subject {
+        Subject::Producer(name) => format!("cutover producer resume {}", shell_word(name)),
+        Subject::Group(name) => format!("cutover group resume {}", shell_word(name)),
+        Subject::Migration | Subject::Cluster(_) => return,
+    };
+    let pid = handle.snapshot().header.pid;
+    let words = match how {
+        Interrupt::Gone => format!("the controller (pid {pid}) goes on with it"),
+        Interrupt::Key => match hold(handle, subject, "interrupted with ctrl-c", actor).await {
+            Ok(true) => format!("held in the controller (pid {pid}): nothing further starts; `{resume}` goes on"),
+            Ok(false) => return,
+            Err(refusal) => format!("the controller (pid {pid}) may go on with it: {}", refusal.why),
+        },
+    };
+    eprintln!("cutover: {}", visible(&words));
+}
+
+/// What interrupted a verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Interrupt {
+    /// Ctrl-C.
+    Key,
+    /// A hangup, or the end of the session.
+    Gone,
+}
+
 /// Ctrl-C, a hangup, or the end of the session.
-pub(super) async fn interrupted() {
+pub(super) async fn interrupted() -> Interrupt {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut int), Ok(mut term), Ok(mut hup)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
     else {
         return std::future::pending().await;
     };
-    tokio::select! { _ = int.recv() => {}, _ = term.recv() => {}, _ = hup.recv() => {} }
+    tokio::select! {
+        _ = int.recv() => Interrupt::Key,
+        _ = term.recv() => Interrupt::Gone,
+        _ = hup.recv() => Interrupt::Gone,
+    }
 }
 
 /// Says that it was interrupted.

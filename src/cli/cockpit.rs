@@ -42,7 +42,7 @@ pub fn open(global: &Global, plan: Plan, options: Options) -> Result<Exit, Error
     };
     if global.plain || !on_terminal() {
         let reason = runtime()?.block_on(async {
-            let (handle, _) = controller(plan, options).await?;
+            let (handle, _) = controller(plan, options, true).await?;
             let reason = tui::plain::run(handle.snapshots.clone(), &mut std::io::stdout()).await;
             handle.shutdown().await;
             Ok::<_, Error>(reason)
@@ -66,7 +66,7 @@ pub fn open(global: &Global, plan: Plan, options: Options) -> Result<Exit, Error
     )
     .map_err(lost)?;
     let reason = runtime()?.block_on(async {
-        let (mut handle, attached) = controller(plan, options).await?;
+        let (mut handle, attached) = controller(plan, options, true).await?;
         let screen = if attached { screen.attached() } else { screen };
         let replies = handle.take_replies();
         let reason = screen.run(handle.snapshots.clone(), replies, handle.asks.clone()).await;

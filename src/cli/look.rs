@@ -45,7 +45,7 @@ fn look(global: &Global) -> Result<Arc<Snapshot>, Error> {
     let mut options = options(global)?;
     options.want = Want::ReadOnly;
     runtime()?.block_on(async {
-        let (mut handle, _) = controller(plan, options).await?;
+        let (mut handle, _) = controller(plan, options, false).await?;
         let snapshot = seen(&mut handle).await;
         handle.shutdown().await;
         snapshot

@@ -192,20 +192,27 @@ fn options(global: &Global) -> Result<Options, Error> {
     Ok(options)
 }
 
-/// The controller that holds the plan's journal, if one runs; else one of this process, to which others may attach.
-/// Tells which: true for one of another process. A dry run always walks in a controller of its own.
+/// The controller that holds the plan's journal, if one runs; else one of this process. Tells which: true for one of
+/// another process. A dry run always walks in a controller of its own. `open`: others may attach to it; not to one that
+/// ends with its own command, because theirs would end with it.
 ///
 /// # Errors
 /// One runs, and can't be talked to.
-async fn controller(plan: Plan, options: Options) -> Result<(Handle, bool), Error> {
-    if options.want != Want::DryRun
-        && let Some(handle) = attach(&plan, options.want).await.map_err(Error::Failed)?
-    {
-        return Ok((handle, true));
+async fn controller(plan: Plan, options: Options, open: bool) -> Result<(Handle, bool), Error> {
+    if options.want != Want::DryRun {
+        match attach(&plan, options.want).await {
+            Ok(Some(handle)) => return Ok((handle, true)),
+            Ok(None) => {}
+            // Whoever only looks needs no controller but its own.
+            Err(trouble) if options.want == Want::ReadOnly => {
+                eprintln!("cutover: {}; looking without it", visible(&trouble.what));
+            }
+            Err(trouble) => return Err(Error::Failed(trouble)),
+        }
     }
     let (journal, digest, want) = (plan.journal.clone(), plan.digest(), options.want);
     let mut handle = Controller::start(plan, options);
-    if want != Want::ReadOnly {
+    if open && want == Want::Armed {
         share(&mut handle, &journal, digest);
     }
     Ok((handle, false))

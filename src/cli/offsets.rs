@@ -83,7 +83,7 @@ fn measure(
             }
             measured
         };
-        let measured = tokio::select! { m = work => Some(m), () = interrupted() => None };
+        let measured = tokio::select! { m = work => Some(m), _ = interrupted() => None };
         let now = handle.snapshot().now;
         handle.shutdown().await;
         (measured, now)
@@ -219,14 +219,14 @@ fn apply(
     let options = options(global)?;
     let (actor, config) = (options.actor.clone(), plan.clone());
     let reports = runtime()?.block_on(async {
-        let (mut handle, _) = controller(plan, options).await?;
+        let (mut handle, _) = controller(plan, options, false).await?;
         let mut reports: Vec<(String, RunReport)> = Vec::new();
         for group in &what.group {
             let named = yes.iter().find(|y| *y == group).or(yes.first()).map(String::as_str);
             let mut said = |line: &str| eprintln!("{line}");
             let report = tokio::select! {
                 report = execute(&mut handle, command(group), &actor, named, &mut said) => report,
-                () = interrupted() => break,
+                _ = interrupted() => break,
             };
             let failed = report.exit_code != 0;
             reports.push((group.clone(), report));

@@ -24,7 +24,7 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
     runtime()?.block_on(async {
         // Before anything starts: a hangup meanwhile would end it.
         let signals = Signals::listen()?;
-        let (handle, attached) = controller(plan, options).await?;
+        let (handle, attached) = controller(plan, options, true).await?;
         if attached {
             let header = handle.snapshot().header.clone();
             handle.shutdown().await;

@@ -62,6 +62,8 @@ const SNAPSHOT_LONGEST_MS: u64 = 1_000;
 /// How long the effect under way may take to finish when the controller ends, ms. Each has its own bound; this is
 /// beyond the longest that changes anything.
 const LAST_EFFECT_MS: u64 = 120_000;
+/// A command that was asked longer ago than this is not carried out, ms: who asked waits no longer.
+const LATEST_MS: u64 = 20_000;
 /// A dialog's estimate is measured again when it is this old, ms.
 const ESTIMATE_AGE_MS: u64 = 8_000;
 /// How often samples of soaks are kept, ms: a crash loses at most so much of the time that was counted.
@@ -404,8 +406,9 @@ impl Core {
                 let result = self.machine.prepare(&command, now).map(Box::new);
                 Reply::Prepared { id, result }
             }
-            Ask::Execute { id, command, actor, typed, facts } => {
-                let mut result = self.execute(&command, &actor, &typed, facts.as_deref(), now);
+            Ask::Execute { id, command, actor, typed, facts, asked } => {
+                let late = late(&command, asked, now);
+                let mut result = late.and_then(|()| self.execute(&command, &actor, &typed, facts.as_deref(), now));
                 // The start of the run is durable, and in the picture, before anybody is told that it was taken.
                 self.act().await;
                 if let (Ok(_), Some(why)) = (&result, &self.unwritable) {
@@ -543,6 +546,15 @@ impl Core {
         }
         self.ledger.close().await;
     }
+}
+
+/// Who asked has given it up by then, and may have done something else since.
+fn late(command: &Command, asked: At, now: At) -> Result<(), Refusal> {
+    if now.since(asked) <= LATEST_MS || matches!(command, Command::Estimate { .. }) {
+        return Ok(());
+    }
+    let why = format!("this was asked {} s ago: it comes too late", now.since(asked) / 1_000);
+    Err(Refusal::unknown(why, "nothing was done; look again, and ask again"))
 }
 
 /// What a session may do that was asked to look only.

@@ -131,6 +131,26 @@ pub async fn show_values(
     Ok(())
 }
 
+/// Holds what a command that nobody waits for any more has under way: nothing of it starts from here. Tells whether there
+/// was anything.
+pub async fn hold(handle: &mut Handle, subject: &Subject, why: &str, actor: &str) -> Result<bool, Refusal> {
+    let snapshot = handle.snapshot();
+    let runs = match subject {
+        Subject::Group(name) => snapshot.groups.iter().find(|g| g.group == *name).and_then(|g| g.run.as_ref()),
+        Subject::Producer(name) => snapshot.producers.iter().find(|p| p.name == *name).and_then(|p| p.run.as_ref()),
+        Subject::Migration | Subject::Cluster(_) => None,
+    };
+    let under_way =
+        |run: &RunView| !finished(run) && !run.steps.iter().any(|(_, state)| matches!(state, StepState::Stuck { .. }));
+    if !runs.is_some_and(under_way) {
+        return Ok(false);
+    }
+    let mut driver = Driver { handle, next_id: 2_000_000, progress: &mut |_| {} };
+    let command = Command::Hold { subject: subject.clone(), why: why.to_owned() };
+    let prepared = driver.question(&command).await?;
+    driver.order(&command, actor, String::new(), &prepared).await.map(|_| true)
+}
+
 struct Driver<'a> {
     handle: &'a mut Handle,
     next_id: u64,
@@ -202,7 +222,8 @@ impl Driver<'_> {
     ) -> Result<Option<RunId>, Refusal> {
         let id = self.id();
         let (command, actor, facts) = (command.clone(), actor.to_owned(), Some(prepared.facts.clone()));
-        match self.ask(Ask::Execute { id, command, actor, typed, facts }, id).await? {
+        let asked = Clock.now();
+        match self.ask(Ask::Execute { id, command, actor, typed, facts, asked }, id).await? {
             Reply::Executed { result, .. } => result,
             Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => Err(gone()),
         }
@@ -274,7 +295,8 @@ impl Driver<'_> {
     /// Orders a measurement; the answer is not waited for.
     async fn order_measurement(&mut self, command: Command, actor: &str) -> Result<u64, Refusal> {
         let (id, actor) = (self.id(), actor.to_owned());
-        let ask = Ask::Execute { id, command, actor, typed: String::new(), facts: None };
+        let (typed, facts, asked) = (String::new(), None, Clock.now());
+        let ask = Ask::Execute { id, command, actor, typed, facts, asked };
         self.handle.asks.send(ask).await.map_err(|_| gone())?;
         Ok(id)
     }

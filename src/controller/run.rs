@@ -124,8 +124,8 @@ impl Handle {
     /// what came of it and the end are journalled. Used for SIGTERM, SIGHUP and `q`. Of a controller in another process
     /// only the line ends.
     pub async fn shutdown(mut self) {
-        if let Some(server) = &self.server {
-            server.close_door();
+        if let Some(server) = &mut self.server {
+            server.close_door().await;
         }
         let _ = self.stop.send(true); // the controller may have ended already
         if let Some(task) = self.task.take() {

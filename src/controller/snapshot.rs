@@ -308,6 +308,8 @@ pub enum Ask {
         typed: String,
         /// `Prepared::facts` of the dialog that was confirmed; `None` for commands that need no dialog.
         facts: Option<String>,
+        /// When it was asked: a command that comes late (a stopped process, a full queue) is refused.
+        asked: At,
     },
     /// A person still reads a dialog of this group: keep its estimate fresh.
     Watch {

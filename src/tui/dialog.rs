@@ -171,6 +171,7 @@ impl Dialog {
             actor: actor.to_owned(),
             typed,
             facts: Some(prepared.facts.clone()),
+            asked: now,
         })
     }
 }

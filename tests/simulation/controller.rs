@@ -8,7 +8,7 @@ use cutover::controller::snapshot::{Arming, Ask, Reply, Snapshot};
 use cutover::controller::{Controller, Handle, Options, Want, headless};
 use cutover::journal::Reader;
 use cutover::migration::command::{Command, Level};
-use cutover::migration::estate::{FlagState, Observed, Side};
+use cutover::migration::estate::{At, FlagState, Observed, Side};
 use cutover::migration::event::{Event, RunKind};
 use cutover::migration::stage::{Stage, StepState};
 use cutover::plan::Plan;
@@ -168,6 +168,10 @@ fn doing(s: &Snapshot, what: &str) -> bool {
     run.is_some_and(|r| r.steps.iter().any(|(words, at)| words.contains(what) && matches!(at, StepState::Doing { .. })))
 }
 
+pub fn now() -> At {
+    cutover::controller::clock::Clock.now()
+}
+
 /// Starts a cutover without waiting for its end.
 async fn begin(handle: &mut Handle, group: &str, run: u64) {
     // What was not seen yet (a flag, a switch) is unknown and refused: asked again with each new picture.
@@ -185,7 +189,11 @@ async fn begin(handle: &mut Handle, group: &str, run: u64) {
     };
     let Level::Typed(typed) = prepared.level else { panic!("no phrase") };
     let (command, actor) = (prepared.command, "ada@bastion".to_owned());
-    handle.asks.send(Ask::Execute { id: 2, command, actor, typed, facts: Some(prepared.facts) }).await.unwrap();
+    handle
+        .asks
+        .send(Ask::Execute { id: 2, command, actor, typed, facts: Some(prepared.facts), asked: now() })
+        .await
+        .unwrap();
     let Some(Reply::Executed { result, .. }) = handle.replies.recv().await else { panic!("no reply") };
     assert_eq!(result, Ok(Some(run)));
 }

@@ -8,9 +8,10 @@ use cutover::controller::link::{attach::attach, serve::share, socket_path};
 use cutover::controller::snapshot::{Arming, Ask, Reply};
 use cutover::controller::{Controller, Handle, Options, Want};
 use cutover::migration::command::{Command, Subject};
+use cutover::migration::estate::At;
 use cutover::plan::Plan;
 
-use super::controller::{Demo, GROUP, PATIENCE, run, until};
+use super::controller::{Demo, GROUP, PATIENCE, now, run, until};
 
 fn hosted(plan: Plan) -> Handle {
     let (journal, digest) = (plan.journal.clone(), plan.digest());
@@ -77,13 +78,31 @@ async fn a_screen_that_only_looks_changes_nothing_and_another_plan_is_refused() 
     let mut looking = attached(&demo.plan(), Want::ReadOnly).await;
     assert!(matches!(looking.snapshot().header.arming, Arming::ReadOnly { .. }));
     let (command, actor) = (hold("no"), "eve@bastion".to_owned());
-    let ask = Ask::Execute { id: 9, command, actor, typed: String::new(), facts: None };
+    let ask = Ask::Execute { id: 9, command, actor, typed: String::new(), facts: None, asked: now() };
     looking.asks.send(ask).await.unwrap();
     let Some(Reply::Executed { id: 9, result: Err(refused) }) = looking.replies.recv().await else {
         panic!("an answer")
     };
     assert!(refused.why.contains("only looks"), "{refused:?}");
     assert!(!first.snapshot().journal.iter().any(|l| l.text.contains("eve")));
+    looking.asks.send(Ask::StopDiff { id: 10 }).await.unwrap();
+    let Some(Reply::Diff { id: 10, result: Err(refused) }) = looking.replies.recv().await else { panic!("an answer") };
+    assert!(refused.why.contains("only looks"), "{refused:?}");
+
+    // What comes late is not carried out, whoever asks.
+    let ask = Ask::Execute {
+        id: 11,
+        command: hold("late"),
+        actor: "ada@bastion".into(),
+        typed: String::new(),
+        facts: None,
+        asked: At(now().0 - 60_000),
+    };
+    first.asks.send(ask).await.unwrap();
+    let Some(Reply::Executed { id: 11, result: Err(refused) }) = first.replies.recv().await else {
+        panic!("an answer")
+    };
+    assert!(refused.exit_code == 4 && refused.why.contains("too late"), "{refused:?}");
 
     let mut other = demo.plan();
     other.defaults.max_re_read += 1;
@@ -91,6 +110,39 @@ async fn a_screen_that_only_looks_changes_nothing_and_another_plan_is_refused() 
     assert!(trouble.what.contains("plan has changed"), "{trouble:?}");
     assert!(attach(&other, Want::ReadOnly).await.unwrap().is_some(), "looking is allowed");
     until(&mut first, "it works on", |s| s.seq > 3).await;
+    first.shutdown().await;
+}
+
+/// A dry run that somebody left open must not turn another person's command into one.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_attaches_to_a_dry_run() {
+    let demo = Demo::start();
+    let plan = demo.plan();
+    let mut dry = Controller::start(plan.clone(), Options::new(Want::DryRun, "ada@bastion"));
+    share(&mut dry, &plan.journal, plan.digest());
+    until(&mut dry, "it walks", |s| s.header.arming == Arming::DryRun && s.seq > 3).await;
+    assert!(attach(&plan, Want::Armed).await.unwrap().is_none());
+    dry.shutdown().await;
+}
+
+/// Whoever hears that a command was taken sees what it changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_never_overtakes_its_picture() {
+    let demo = Demo::start();
+    let first = hosted(demo.plan());
+    let mut second = attached(&demo.plan(), Want::Armed).await;
+    for n in 0..20 {
+        let (command, asked) =
+            (if n % 2 == 0 { hold("x") } else { Command::Resume { subject: Subject::Group(GROUP.into()) } }, now());
+        let ask = Ask::Execute { id: n, command, actor: "a@b".into(), typed: String::new(), facts: None, asked };
+        second.asks.send(ask).await.unwrap();
+        let Some(Reply::Executed { result, .. }) = second.replies.recv().await else { panic!("an answer") };
+        assert_eq!(result, Ok(None));
+        let row = second.snapshot().groups.iter().find(|g| g.group == GROUP).cloned().unwrap();
+        let held = matches!(row.side_state, Some(cutover::migration::stage::SideState::Held { .. }));
+        assert_eq!(held, n % 2 == 0, "answer {n}: {:?}", row.side_state);
+    }
+    second.shutdown().await;
     first.shutdown().await;
 }
 

@@ -42,12 +42,13 @@ const OPEN_QUESTIONS: usize = 1_024;
 pub async fn attach(plan: &Plan, want: Want) -> Result<Option<Handle>, Trouble> {
     let (path, digest) = (socket_path(&plan.journal), plan.digest());
     let Some((mut line, first)) = connect(&path, want, &digest).await? else { return Ok(None) };
-    let (to_screen, snapshots) = watch::channel(Arc::new(first));
+    let (to_screen, snapshots) = watch::channel(Arc::new(as_seen(first, want, line.other_plan)));
     let (asks, mut asked) = mpsc::channel(ASKS);
     let (replies_tx, replies) = mpsc::channel(REPLIES);
     let (stop, mut stopped) = watch::channel(false);
     let task = tokio::spawn(async move {
-        let mut screen = Screen { to_screen, replies: replies_tx, open: BTreeMap::new(), want };
+        let other_plan = line.other_plan;
+        let mut screen = Screen { to_screen, replies: replies_tx, open: BTreeMap::new(), want, other_plan };
         loop {
             let lost = tokio::select! {
                 _ = stopped.changed() => return,
@@ -63,7 +64,7 @@ pub async fn attach(plan: &Plan, want: Want) -> Result<Option<Handle>, Trouble> 
             };
             match again {
                 Some((new, first)) => {
-                    line = new;
+                    (screen.other_plan, line) = (new.other_plan, new);
                     screen.show(first);
                 }
                 None => return,
@@ -78,6 +79,8 @@ struct Line {
     to: OwnedWriteHalf,
     frames: mpsc::Receiver<FromController>,
     reader: JoinHandle<()>,
+    /// The controller has read another plan than this session.
+    other_plan: bool,
 }
 
 impl Drop for Line {
@@ -89,7 +92,7 @@ impl Drop for Line {
 async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Snapshot)>, Trouble> {
     let there = |what: String| {
         let name = path.display();
-        Trouble::new(format!("{name}: {what}"), "see `cutover status --read-only`, or end the controller that runs")
+        Trouble::new(format!("{name}: {what}"), "end the controller that runs, or look with --read-only")
     };
     let stream = match open(path).await {
         Ok(stream) => stream,
@@ -111,23 +114,30 @@ async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Sn
         plan: plan.to_owned(),
     };
     let (frames_tx, mut frames) = mpsc::channel(FRAMES);
+    let mut other_plan = false;
     let begin = async {
         frame::write(&mut to, &hello).await.map_err(|e| there(e.to_string()))?;
         let reader = tokio::spawn(read(from, frames_tx));
         let answer = frames.recv().await;
         let picture = match answer {
-            Some(FromController::Welcome { .. }) => frames.recv().await,
+            Some(FromController::Welcome { plan: its, .. }) => {
+                other_plan = its != plan;
+                frames.recv().await
+            }
             Some(FromController::Refused(trouble)) => return Err(trouble),
             // It ended between the two: there is nobody any more.
             _ => return Ok(None),
         };
         match picture {
-            Some(FromController::Picture(first)) => Ok(Some((reader, as_seen(*first, want)))),
+            Some(FromController::Picture(first)) => Ok(Some((reader, *first))),
             _ => Ok(None),
         }
     };
     match tokio::time::timeout(HELLO, begin).await {
-        Ok(Ok(Some((reader, first)))) => Ok(Some((Line { to, frames, reader }, first))),
+        Ok(Ok(Some((reader, first)))) => {
+            let line = Line { to, frames, reader, other_plan };
+            Ok(Some((line, first)))
+        }
         Ok(Ok(None)) => Ok(None),
         Ok(Err(trouble)) => Err(trouble),
         Err(_) => Err(there(format!("the controller did not answer within {} s", HELLO.as_secs()))),
@@ -154,9 +164,14 @@ async fn read(mut from: OwnedReadHalf, frames: mpsc::Sender<FromController>) {
 }
 
 /// A picture as this session may use it.
-fn as_seen(mut picture: Snapshot, want: Want) -> Snapshot {
+fn as_seen(mut picture: Snapshot, want: Want, other_plan: bool) -> Snapshot {
     if want == Want::ReadOnly {
-        picture.header.arming = crate::controller::core::asked_for();
+        picture.header.arming = match other_plan {
+            false => crate::controller::core::asked_for(),
+            true => Arming::ReadOnly {
+                why: "asked for with --read-only; the controller that runs has read another version of the plan".into(),
+            },
+        };
     }
     picture
 }
@@ -167,6 +182,7 @@ struct Screen {
     replies: mpsc::Sender<Reply>,
     open: BTreeMap<u64, Ask>,
     want: Want,
+    other_plan: bool,
 }
 
 impl Screen {
@@ -204,7 +220,7 @@ impl Screen {
     }
 
     fn show(&mut self, picture: Snapshot) {
-        self.to_screen.send_replace(Arc::new(as_seen(picture, self.want)));
+        self.to_screen.send_replace(Arc::new(as_seen(picture, self.want, self.other_plan)));
     }
 
     /// A controller that was killed may be started again; the screen stays until then, and its ages grow. What is asked
@@ -219,20 +235,35 @@ impl Screen {
         self.to_screen.send_modify(|picture| Arc::make_mut(picture).header.arming = Arming::ReadOnly { why });
         let watch = Clock.stopwatch();
         while watch.ms() < RETURN_MS {
-            if let Ok(Some(found)) = connect(path, self.want, plan).await {
-                return Some(found);
-            }
-            tokio::select! {
-                () = Clock.sleep(AGAIN_MS) => {}
-                ask = asked.recv() => {
-                    let ask = ask?;
-                    if let Some(reply) = ask.refused(Refusal::refused("the controller is away", "wait until it is back")) {
-                        let _ = self.replies.try_send(reply); // a screen that does not read misses it
-                    }
+            let trial = async {
+                let found = connect(path, self.want, plan).await;
+                if !matches!(found, Ok(Some(_))) {
+                    Clock.sleep(AGAIN_MS).await;
                 }
+                found
+            };
+            tokio::pin!(trial);
+            let found = loop {
+                tokio::select! {
+                    biased;
+                    ask = asked.recv() => self.away(&ask?),
+                    found = &mut trial => break found,
+                }
+            };
+            if let Ok(Some(found)) = found {
+                while let Ok(ask) = asked.try_recv() {
+                    self.away(&ask);
+                }
+                return Some(found);
             }
         }
         None
+    }
+
+    fn away(&self, ask: &Ask) {
+        if let Some(reply) = ask.refused(Refusal::refused("the controller is away", "wait until it is back")) {
+            let _ = self.replies.try_send(reply); // a screen that does not read misses it
+        }
     }
 
     /// Nobody will answer what is open: whether a command was taken is in the journal.

@@ -54,6 +54,8 @@ enum FromController {
     Welcome {
         /// Process id of the controller.
         pid: u32,
+        /// Digest of the plan as it read it.
+        plan: String,
     },
     /// Answer to a hello that ends here.
     Refused(Trouble),

@@ -39,13 +39,17 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(in crate::controller) struct Server {
     stop: watch::Sender<bool>,
+    /// The socket is taken away: whoever holds the journal next makes one of its own.
+    shut: watch::Receiver<bool>,
     task: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Takes no further screens, and takes the socket away. Those attached hear of the end from the controller.
-    pub(in crate::controller) fn close_door(&self) {
+    /// Takes no further screens, and takes the socket away, while the journal is still held. Those attached hear of the
+    /// end from the controller.
+    pub(in crate::controller) async fn close_door(&mut self) {
         let _ = self.stop.send(true); // it may have ended already
+        let _ = tokio::time::timeout(LAST_WORD, self.shut.wait_for(|shut| *shut)).await; // the same
     }
 
     /// Waits, within a bound, until the attached screens have heard of the end.
@@ -75,8 +79,10 @@ pub fn share(handle: &mut Handle, journal: &Path, plan_digest: String) {
     let hub = hub::start(core_asks, core_replies);
     tokio::spawn(forward(hub.clone(), 0, to_local, from_local));
     let (stop, stopped) = watch::channel(false);
-    let task = tokio::spawn(serve(socket_path(journal), plan_digest.into(), hub, handle.snapshots.clone(), stopped));
-    handle.server = Some(Server { stop, task: Some(task) });
+    let (shut_tx, shut) = watch::channel(false);
+    let door = Door { path: socket_path(journal), plan: plan_digest.into(), hub, shut: shut_tx };
+    let task = tokio::spawn(door.serve(handle.snapshots.clone(), stopped));
+    handle.server = Some(Server { stop, shut, task: Some(task) });
 }
 
 /// What a screen of the own process asks.
@@ -92,46 +98,64 @@ async fn forward(hub: mpsc::Sender<Said>, me: ScreenId, replies: mpsc::Sender<Re
     let _ = hub.send(Said::Left(me)).await; // the hub may have ended
 }
 
-async fn serve(
+/// Where screens come in.
+struct Door {
     path: PathBuf,
     plan: Arc<str>,
     hub: mpsc::Sender<Said>,
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
-    mut stop: watch::Receiver<bool>,
-) {
-    // The lease decides who serves: only its holder takes a socket away that somebody left.
-    let holds = |s: &Arc<Snapshot>| s.seq > 0 && !matches!(s.header.arming, Arming::ReadOnly { .. });
-    tokio::select! {
-        held = snapshots.wait_for(holds) => if held.is_err() { return },
-        _ = stop.changed() => return,
-    }
-    let bound = match bind(&path) {
-        Ok(bound) => bound,
-        Err(e) => return tracing::warn!("{}: {e}: nobody can attach to this controller", path.display()),
-    };
-    let mut screens = JoinSet::new();
-    let mut next: ScreenId = 1;
-    loop {
+    shut: watch::Sender<bool>,
+}
+
+impl Door {
+    async fn serve(self, mut snapshots: watch::Receiver<Arc<Snapshot>>, mut stop: watch::Receiver<bool>) {
+        // The lease decides who serves: only its holder takes a socket away that somebody left.
+        let holds = |s: &Arc<Snapshot>| s.seq > 0 && s.header.arming == Arming::Armed;
         tokio::select! {
-            biased;
-            _ = stop.changed() => break,
-            Some(_) = screens.join_next() => {}
-            accepted = bound.accept(), if screens.len() < SCREENS => match accepted {
-                Ok((stream, _)) => {
-                    screens.spawn(screen(stream, next, Arc::clone(&plan), hub.clone(), snapshots.clone()));
-                    next += 1;
-                }
-                Err(e) => {
-                    // Out of descriptors, most likely: what is attached goes on, and ends some time.
-                    tracing::warn!("{}: {e}", path.display());
-                    Clock.sleep(PAUSE_MS).await;
+            held = snapshots.wait_for(holds) => if held.is_err() { return },
+            _ = stop.changed() => return,
+        }
+        let path = self.path.display();
+        let bound = match bind(&self.path) {
+            Ok(bound) => bound,
+            Err(e) => return tracing::warn!("{path}: {e}: nobody can attach to this controller"),
+        };
+        let (mut screens, mut turned_away) = (JoinSet::new(), JoinSet::new());
+        let mut next: ScreenId = 1;
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.changed() => break,
+                Some(_) = screens.join_next() => {}
+                Some(_) = turned_away.join_next() => {}
+                accepted = bound.accept(), if turned_away.len() < SCREENS => match accepted {
+                    Ok((stream, _)) if screens.len() >= SCREENS => {
+                        turned_away.spawn(turn_away(stream));
+                    }
+                    Ok((stream, _)) => {
+                        screens.spawn(screen(stream, next, self.plan.clone(), self.hub.clone(), snapshots.clone()));
+                        next += 1;
+                    }
+                    Err(e) => {
+                        // Out of descriptors, most likely: what is attached goes on, and ends some time.
+                        tracing::warn!("{path}: {e}");
+                        Clock.sleep(PAUSE_MS).await;
+                    }
                 }
             }
         }
+        drop(bound);
+        let _ = std::fs::remove_file(&self.path); // the lease is still held here: it is ours
+        let _ = self.shut.send(true); // nobody may wait for it
+        while screens.join_next().await.is_some() {}
     }
-    drop(bound);
-    let _ = std::fs::remove_file(&path); // the lease is still held here: it is ours
-    while screens.join_next().await.is_some() {}
+}
+
+/// One screen too many hears so at once.
+async fn turn_away(stream: UnixStream) {
+    let (_from, mut to) = stream.into_split();
+    let what = format!("{SCREENS} screens are attached to the controller already");
+    let trouble = Trouble::new(what, "leave one of them (q), or look with --read-only");
+    let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &FromController::Refused(trouble))).await; // it may have gone
 }
 
 /// Binds the socket, 0600. What lies there already is taken away only if it is a socket.
@@ -176,7 +200,7 @@ async fn screen(
     }
     let mut asking = tokio::spawn(listen(from, me, hub.clone(), replies, read_only));
     tokio::select! {
-        result = tell(&mut to, snapshots, answers) => if let Err(e) = result {
+        result = tell(&mut to, snapshots, answers, plan.to_string()) => if let Err(e) = result {
             tracing::debug!("screen {me}: {e}");
         },
         _ = &mut asking => {}
@@ -233,9 +257,14 @@ async fn listen(
     }
 }
 
-/// Whether an ask may change anything outside: a measurement does not.
+/// Whether an ask changes anything for others: a measurement does not, a comparison that is started or stopped does, and
+/// so does a file beside the plan.
 fn changes(ask: &Ask) -> bool {
-    matches!(ask, Ask::Execute { command, .. } if !matches!(command, Command::Estimate { .. }))
+    match ask {
+        Ask::Execute { command, .. } => !matches!(command, Command::Estimate { .. }),
+        Ask::StartDiff { .. } | Ask::StopDiff { .. } | Ask::Export { .. } => true,
+        Ask::Prepare { .. } | Ask::Watch { .. } | Ask::WatchChoice { .. } | Ask::Records { .. } => false,
+    }
 }
 
 /// Answers at once, pictures as they come and as fast as they are read: the newest one, never a queue of old ones.
@@ -243,8 +272,9 @@ async fn tell(
     to: &mut OwnedWriteHalf,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut answers: mpsc::Receiver<Reply>,
+    plan: String,
 ) -> io::Result<()> {
-    send(to, &FromController::Welcome { pid: std::process::id() }).await?;
+    send(to, &FromController::Welcome { pid: std::process::id(), plan }).await?;
     snapshots.mark_changed();
     let mut pause_ms = 0;
     loop {
@@ -254,7 +284,14 @@ async fn tell(
         };
         tokio::select! {
             biased;
-            Some(reply) = answers.recv() => send(to, &FromController::Reply(reply)).await?,
+            Some(reply) = answers.recv() => {
+                // Whoever hears that a command was taken sees what it changed: the picture was there before the answer.
+                if matches!(reply, Reply::Executed { .. }) && matches!(snapshots.has_changed(), Ok(true)) {
+                    let picture = Arc::clone(&snapshots.borrow_and_update());
+                    send(to, &FromController::Picture(Box::new(Snapshot::clone(&picture)))).await?;
+                }
+                send(to, &FromController::Reply(reply)).await?;
+            }
             changed = next => {
                 if changed.is_err() {
                     return send(to, &FromController::Ended).await;

@@ -18,7 +18,7 @@ use crate::migration::stage::Stage;
 pub(super) fn send(m: &mut Model, command: Command, about: &str) -> Vec<Cmd> {
     let id = m.ask_id(about);
     let actor = m.options.actor.clone();
-    vec![Cmd::Ask(Ask::Execute { id, command, actor, typed: String::new(), facts: None })]
+    vec![Cmd::Ask(Ask::Execute { id, command, actor, typed: String::new(), facts: None, asked: m.now })]
 }
 
 /// Opens the confirm dialog of a command: asks what it would do, has its facts kept fresh, and measures anew
