@@ -9,10 +9,11 @@ pub use super::snapshot::RunReport;
 use super::snapshot::{Ask, GroupRow, Reply, Snapshot};
 use super::words;
 use crate::migration::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
-use crate::migration::eos::{EosView, Row};
+use crate::migration::eos::{EosView, GreenOnly, Row};
 use crate::migration::estate::{Observed, Side};
 use crate::migration::event::RunId;
 use crate::migration::gate::Gate;
+use crate::migration::overrides::GateName;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
@@ -178,7 +179,7 @@ impl Driver<'_> {
             self.measure(command).await;
             let prepared = self.prepare(command).await.map_err(|r| (r, None))?;
             // Its name confirms a command, and never what it costs: each gate needs its own word.
-            if let Some(held) = prepared.gates.iter().find(|h| !command.overrides().iter().any(|o| o.gate == h.gate)) {
+            if let Some(held) = prepared.gates.iter().find(|h| !is_worded(command, h.gate)) {
                 let refusal = Refusal::holds(held.why.clone(), held.advice());
                 return Err((refusal, Some(prepared)));
             }
@@ -472,6 +473,12 @@ impl<'a> Seen<'a> {
             Some(why) => report(1, format!("failed: {why}{rest}"), "the journal says more".into()),
         }
     }
+}
+
+/// Whether a command says itself that it passes over a gate.
+fn is_worded(command: &Command, gate: GateName) -> bool {
+    let loses = matches!(command, Command::HardBack { green_only: GreenOnly::Lose, .. });
+    command.overrides().iter().any(|o| o.gate == gate) || (loses && gate == GateName::Missing)
 }
 
 fn finished(run: &RunView) -> bool {

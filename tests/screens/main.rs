@@ -2,6 +2,7 @@
 
 mod diffs;
 mod fixture;
+mod hard;
 mod keys;
 mod looks;
 mod pictures;

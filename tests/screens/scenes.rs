@@ -274,6 +274,7 @@ pub fn all() -> Vec<(&'static str, Model)> {
     out.push(("group_120x40", on(fixture::estate(), (120, 40), open("loan-audit"))));
     partitions(&mut out);
     crate::diffs::scenes(&mut out);
+    crate::hard::scenes(&mut out);
     offsets(&mut out);
     out.push(("group_moving_80x24", on(fixture::estate(), small, open("doc-index"))));
     out.push(("group_moving_120x40", on(fixture::estate(), (120, 40), open("doc-index"))));

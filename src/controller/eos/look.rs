@@ -213,7 +213,7 @@ async fn denied(cluster: &Cluster, of: &Watched) -> Option<Answer<Vec<Acl>>> {
 }
 
 /// Which of these denials (of one principal) every broker enforces.
-pub(super) async fn enforced(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Answer<BTreeSet<Acl>> {
+pub(in crate::controller) async fn enforced(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Answer<BTreeSet<Acl>> {
     let filter = AclFilter {
         resource: Some(Resource::TransactionalId),
         principal: acls.first().map(|acl| acl.principal.clone()),

@@ -107,3 +107,77 @@ pub(super) async fn carry(with: Carrying, producer: String, id: String, from: Si
 fn ends_when_left(history: &History, from: Side, ranges: &Ranges) -> Option<Vec<(TopicPartition, i64)>> {
     ranges.partitions().map(|tp| Some((tp.clone(), history.seam(from, tp)?.source))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::names::TopicNames;
+    use crate::migration::acl::Resource;
+    use crate::migration::effect::Outcome::{Done, Failed};
+    use crate::sim::{SimCluster, SimConfig};
+
+    fn world() -> (SimCluster, SimCluster, Arc<Tools>) {
+        let start = |side| SimCluster::start(SimConfig::new(side)).unwrap();
+        let (blue, green) = (start(Side::Blue), start(Side::Green));
+        let plan = Plan::from_bootstraps(&blue.bootstrap(), &green.bootstrap()).unwrap().plan;
+        let tools = Arc::new(Tools::new(&plan, Arc::new(TopicNames::new(&plan))));
+        (blue, green, tools)
+    }
+
+    fn ids() -> Vec<String> {
+        vec!["ledger-1".into(), "ledger-2".into()]
+    }
+
+    fn denials() -> Vec<Acl> {
+        ids().into_iter().map(|id| Acl::deny_write(Resource::TransactionalId, id, "User:ledger")).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_id_is_fenced_and_a_second_time_does_no_harm() {
+        let (_blue, _green, tools) = world();
+        for turn in 0..2 {
+            let Done { result: Answer::Fenced { ids: fenced } } =
+                fence_all(Arc::clone(&tools), Side::Blue, ids()).await
+            else {
+                panic!("not fenced")
+            };
+            assert_eq!(fenced.iter().map(|f| f.id.clone()).collect::<Vec<_>>(), ids());
+            assert!(fenced.iter().all(|f| f.epoch == turn && f.producer_id >= 0), "{fenced:?}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_unreachable_cluster_fences_nothing_and_says_so() {
+        let (blue, _green, tools) = world();
+        drop(blue);
+        let Failed { why } = fence_all(tools, Side::Blue, ids()).await else { panic!("fenced?") };
+        assert!(why.what.contains("1 more"), "{why:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn denials_are_made_until_in_force_and_exactly_they_are_taken_back() {
+        let (blue, _green, tools) = world();
+        let ended = deny(Arc::clone(&tools), Side::Blue, denials()).await;
+        let Done { result: Answer::NotDenied { why } } = ended else { panic!("{ended:?}") };
+        assert!(why.what.contains("no authorizer"), "{why:?}");
+        assert_eq!(allow(Arc::clone(&tools), Side::Blue, denials()).await, done(Answer::Allowed), "none stands");
+
+        blue.with_state(|s| s.authorize());
+        let other = Acl::deny_write(Resource::TransactionalId, "ledger-1", "User:other");
+        assert_eq!(deny(Arc::clone(&tools), Side::Blue, vec![other.clone()]).await, done(Answer::Denied));
+        for _ in 0..2 {
+            assert_eq!(deny(Arc::clone(&tools), Side::Blue, denials()).await, done(Answer::Denied));
+        }
+        let standing = |acls: Vec<Acl>| {
+            let tools = Arc::clone(&tools);
+            async move {
+                let acls = acls.into_iter().collect();
+                crate::controller::eos::look::enforced(tools.cluster(Side::Blue), &acls).await.told().map(BTreeSet::len)
+            }
+        };
+        assert_eq!(standing(denials()).await, Some(2));
+        assert_eq!(allow(Arc::clone(&tools), Side::Blue, denials()).await, done(Answer::Allowed));
+        assert_eq!(standing(denials()).await, Some(0));
+        assert_eq!(standing(vec![other]).await, Some(1), "another's denial is not ours to take");
+    }
+}

@@ -24,10 +24,11 @@ fn word(gate: &Gate) -> (Role, &'static str) {
     }
 }
 
-/// The rows of a gate: the word, what must be true, the measured value with its age; or why it is not. With `advice`
-/// what does not pass says in a line of its own what can be done.
+/// The rows of a gate: the word, what must be true, the measured value with its age; or why it is not, which comes first.
+/// With `advice` what does not pass says in a line of its own what can be done.
 pub fn gate_rows<'t>(m: &'t Model, rows: &[GateRow], cells: usize, advice: bool) -> Vec<Row<'t>> {
-    rows.iter().flat_map(|row| gate_row(m, row, cells, advice)).collect()
+    let (pass, not): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.gate.passes());
+    not.into_iter().chain(pass).flat_map(|row| gate_row(m, row, cells, advice)).collect()
 }
 
 fn gate_row<'t>(m: &'t Model, row: &GateRow, cells: usize, advice: bool) -> Vec<Row<'t>> {
@@ -124,7 +125,7 @@ pub fn standing<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>,
         let left = eos.on.other();
         let words = match eos.denied {
             true => "FENCED, and denied by ACL",
-            false => "FENCED (current instances only): watched, a restarted one is alarmed",
+            false => "FENCED (current instances only); a restarted one is alarmed",
         };
         let ids: Vec<String> =
             eos.fenced.iter().map(|f| format!("{} pid {} epoch {}", f.id, f.producer_id, f.epoch)).collect();
