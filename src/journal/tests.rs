@@ -208,7 +208,7 @@ fn what_is_no_journal_is_refused_and_left_alone() {
 fn a_damaged_file_is_a_trouble_not_a_panic() {
     let (dir, path) = place();
     let mut journal = writer(&path);
-    for i in 0..200 {
+    for i in 0..600 {
         journal.append(At(i), "a", &noticed(&"n".repeat(200))).unwrap();
     }
     drop(journal);

@@ -77,6 +77,8 @@ pub type Sink<'a> = dyn FnMut(usize, RecordRef<'_>) -> ControlFlow<()> + 'a;
 pub trait Gate {
     /// Whether the next records of a range may be given to the sink.
     fn may(&self, index: usize) -> bool;
+    /// A range was read to its end, whatever lay there.
+    fn closed(&self, index: usize);
     /// Waits until that may have changed, not for long. Asked when nothing else is there to be read.
     fn wait(&self);
 }
@@ -88,6 +90,8 @@ impl Gate for Open {
     fn may(&self, _: usize) -> bool {
         true
     }
+
+    fn closed(&self, _: usize) {}
 
     fn wait(&self) {}
 }
@@ -420,6 +424,7 @@ impl RecordReader {
                 patience.progress();
             }
             if !window.open {
+                gate.closed(window.index);
                 open -= 1;
                 if open > 0 {
                     self.release(&window.range.partition);

@@ -100,8 +100,19 @@ impl Steps<'_> {
 struct Abreast<'a> {
     steps: &'a Steps<'a>,
     stretch: &'a Stretch,
+    /// How far each of its partitions has been counted.
+    counted: &'a [Cell<i64>],
     /// Moves that were looked at.
     seen: Cell<u64>,
+}
+
+impl Abreast<'_> {
+    /// Counts a partition up to an offset. Returns by how many that is further.
+    fn count(&self, index: usize, next: i64) -> u64 {
+        let so_far = self.counted[index].get();
+        self.counted[index].set(so_far.max(next));
+        next.saturating_sub(so_far).max(0).unsigned_abs()
+    }
 }
 
 impl Gate for Abreast<'_> {
@@ -117,6 +128,13 @@ impl Gate for Abreast<'_> {
         // How far this side would be if it were as far as the other one, in its own offsets.
         let abreast = theirs as f64 / all as f64 * steps.all[side][place] as f64;
         mine as f64 <= abreast + steps.lead as f64
+    }
+
+    /// What is not handed over yet, and what is no record (markers, what compaction took), counts as passed: else the
+    /// other side would wait at a partition that has nothing more to say.
+    fn closed(&self, index: usize) {
+        let (partition, _, to) = self.stretch.parts[index];
+        self.steps.step(at(self.stretch.log), partition, self.count(index, to), 0);
     }
 
     fn wait(&self) {
@@ -207,12 +225,12 @@ fn one(
     };
     let ranges: Vec<Range> = stretch.parts.iter().map(range).collect();
     let mut waiting: Vec<(Vec<Seen>, u64)> = ranges.iter().map(|_| (Vec::with_capacity(BATCH), 0)).collect();
-    let mut passed: Vec<i64> = ranges.iter().map(|r| r.from).collect();
+    let counted: Vec<Cell<i64>> = ranges.iter().map(|r| Cell::new(r.from)).collect();
+    let gate = Abreast { steps, stretch, counted: &counted, seen: Cell::new(0) };
     let side = at(stretch.log);
-    let mut send = |index: usize, (records, bytes): (Vec<Seen>, u64)| -> ControlFlow<()> {
+    let send = |index: usize, (records, bytes): (Vec<Seen>, u64)| -> ControlFlow<()> {
         let Some(last) = records.last() else { return ControlFlow::Continue(()) };
-        let next = last.offset + 1;
-        let offsets = next.saturating_sub(std::mem::replace(&mut passed[index], next)).max(0).unsigned_abs();
+        let offsets = gate.count(index, last.offset + 1);
         let partition = stretch.parts[index].0;
         let sent = out.send(Read::Batch { log: stretch.log, partition, records, bytes });
         steps.step(side, partition, offsets, bytes);
@@ -221,7 +239,6 @@ fn one(
         }
         ControlFlow::Continue(())
     };
-    let gate = Abreast { steps, stretch, seen: Cell::new(0) };
     let read = reader.read_gated(&ranges, &gate, &mut |index, record| {
         let batch = &mut waiting[index];
         batch.0.push(Seen {
@@ -267,7 +284,13 @@ mod tests {
         };
         let stretch = |log| Stretch { log, name: "t".into(), parts: vec![(1, 0, 100_000), (0, 0, 100_000)] };
         let stretches = [Log::Source, Log::Target].map(stretch);
-        let gates = stretches.each_ref().map(|stretch| Abreast { steps: &steps, stretch, seen: Cell::new(0) });
+        let counted = [0; 2].map(Cell::new);
+        let gates = stretches.each_ref().map(|stretch| Abreast {
+            steps: &steps,
+            stretch,
+            counted: &counted,
+            seen: Cell::new(0),
+        });
         let may = || gates.each_ref().map(|gate| gate.may(1));
         steps.step(0, 0, 1_000, 1);
         assert_eq!(may(), [true, true]);
@@ -280,5 +303,41 @@ mod tests {
         gates[1].wait(); // returns at once: it was moved since it last looked
         steps.end(0);
         assert_eq!(may(), [true, true]);
+    }
+    #[test]
+    fn a_side_that_is_through_with_a_partition_holds_nobody_there() {
+        let (stop, halt, pace) = (AtomicBool::new(false), AtomicBool::new(false), Pace::new(None, 500));
+        let counters = || [0, 0].map(AtomicU64::new).into();
+        let steps = Steps {
+            passed: [counters(), counters()],
+            all: [vec![10_000, 10_000], vec![10_000, 10_000]],
+            over_topic: false,
+            lead: 400,
+            ended: [AtomicBool::new(false), AtomicBool::new(false)],
+            moves: (Mutex::new(0), Condvar::new()),
+            stop: &stop,
+            halt: &halt,
+            pace: &pace,
+        };
+        let stretch = |log| Stretch { log, name: "t".into(), parts: vec![(0, 0, 10_000), (1, 0, 10_000)] };
+        let stretches = [Log::Source, Log::Target].map(stretch);
+        let counted = [[0; 2].map(Cell::new), [0; 2].map(Cell::new)];
+        let gate = |side: usize| Abreast {
+            steps: &steps,
+            stretch: &stretches[side],
+            counted: &counted[side],
+            seen: Cell::new(0),
+        };
+        let (blue, green) = (gate(0), gate(1));
+        // Each side ends another partition far before its last offset: the rest was aborted.
+        steps.step(0, 0, blue.count(0, 2_000), 1);
+        steps.step(1, 1, green.count(1, 2_000), 1);
+        assert_eq!((blue.may(0), green.may(1)), (false, false), "ahead of the other side");
+        green.closed(0);
+        blue.closed(1);
+        assert_eq!((blue.may(0), green.may(1)), (true, true));
+        let passed = |side: usize, p: usize| steps.passed[side][p].load(Ordering::Relaxed);
+        assert_eq!((passed(1, 0), passed(0, 1)), (10_000, 10_000));
+        assert_eq!(green.count(0, 5_000), 0, "what is handed over later was counted");
     }
 }
