@@ -285,7 +285,7 @@ impl Core {
                 Some(measured) = self.measurements.join_next() => self.measured(measured),
                 Some(came) = self.comparing.tasks.join_next() => self.compared(came).await,
                 Some(murmur) = heard.recv() => self.hear(murmur),
-                Some(one) = sampled.recv() => self.fidelities.sampled(one),
+                Some(one) = sampled.recv() => self.sampled(one),
                 Some(Err(broken)) = pollers.join_next() => {
                     let what = format!("a poller broke off ({broken}): what it looked at only grows old from here");
                     let advice = "start cutover again; this is a fault of cutover";

@@ -132,6 +132,7 @@ fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
             let both = match p.fidelity.verdict(s.now) {
                 FidelityVerdict::None => String::new(),
                 FidelityVerdict::Verified => ", every sampled record on both clusters".to_owned(),
+                FidelityVerdict::Partial => ", samples of some partitions only".to_owned(),
                 FidelityVerdict::Differs => format!(", {}", p.fidelity.sentence()),
                 FidelityVerdict::Stale => ", samples stale".to_owned(),
                 FidelityVerdict::Unknown => ", samples unknown".to_owned(),

@@ -284,6 +284,7 @@ pub fn fidelity(f: &Fidelity, now: At) -> (Role, String) {
         FidelityVerdict::None | FidelityVerdict::Idle => Role::Dim,
         FidelityVerdict::Stale => Role::Hold,
         FidelityVerdict::Unknown => Role::Unknown,
+        FidelityVerdict::Partial => Role::Unknown,
         FidelityVerdict::Verified => Role::Ok,
         FidelityVerdict::Differs => Role::Fail,
     };

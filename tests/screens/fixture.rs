@@ -472,7 +472,7 @@ pub fn sampled(missing: u64, age: i64, unknown: Option<&str>) -> Fidelity {
     Fidelity::Sampled(FidelityFigure {
         at: ago(age),
         stale_after_ms: 120_000,
-        partitions: (7, 12),
+        partitions: (12, 12),
         found: 3_412,
         missing,
         only_green: 0,

@@ -7,13 +7,13 @@ use tokio::sync::watch;
 use super::Core;
 use crate::controller::clock::Clock;
 use crate::controller::diff::sample::{Counts, Missed, Sampled, Target};
-use crate::controller::snapshot::{Fidelity, FidelityFigure};
-use crate::migration::command::Command;
-use crate::migration::estate::{At, ClusterView, FlagState, Observed, Side};
+use crate::controller::snapshot::{Fidelity, FidelityFigure, Severity};
+use crate::migration::command::{Command, Subject, shell_word};
+use crate::migration::estate::{At, ClusterView, FlagState, Observed, Side, Trouble};
 use crate::migration::event::{Entry, Event, RunEnd, RunId};
 use crate::plan::{Plan, ProducerPlan};
 
-/// A window counts for so long, ms.
+/// A window counts for two rounds over the topic's partitions, and at most for so long, ms.
 const KEPT_MS: u64 = 3_600_000;
 /// The newest window is stale after so many periods, and at least so long, ms.
 const STALE_PERIODS: u64 = 4;
@@ -98,7 +98,7 @@ impl Fidelities {
         let mut figure: Option<FidelityFigure> = None;
         let mut why = None;
         for topic in &producer.topics {
-            match self.topic(topic, now) {
+            match self.topic(topic, period, now) {
                 Ok(one) => figure = Some(figure.map_or_else(|| one.clone(), |sum| add(sum, &one))),
                 Err(reason) => why = Some(format!("{topic}: {reason}")),
             }
@@ -107,14 +107,15 @@ impl Fidelities {
             (None, why) => not(why.as_deref().unwrap_or("nothing was looked at yet")),
             (Some(mut figure), why) => {
                 figure.unknown = figure.unknown.or(why);
-                figure.stale_after_ms = STALE_LEAST_MS.max(STALE_PERIODS.saturating_mul(period));
+                let round = kept(figure.partitions.1, period);
+                figure.stale_after_ms = STALE_LEAST_MS.max(STALE_PERIODS.saturating_mul(period)).max(round);
                 Fidelity::Sampled(figure)
             }
         }
     }
 
     /// What the windows of a topic say, or why there are none.
-    fn topic(&self, topic: &str, now: At) -> Result<FidelityFigure, String> {
+    fn topic(&self, topic: &str, period: u64, now: At) -> Result<FidelityFigure, String> {
         if let Some(why) = self.reasons.get(topic) {
             return Err(why.clone());
         }
@@ -122,7 +123,7 @@ impl Fidelities {
         let target = wanted.iter().find(|t| t.topic == topic).ok_or("nothing was looked at yet")?;
         let windows = self.windows.range((topic.to_owned(), 0)..=(topic.to_owned(), u32::MAX));
         let young = |(_, (at, _)): &(_, &(At, Result<Counts, Missed>))| {
-            now.since(*at) <= KEPT_MS && target.since.is_none_or(|since| *at >= since)
+            now.since(*at) <= kept(target.partitions, period) && target.since.is_none_or(|since| *at >= since)
         };
         let mut sum: Option<FidelityFigure> = None;
         let mut not = None;
@@ -132,7 +133,8 @@ impl Fidelities {
                 continue;
             }
             let figure = sum.get_or_insert_with(|| empty(*at));
-            figure.at = figure.at.max(*at);
+            // As young as the oldest of what it rests on.
+            figure.at = figure.at.min(*at);
             match result {
                 Ok(counts) => {
                     figure.partitions.0 += 1;
@@ -154,6 +156,12 @@ impl Fidelities {
             _ => Err(not.unwrap_or_else(|| "nothing was looked at yet".to_owned())),
         }
     }
+}
+
+/// How long a window of a topic counts, ms: one partition is looked at in a period.
+fn kept(partitions: u32, period: u64) -> u64 {
+    let round = u64::from(partitions).saturating_mul(period);
+    round.saturating_mul(2).max(STALE_LEAST_MS).max(STALE_PERIODS.saturating_mul(period)).min(KEPT_MS)
 }
 
 fn empty(at: At) -> FidelityFigure {
@@ -184,6 +192,20 @@ fn add(a: FidelityFigure, b: &FidelityFigure) -> FidelityFigure {
 }
 
 impl Core {
+    /// A window was compared. What it misses stays a notice when the next window is whole again: those records are on
+    /// one side only until somebody carries them.
+    pub(super) fn sampled(&mut self, one: Sampled) {
+        if let Ok(Counts { missing: missing @ 1.., .. }) = &one.result {
+            let (topic, partition) = (&one.topic, one.partition);
+            let trouble = Trouble::new(
+                format!("{missing} records of {topic}-{partition} in a sampled window are on blue only"),
+                format!("see which: cutover diff --topic {} (or v), then cutover replay", shell_word(topic)),
+            );
+            self.notice(Severity::Fail, Subject::Migration, trouble);
+        }
+        self.fidelities.sampled(one);
+    }
+
     /// Tells the sampler what is written to both clusters now.
     pub(super) fn aim(&mut self) {
         let now = Clock.now();

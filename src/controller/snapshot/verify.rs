@@ -231,7 +231,9 @@ pub enum FidelityVerdict {
     Unknown,
     /// Nothing was written in the windows.
     Idle,
-    /// Every record of the windows is on both.
+    /// Every record of the windows is on both, and there are windows of some partitions only.
+    Partial,
+    /// Every record of the windows is on both, and every partition was looked at.
     Verified,
     /// It is not.
     Differs,
@@ -256,6 +258,7 @@ impl Fidelity {
             _ if f.missing + f.only_green + f.doubled > 0 => FidelityVerdict::Differs,
             _ if f.unknown.is_some() => FidelityVerdict::Unknown,
             _ if f.found == 0 => FidelityVerdict::Idle,
+            _ if f.partitions.0 < f.partitions.1 => FidelityVerdict::Partial,
             _ => FidelityVerdict::Verified,
         }
     }
@@ -276,6 +279,7 @@ impl Fidelity {
             FidelityVerdict::Stale => format!("stale {age}"),
             FidelityVerdict::Unknown => format!("unknown {age}"),
             FidelityVerdict::Idle => format!("idle {age}"),
+            FidelityVerdict::Partial => format!("{}/{} {age}", f.partitions.0, f.partitions.1),
             FidelityVerdict::Verified => format!("100 % {age}"),
             FidelityVerdict::None => String::new(),
         }
@@ -306,7 +310,7 @@ mod tests {
         FidelityFigure {
             at: At(100_000),
             stale_after_ms: 120_000,
-            partitions: (2, 3),
+            partitions: (3, 3),
             found: 500,
             missing: 0,
             only_green: 0,
@@ -323,6 +327,8 @@ mod tests {
         };
         assert_eq!(told(figure(), 112_000), (FidelityVerdict::Verified, "100 % 12s".into()));
         assert_eq!(told(figure(), 340_000), (FidelityVerdict::Stale, "stale 240s".into()));
+        let some = FidelityFigure { partitions: (2, 3), ..figure() };
+        assert_eq!(told(some, 112_000), (FidelityVerdict::Partial, "2/3 12s".into()));
         let unknown = FidelityFigure { unknown: Some("an open transaction".into()), ..figure() };
         assert_eq!(told(unknown.clone(), 112_000).0, FidelityVerdict::Unknown);
         let both = FidelityFigure { missing: 3, ..unknown };
