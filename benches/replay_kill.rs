@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench replay_kill` starts two Kafka 4.3.1 clusters of its own (needs `java` and `mvn`), writes
 //! 5,000,000 records on 24 partitions to blue, and carries them all to green with `cutover replay`, which is killed every
-//! two to four seconds and started again with `--resume`. Then a diff must be clean, and a consumer must find each
+//! two to four seconds and started again with `--resume`, also while it reads back ([`READ_BACK_KILLS`] times: reading
+//! back starts anew each time, and would never end where it takes longer than that). Then a diff must be clean, and a consumer must find each
 //! record once. `-- RECORDS PARTITIONS BYTES` sets the size (5,000,000 on 24, values of 100 bytes).
 
 // Real time against real brokers is what is tried here.
@@ -25,6 +26,8 @@ use support::kafka::{self, Broker, create_topic, end_offsets, throwaway};
 
 const WITHIN: Duration = Duration::from_secs(120);
 const TOPIC: &str = "carried";
+/// How often it is killed while it reads back.
+const READ_BACK_KILLS: u32 = 3;
 
 struct Size {
     records: usize,
@@ -88,6 +91,7 @@ fn carried(dir: &Path, blue: &Broker, random: &mut fastrand::Rng) -> u32 {
     let mut start = vec!["replay", "--accept-reorder", "--yes", TOPIC];
     ranges.iter().for_each(|range| start.extend(["--range", range]));
     let resume = ["replay", "--resume"];
+    let mut reading_back = 0;
     for kills in 0.. {
         let args = if kills == 0 { &start[..] } else { &resume };
         let mut child =
@@ -98,9 +102,11 @@ fn carried(dir: &Path, blue: &Broker, random: &mut fastrand::Rng) -> u32 {
             lines.by_ref().find(|line| line.starts_with("carrying: ")).expect("it carries");
         }
         let told = std::thread::spawn(move || lines.filter(|line| !line.is_empty()).last().unwrap_or_default());
-        let killed = kill_in(&mut child, Duration::from_millis(random.u64(2_000..4_000)));
+        let after = Duration::from_millis(random.u64(2_000..4_000));
+        let killed = reading_back < READ_BACK_KILLS && kill_in(&mut child, after);
         let last = told.join().expect("it reads");
         println!("  {}: {last}", if killed { "killed" } else { "ended" });
+        reading_back += u32::from(last.starts_with("reading back: "));
         if !killed {
             assert!(child.wait().expect("ended").success(), "{last}");
             return kills;
