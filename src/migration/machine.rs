@@ -121,7 +121,7 @@ pub struct Machine {
     pub(super) measuring: BTreeSet<(String, Side, How)>,
     pub(super) soaking: Soaking,
     /// Alarms of exactly-once producers that a person has seen. Lost in a restart: then they are raised once more.
-    pub(super) forgiven: BTreeMap<String, String>,
+    pub(super) forgiven: BTreeMap<String, Vec<String>>,
 }
 
 impl Machine {

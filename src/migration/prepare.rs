@@ -104,7 +104,14 @@ impl Machine {
             Command::ContinueProducer { producer } => {
                 self.state.producers.get(producer).is_some_and(|p| p.alarm.is_some())
             }
-            _ => false,
+            // These measure, or begin a run that is a dry one.
+            Command::Estimate { .. }
+            | Command::ResetOffsets { .. }
+            | Command::CutOver { .. }
+            | Command::RollBack { .. }
+            | Command::Route { .. }
+            | Command::HardCut { .. }
+            | Command::HardBack { .. } => false,
         };
         if !(self.session.dry_run && mark) {
             return Ok(());

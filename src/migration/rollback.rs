@@ -77,8 +77,11 @@ fn topic_way_back(sight: &Sight<'_>, group: &str, topic: &str) -> WayBack {
             return unknown(format!("the flag of producer {name} is not known now"));
         };
         match flag {
-            // Nothing that only green holds is left to read: blue has the rest.
-            FlagState::Green if eos::green_past(sight, group, topic) == Some(0) && p.is_exactly_once() => {}
+            // Nothing that only green holds is left to read, nor was read: blue has the rest.
+            FlagState::Green
+                if p.is_exactly_once()
+                    && eos::green_past(sight, group, topic) == Some(0)
+                    && eos::read_past_seam(sight, group, topic) == 0 => {}
             FlagState::Green if p.is_exactly_once() => {
                 return WayBack::Closed { why: format!("{name} writes {topic} to green only: roll {name} back first") };
             }

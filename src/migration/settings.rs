@@ -138,8 +138,9 @@ pub struct ProducerSettings {
     pub transactional_blue: Vec<String>,
     /// Its transactional ids on green.
     pub transactional_green: Vec<String>,
-    /// Groups whose offsets it commits in its transactions (read-process-write): they move together with it.
-    pub reads: Vec<String>,
+    /// Groups whose offsets it commits in its transactions (read-process-write): they move together with it. `None`:
+    /// the plan does not say, which is not the same as none.
+    pub reads: Option<Vec<String>>,
     /// Principals that a denial keeps from writing after the cut, blue's first, e.g. `User:ledger`; `None`: not by ACL.
     pub principals: [Option<String>; 2],
     /// How long its logs must stand still after the stop, ms.

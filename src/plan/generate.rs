@@ -71,6 +71,7 @@ const PRODUCERS: &str = r#"
 # name = "ledger"
 # topics = ["ledger"]
 # transactional_ids = { blue = ["ledger-1"], green = ["ledger-psc-1"] }
+# reads = []   # the groups whose offsets it commits in its transactions
 "#;
 
 const WINDOWS: &str = r#"

@@ -362,8 +362,8 @@ pub struct ProducerPlan {
     pub when: Appointment,
     /// How long blue is kept as its way back, ms (72 h for exactly-once producers unless the plan says otherwise).
     pub keep_blue_ms: u64,
-    /// Groups whose offsets it commits in its transactions (read-process-write).
-    pub reads: Vec<String>,
+    /// Groups whose offsets it commits in its transactions (read-process-write); `None`: the plan does not say.
+    pub reads: Option<Vec<String>>,
     /// Principals that an ACL keeps from writing after the cut, blue's first.
     pub principals: [Option<String>; 2],
     /// How long its logs must stand still after the stop, ms.

@@ -307,7 +307,7 @@ fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
         transactional_ids,
         when: appointment(&mut t),
         keep_blue_ms: t.duration("keep_blue").unwrap_or(keep_hours * 3_600_000),
-        reads: t.names("reads"),
+        reads: t.has("reads").then(|| t.names("reads")),
         principals: principals.unwrap_or_default(),
         still_ms: positive(&mut t, "still").unwrap_or(10_000),
         drain_timeout_ms: positive(&mut t, "drain_timeout").unwrap_or(120_000),

@@ -21,7 +21,7 @@ impl Machine {
     /// Translates one group after the other.
     pub(super) fn couple(&mut self, id: RunId, plan: &ProducerSettings, step: &Step, to: Side, now: At) -> Next {
         let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
-        for name in &plan.reads {
+        for name in plan.coupled() {
             match self.couple_one(id, name, to, until, now) {
                 Next::Done => {}
                 // What a rehearsal finds while the producer still runs says little: it is told, and that is all.
@@ -188,13 +188,13 @@ impl Machine {
     #[must_use]
     pub fn coupled_with(&self, group: &str) -> Option<&str> {
         let mut producers = self.settings.producers.iter();
-        producers.find(|(_, p)| p.reads.iter().any(|g| g == group)).map(|(name, _)| name.as_str())
+        producers.find(|(_, p)| p.coupled().iter().any(|g| g == group)).map(|(name, _)| name.as_str())
     }
 
     /// Groups that a producer's run must see often.
     pub(in crate::migration) fn coupled_groups<'a>(&'a self, subject: &'a Subject) -> &'a [String] {
         match subject {
-            Subject::Producer(p) => self.settings.producers.get(p).map_or(&[], |p| &p.reads),
+            Subject::Producer(p) => self.settings.producers.get(p).map_or(&[], ProducerSettings::coupled),
             _ => &[],
         }
     }

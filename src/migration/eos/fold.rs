@@ -56,10 +56,6 @@ impl State {
                 if let (Some((at, seams)), false) = (&run.seam, run.dry_run) {
                     self.seams.record(run.to, seams, *at);
                 }
-                if !run.dry_run {
-                    // What was agreed to is done; the next cut is agreed to anew.
-                    self.producers.entry(name).or_default().approved = None;
-                }
             }
             // It may take from here on; whether it did is known with its result.
             Event::Intent { issued, .. } if !run.dry_run => {
@@ -82,6 +78,11 @@ impl State {
                     self.groups.entry(group).or_default().own.insert(*side);
                 }
                 self.on_hard_result(&name, &effect, outcome);
+            }
+            // What was agreed to has begun, or was given up: the next cut is agreed to anew. (The gate asks for it once
+            // more when the run begins.)
+            Event::StepDone { .. } | Event::RunEnded { .. } if !run.dry_run && run.kind != RunKind::Route => {
+                self.producers.entry(name).or_default().approved = None;
             }
             Event::Continued { .. } if !run.open() => {
                 self.producers.entry(name).or_default().alarm = None;

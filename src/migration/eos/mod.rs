@@ -34,7 +34,7 @@ use super::settings::ProducerSettings;
 
 pub use gate::{Row, RowId};
 pub use look::{Ends, EosLook, Stillness};
-pub use readers::{green_past, may_leave};
+pub use readers::{green_past, may_leave, read_past_seam};
 pub use seam::{Seam, Seams};
 pub use view::EosView;
 
@@ -68,6 +68,12 @@ impl ProducerSettings {
     #[must_use]
     pub fn is_exactly_once(&self) -> bool {
         !self.transactional_blue.is_empty() || !self.transactional_green.is_empty()
+    }
+
+    /// Groups whose offsets it commits in its transactions, as far as the plan says.
+    #[must_use]
+    pub fn coupled(&self) -> &[String] {
+        self.reads.as_deref().unwrap_or_default()
     }
 
     /// Its transactional ids on a side.

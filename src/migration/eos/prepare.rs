@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use super::gate::{Cut, downstream};
 use super::runbook::{hard_steps, worst_case_ms};
+use super::seam::Seam;
 use super::view::green_only_words;
 use super::{GreenOnly, Row, RowId};
 use crate::migration::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::estate::{At, FlagState, Side};
-use crate::migration::event::{Event, RunKind};
+use crate::migration::event::{Event, RunId, RunKind};
 use crate::migration::gate::span;
-use crate::migration::machine::Machine;
-use crate::migration::overrides::{GateName, Held};
+use crate::migration::machine::{CONTROLLER, Machine};
+use crate::migration::overrides::{GateName, Held, PassedOver};
 use crate::migration::prepare::{plain, upper};
 use crate::migration::runbook::{self, Step, StepKind};
 use crate::migration::settings::ProducerSettings;
@@ -133,8 +134,8 @@ impl Machine {
             }
             if over.gate == GateName::ReRead {
                 let limit = |g: &String| self.settings.groups.get(g).map_or(0, |g| g.max_re_read);
-                let most = plan.reads.iter().map(limit).fold(0, u64::saturating_add);
-                let why = format!("{} may read up to {most} records again: duplicates", plan.reads.join(", "));
+                let most = plan.coupled().iter().map(limit).fold(0, u64::saturating_add);
+                let why = format!("{} may read up to {most} records again: duplicates", plan.coupled().join(", "));
                 gates.push(Held { gate: over.gate, cost: Some(most), why });
             }
         }
@@ -191,6 +192,8 @@ impl Machine {
         }
         if let Command::HardBack { green_only, .. } = command {
             warnings.push(green_only_words(*green_only, self.green_only(name)));
+            warnings.extend(self.written_behind(name));
+            warnings.extend(Cut { sight: &sight, name, plan, to }.foreign());
         }
         if self.session.dry_run {
             warnings.push("dry run: nothing will be changed".into());
@@ -305,8 +308,8 @@ impl Machine {
         let asked = self.settings.producers.get(producer).is_some_and(|p| p.needs_approval);
         let by = self.state.producers.get(producer).and_then(|p| p.approved.as_ref()).map(|a| a.by.as_str());
         match by {
-            Some(by) if asked && by == actor => Err(Refusal::holds(
-                format!("{actor} agreed to it, and can't be both persons"),
+            Some(by) if asked && person(by) == person(actor) => Err(Refusal::holds(
+                format!("{by} agreed to it, and can't be both persons"),
                 "another person starts it, or agrees to it",
             )),
             _ => Ok(()),
@@ -335,6 +338,31 @@ impl Machine {
             )),
             _ => Err(Refusal::refused(format!("{name} is not being moved"), "let the run under way end first")),
         }
+    }
+
+    /// What was written on blue past the seam by which its writers left it: groups that have gone to green never read it,
+    /// and the seam back lies behind it. `None` where that is nothing, or can't be told.
+    pub(super) fn written_behind(&self, name: &str) -> Option<String> {
+        let (_, seams) = self.seam_of(name, Side::Green)?;
+        let ends = &self.estate.eos(Side::Blue, name)?.value()?.ends;
+        let past = |s: &Seam| ends.get(&s.tp).map_or(0, |e| e.high_watermark.saturating_sub(s.source).max(0));
+        let moved: Vec<&Seam> = seams.iter().filter(|s| past(s) > 0).collect();
+        let count: i64 = moved.iter().map(|s| past(s)).fold(0, i64::saturating_add);
+        let first = moved.first()?;
+        Some(format!(
+            "{count} offsets were written on blue after its writers had left it, first on {} from {}: groups that were \
+             moved to green never read them",
+            first.tp, first.source
+        ))
+    }
+
+    /// Journals that a rollback leaves behind what was written on blue past the seam.
+    pub(super) fn pass_over_written(&mut self, id: RunId, name: &str, now: At) {
+        let Some(run) = self.state.runs.get(&id).filter(|r| r.kind == RunKind::HardBack) else { return };
+        let by = run.actor.clone();
+        let Some(what) = self.written_behind(name) else { return };
+        let passed = PassedOver { gate: GateName::Missing, what, by, reason: String::new() };
+        self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
     }
 
     /// Journals that somebody agrees, to what is true now.
@@ -372,6 +400,12 @@ fn overridden(command: &Command) -> Result<BTreeSet<RowId>, Refusal> {
     let rows = [RowId::Window, RowId::Coupled, RowId::Permissions];
     let named = |id: &RowId| command.overrides().iter().any(|o| Some(o.gate) == id.gate_name());
     Ok(rows.into_iter().filter(named).collect())
+}
+
+/// Who an actor is, whatever host they sit at. An actor is what a session says of itself: this reminds honest people
+/// that two are asked for, and keeps nobody out who can run as somebody else.
+fn person(actor: &str) -> &str {
+    actor.rsplit_once('@').map_or(actor, |(user, _)| user)
 }
 
 /// The same by hand, without secrets.

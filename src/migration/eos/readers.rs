@@ -23,15 +23,36 @@ pub fn green_past(sight: &Sight<'_>, group: &str, topic: &str) -> Option<u64> {
     log.partitions.iter().enumerate().map(past).sum()
 }
 
+/// Offsets of a topic that a group has committed on green past the seam by which its writers came there, markers
+/// included: blue has none of them, and a producer that goes back carries them there. 0 where no cut is journalled.
+#[must_use]
+pub fn read_past_seam(sight: &Sight<'_>, group: &str, topic: &str) -> u64 {
+    let seams = &sight.state.seams;
+    let has = committed(sight.seen(group, Side::Green).and_then(|s| s.view));
+    let cut = has.iter().filter(|(tp, _)| tp.topic == topic && seams.topic_went(Side::Green, topic));
+    // A partition that came after the cut has no seam: all of it is past it.
+    let from = |tp: &TopicPartition| seams.to(Side::Green, tp).map_or(0, |(_, seam)| seam.target);
+    cut.map(|(tp, at)| at.saturating_sub(from(tp)).max(0).unsigned_abs()).fold(0, u64::saturating_add)
+}
+
 /// Whether a group may leave the side on which an exactly-once producer writes one of its topics alone: to green never
-/// before its producer; back to blue only while nothing that only green holds lies before it. Returns what is worth a
-/// line.
+/// before its producer; back to blue only while nothing that only green holds lies before it or behind it: what it has
+/// read there is carried to blue when its producer goes back, and would be read again. Returns what is worth a line.
 pub fn may_leave(sight: &Sight<'_>, group: &str, name: &str, topic: &str, to: Side) -> Result<Option<String>, Refusal> {
     let on = to.other();
     if to == Side::Green {
         return Err(Refusal::holds(
             format!("{name} writes {topic} to {on} only: on {to} {group} would starve"),
             format!("cut {name} over first: cutover producer cutover {name}"),
+        ));
+    }
+    let read = read_past_seam(sight, group, topic);
+    if read > 0 {
+        return Err(Refusal::holds(
+            format!(
+                "{group} has read {read} offsets of {topic} that are on {on} only: on {to} it would read them again"
+            ),
+            format!("roll back the producer first: cutover producer rollback {name}"),
         ));
     }
     match green_past(sight, group, topic) {
@@ -85,6 +106,18 @@ impl Machine {
             let found = measured.and_then(|plan| plan.partitions.iter().find(|p| p.tp == *tp));
             found.is_some_and(|p| p.target.offset.is_some())
         };
+        // A seam is where a group starts that has never been there.
+        let there = committed(sight.seen(group, to).and_then(|s| s.view));
+        let ahead = sight.state.seams.all_to(to).filter(|_| to == Side::Green).find_map(|(_, seam)| {
+            let at = there.get(&seam.tp).filter(|at| **at > seam.target && topics.contains(&seam.tp.topic))?;
+            Some((&seam.tp, *at, seam.target))
+        });
+        if let Some((tp, at, seam)) = ahead {
+            return Err(Refusal::holds(
+                format!("{group} has {at} at {tp} on {to}, past the seam at {seam}: from the seam it would read again"),
+                "find out who read there; then delete those offsets, or set them: cutover offsets apply",
+            ));
+        }
         let mut left = 0_u64;
         let mut first = None;
         for (_, seam) in sight.state.seams.all_to(to).filter(|(_, s)| topics.contains(&s.tp.topic)) {

@@ -38,11 +38,11 @@ fn cut(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
         Some(principal) => format!("deny {principal} to write with its {}", ids(from)),
         None => format!("keep restarted instances out of {from}: the plan names no principal, so by watching only"),
     };
-    let coupled = match producer.reads.as_slice() {
+    let coupled = match producer.coupled() {
         [] => "no coupled groups to translate".to_owned(),
         groups => format!("translate {} to {to}: PROVEN, 0 lost, 0 re-read", groups.join(", ")),
     };
-    let commit = match producer.reads.as_slice() {
+    let commit = match producer.coupled() {
         [] => format!("no coupled groups to commit on {to}"),
         groups => format!("commit {} on {to}, read back", groups.join(", ")),
     };
@@ -105,7 +105,7 @@ fn give_back(producer: &ProducerSettings, to: Side) -> Vec<Step> {
 /// How long a cut may take at most before the switch is behind it, ms: a window must have more than that left.
 #[must_use]
 pub fn worst_case_ms(producer: &ProducerSettings) -> u64 {
-    let groups = u64::try_from(producer.reads.len()).unwrap_or(u64::MAX).saturating_mul(TRANSLATE_MS);
+    let groups = u64::try_from(producer.coupled().len()).unwrap_or(u64::MAX).saturating_mul(TRANSLATE_MS);
     [producer.drain_timeout_ms, FENCE_MS, producer.still_ms, groups, producer.commit_timeout_ms]
         .into_iter()
         .fold(0, u64::saturating_add)

@@ -92,6 +92,7 @@ impl Machine {
             let passed = PassedOver { gate: a.gate, what, by: by.clone(), reason: a.reason.clone() };
             self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
         }
+        self.pass_over_written(id, name, now);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::gate::initialised_again;
 use super::look::EosLook;
 use super::seam::Seam;
 use super::steps::fenced_by;
+use super::watch::{Rogue, all_moved};
 use crate::migration::command::{Command, Subject};
 use crate::migration::effect::{Answer, Effect};
 use crate::migration::estate::{At, FlagState, Side, TopicPartition};
@@ -368,15 +369,7 @@ pub(super) fn moved(
     side: Side,
     plan: &ProducerSettings,
 ) -> Option<String> {
-    let at = |s: &Seam| if source { s.source } else { s.target };
-    let seam = seams.iter().find(|s| look.ends.get(&s.tp).is_some_and(|e| e.high_watermark != at(s)));
-    if let Some(seam) = seam {
-        let is = look.ends[&seam.tp].high_watermark;
-        let who = writer(look, &seam.tp, plan.ids(side));
-        return Some(format!("{} ends at {is} on {side}, and the seam is at {}{who}", seam.tp, at(seam)));
-    }
-    let new = look.ends.iter().find(|(tp, e)| e.high_watermark > 0 && !seams.iter().any(|s| s.tp == **tp));
-    new.map(|(tp, _)| format!("{tp} was written on {side}{}, and has no seam", writer(look, tp, plan.ids(side))))
+    all_moved(look, seams, source, side, plan).into_iter().next().map(Rogue::words)
 }
 
 /// `: written by ledger-1, pid 4711 epoch 3`, as far as the leader tells.

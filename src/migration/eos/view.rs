@@ -1,13 +1,16 @@
 //! An exactly-once producer as screens and reports see it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Cut, Row, all};
+use super::look::Ends;
 use super::runbook::worst_case_ms;
 use super::seam::Seam;
 use super::{Fenced, GreenOnly};
 use crate::migration::command::{Command, Subject};
-use crate::migration::estate::{At, Side};
+use crate::migration::estate::{At, Side, TopicPartition};
 use crate::migration::gate::{Gate, span};
 use crate::migration::machine::Machine;
 use crate::migration::runbook;
@@ -151,8 +154,7 @@ impl Machine {
     pub fn green_only(&self, name: &str) -> Option<u64> {
         let (_, seams) = self.seam_of(name, Side::Green)?;
         let ends = &self.estate.eos(Side::Green, name)?.value()?.ends;
-        let beyond = |s: &Seam| Some(ends.get(&s.tp)?.high_watermark.saturating_sub(s.target).max(0).unsigned_abs());
-        seams.iter().map(beyond).sum()
+        beyond(&seams, ends)
     }
 
     /// The most that a rollback with [`GreenOnly::Lose`] may lose: what only green holds now, what it grows by until it
@@ -170,6 +172,15 @@ impl Machine {
     }
 }
 
+/// Offsets past the seams; a partition that came after the cut has no seam, and is all past it. `None` where an end is
+/// not known.
+fn beyond(seams: &[Seam], ends: &BTreeMap<TopicPartition, Ends>) -> Option<u64> {
+    let past = |end: i64, from: i64| end.saturating_sub(from).max(0).unsigned_abs();
+    let new = ends.iter().filter(|(tp, _)| !seams.iter().any(|s| s.tp == **tp));
+    let new = new.map(|(_, e)| Some(past(e.high_watermark, 0)));
+    seams.iter().map(|s| Some(past(ends.get(&s.tp)?.high_watermark, s.target))).chain(new).sum()
+}
+
 /// The words for what becomes of records that only green holds.
 #[must_use]
 pub fn green_only_words(choice: GreenOnly, held: Option<u64>) -> String {
@@ -177,5 +188,20 @@ pub fn green_only_words(choice: GreenOnly, held: Option<u64>) -> String {
     match choice {
         GreenOnly::Carry => format!("{held}: carried to blue, exactly once"),
         GreenOnly::Lose => format!("{held}: LOST to whoever reads blue"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_that_came_after_the_cut_counts_from_its_beginning() {
+        let tp = |n| TopicPartition::new("t", n);
+        let ends = |n, high_watermark| (tp(n), Ends { stable: high_watermark, high_watermark });
+        let seams = [Seam { tp: tp(0), source: 9, target: 40 }, Seam { tp: tp(1), source: 9, target: 10 }];
+        assert_eq!(beyond(&seams, &[ends(0, 43), ends(1, 10)].into()), Some(3));
+        assert_eq!(beyond(&seams, &[ends(0, 43), ends(1, 10), ends(2, 7)].into()), Some(10));
+        assert_eq!(beyond(&seams, &[ends(0, 43)].into()), None, "an end that is not known is not 0");
     }
 }

@@ -62,7 +62,7 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
         let _ = writeln!(
             out,
             "[[producers]]\nname = {}\nteam = {}\ntopics = [{}]\n\
-             transactional_ids = {{ blue = [{}], green = [{}] }}\n\
+             transactional_ids = {{ blue = [{}], green = [{}] }}\nreads = []\n\
              flag = {{ provider = \"file\", path = {path}, key = {} }}\n\
              still = \"3s\"\ndrain_timeout = \"30s\"\ncommit_timeout = \"30s\"\nkeep_blue = \"1m\"\n",
             quoted(&l.name),

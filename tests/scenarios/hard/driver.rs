@@ -31,7 +31,7 @@ pub fn settings() -> Settings {
         flag_words: "flags.json ledger-cluster".into(),
         transactional_blue: vec!["ledger-1".into(), "ledger-2".into()],
         transactional_green: vec!["psc-1".into(), "psc-2".into()],
-        reads: vec![COUPLED.into()],
+        reads: Some(vec![COUPLED.into()]),
         principals: [Some("User:ledger".into()), Some("User:psc".into())],
         still_ms: 5000,
         drain_timeout_ms: 90_000,

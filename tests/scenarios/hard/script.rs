@@ -148,6 +148,7 @@ impl Player {
             ["hidden", s] => w.hidden[at(side(s))] = true,
             ["shown", s] => w.hidden[at(side(s))] = false,
             ["stranger", s] => w.stranger[at(side(s))] = true,
+            ["rogue_partition", p] => w.rogue_partition = number(p).try_into().unwrap(),
             ["no_stranger", s] => w.stranger[at(side(s))] = false,
             // It is paused with its producer open, and goes on whenever it can.
             ["zombie", "paused"] => {
@@ -162,7 +163,9 @@ impl Player {
             ["flag", to] => w.flag = to.parse().unwrap(),
             ["reader", s] => {
                 w.reader_runs = [false; 2];
-                w.reader_runs[at(side(s))] = true;
+                if *s != "none" {
+                    w.reader_runs[at(side(s))] = true;
+                }
             }
             ["window", "none"] => w.window = None,
             ["window", "closed"] => {
@@ -184,7 +187,7 @@ impl Player {
         match rest.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["second_person"] => p.needs_approval = true,
             ["no_principal"] => p.principals = [None, None],
-            ["no_reads"] => p.reads.clear(),
+            ["no_reads"] => p.reads = Some(Vec::new()),
             ["unlisted_reader"] => drop(s.groups.remove(super::world::READER)),
             ["same_ids"] => p.transactional_green.clone_from(&p.transactional_blue),
             ["no_flag"] => p.has_flag = false,

@@ -88,6 +88,8 @@ pub struct World {
     pub restarted: Option<(Side, Option<Instance>)>,
     /// Somebody else writes on a side.
     pub stranger: [bool; 2],
+    /// Where whoever should not write writes.
+    pub rogue_partition: usize,
     pub next: [u64; 2],
     /// Position in the input, by blue's offsets.
     pub input: i64,
@@ -134,6 +136,7 @@ impl World {
             awake: false,
             restarted: None,
             stranger: [false; 2],
+            rogue_partition: 0,
             next: [0; 2],
             input: 1000,
             committed: [[(0, 1000), (1, 1000)].into(), BTreeMap::new()],
@@ -213,8 +216,9 @@ impl World {
 
     fn rogue(&mut self, side: Side) {
         // Its records are none of the pipeline's.
-        self.logs[at(side)][0].slots.push(Some(u64::MAX));
-        self.logs[at(side)][0].slots.push(None);
+        let p = self.rogue_partition;
+        self.logs[at(side)][p].slots.push(Some(u64::MAX));
+        self.logs[at(side)][p].slots.push(None);
     }
 
     pub fn tick(&mut self) {

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cut, Row, RowId, at_of};
+use super::{Cut, Row, RowId, at_of, some};
+use crate::migration::command::Subject;
+use crate::migration::eos;
 use crate::migration::eos::look::offsets_partition;
-use crate::migration::estate::{GroupState, GroupView, Side};
+use crate::migration::estate::{FlagState, GroupState, GroupView, Side};
 use crate::migration::gate::span;
+use crate::migration::group;
 use crate::migration::producer;
-use crate::migration::settings::Mode;
+use crate::migration::settings::{GroupSettings, Mode};
 use crate::migration::transactions::Answer;
 
 impl Cut<'_> {
@@ -19,14 +22,18 @@ impl Cut<'_> {
         };
         let mut ready = 0;
         for (id, seen) in &view.groups {
-            let reads = self.plan.topics.iter().map(|t| producer::reads(seen, t)).collect::<Vec<_>>();
-            if reads.iter().all(|r| *r == Some(false)) {
+            let reads = self.reads(seen);
+            if reads == Some(false) {
                 continue;
             }
-            if reads.iter().all(Option::is_none) || (reads.contains(&None) && !reads.contains(&Some(true))) {
+            let planned = self.planned(id);
+            // What a stranger reads on green is no reason to keep a producer there.
+            if planned.is_none() && self.to == Side::Blue {
+                continue;
+            }
+            if reads.is_none() {
                 return row.unknown(format!("it can't be told whether {id} reads its topics"), "wait for a fresh look");
             }
-            let planned = self.sight.settings.groups.iter().find(|(g, _)| self.sight.id_on(g, self.from()) == id);
             match planned {
                 None => {
                     return row.fail(
@@ -34,11 +41,11 @@ impl Cut<'_> {
                         "list it under [[groups]] with its switch, or stop it",
                     );
                 }
-                Some((group, settings)) if !settings.has_switch => {
+                Some((group, settings)) if !settings.has_switch && !self.moves_with_a_producer(group) => {
                     return row
                         .fail(format!("{group} has no switch in the plan"), "give its [[groups]] entry a switch");
                 }
-                Some((group, settings)) if settings.mode == Mode::Overlap => {
+                Some((group, settings)) if settings.mode == Mode::Overlap && !self.moves_with_a_producer(group) => {
                     return row.fail(
                         format!("{group} on a seam: its mode is overlap"),
                         "set its mode to handover: on both sides of a seam it would read twice",
@@ -53,21 +60,121 @@ impl Cut<'_> {
                 Some(_) => ready += 1,
             }
         }
+        if let Some((why, advice)) = self.starves() {
+            return row.fail(why, advice);
+        }
         match self.ahead() {
-            Some(group) => row.fail(
-                format!("{group} reads its topics on {} already: it would skip what {} holds", self.to, self.from()),
-                format!("roll it back to {} first, or stop it", self.from()),
-            ),
+            Some((why, advice)) => row.fail(why, advice),
+            None if self.to == Side::Blue => match self.foreign_readers() {
+                strangers if strangers.is_empty() => row.value(format!("{ready} groups")),
+                strangers => row.value(format!("{ready} groups; not in the plan: {}", some(&strangers))),
+            },
             None => row.value(format!("{ready} groups")),
         }
     }
 
-    /// A group that reads the topics on green while their writer is on blue: what blue has written since its own seam
-    /// it would never see.
-    fn ahead(&self) -> Option<String> {
-        let there = self.sight.estate.side(self.to).value().filter(|_| self.to == Side::Green)?;
-        let reads = |g: &GroupView| self.plan.topics.iter().any(|t| producer::reads(g, t) == Some(true));
-        there.groups.iter().find(|(_, g)| !g.members.is_empty() && reads(g)).map(|(id, _)| id.clone())
+    /// Whether a group reads its topics; `None` when that can't be told.
+    fn reads(&self, seen: &GroupView) -> Option<bool> {
+        let reads: Vec<Option<bool>> = self.plan.topics.iter().map(|t| producer::reads(seen, t)).collect();
+        match reads.contains(&Some(true)) {
+            true => Some(true),
+            false if reads.contains(&None) => None,
+            false => Some(false),
+        }
+    }
+
+    fn planned(&self, id: &str) -> Option<(&String, &GroupSettings)> {
+        self.sight.settings.groups.iter().find(|(g, _)| self.sight.id_on(g, self.from()) == id)
+    }
+
+    /// Whether a group's offsets are in some producer's transactions: it needs no switch of its own.
+    fn moves_with_a_producer(&self, group: &str) -> bool {
+        self.sight.settings.producers.values().any(|p| p.coupled().iter().any(|g| g == group))
+    }
+
+    /// Groups on the side that is left which read its topics, or may, and are not in the plan.
+    fn foreign_readers(&self) -> Vec<String> {
+        let Ok(view) = self.sight.fresh(self.from()) else { return Vec::new() };
+        let strangers = view.groups.iter().filter(|(id, g)| self.planned(id).is_none() && self.reads(g) != Some(false));
+        strangers.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// What of others is on the side that is left: worth a line, and no reason against a way back.
+    #[must_use]
+    pub fn foreign(&self) -> Vec<String> {
+        let strangers = self.foreign_readers();
+        let readers = (!strangers.is_empty()).then(|| {
+            format!(
+                "{} on {} may read its topics, and is not in the plan: it would starve",
+                some(&strangers),
+                self.from()
+            )
+        });
+        let looked = self.look(self.from()).map(|(look, _)| self.hanging(look)).unwrap_or_default();
+        let open = looked
+            .into_iter()
+            .filter(|h| h.foreign)
+            .map(|h| format!("{} on {}: {}; the last stable offset waits for its end", h.tp, self.from(), h.why));
+        readers.into_iter().chain(open).collect()
+    }
+
+    /// A group that it reads as, and a topic of that group whose writer stays behind: it would starve, and what is
+    /// written behind it is not there when it is moved.
+    fn starves(&self) -> Option<(String, String)> {
+        let from = self.from();
+        for group in self.plan.coupled() {
+            for topic in group::topics(self.sight, group, from) {
+                let others = self.sight.settings.producers.iter();
+                for (name, p) in others.filter(|(n, p)| *n != self.name && p.topics.contains(&topic)) {
+                    let run = self.sight.state.open_run(&Subject::Producer(name.clone()));
+                    if p.is_exactly_once() && self.to == Side::Green && run.is_some_and(|r| !r.dry_run) {
+                        return Some((
+                            format!("{name} writes {topic}, which {group} reads, and is being moved"),
+                            format!("wait until {name} rests"),
+                        ));
+                    }
+                    let alone = producer::flag(self.sight, name) == Some(FlagState::only(from));
+                    let refusal = match p.is_exactly_once() {
+                        true if alone => eos::may_leave(self.sight, group, name, &topic, self.to).err(),
+                        // On the way back its own translation says what it costs.
+                        false if alone && self.to == Side::Green => {
+                            return Some((
+                                format!("{name} writes {topic} to {from} only: on {} {group} would starve", self.to),
+                                format!("route {name} to dual first"),
+                            ));
+                        }
+                        _ => None,
+                    };
+                    if let Some(refusal) = refusal {
+                        return Some((refusal.why, refusal.advice));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// A group that is on green while the writer of its topics is on blue, whether a member runs now or not: what blue
+    /// has written since its own seam it would never see.
+    fn ahead(&self) -> Option<(String, String)> {
+        let (from, to) = (self.from(), self.to);
+        let there = self.sight.estate.side(to).value().filter(|_| to == Side::Green)?;
+        let reads = |g: &GroupView| !g.members.is_empty() && self.reads(g) == Some(true);
+        if let Some((id, _)) = there.groups.iter().find(|(_, g)| reads(g)) {
+            return Some((
+                format!("{id} reads its topics on {to} already: it would skip what {from} holds"),
+                format!("roll it back to {from} first, or stop it"),
+            ));
+        }
+        let rests = |g: &&String| {
+            group::rests_on(self.sight.state.groups.get(*g).map(|g| &g.rest)) == to
+                && group::topics(self.sight, g, to).iter().any(|t| self.plan.topics.contains(t))
+        };
+        let group = self.sight.settings.groups.keys().find(rests)?;
+        Some((
+            format!("{group} rests on {to}, by the journal: it would skip what {from} holds when it runs again"),
+            format!("roll it back first: cutover group rollback {group}"),
+        ))
     }
 
     pub(super) fn runs_there(&self, group: &str) -> bool {
@@ -86,7 +193,7 @@ impl Cut<'_> {
         let open = views.flat_map(|v| &v.partitions).filter(|tp| tp.topic == "__consumer_offsets");
         let remembered = look.commits.as_ref().and_then(Answer::told).into_iter().flatten().copied();
         let stores: BTreeSet<i32> = open.map(|tp| tp.partition).chain(remembered).collect();
-        let listed = &self.plan.reads;
+        let listed = self.plan.coupled();
         let missing = listed.iter().find(|g| !self.sight.settings.groups.contains_key(*g));
         if let Some(group) = missing {
             return row.fail(
@@ -95,21 +202,26 @@ impl Cut<'_> {
             );
         }
         if stores.is_empty() {
-            let words = if listed.is_empty() { "none seen".to_owned() } else { listed.join(", ") };
-            return match &look.commits {
-                Some(Answer::Told(_)) if listed.is_empty() => row.value("none: its ids commit no group's offsets"),
-                Some(Answer::Told(_)) => row.value(format!("{words}, as the plan says; no commit is remembered")),
-                None => row.value(format!("{words} (told only while one is open)")),
+            // What is in a transaction shows for some milliseconds, and leaders forget who wrote in a day: not to have
+            // seen a commit is no word of the plan.
+            let unasked = self.ids(self.from()).iter().find_map(|id| match look.ids.get(id)? {
+                Answer::Unavailable(why) => Some(why.to_string()),
+                _ => None,
+            });
+            let asked = match &look.commits {
+                Some(Answer::Told(_)) => "no commit is remembered".to_owned(),
                 Some(untold) => {
-                    let why = untold.trouble().map_or("not told".to_owned(), |t| t.what);
-                    match listed.is_empty() {
-                        false => row.value(format!("{words}, as the plan says; it can't be verified: {why}")),
-                        true => row.unknown(
-                            format!("whether it commits offsets of a group can't be told: {why}"),
-                            "name the groups: reads = [\"...\"], or pass over it: --override coupled",
-                        ),
-                    }
+                    format!("it can't be verified: {}", untold.trouble().map_or("not told".to_owned(), |t| t.what))
                 }
+                None => unasked.unwrap_or_else(|| "told only while one is open".to_owned()),
+            };
+            return match &self.plan.reads {
+                None => row.unknown(
+                    format!("whether it commits offsets of a group can't be told from the plan ({asked})"),
+                    "name the groups: reads = [\"...\"], or reads = [] if there are none; or pass over it: --override coupled",
+                ),
+                Some(none) if none.is_empty() => row.value(format!("none, as the plan says; {asked}")),
+                Some(_) => row.value(format!("{}, as the plan says; {asked}", listed.join(", "))),
             };
         }
         let Some(count) = look.offsets_partitions else {

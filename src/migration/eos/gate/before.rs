@@ -8,6 +8,15 @@ use crate::migration::gate::span;
 use crate::migration::producer;
 use crate::migration::transactions::{Answer, Hanging, TransactionState, TransactionView, Unavailable};
 
+/// A transaction that is open on a partition and that nobody ends.
+pub(super) struct Hung {
+    pub(super) tp: TopicPartition,
+    pub(super) why: String,
+    pub(super) advice: &'static str,
+    /// It is none of the producer's own.
+    pub(super) foreign: bool,
+}
+
 impl Cut<'_> {
     pub(in crate::migration::eos) fn flag(&self) -> Row {
         let want = FlagState::only(self.from());
@@ -168,16 +177,24 @@ impl Cut<'_> {
                 }
             }
         }
-        if let Some((tp, why, advice)) = self.hanging(look) {
-            return row.fail(format!("{tp}: {why}"), advice);
+        // Somebody else's on green is no reason to keep a producer there; its end is waited for after the stop.
+        let (others, hanging): (Vec<_>, Vec<_>) =
+            self.hanging(look).into_iter().partition(|h| h.foreign && self.to == Side::Blue);
+        if let Some(h) = hanging.into_iter().next() {
+            return row.fail(format!("{}: {}", h.tp, h.why), h.advice);
         }
         let unasked = look.ids.values().any(|a| matches!(a, Answer::Unavailable(_)));
-        row.value(if unasked { "not available before 3.0".to_owned() } else { format!("{open} open, all young") })
+        let words = if unasked { "not available before 3.0".to_owned() } else { format!("{open} open, all young") };
+        row.value(match others.first() {
+            Some(h) => format!("{words}; {}: {}", h.tp, h.why),
+            None => words,
+        })
     }
 
     /// What is open on a partition and nobody's coordinator holds; or somebody else's transaction that would hold the
     /// last stable offset after the stop.
-    pub(super) fn hanging(&self, look: &EosLook) -> Option<(TopicPartition, String, String)> {
+    pub(super) fn hanging(&self, look: &EosLook) -> Vec<Hung> {
+        let mut all = Vec::new();
         let ids = self.ids(self.from());
         for (tp, answer) in &look.writers {
             for writer in answer.told().into_iter().flatten().filter(|w| w.open_from.is_some()) {
@@ -193,22 +210,24 @@ impl Cut<'_> {
                             id.unwrap_or_default(),
                             view.state
                         );
-                        return Some((tp.clone(), why, "end it: kafka-transactions abort".to_owned()));
+                        all.push(Hung {
+                            tp: tp.clone(),
+                            why,
+                            advice: "end it: kafka-transactions abort",
+                            foreign: false,
+                        });
                     }
                     Some(_) => {}
                     None if look.ids.values().any(|a| matches!(a, Answer::Unavailable(_))) => {}
                     None => {
                         let why = format!("pid {}, none of its ids, has a transaction {open}", writer.producer_id);
-                        return Some((
-                            tp.clone(),
-                            why,
-                            "find whose it is: nobody else may write its topics".to_owned(),
-                        ));
+                        let advice = "find whose it is: nobody else may write its topics";
+                        all.push(Hung { tp: tp.clone(), why, advice, foreign: true });
                     }
                 }
             }
         }
-        None
+        all
     }
 }
 
