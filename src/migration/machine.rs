@@ -298,7 +298,7 @@ impl Machine {
             }
             Command::Continue { group } => self.go_on(&Subject::Group(group.clone()), actor, now),
             Command::HardCut { .. } => Some(self.start(start(RunKind::HardCut), now)),
-            Command::HardBack { producer, .. } => match self.hard_back_kind(producer)? {
+            Command::HardBack { producer, green_only, .. } => match self.hard_back_kind(producer, *green_only)? {
                 Some(kind) => Some(self.start(start(kind), now)),
                 None => self.go_on(&Subject::Producer(producer.clone()), actor, now),
             },

@@ -156,6 +156,8 @@ pub struct Run {
     pub no_return: bool,
     /// Why it waits for a person, and what can be done.
     pub needs: Option<(String, String)>,
+    /// Why it waited behind its point of no silent return, as a person has seen it and said go on.
+    pub seen: Vec<String>,
     /// How it ended, and when.
     pub ended: Option<(RunEnd, At)>,
 }
@@ -291,6 +293,10 @@ impl State {
             },
             _ => Side::Green,
         };
+        // What another rollback may have carried can't be taken back by its heir either.
+        let goes_on = replaces.and_then(|id| self.runs.get(&id)).is_some_and(|r| {
+            *kind == RunKind::HardBack && r.kind == RunKind::HardBack && r.no_return && !(*dry_run || r.dry_run)
+        });
         self.last_run = self.last_run.max(*run);
         self.forget(subject, replaces);
         let new = Run {
@@ -317,8 +323,9 @@ impl State {
             seam: None,
             accepted: accepted.clone(),
             passed_over: Vec::new(),
-            no_return: false,
+            no_return: goes_on,
             needs: None,
+            seen: Vec::new(),
             ended: None,
         };
         self.runs.insert(*run, new);

@@ -163,14 +163,11 @@ impl Machine {
     /// After a person said go on: where the run goes on from.
     pub(super) fn rewind(&mut self, id: RunId, now: At) {
         let Some(run) = self.state.runs.get(&id).filter(|r| r.open()) else { return };
-        let unresolved = run.effect().is_some_and(|e| {
-            e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Done { .. } | Outcome::Failed { .. }, _)))
-        });
         let (step, begun) = (run.step, run.begun.is_some());
-        if unresolved {
+        if unresolved(run) {
             self.live.insert(id, Live { since: now, continued: true, ..Live::default() });
-        } else if let Some(seam) = self.seam_anew(id) {
-            self.begin(id, seam, now);
+        } else if let Some(quiet) = self.before_switch(run) {
+            self.begin(id, quiet, now);
         } else if !self.prove_again(id, now) && begun {
             self.begin(id, step, now);
         }
@@ -191,10 +188,7 @@ impl Machine {
         if run.step <= back_to {
             return false;
         }
-        let unresolved = run.effect().is_some_and(|e| {
-            e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Done { .. } | Outcome::Failed { .. }, _)))
-        });
-        if unresolved {
+        if unresolved(run) {
             self.live.entry(id).or_default().continued = true;
             return false;
         }
@@ -466,6 +460,9 @@ impl Machine {
         let run = &self.state.runs[&id];
         let Subject::Producer(producer) = run.subject.clone() else { return fail("no producer", "") };
         let dry = run.dry_run;
+        if let Some(not_yet) = self.not_to_switch(id, &producer, to, now) {
+            return not_yet;
+        }
         match self.effect(id, now, |_, _| Ok(Effect::SetFlag { producer: producer.clone(), to })) {
             Err(next) => next,
             Ok(Answer::Flag { state }) if state == to || dry => Next::Done,
@@ -519,4 +516,11 @@ impl Machine {
 
 fn run_step(run: &Run) -> usize {
     run.step
+}
+
+/// Whether it is not known how the newest effect of the step under way ended.
+pub(super) fn unresolved(run: &Run) -> bool {
+    run.effect().is_some_and(|e| {
+        e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Done { .. } | Outcome::Failed { .. }, _)))
+    })
 }

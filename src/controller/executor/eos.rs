@@ -105,7 +105,7 @@ pub(super) async fn carry(with: Carrying, producer: String, id: String, from: Si
 /// Where the target of a carry ended when its writers left it for `from`: whatever a carry put there lies beyond. `None`:
 /// a partition has no seam.
 fn ends_when_left(history: &History, from: Side, ranges: &Ranges) -> Option<Vec<(TopicPartition, i64)>> {
-    ranges.partitions().map(|tp| Some((tp.clone(), history.seam(from, tp)?.source))).collect()
+    ranges.partitions().map(|tp| Some((tp.clone(), history.last_seam(from, tp)?.source))).collect()
 }
 
 #[cfg(test)]

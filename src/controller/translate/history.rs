@@ -75,6 +75,12 @@ impl History {
         self.seams.to(to, tp).map(|(_, seam)| seam)
     }
 
+    /// The same, also if they have gone back since.
+    #[must_use]
+    pub fn last_seam(&self, to: Side, tp: &TopicPartition) -> Option<&Seam> {
+        self.seams.last_to(to, tp)
+    }
+
     /// Takes in a round that was asked for at `asked`, answered at `at`: ends of the topics that groups of the plan read.
     pub fn round(&mut self, wanted: impl Fn(&str) -> bool, side: Side, view: &ClusterView, at: At) {
         for (topic, partitions) in view.topics.iter().filter(|(t, _)| wanted(t)) {

@@ -67,6 +67,15 @@ impl State {
             Event::Result { key, outcome, .. } if !run.dry_run => {
                 let Some(done) = run.effects.iter().rev().find(|e| e.issued.key == *key) else { return };
                 let effect = done.issued.effect.clone();
+                if matches!((&effect, outcome), (Effect::Carry { .. }, Outcome::Failed { .. })) {
+                    // It failed before anything was sent, and so did every one before it: nothing is past return.
+                    let mut others = run.effects.iter().filter(|e| e.issued.key != *key);
+                    let sent = others.any(|e| {
+                        matches!(e.issued.effect, Effect::Carry { .. })
+                            && !matches!(e.outcome, Some((Outcome::Failed { .. }, _)))
+                    });
+                    run.no_return &= sent || run.seam.is_some();
+                }
                 let groups = run.coupled.iter().map(|(g, _)| g.clone());
                 // The groups are committed in the order in which they were translated, one effect each.
                 let commits = run.effects[run.fresh_from.min(run.effects.len())..].iter();
@@ -83,6 +92,9 @@ impl State {
             // more when the run begins.)
             Event::StepDone { .. } | Event::RunEnded { .. } if !run.dry_run && run.kind != RunKind::Route => {
                 self.producers.entry(name).or_default().approved = None;
+            }
+            Event::Continued { .. } if run.open() && run.no_return => {
+                run.seen.extend(run.needs.as_ref().map(|(why, _)| why.clone()));
             }
             Event::Continued { .. } if !run.open() => {
                 self.producers.entry(name).or_default().alarm = None;

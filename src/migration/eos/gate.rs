@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub use after::initialised_again;
+pub use after::{all_initialised_again, initialised_again, not_asked, not_told};
 
 use super::Fenced;
 use super::look::{EosLook, Stillness};

@@ -9,9 +9,10 @@
 //! - [`gate`]: the rows that must pass before it is stopped, and those that must pass before the switch.
 //! - [`seam`]: where writers went from one cluster to the other, folded from the journal.
 //! - [`runbook`]: the ordered steps of a cut, a rollback, and of undoing either.
-//! - `steps`, `couple`, `switch`: carrying them out. `watch`: the side that was left, while its way back is kept.
+//! - `steps`, `couple`, `carry`, `switch`: carrying them out. `watch`: the side that was left, while its way back is kept.
 //! - `prepare`: what a dialog shows. [`view`]: what screens and reports are made from.
 
+mod carry;
 mod couple;
 mod facts;
 mod fold;

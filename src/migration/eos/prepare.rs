@@ -17,6 +17,7 @@ use crate::migration::prepare::{plain, upper};
 use crate::migration::runbook::{self, Step, StepKind};
 use crate::migration::settings::ProducerSettings;
 use crate::migration::stage::Stage;
+use crate::migration::steps::unresolved;
 
 impl Machine {
     pub(in crate::migration) fn prepare_hard(
@@ -34,7 +35,7 @@ impl Machine {
                 }
                 self.prepare_move(command, name, plan, RunKind::HardCut, now)
             }
-            Command::HardBack { .. } => match self.hard_back_kind(name)? {
+            Command::HardBack { green_only, .. } => match self.hard_back_kind(name, *green_only)? {
                 None => self.prepare_go_on(command, name),
                 Some(RunKind::HardGiveBack) => Ok(self.prepare_hard_give_back(command, name, plan)),
                 Some(kind) => self.prepare_move(command, name, plan, kind, now),
@@ -83,6 +84,9 @@ impl Machine {
         let to = if kind == RunKind::HardCut { Side::Green } else { Side::Blue };
         let overridden = overridden(command)?;
         let rows = self.hard_gate(name, to, &overridden, now)?;
+        if matches!(command, Command::HardBack { green_only: GreenOnly::Carry, .. }) {
+            self.carriable(name)?;
+        }
         let gates = self.hard_gates(command, name, plan, &rows, now)?;
         let steps = hard_steps(kind, plan, command, to);
         let phrases: Vec<String> = gates.iter().map(Held::phrase).collect();
@@ -227,7 +231,11 @@ impl Machine {
         let steps = self.steps_of(run);
         let quiet = steps.iter().position(|s| matches!(s.kind, StepKind::Quiet { .. })).unwrap_or(0);
         // What was proven before is proven again, up to the point of no silent return.
-        let from = if run.no_return { run.step } else { run.step.min(quiet) };
+        let from = match self.before_switch(run).filter(|_| !unresolved(run)) {
+            Some(quiet) => quiet,
+            None if run.no_return => run.step,
+            None => run.step.min(quiet),
+        };
         Ok(Prepared {
             steps: steps.iter().skip(from).map(Step::line).collect(),
             no_return_after: runbook::no_return_after(run.kind, &steps).and_then(|n| n.checked_sub(from)),
@@ -317,7 +325,11 @@ impl Machine {
     }
 
     /// What a hard rollback amounts to now; `None`: the run under way goes to blue already and only has to go on.
-    pub(in crate::migration) fn hard_back_kind(&self, name: &str) -> Result<Option<RunKind>, Refusal> {
+    pub(in crate::migration) fn hard_back_kind(
+        &self,
+        name: &str,
+        green_only: GreenOnly,
+    ) -> Result<Option<RunKind>, Refusal> {
         let Some(run) = self.state.open_run(&Subject::Producer(name.to_owned())) else {
             return match self.state.producer_rests_on(name) {
                 Side::Green => Ok(Some(RunKind::HardBack)),
@@ -327,6 +339,10 @@ impl Machine {
         match (run.kind, run.to) {
             (RunKind::HardCut, _) if run.no_return && !run.dry_run => Ok(Some(RunKind::HardBack)),
             (RunKind::HardCut, _) => Ok(Some(RunKind::HardGiveBack)),
+            // What can't be carried may be said to be lost.
+            (RunKind::HardBack, _) if green_only == GreenOnly::Lose && self.carry_waits(run) => {
+                Ok(Some(RunKind::HardBack))
+            }
             (RunKind::HardBack, _) | (RunKind::HardGiveBack, Side::Blue) if run.needs.is_some() => Ok(None),
             (RunKind::HardBack, _) | (RunKind::HardGiveBack, Side::Blue) => {
                 Err(Refusal::refused(format!("{name} is on its way back to blue"), "wait, or hold it"))

@@ -17,26 +17,35 @@ pub struct Seam {
     pub target: i64,
 }
 
-/// Every seam of a journal, the newest of each partition and direction.
+/// Every seam of a journal, the newest of each partition and direction. Which of two is newer is told by their order in
+/// the journal: a clock may step back, or be another host's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Seams {
-    found: BTreeMap<(Side, TopicPartition), (At, Seam)>,
+    found: BTreeMap<(Side, TopicPartition), (u64, At, Seam)>,
+    recorded: u64,
 }
 
 impl Seams {
     /// Takes a journalled cut to `to` in.
     pub fn record(&mut self, to: Side, seams: &[Seam], at: At) {
+        self.recorded += 1;
         for seam in seams {
-            self.found.insert((to, seam.tp.clone()), (at, seam.clone()));
+            self.found.insert((to, seam.tp.clone()), (self.recorded, at, seam.clone()));
         }
     }
 
     /// The newest seam of a partition, if its writers went to `to` by it and have not gone back since.
     #[must_use]
     pub fn to(&self, to: Side, tp: &TopicPartition) -> Option<(At, &Seam)> {
-        let (at, seam) = self.found.get(&(to, tp.clone()))?;
-        let back = self.found.get(&(to.other(), tp.clone())).map(|(at, _)| *at);
-        back.is_none_or(|back| back < *at).then_some((*at, seam))
+        let (n, at, seam) = self.found.get(&(to, tp.clone()))?;
+        let back = self.found.get(&(to.other(), tp.clone())).map(|(n, ..)| n);
+        back.is_none_or(|back| back < n).then_some((*at, seam))
+    }
+
+    /// The newest seam by which a partition's writers went to `to`, also if they have gone back since.
+    #[must_use]
+    pub fn last_to(&self, to: Side, tp: &TopicPartition) -> Option<&Seam> {
+        self.found.get(&(to, tp.clone())).map(|(.., seam)| seam)
     }
 
     /// Every partition whose writers went to `to` and have not gone back since, with when that was journalled.
@@ -69,5 +78,19 @@ mod tests {
         seams.record(Side::Green, &[seam(12, 8)], At(3));
         assert_eq!(seams.to(Side::Green, &tp).unwrap().1.source, 12);
         assert!(seams.topic_went(Side::Green, "t") && !seams.topic_went(Side::Blue, "t"));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_does_not_turn_them_round() {
+        let tp = TopicPartition::new("t", 0);
+        let seam = |source, target| Seam { tp: tp.clone(), source, target };
+        for back_at in [At(9), At(10)] {
+            let mut seams = Seams::default();
+            seams.record(Side::Green, &[seam(10, 3)], At(10));
+            seams.record(Side::Blue, &[seam(8, 10)], back_at);
+            assert_eq!(seams.to(Side::Green, &tp), None, "{back_at:?}");
+            assert_eq!(seams.to(Side::Blue, &tp), Some((back_at, &seam(8, 10))));
+            assert_eq!(seams.last_to(Side::Green, &tp), Some(&seam(10, 3)));
+        }
     }
 }

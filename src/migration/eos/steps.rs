@@ -6,8 +6,8 @@ use super::gate::{Cut, all};
 use super::look::EosLook;
 use super::runbook::{QUIET_MS, REPEATS};
 use super::switch::writer;
-use super::{Fenced, Row, RowId, denials};
-use crate::migration::command::{Refusal, Subject};
+use super::{Fenced, GreenOnly, Row, RowId, denials};
+use crate::migration::command::{Command, Refusal, Subject};
 use crate::migration::drain::MIN_GAP_MS;
 use crate::migration::effect::{Answer, Effect, Outcome};
 use crate::migration::estate::{At, FlagState, Observed, Side};
@@ -85,7 +85,11 @@ impl Machine {
             .into_iter()
             .filter(|id| accepted.iter().any(|a| Some(a.gate) == id.gate_name()))
             .collect();
+        let carries = matches!(self.state.runs[&id].command, Command::HardBack { green_only: GreenOnly::Carry, .. });
         let rows = self.hard_gate(name, to, &overridden, now)?;
+        if carries {
+            self.carriable(name)?;
+        }
         for row in rows.iter().filter(|r| !r.gate.passes()) {
             let (Some(why), Some(a)) = (row.gate.why(), named(row)) else { continue };
             let what = format!("{}: {why}", row.what);
@@ -276,10 +280,16 @@ impl Machine {
             return Vec::new();
         };
         let steps = self.steps_of(run);
+        let proves = |s: &Step| {
+            use StepKind as K;
+            matches!(s.kind, K::Quiet { .. } | K::Fence { .. } | K::Deny { .. } | K::Still { .. })
+        };
         let stopped = steps.get(run.step).is_some_and(|s| {
             !matches!(s.kind, StepKind::Preflight) && !matches!(s.kind, StepKind::Flag { to: FlagState::Off })
+                // Behind the point of no silent return only while it is proven once more.
+                && (!run.no_return || proves(s))
         });
-        let (Some(plan), true) = (self.settings.producers.get(name), stopped && !run.no_return) else {
+        let (Some(plan), true) = (self.settings.producers.get(name), stopped) else {
             return Vec::new();
         };
         let sight = self.sight(now);

@@ -1,33 +1,33 @@
-//! From the seam over the switch: what only green holds is carried, the seam is journalled, and the other side writes.
+//! From the seam over the switch: the seam is journalled, and the other side writes.
 
 use std::collections::BTreeMap;
 
-use super::gate::initialised_again;
+use super::gate::{all_initialised_again, initialised_again, not_asked, not_told};
 use super::look::EosLook;
 use super::seam::Seam;
 use super::steps::fenced_by;
 use super::watch::{Rogue, all_moved};
 use crate::migration::command::{Command, Subject};
-use crate::migration::effect::{Answer, Effect};
-use crate::migration::estate::{At, FlagState, Side, TopicPartition};
+use crate::migration::effect::{Effect, Outcome};
+use crate::migration::estate::{At, FlagState, Observed, Side, TopicPartition};
 use crate::migration::event::{Event, RunId};
 use crate::migration::gate::span;
 use crate::migration::machine::{CONTROLLER, Machine};
 use crate::migration::overrides::GateName;
 use crate::migration::runbook::{FRESH_MS, Step, StepKind};
 use crate::migration::settings::ProducerSettings;
+use crate::migration::state::Run;
 use crate::migration::steps::{Next, fail};
 use crate::migration::transactions::{Answer as Told, TransactionState};
-use crate::replay::ranges::{Piece, Ranges};
 
 /// Fresh looks at both sides since a step began: the one that is left, and the one that is gone to.
-struct Both<'a> {
-    left: &'a EosLook,
-    target: &'a EosLook,
+pub(super) struct Both<'a> {
+    pub left: &'a EosLook,
+    pub target: &'a EosLook,
 }
 
 impl Machine {
-    fn both(&self, id: RunId, name: &str, to: Side, now: At) -> Result<Both<'_>, Next> {
+    pub(super) fn both(&self, id: RunId, name: &str, to: Side, now: At) -> Result<Both<'_>, Next> {
         let since = self.since(id);
         let looks = (self.look_since(name, to.other(), since), self.look_since(name, to, since));
         match looks {
@@ -42,93 +42,27 @@ impl Machine {
         }
     }
 
-    /// What only the side that is left holds goes to the other, exactly once. From here the way is on: records that
-    /// were carried can't be taken back.
-    pub(super) fn carry(&mut self, id: RunId, name: &str, plan: &ProducerSettings, from: Side, now: At) -> Next {
-        let run = &self.state.runs[&id];
-        if run.dry_run {
-            return Next::Done;
-        }
-        let journalled = run.effects.iter().find_map(|e| match &e.issued.effect {
-            carry @ Effect::Carry { .. } => Some(carry.clone()),
-            _ => None,
-        });
-        let effect = match journalled {
-            Some(effect) => effect,
-            None => match self.to_carry(id, name, plan, from, now) {
-                Err(next) => return next,
-                Ok(ranges) => {
-                    if !self.state.runs[&id].no_return {
-                        if let Err(next) = self.coupled_stand(id, from.other(), now) {
-                            return next;
-                        }
-                        self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
-                        return Next::Again;
-                    }
-                    if ranges.is_empty() {
-                        return Next::Done;
-                    }
-                    let replay = self.replay_id(id, name);
-                    Effect::Carry { producer: name.to_owned(), replay, from, ranges }
-                }
-            },
-        };
-        match self.repeated(id, now, |_| effect) {
-            Err(next) => next,
-            Ok(Answer::Carried { verified: Some(false), records }) => Next::Help(
-                format!(
-                    "{records} records were carried to {}, and not each of them is there exactly once",
-                    from.other()
-                ),
-                "look at them (cutover diff) before anything reads them; then continue".into(),
-            ),
-            Ok(_) => Next::Done,
-        }
-    }
-
-    /// What only the left side holds: from the seam by which its writers came to its end now.
-    fn to_carry(&self, id: RunId, name: &str, plan: &ProducerSettings, from: Side, now: At) -> Result<Ranges, Next> {
-        let both = self.both(id, name, from.other(), now)?;
-        self.left_is_closed(id, plan, from, both.left)?;
-        let Some((_, seams)) = self.seam_of(name, from) else {
-            return Err(fail(
-                format!("no seam of {name} to {from} is journalled: where its records begin there is not known"),
-                "carry them by hand (cutover replay), or say that they are lost: --lose",
-            ));
-        };
-        let piece = |(tp, ends): (&TopicPartition, &super::Ends)| {
-            let start = seams.iter().find(|s| s.tp == *tp).map(|s| s.target);
-            match start {
-                Some(start) if start < ends.high_watermark => {
-                    Some(Ok(Piece::new(tp.clone(), start, ends.high_watermark)))
-                }
-                Some(_) => None,
-                None => Some(Err(fail(
-                    format!("{tp} has no seam: it was not there when {name} was cut over"),
-                    "carry its records by hand (cutover replay), then roll back with --lose",
-                ))),
-            }
-        };
-        Ok(Ranges::of(both.left.ends.iter().filter_map(piece).collect::<Result<Vec<_>, _>>()?))
-    }
-
-    /// The same in every attempt of a run, and in no other run of any journal: it is a transactional id, too.
-    fn replay_id(&self, id: RunId, name: &str) -> String {
-        let run = &self.state.runs[&id];
-        let word = |text: &str| -> String {
-            text.chars()
-                .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
-                .take(60)
-                .collect()
-        };
-        format!("eos-{}-{}-{id}-{}", word(&self.settings.name), word(name), run.started.0)
-    }
-
     /// Nothing is open on the side that is left, and nobody came back past the fence.
-    fn left_is_closed(&self, id: RunId, plan: &ProducerSettings, left: Side, look: &EosLook) -> Result<(), Next> {
+    pub(super) fn left_is_closed(
+        &self,
+        id: RunId,
+        name: &str,
+        plan: &ProducerSettings,
+        left: Side,
+        look: &EosLook,
+        now: At,
+    ) -> Result<(), Next> {
         let advice = "find who still writes there and stop it";
-        if let Some(why) = initialised_again(look, &fenced_by(&self.state.runs[&id]), left) {
+        let fenced = fenced_by(&self.state.runs[&id]);
+        if let Some(why) = initialised_again(look, &fenced, left) {
             return Err(fail(why, advice));
+        }
+        if let Some(why) = not_told(look, &fenced, self.denied(name, left)) {
+            let until = self.since(id).plus(FRESH_MS);
+            return Err(match now < until {
+                true => Next::Wait(why, Some(until)),
+                false => fail(why, format!("see that its ids may be described on {left}")),
+            });
         }
         match look.ends.iter().find(|(_, e)| !e.is_closed()) {
             None if !look.ends.is_empty() => Ok(()),
@@ -138,6 +72,11 @@ impl Machine {
                 Err(fail(format!("a transaction is open on {tp} on {left} again{who}"), advice))
             }
         }
+    }
+
+    /// Whether denials that were made from here keep restarted instances out of a side.
+    fn denied(&self, name: &str, side: Side) -> bool {
+        self.state.producers.get(name).and_then(|p| p.denied.get(&side)).is_some_and(|acls| !acls.is_empty())
     }
 
     pub(super) fn seam(&mut self, id: RunId, name: &str, plan: &ProducerSettings, to: Side, now: At) -> Next {
@@ -156,7 +95,10 @@ impl Machine {
                 Ok(both) => both,
                 Err(next) => return next,
             };
-            if let Err(next) = self.left_is_closed(id, plan, to.other(), both.left) {
+            if let Err(next) = self.left_is_closed(id, name, plan, to.other(), both.left, now) {
+                return next;
+            }
+            if let Err(next) = self.all_carried(id, name, plan, to.other(), now) {
                 return next;
             }
             let (left, target) = (&both.left.ends, &both.target.ends);
@@ -220,7 +162,7 @@ impl Machine {
             Err(next) => return next,
         };
         let from = to.other();
-        let stands = self.left_is_closed(id, plan, from, both.left).and_then(|()| {
+        let stands = self.left_is_closed(id, name, plan, from, both.left, now).and_then(|()| {
             for (side, look, at) in [(from, both.left, true), (to, both.target, false)] {
                 if let Some(why) = moved(look, seams, at, side, plan) {
                     return Err(fail(why, "find who writes there and stop it; the seam is read again after that"));
@@ -231,24 +173,56 @@ impl Machine {
         if let Err(next) = stands {
             return next;
         }
+        if let Err(next) = self.coupled_stand(id, to, now) {
+            return next;
+        }
         if !passed {
-            if let Err(next) = self.coupled_stand(id, to, now) {
-                return next;
-            }
             self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
         }
         Next::Done
     }
 
-    /// After what was carried could not be followed by the switch: nothing writes the other side yet, so its seam is
-    /// read again. Returns the step to go back to.
-    pub(in crate::migration) fn seam_anew(&self, id: RunId) -> Option<usize> {
-        let run = self.state.runs.get(&id).filter(|r| r.no_return && r.kind.moves_hard())?;
-        let steps = self.steps_of(run);
-        let switching = matches!(steps.get(run.step)?.kind, StepKind::Allow { .. });
-        let seam = steps.iter().position(|s| matches!(s.kind, StepKind::Seam { .. }))?;
-        let carries = steps.iter().any(|s| matches!(s.kind, StepKind::Carry { .. }));
-        (switching && carries && run.effect().is_none()).then_some(seam)
+    /// Right before the flag is set, once more: a hold, an interruption, or a slow effect may lie behind the look that
+    /// the step before rests on. `None`: it may be set.
+    pub(in crate::migration) fn not_to_switch(
+        &mut self,
+        id: RunId,
+        name: &str,
+        to: FlagState,
+        now: At,
+    ) -> Option<Next> {
+        let run = &self.state.runs[&id];
+        let side = run.to;
+        let switches = run.kind.moves_hard() && !run.dry_run && to == FlagState::only(side);
+        if !switches || run.effect().is_some() || self.switched(run) {
+            return None;
+        }
+        match self.ready_to_switch(id, name, side, now) {
+            Next::Done => None,
+            other => Some(other),
+        }
+    }
+
+    /// Whether the other side may have been told to write by this run.
+    pub(super) fn switched(&self, run: &Run) -> bool {
+        let to = FlagState::only(run.to);
+        let told = run.effects.iter().any(|e| {
+            matches!(&e.issued.effect, Effect::SetFlag { to: t, .. } if *t == to)
+                && !matches!(e.outcome, Some((Outcome::Failed { .. }, _)))
+        });
+        let Subject::Producer(name) = &run.subject else { return told };
+        told || self.estate.flags.get(name).and_then(Observed::value) == Some(&to)
+    }
+
+    /// Past the point of no silent return and before the switch nothing writes on either side. Whatever came between
+    /// is mended by proving it all again: quiet, fenced, denied, still, what came since carried, and a seam anew.
+    /// Returns the step to go back to.
+    pub(in crate::migration) fn before_switch(&self, run: &Run) -> Option<usize> {
+        if !(run.open() && run.no_return && run.kind.moves_hard()) || run.dry_run || self.switched(run) {
+            return None;
+        }
+        let quiet = self.steps_of(run).iter().position(|s| matches!(s.kind, StepKind::Quiet { .. }))?;
+        (run.step > quiet).then_some(quiet)
     }
 
     pub(super) fn first(
@@ -316,26 +290,50 @@ impl Machine {
         let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
         let run = &self.state.runs[&id];
         let seams = run.seam.as_ref().map(|(_, seams)| seams.clone()).unwrap_or_default();
+        let fenced = fenced_by(run);
+        let (mut blind, mut notices) = (None, Vec::new());
         if let Some((look, _)) = self.look_since(name, side, self.since(id)) {
-            let fenced = fenced_by(run);
-            let rogue = moved(look, &seams, true, side, plan).or_else(|| initialised_again(look, &fenced, side));
-            if let Some(why) = rogue {
-                return Next::Help(why, rogue_advice(side));
+            let moved = all_moved(look, &seams, true, side, plan);
+            let mut rogues: Vec<String> = moved.into_iter().map(Rogue::words).collect();
+            rogues.extend(all_initialised_again(look, &fenced, side));
+            // A log's end and an epoch never go back: what a person has seen is where it must stand from here.
+            let (seen, new): (Vec<_>, Vec<_>) = rogues.into_iter().partition(|why| was_seen(&run.seen, why));
+            if !new.is_empty() {
+                return Next::Help(new.join("; "), rogue_advice(side));
             }
+            blind = not_told(look, &fenced, self.denied(name, side));
+            notices
+                .extend(seen.into_iter().map(|why| format!("{why}: seen, and nobody carries what lies past the seam")));
+            notices.extend(not_asked(look, &fenced).map(|why| format!("{name} on {side}: {why}")));
         }
         let still = &self.live.entry(id).or_default().still[0];
         let held = still.still_since().zip(still.last()).map_or(0, |(since, last)| last.since(since));
         match held {
-            held if held >= plan.still_ms => Next::Done,
+            held if held >= plan.still_ms && blind.is_none() => {
+                for what in notices {
+                    self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name.to_owned()), what }, now);
+                }
+                Next::Done
+            }
             held if now < until => {
-                Next::Wait(format!("{side} stands still for {} of {}", span(held), span(plan.still_ms)), Some(until))
+                let words = format!("{side} stands still for {} of {}", span(held), span(plan.still_ms));
+                Next::Wait(blind.unwrap_or(words), Some(until))
             }
             _ => fail(
-                format!("{side} was not seen to stand still for {}", span(plan.still_ms)),
+                blind.unwrap_or_else(|| format!("{side} was not seen to stand still for {}", span(plan.still_ms))),
                 "see whether it answers",
             ),
         }
     }
+}
+
+/// Whether a person was shown this and said go on. What it was is told by the words up to where it should be: who wrote
+/// last may be told otherwise each time.
+fn was_seen(seen: &[String], why: &str) -> bool {
+    const SHOULD: &str = ", and the ";
+    let key = why.find(SHOULD).map_or(why, |end| &why[..end + SHOULD.len()]);
+    let after = format!("; {key}");
+    seen.iter().any(|text| text.starts_with(key) || text.contains(&after))
 }
 
 /// What to do about somebody who writes on the side that was left.

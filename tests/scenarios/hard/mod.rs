@@ -2,6 +2,7 @@
 
 mod boundaries;
 mod driver;
+mod mended;
 mod script;
 mod world;
 

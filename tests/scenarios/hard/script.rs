@@ -176,6 +176,9 @@ impl Player {
                 let open_until = Some(w.now.plus(30_000));
                 w.window = Some(WindowView { name: "sunday".into(), open_until, opens: None });
             }
+            ["expired", s, n] => w.expired[at(side(s))] = number(n).try_into().unwrap(),
+            ["no_carry"] => w.no_carry = true,
+            ["unread", n] => w.unread = number(n).try_into().unwrap(),
             ["days", n] => w.now = w.now.plus(number(n) * 86_400_000),
             _ => panic!("nothing to set: {rest:?}"),
         }

@@ -100,6 +100,16 @@ pub struct World {
     pub reader_runs: [bool; 2],
     pub window: Option<WindowView>,
     pub carried: BTreeMap<String, bool>,
+    /// Somebody has written at a moment of a test's own.
+    pub meddled: bool,
+    /// What retention has taken of a side's logs, by offset.
+    pub expired: [i64; 2],
+    /// A carry does not get through, and nobody knows how far it came.
+    pub no_carry: bool,
+    /// How often what was carried can't be read back.
+    pub unread: usize,
+    /// The coordinators of a side don't answer.
+    pub mute: [bool; 2],
     pub fates: BTreeMap<&'static str, Fate>,
     pub effects: Vec<String>,
 }
@@ -146,6 +156,11 @@ impl World {
             reader_runs: [false; 2],
             window: Some(WindowView { name: "sunday".into(), open_until: Some(At(10_000_000)), opens: None }),
             carried: BTreeMap::new(),
+            meddled: false,
+            expired: [0; 2],
+            no_carry: false,
+            unread: 0,
+            mute: [false; 2],
             fates: BTreeMap::new(),
             effects: Vec::new(),
         }
@@ -212,6 +227,12 @@ impl World {
         if !leave_open {
             self.end_open(side, Some(0), false);
         }
+    }
+
+    /// Somebody writes once.
+    pub fn meddle(&mut self, side: Side) {
+        self.meddled = true;
+        self.rogue(side);
     }
 
     fn rogue(&mut self, side: Side) {
@@ -331,6 +352,8 @@ impl World {
         for (of, all) in Side::BOTH.into_iter().zip(&self.ids) {
             for id in all {
                 let told = Told::Told((of == side && id.epoch >= 0).then(|| view(id)));
+                let mute = || Told::Unknown(Trouble::new("its coordinator did not answer", "see whether it is up"));
+                let told = if self.mute[at(side)] { mute() } else { told };
                 let told = if self.old[at(side)] { Told::Unavailable(Unavailable::Before(Since::V3_0)) } else { told };
                 ids.insert(id.name.clone(), told);
             }
@@ -371,7 +394,7 @@ impl World {
             leader: 1,
             replicas: 1,
             isr: 1,
-            log_start: Some(0),
+            log_start: Some(self.expired[at(side)]),
             lso: Some(lso),
             high_watermark: Some(end),
             trouble: None,
@@ -426,6 +449,9 @@ impl World {
             }
             None => {}
         }
+        if kind == "carry" && self.no_carry {
+            return Some(Outcome::Unknown { why: why() });
+        }
         Some(Outcome::Done { result: self.apply(&issued.effect) })
     }
 
@@ -469,7 +495,9 @@ impl World {
                         target.push(None);
                     }
                 }
-                Answer::Carried { records, verified: Some(true) }
+                let read = self.unread == 0;
+                self.unread = self.unread.saturating_sub(1);
+                Answer::Carried { records, verified: read.then_some(true) }
             }
             Effect::Translate { to, .. } => Answer::Plan { plan: self.translate(*to) },
             Effect::CommitOffsets { side, offsets, .. } => {

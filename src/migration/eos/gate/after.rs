@@ -52,10 +52,15 @@ impl Cut<'_> {
         if let Some(why) = look.and_then(|(look, _)| initialised_again(look, fenced, self.from())) {
             return row.fail(why, "stop that instance; a principal in the plan keeps it out by ACL");
         }
+        if let Some(why) = look.and_then(|(look, _)| not_told(look, fenced, self.denied_from_here(self.from()))) {
+            return row.unknown(why, "see that it may be described");
+        }
+        let unasked = look.and_then(|(look, _)| not_asked(look, fenced)).map(|why| format!("; {why}"));
+        let unasked = unasked.unwrap_or_default();
         match self.ids(self.from()).iter().find(|id| !fenced.iter().any(|f| f.id == **id)) {
             Some(id) => row.hold(0, format!("{id} is not fenced yet"), "it is fenced next"),
-            None if denied => row.value("FENCED, and denied by ACL"),
-            None => row.value("FENCED (current instances only)"),
+            None if denied => row.value(format!("FENCED, and denied by ACL{unasked}")),
+            None => row.value(format!("FENCED (current instances only){unasked}")),
         }
     }
 
@@ -87,7 +92,13 @@ fn held(row: Row, since: Option<At>, sight: &Sight<'_>, last: Option<At>, needed
 /// An id whose coordinator has another producer id, or a higher epoch, than the fence gave it: somebody started again.
 #[must_use]
 pub fn initialised_again(look: &EosLook, fenced: &[Fenced], side: Side) -> Option<String> {
-    fenced.iter().find_map(|f| {
+    all_initialised_again(look, fenced, side).into_iter().next()
+}
+
+/// Every such id.
+#[must_use]
+pub fn all_initialised_again(look: &EosLook, fenced: &[Fenced], side: Side) -> Vec<String> {
+    let again = |f: &Fenced| {
         let view = look.ids.get(&f.id)?.told()?.as_ref()?;
         let again = view.producer_id != f.producer_id || view.epoch > f.epoch;
         again.then(|| {
@@ -96,5 +107,30 @@ pub fn initialised_again(look: &EosLook, fenced: &[Fenced], side: Side) -> Optio
                 f.id, view.producer_id, view.epoch, f.producer_id, f.epoch
             )
         })
+    };
+    fenced.iter().filter_map(again).collect()
+}
+
+/// A fenced id whose coordinator did not answer: whether it was initialised again is unknown, and no pass. `denied`: a
+/// denial that was made from here hides it from whoever is no super user, and keeps it out, too.
+#[must_use]
+pub fn not_told(look: &EosLook, fenced: &[Fenced], denied: bool) -> Option<String> {
+    fenced.iter().find_map(|f| match look.ids.get(&f.id) {
+        Some(Answer::Told(_) | Answer::Unavailable(_)) => None,
+        Some(Answer::Hidden(_)) if denied => None,
+        other => {
+            let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
+            Some(format!("whether {} was initialised again can't be told: {why}", f.id))
+        }
+    })
+}
+
+/// Why nobody can say whether a fenced id was initialised again: what it writes shows, and nothing before that.
+#[must_use]
+pub fn not_asked(look: &EosLook, fenced: &[Fenced]) -> Option<String> {
+    fenced.iter().find_map(|f| match look.ids.get(&f.id)? {
+        Answer::Unavailable(why) => Some(format!("whether one was initialised again shows by what it writes: {why}")),
+        Answer::Hidden(_) => Some(format!("whether {} was initialised again is hidden by the denial", f.id)),
+        _ => None,
     })
 }
