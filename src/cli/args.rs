@@ -74,6 +74,8 @@ pub enum Verb {
     Attach,
     /// Who moves what, when, in which window: to be published weeks ahead; needs no network
     Calendar(CalendarArgs),
+    /// Everything that a migration will need, tried once: clusters, ids, topics, groups, switches, metrics, windows
+    Doctor,
     /// Lag of every group on both clusters, per partition
     Lag,
     /// Where the migration stands

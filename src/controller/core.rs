@@ -25,6 +25,7 @@ use super::eos::look::Watched as EosWatched;
 use super::eos::watch::EosFocus;
 use super::executor::{self, Executor};
 use super::ledger::{Access, Ledger};
+use super::meter::{self, Questions};
 use super::names::TopicNames;
 use super::observe::{self, Focus, Seen, Sighting};
 use super::present::{self, Scene};
@@ -142,6 +143,7 @@ struct Core {
     measurements: JoinSet<Vec<Measured>>,
     focus: watch::Sender<Focus>,
     eos_focus: watch::Sender<EosFocus>,
+    questions: watch::Sender<Questions>,
     teller: Teller,
     lines: VecDeque<JournalLine>,
     notices: VecDeque<Notice>,
@@ -164,11 +166,13 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (murmurs, mut heard) = mpsc::channel(MURMURS);
     let (focus, focus_rx) = watch::channel(Focus::new());
     let (eos_focus, eos_focus_rx) = watch::channel(EosFocus::new());
+    let (questions, questions_rx) = watch::channel(Questions::new());
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
     let mut pollers = JoinSet::new();
     let (fidelities, targets) = Fidelities::new();
     let (looked, mut sampled) = mpsc::channel(SIGHTINGS);
     pollers.spawn(sample::sample(Arc::clone(&plan), Arc::clone(&tools), targets, looked));
+    meter::ask_all(&mut pollers, &plan, &questions_rx, &sightings);
     let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
     observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
 
@@ -195,6 +199,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         measurements: JoinSet::new(),
         focus,
         eos_focus,
+        questions,
         teller: Teller::default(),
         lines: VecDeque::new(),
         notices: VecDeque::new(),
@@ -364,6 +369,9 @@ impl Core {
             Sighting::Switch(group, result) => {
                 let slot = self.estate.switches.entry(group).or_insert_with(Observed::not_yet);
                 present::seen(slot, result, at);
+            }
+            Sighting::Metric(group, side, metric, result) => {
+                self.machine.handle_metric(&group, side, metric, at, result);
             }
             Sighting::Flag(producer, result) => {
                 let slot = self.estate.flags.entry(producer).or_insert_with(Observed::not_yet);

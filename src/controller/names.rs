@@ -29,7 +29,8 @@ impl TopicNames {
             groups: plan.groups.iter().map(|g| (g.name.clone(), g.green_group.clone())).collect(),
             renamed: RwLock::default(),
         };
-        let listed = plan.groups.iter().flat_map(|g| &g.topics).chain(plan.producers.iter().flat_map(|p| &p.topics));
+        let groups = plan.groups.iter().flat_map(|g| g.topics.iter().chain(&g.dlq));
+        let listed = groups.chain(plan.producers.iter().flat_map(|p| &p.topics));
         listed.for_each(|topic| names.learn(plan, topic));
         names
     }

@@ -15,6 +15,7 @@ use super::eos::watch::{EosFocus, watch_side};
 use super::pace::Pace;
 use super::tools::Tools;
 use crate::kafka::control::{Cluster, SnapshotOptions};
+use crate::migration::criteria::Metric;
 use crate::migration::eos::EosLook;
 use crate::migration::estate::{At, ClusterView, FlagState, GroupView, Side, SwitchState, Trouble};
 
@@ -39,6 +40,8 @@ pub enum Sighting {
     Flag(String, Result<FlagState, Trouble>),
     /// An exactly-once producer on a side, by its name in the plan.
     Eos(Side, String, Result<Box<EosLook>, Trouble>),
+    /// What a provider of metrics answered about a group (by its id on blue) on a side.
+    Metric(String, Side, Metric, Result<f64, Trouble>),
 }
 
 /// A sighting with the time its question was asked.

@@ -3,13 +3,13 @@
 //!
 //! A provider never claims: a set is read back, and what is not known to have happened is [`SetResult::Unknown`].
 
-mod command;
 mod file;
 
 use std::str::FromStr;
 
 use crate::migration::estate::{At, FlagState, SwitchState, Trouble};
 use crate::plan::{Names, Plan, ProviderPlan};
+use crate::process::Run;
 use crate::sanitise::visible;
 
 /// What a provider says the state is.
@@ -118,8 +118,8 @@ impl Provider {
                 Ok(Reading::Known { state, at: seen.changed, detail: seen.detail })
             }
             ProviderPlan::Command { get, timeout_ms, dir, .. } => {
-                let run = command::Run { argv: self.plan.fill(get, &self.names, None), dir, timeout_ms: *timeout_ms };
-                let word = run.word().await?;
+                let run = Run { argv: self.plan.fill(get, &self.names, None), dir, timeout_ms: *timeout_ms };
+                let word = run.word("the state as one word").await?;
                 let state = self.ours(&word, &run.shown())?;
                 Ok(Reading::Known { state, at: None, detail: format!("by {}", run.shown()) })
             }
@@ -154,7 +154,7 @@ impl Provider {
                     ));
                 };
                 let argv = self.plan.fill(argv, &self.names, Some(state));
-                let run = command::Run { argv, dir, timeout_ms: *timeout_ms };
+                let run = Run { argv, dir, timeout_ms: *timeout_ms };
                 match run.output().await {
                     Ok(_) => Ok(self.read_back(state, None).await),
                     Err(failed) if !failed.started => Err(failed.why),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::migration::estate::Trouble;
+pub use crate::tls::{Identity, Pem, Tls};
 
 /// What is shown in place of a secret.
 pub const REDACTED: &str = "(hidden)";
@@ -66,49 +67,6 @@ impl Protocol {
             Protocol::SaslSsl => "SASL_SSL",
         }
     }
-}
-
-/// A PEM text, or a file that holds one.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Pem {
-    /// The text itself.
-    Text(String),
-    /// A file (for CAs also a directory of hashed certificates).
-    File(String),
-}
-
-/// The client's own certificate, for mutual TLS.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Identity {
-    /// Certificate chain and private key as PEM.
-    Pem {
-        /// `ssl.certificate.location` or `ssl.certificate.pem`: leaf first.
-        certificate: Pem,
-        /// `ssl.key.location` or `ssl.key.pem`.
-        key: Pem,
-        /// `ssl.key.password`.
-        password: Option<String>,
-    },
-    /// `ssl.keystore.location`: PKCS#12.
-    Pkcs12 {
-        /// The file.
-        file: String,
-        /// `ssl.keystore.password`.
-        password: String,
-    },
-}
-
-/// What the control plane needs to know to speak TLS.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// Trusted CAs; `None` is the system's.
-    pub ca: Option<Pem>,
-    /// The client's certificate.
-    pub identity: Option<Identity>,
-    /// `enable.ssl.certificate.verification`.
-    pub verify: bool,
-    /// `ssl.endpoint.identification.algorithm` is not `none`.
-    pub verify_hostname: bool,
 }
 
 /// How the client proves who it is. SCRAM, OAUTHBEARER and GSSAPI slot in here.
@@ -196,56 +154,11 @@ impl ClientProperties {
         Ok(ControlProperties {
             client_id: self.get("client.id").unwrap_or(CLIENT_ID).to_owned(),
             protocol,
-            tls: protocol.tls().then(|| self.tls()).transpose()?,
+            tls: protocol.tls().then(|| Tls::from_properties(|name| self.get(name))).transpose()?,
             sasl: protocol.sasl().then(|| self.sasl()).transpose()?,
             setup_timeout: self.millis("socket.connection.setup.timeout.ms", SETUP_TIMEOUT)?,
             request_timeout: self.millis("socket.timeout.ms", REQUEST_TIMEOUT)?,
         })
-    }
-
-    fn tls(&self) -> Result<Tls, (&'static str, Trouble)> {
-        let ca = match self.pem("ssl.ca.pem", "ssl.ca.location") {
-            Some(Pem::File(path)) if path == "probe" => None,
-            other => other,
-        };
-        let identification = self.get("ssl.endpoint.identification.algorithm").unwrap_or("https");
-        let verify_hostname = match identification {
-            "https" => true,
-            "none" | "" => false,
-            other => {
-                return Err(bad("ssl.endpoint.identification.algorithm", other, "`https` or `none`", None));
-            }
-        };
-        Ok(Tls {
-            ca,
-            identity: self.identity()?,
-            verify: self.boolean("enable.ssl.certificate.verification", true)?,
-            verify_hostname,
-        })
-    }
-
-    fn identity(&self) -> Result<Option<Identity>, (&'static str, Trouble)> {
-        if let Some(file) = self.get("ssl.keystore.location") {
-            let password = self.get("ssl.keystore.password").unwrap_or_default().to_owned();
-            return Ok(Some(Identity::Pkcs12 { file: file.to_owned(), password }));
-        }
-        let certificate = self.pem("ssl.certificate.pem", "ssl.certificate.location");
-        let key = self.pem("ssl.key.pem", "ssl.key.location");
-        match (certificate, key) {
-            (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => {
-                let password = self.get("ssl.key.password").map(str::to_owned);
-                Ok(Some(Identity::Pem { certificate, key, password }))
-            }
-            (Some(_), None) => Err((
-                "ssl.certificate.location",
-                Trouble::new("a client certificate is set without its private key", "set `ssl.key.location` too"),
-            )),
-            (None, Some(_)) => Err((
-                "ssl.key.location",
-                Trouble::new("a private key is set without its certificate", "set `ssl.certificate.location` too"),
-            )),
-        }
     }
 
     fn sasl(&self) -> Result<Sasl, (&'static str, Trouble)> {
@@ -271,25 +184,11 @@ impl ClientProperties {
         Ok(Sasl::Plain { username: need("sasl.username")?, password: need("sasl.password")? })
     }
 
-    fn pem(&self, text: &str, file: &str) -> Option<Pem> {
-        let text = self.get(text).filter(|t| !t.is_empty()).map(|t| Pem::Text(t.to_owned()));
-        text.or_else(|| self.get(file).filter(|f| !f.is_empty()).map(|f| Pem::File(f.to_owned())))
-    }
-
     fn millis(&self, name: &'static str, default: Duration) -> Result<Duration, (&'static str, Trouble)> {
         let Some(text) = self.get(name) else { return Ok(default) };
         match text.trim().parse::<u64>() {
             Ok(ms) if (1..=300_000).contains(&ms) => Ok(Duration::from_millis(ms)),
             _ => Err(bad(name, text, "milliseconds from 1 to 300000", None)),
-        }
-    }
-
-    fn boolean(&self, name: &'static str, default: bool) -> Result<bool, (&'static str, Trouble)> {
-        match self.get(name).map(str::to_ascii_lowercase).as_deref() {
-            None => Ok(default),
-            Some("true" | "t" | "1") => Ok(true),
-            Some("false" | "f" | "0") => Ok(false),
-            Some(other) => Err(bad(name, other, "`true` or `false`", None)),
         }
     }
 }

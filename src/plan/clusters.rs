@@ -122,32 +122,35 @@ fn registry(mut t: TableReader<'_>, base: &Path) -> Option<RegistryPlan> {
     if url.is_none() {
         t.missing("url", "url = \"https://HOST\"");
     }
-    let address = url.as_ref().and_then(|f| {
-        let text = f.name()?;
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-        match rest {
-            None | Some("") => {
-                f.error(format!("{text:?} is not a URL"), Some("write \"https://HOST:PORT/PATH\"".to_owned()));
-                None
-            }
-            Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => {
-                f.error(
-                    "the URL holds credentials",
-                    Some("use username = \"...\" and password = { env = \"...\" }".to_owned()),
-                );
-                None
-            }
-            Some(_) => Some(text.trim_end_matches('/').to_owned()),
-        }
-    });
+    let address = url.as_ref().and_then(self::url);
     let username = t.name("username");
     let password = t.get("password").and_then(|f| secret(&f, base));
     t.finish();
     address.map(|url| RegistryPlan { url, username, password })
 }
 
+/// A base URL of HTTP, without credentials and without a slash at its end.
+pub(super) fn url(f: &Field<'_>) -> Option<String> {
+    let text = f.name()?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match rest {
+        None | Some("") => {
+            f.error(format!("{text:?} is not a URL"), Some("write \"https://HOST:PORT/PATH\"".to_owned()));
+            None
+        }
+        Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => {
+            f.error(
+                "the URL holds credentials",
+                Some("use username = \"...\" and password = { env = \"...\" }".to_owned()),
+            );
+            None
+        }
+        Some(_) => Some(text.trim_end_matches('/').to_owned()),
+    }
+}
+
 /// A secret: `{ env = "X" }`, `{ file = "..." }`, or text, which is warned about.
-fn secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
+pub(super) fn secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
     if let DeValue::String(_) = field.value {
         let text = field.string()?;
         field.warning(
@@ -180,7 +183,7 @@ fn secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
     secret
 }
 
-fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+pub(super) fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     let mut out = BTreeMap::new();
     // `sasl.password = ...` without quotes makes nested tables: meant all the same
     let mut open: Vec<(String, Field<'_>)> = t.all();

@@ -90,6 +90,7 @@ impl Plan {
             groups: Vec::new(),
             windows: Vec::new(),
             diff: DiffPlan::default(),
+            metrics: Vec::new(),
         };
         Ok(Loaded { plan, warnings: Vec::new(), places: Places::default() })
     }

@@ -10,6 +10,7 @@ mod digest;
 pub mod duration;
 pub mod generate;
 mod load;
+pub mod metrics;
 mod model;
 pub mod problem;
 pub mod provider;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::calendar::Appointment;
+use super::metrics::MetricsPlan;
 use super::provider::ProviderPlan;
 use super::secrets::{ClientValue, Secret};
 pub use crate::migration::criteria::Metric;
@@ -54,6 +55,8 @@ pub struct Plan {
     pub windows: Vec<WindowPlan>,
     /// What `cutover diff` may use.
     pub diff: DiffPlan,
+    /// Who knows error rates and latencies.
+    pub metrics: Vec<MetricsPlan>,
 }
 
 /// What a diff may use (`[diff]`).

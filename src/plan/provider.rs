@@ -239,7 +239,8 @@ pub fn placeholders(text: &str) -> Vec<&str> {
     found
 }
 
-fn expand(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
+/// A text with its placeholders replaced; one without a value stays as it is.
+pub(super) fn expand(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let out = std::cell::RefCell::new(String::with_capacity(text.len()));
     scan(
         text,

@@ -11,7 +11,7 @@ use super::model::{
 use super::problem::nearest;
 use super::provider::Of;
 use super::reader::{Field, TableReader, quoted};
-use super::{clusters, load, model, providers, schedule};
+use super::{clusters, load, metrics, model, providers, schedule};
 use crate::migration::estate::At;
 use crate::migration::settings::Mode;
 use crate::offsets::identity::IdentityRule;
@@ -47,6 +47,7 @@ pub(super) fn plan(mut root: TableReader<'_>, base: &Path, file: Option<&Path>) 
     }
     let (blue, green) = clusters::clusters(&mut root, base);
     let (defaults, stale_after_ms) = defaults(&mut root);
+    let names = [blue.name.clone(), green.name.clone()];
     let plan = Plan {
         journal: journal.unwrap_or_else(|| load::default_journal(base, &name)),
         name,
@@ -62,6 +63,7 @@ pub(super) fn plan(mut root: TableReader<'_>, base: &Path, file: Option<&Path>) 
         groups: root.tables("groups").into_iter().map(|t| group(t, base, &defaults)).collect(),
         windows: root.tables("windows").into_iter().map(schedule::window).collect(),
         diff: diff(&mut root, base),
+        metrics: metrics::metrics(&mut root, base, [names[0].as_deref(), names[1].as_deref()]),
     };
     root.finish();
     plan

@@ -129,6 +129,7 @@ impl Plan {
             Metric::Lag | Metric::TimeLag => None,
             Metric::DlqGrowth if group.dlq.is_some() => None,
             Metric::DlqGrowth => Some("not judged: the plan names no dead-letter topic of it (key dlq)".into()),
+            Metric::ErrorRate | Metric::P99 if self.metrics.iter().any(|m| m.queries.contains_key(&metric)) => None,
             Metric::ErrorRate | Metric::P99 => {
                 Some(format!("not judged: no [metrics.NAME.queries] of the plan asks for {metric}"))
             }

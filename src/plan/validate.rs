@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Arm, Plan, Selector};
+use super::model::{Arm, Metric, Plan, Selector};
 use super::problem::nearest;
 use super::reader::Report;
 use crate::migration::settings::Mode;
@@ -18,7 +18,42 @@ pub(super) fn validate(plan: &Plan, report: &Report) {
     groups(plan, report);
     windows(plan, report);
     super::calendar::check(plan, report);
+    measured(plan, report);
     not_acted_on(plan, report);
+}
+
+/// A criterion that the plan spells out, or a trigger, and no way to measure it.
+fn measured(plan: &Plan, report: &Report) {
+    const KEYS: &[(Metric, &[&str])] =
+        &[(Metric::ErrorRate, &["error_rate_below", "error_rate_for"]), (Metric::P99, &["p99_within", "p99_for"])];
+    let asked = |metric: Metric| plan.metrics.iter().any(|m| m.queries.contains_key(&metric));
+    let hint = |metric: Metric| Some(format!("add [metrics.NAME.queries] with {metric} = \"...\""));
+    for (metric, keys) in KEYS.iter().filter(|(metric, _)| !asked(*metric)) {
+        let sections = (0..plan.groups.len()).map(|i| format!("groups[{i}]")).chain(["defaults".to_owned()]);
+        let named = sections.flat_map(|s| keys.iter().map(move |k| format!("{s}.criteria.{k}")));
+        if let Some(path) = named.into_iter().find(|path| report.has(path)) {
+            report.warning(&path, format!("nothing in the plan asks for {metric}: it is not judged"), hint(*metric));
+        }
+    }
+    for (i, trigger) in plan.triggers.iter().enumerate() {
+        let path = format!("triggers[{i}].when");
+        if trigger.metric.is_asked_for() && !asked(trigger.metric) {
+            let text = format!("nothing in the plan asks for {}: this trigger can never fire", trigger.metric);
+            report.warning(&path, text, hint(trigger.metric));
+        }
+        if trigger.metric == Metric::DlqGrowth && plan.groups.iter().all(|g| g.dlq.is_none()) {
+            let hint = "add dlq = \"TOPIC\" to the groups it is for".to_owned();
+            report.warning(&path, "no group has a dead-letter topic: this trigger can never fire", Some(hint));
+        }
+    }
+    for (i, source) in plan.metrics.iter().enumerate() {
+        let gap = plan.groups.iter().map(|g| g.limits.sample_gap_ms).chain([plan.defaults.sample_gap_ms]).min();
+        if gap.is_some_and(|gap| source.every_ms >= gap) {
+            let path = format!("metrics.{}.every", plan.metrics[i].name);
+            let text = "the time between two queries must be shorter than sample_gap: every pause would be a hole";
+            report.error(&path, text, Some("shorten it, or lengthen sample_gap".to_owned()));
+        }
+    }
 }
 
 /// What is read and checked, and not acted on by this version: nobody may rely on it without a word.

@@ -37,6 +37,8 @@ impl Core {
             }
         }
         let now = Clock.now();
+        let questions = self.machine.wanted_metrics();
+        self.questions.send_if_modified(|asked| replaced(asked, questions));
         let closely: EosFocus = self.machine.eos_focus(now).into_iter().collect();
         self.eos_focus.send_if_modified(|focus| replaced(focus, closely));
         let wanted: Focus = self.machine.focus(now).into_iter().collect();

@@ -21,7 +21,6 @@ mod router;
 mod sasl;
 mod scatter;
 mod snapshot;
-mod tls;
 mod topics;
 mod transactions;
 mod transport;

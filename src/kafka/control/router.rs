@@ -16,7 +16,6 @@ use tokio::time::timeout;
 use super::bootstrap::parse_bootstrap;
 use super::connection::{ApiTable, Connection};
 use super::failure::{Class, Failure, check_message};
-use super::tls;
 use super::transport::Endpoint;
 use crate::kafka::properties::{ClientProperties, ControlProperties};
 use crate::migration::estate::{Side, Trouble};
@@ -318,7 +317,7 @@ impl Inner {
         let Some(settings) = &properties.tls else { return Ok(None) };
         let mut connector = lock(&self.connector);
         if connector.is_none() {
-            let built = tls::connector(settings);
+            let built = crate::tls::connector(settings);
             let named = |t: Trouble| Failure::new(Class::Final, format!("{}: {}", self.side, t.what), t.advice);
             *connector = Some(built.map_err(named)?);
         }

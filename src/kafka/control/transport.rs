@@ -10,8 +10,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::failure::{Class, Failure};
-use super::tls;
 use crate::kafka::properties::Tls;
+use crate::migration::estate::Trouble;
+use crate::tls;
 
 /// A name may resolve to many addresses; more than this many are not tried.
 const MAX_ADDRESSES: usize = 8;
@@ -53,7 +54,14 @@ pub(super) async fn dial(
         let _ = tcp.set_nodelay(true); // an optimisation only
         return match secure {
             None => Ok(Box::new(tcp)),
-            Some((connector, settings)) => Ok(Box::new(tls::handshake(tcp, connector, settings, endpoint).await?)),
+            Some((connector, settings)) => {
+                let failed = |t: Trouble| {
+                    let what = format!("{}: TLS failed: {}", endpoint.label, t.what);
+                    Failure::new(Class::Unreachable, what, t.advice)
+                };
+                let stream = tls::handshake(tcp, connector, settings, &endpoint.host).await;
+                Ok(Box::new(stream.map_err(failed)?))
+            }
         };
     }
     Err(last.unwrap_or_else(|| unresolved(endpoint, "it has no addresses")))

@@ -1,4 +1,5 @@
-//! TLS with the OpenSSL that librdkafka brings, so that both planes trust the same.
+//! TLS with the OpenSSL that librdkafka brings, so that both planes and HTTP trust the same. What is trusted is said with
+//! librdkafka's names everywhere (`ssl.ca.location`).
 
 use std::path::Path;
 use std::pin::Pin;
@@ -11,9 +12,6 @@ use openssl::x509::{X509, X509Ref, X509VerifyResult};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use super::failure::{Class, Failure};
-use super::transport::Endpoint;
-use crate::kafka::properties::{Identity, Pem, Tls};
 use crate::migration::estate::Trouble;
 use crate::sanitise::visible;
 
@@ -39,8 +37,115 @@ const SYSTEM_CAS: &[&str] = &[
     "/etc/openssl/certs/ca-certificates.crt",
 ];
 
-/// Reads CAs and the client's certificate. Errors name the file and the property.
-pub(super) fn connector(settings: &Tls) -> Result<SslConnector, Trouble> {
+/// A PEM text, or a file that holds one.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Pem {
+    /// The text itself.
+    Text(String),
+    /// A file (for CAs also a directory of hashed certificates).
+    File(String),
+}
+
+/// The client's own certificate, for mutual TLS.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// Certificate chain and private key as PEM.
+    Pem {
+        /// `ssl.certificate.location` or `ssl.certificate.pem`: leaf first.
+        certificate: Pem,
+        /// `ssl.key.location` or `ssl.key.pem`.
+        key: Pem,
+        /// `ssl.key.password`.
+        password: Option<String>,
+    },
+    /// `ssl.keystore.location`: PKCS#12.
+    Pkcs12 {
+        /// The file.
+        file: String,
+        /// `ssl.keystore.password`.
+        password: String,
+    },
+}
+
+/// What is trusted, and who the client is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Trusted CAs; `None` is the system's.
+    pub ca: Option<Pem>,
+    /// The client's certificate.
+    pub identity: Option<Identity>,
+    /// `enable.ssl.certificate.verification`.
+    pub verify: bool,
+    /// `ssl.endpoint.identification.algorithm` is not `none`.
+    pub verify_hostname: bool,
+}
+
+impl Tls {
+    /// What properties under librdkafka's names say.
+    ///
+    /// # Errors
+    /// A value that can't be used, with the name of its property.
+    pub fn from_properties<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, (&'static str, Trouble)> {
+        let ca = match pem(&get, "ssl.ca.pem", "ssl.ca.location") {
+            Some(Pem::File(path)) if path == "probe" => None,
+            other => other,
+        };
+        let verify_hostname = match get("ssl.endpoint.identification.algorithm").unwrap_or("https") {
+            "https" => true,
+            "none" | "" => false,
+            other => {
+                return Err(bad("ssl.endpoint.identification.algorithm", other, "`https` or `none`"));
+            }
+        };
+        let verify = "enable.ssl.certificate.verification";
+        let verify = match get(verify).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("true" | "t" | "1") => true,
+            Some("false" | "f" | "0") => false,
+            Some(other) => return Err(bad(verify, other, "`true` or `false`")),
+        };
+        Ok(Tls { ca, identity: identity(&get)?, verify, verify_hostname })
+    }
+}
+
+fn bad(name: &'static str, value: &str, wanted: &str) -> (&'static str, Trouble) {
+    let what = format!("`{name}` is `{}`, and must be {wanted}", visible(value));
+    (name, Trouble::new(what, format!("write {wanted}")))
+}
+
+fn identity<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Identity>, (&'static str, Trouble)> {
+    if let Some(file) = get("ssl.keystore.location") {
+        let password = get("ssl.keystore.password").unwrap_or_default().to_owned();
+        return Ok(Some(Identity::Pkcs12 { file: file.to_owned(), password }));
+    }
+    let certificate = pem(get, "ssl.certificate.pem", "ssl.certificate.location");
+    let key = pem(get, "ssl.key.pem", "ssl.key.location");
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            let password = get("ssl.key.password").map(str::to_owned);
+            Ok(Some(Identity::Pem { certificate, key, password }))
+        }
+        (Some(_), None) => Err((
+            "ssl.certificate.location",
+            Trouble::new("a client certificate is set without its private key", "set `ssl.key.location` too"),
+        )),
+        (None, Some(_)) => Err((
+            "ssl.key.location",
+            Trouble::new("a private key is set without its certificate", "set `ssl.certificate.location` too"),
+        )),
+    }
+}
+
+fn pem<'a>(get: &impl Fn(&str) -> Option<&'a str>, text: &str, file: &str) -> Option<Pem> {
+    let text = get(text).filter(|t| !t.is_empty()).map(|t| Pem::Text(t.to_owned()));
+    text.or_else(|| get(file).filter(|f| !f.is_empty()).map(|f| Pem::File(f.to_owned())))
+}
+
+/// Reads CAs and the client's certificate.
+///
+/// # Errors
+/// Name the file and the property.
+pub fn connector(settings: &Tls) -> Result<SslConnector, Trouble> {
     let broken = |e: openssl::error::ErrorStack| Trouble::new(format!("OpenSSL can't start: {}", reason(&e)), "");
     let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(broken)?;
     builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(broken)?;
@@ -151,14 +256,17 @@ fn unreadable(name: &str, why: &str) -> Trouble {
 }
 
 /// The client side of a TLS handshake with host name verification.
-pub(super) async fn handshake(
+///
+/// # Errors
+/// What is wrong with the certificate or the other side, in words without its name, and what to do.
+pub async fn handshake(
     tcp: TcpStream,
     connector: &SslConnector,
     settings: &Tls,
-    endpoint: &Endpoint,
-) -> Result<SslStream<TcpStream>, Failure> {
+    host: &str,
+) -> Result<SslStream<TcpStream>, Trouble> {
     let seen = Arc::new(Mutex::new(None::<String>));
-    let mut configuration = connector.configure().map_err(|e| failed(endpoint, &reason(&e), OTHER))?;
+    let mut configuration = connector.configure().map_err(|e| Trouble::new(reason(&e), OTHER))?;
     configuration.set_verify_hostname(settings.verify && settings.verify_hostname);
     if settings.verify {
         let seen = Arc::clone(&seen);
@@ -169,76 +277,61 @@ pub(super) async fn handshake(
             ok
         });
     }
-    let ssl = configuration.into_ssl(&endpoint.host).map_err(|e| failed(endpoint, &reason(&e), OTHER))?;
-    let mut stream = SslStream::new(ssl, tcp).map_err(|e| failed(endpoint, &reason(&e), OTHER))?;
+    let ssl = configuration.into_ssl(host).map_err(|e| Trouble::new(reason(&e), OTHER))?;
+    let mut stream = SslStream::new(ssl, tcp).map_err(|e| Trouble::new(reason(&e), OTHER))?;
     match Pin::new(&mut stream).connect().await {
         Ok(()) => Ok(stream),
         Err(error) => {
             let seen = seen.lock().ok().and_then(|mut s| s.take());
-            Err(explain(endpoint, &error, stream.ssl().verify_result(), seen))
+            Err(explain(host, &error, stream.ssl().verify_result(), seen))
         }
     }
 }
 
 const OTHER: &str = "check that the listener speaks TLS 1.2 or 1.3";
 
-fn explain(
-    endpoint: &Endpoint,
-    error: &openssl::ssl::Error,
-    verdict: X509VerifyResult,
-    seen: Option<String>,
-) -> Failure {
+fn explain(host: &str, error: &openssl::ssl::Error, verdict: X509VerifyResult, seen: Option<String>) -> Trouble {
     let seen = seen.map(|s| format!(" ({s})")).unwrap_or_default();
     // Numbers as in OpenSSL's x509_vfy.h.
     match verdict.as_raw() {
         0 => {}
         62 | 64 => {
-            let what = format!("the certificate is not for `{}`{seen}", visible(&endpoint.host));
-            return failed(
-                endpoint,
-                &what,
+            let what = format!("the certificate is not for `{}`{seen}", visible(host));
+            return Trouble::new(
+                what,
                 "connect by a name that the certificate has, or have the name added to it; \
                  `ssl.endpoint.identification.algorithm = \"none\"` turns this check off",
             );
         }
         2 | 18..=21 => {
             let what = format!("the certificate is not signed by a CA that is trusted here{seen}");
-            return failed(
-                endpoint,
-                &what,
-                "set `ssl.ca.location` to the PEM file of the CA that signed the brokers' certificates",
-            );
+            return Trouble::new(what, "set `ssl.ca.location` to the PEM file of the CA that signed the certificates");
         }
-        9 => return failed(endpoint, &format!("the certificate is not valid yet{seen}"), "check this machine's clock"),
-        10 => return failed(endpoint, &format!("the certificate has expired{seen}"), "renew the broker's certificate"),
+        9 => return Trouble::new(format!("the certificate is not valid yet{seen}"), "check this machine's clock"),
+        10 => return Trouble::new(format!("the certificate has expired{seen}"), "renew that certificate"),
         _ => {
             let what = format!("the certificate is refused: {}{seen}", verdict.error_string());
-            return failed(endpoint, &what, "check the broker's certificate: `openssl s_client -connect HOST:PORT`");
+            return Trouble::new(what, "check the certificate: `openssl s_client -connect HOST:PORT`");
         }
     }
     let text = error.to_string();
     if let Some(alert) = error.ssl_error().map(reason).filter(|r| r.contains("alert")) {
-        return failed(
-            endpoint,
-            &format!("the broker ended the handshake: {alert}"),
+        return Trouble::new(
+            format!("the other side ended the handshake: {alert}"),
             "if it wants a client certificate, set `ssl.certificate.location` and `ssl.key.location`",
         );
     }
     if error.ssl_error().is_some_and(|stack| reason(stack).contains("wrong version number")) {
-        return failed(endpoint, "the port does not speak TLS", NOT_TLS);
+        return Trouble::new("the port does not speak TLS", NOT_TLS);
     }
     if error.ssl_error().is_none() || text.contains("unexpected eof") {
-        return failed(endpoint, "the connection was closed during the handshake", NOT_TLS);
+        return Trouble::new("the connection was closed during the handshake", NOT_TLS);
     }
-    failed(endpoint, &visible(&text), OTHER)
+    Trouble::new(visible(&text), OTHER)
 }
 
 const NOT_TLS: &str = "if this listener is not a TLS one, set `security.protocol` to PLAINTEXT (or SASL_PLAINTEXT), \
                        or use the port of the TLS listener";
-
-fn failed(endpoint: &Endpoint, what: &str, advice: &str) -> Failure {
-    Failure::new(Class::Unreachable, format!("{}: TLS failed: {what}", endpoint.label), advice)
-}
 
 fn reason(stack: &openssl::error::ErrorStack) -> String {
     match stack.errors().last().and_then(|e| e.reason()) {

@@ -28,17 +28,21 @@ const AFTER_KILL: Duration = Duration::from_secs(2);
 const SHOWN: usize = 300;
 
 /// One run of a command.
-pub(super) struct Run<'a> {
-    pub(super) argv: Vec<String>,
-    pub(super) dir: &'a Path,
-    pub(super) timeout_ms: u64,
+pub struct Run<'a> {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Where it runs.
+    pub dir: &'a Path,
+    /// How long it may take, ms.
+    pub timeout_ms: u64,
 }
 
 /// Why a command failed.
-pub(super) struct Failed {
-    pub(super) why: Trouble,
+pub struct Failed {
+    /// What happened.
+    pub why: Trouble,
     /// Whether it ran at all: if not, nothing was changed.
-    pub(super) started: bool,
+    pub started: bool,
 }
 
 /// Ends the process group when the run is dropped before its end (a cancelled future, too).
@@ -61,17 +65,20 @@ impl Drop for Group {
 
 impl Run<'_> {
     /// The command line for people, made visible.
-    pub(super) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let line = visible(&command_line(&self.argv));
         if line.chars().count() > SHOWN { line.chars().take(SHOWN).chain("...".chars()).collect() } else { line }
     }
 
-    /// The one word (or phrase on one line) that it prints.
-    pub(super) async fn word(&self) -> Result<String, Trouble> {
+    /// The one word (or phrase on one line) that it prints. `what` it should print, for the error.
+    ///
+    /// # Errors
+    /// It failed, or printed nothing or several lines.
+    pub async fn word(&self, what: &str) -> Result<String, Trouble> {
         let output = self.output().await.map_err(|f| f.why)?;
         let text = String::from_utf8_lossy(&output);
         let text = text.trim();
-        let advice = "let it print the state as one word, and nothing else, on standard output";
+        let advice = format!("let it print {what}, and nothing else, on standard output");
         match text.lines().count() {
             0 => Err(Trouble::new(format!("{} printed nothing", self.shown()), advice)),
             1 => Ok(text.to_owned()),
@@ -83,7 +90,10 @@ impl Run<'_> {
     }
 
     /// Runs it; its standard output.
-    pub(super) async fn output(&self) -> Result<Vec<u8>, Failed> {
+    ///
+    /// # Errors
+    /// It could not be started, took too long, or ended with an error.
+    pub async fn output(&self) -> Result<Vec<u8>, Failed> {
         // never closed
         let _turn = AT_ONCE.acquire().await.ok();
         let mut child = self.start().map_err(|why| Failed { why, started: false })?;

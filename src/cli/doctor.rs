@@ -1,0 +1,38 @@
+//! `cutover doctor`: everything that a migration will need, tried once.
+
+use super::args::Global;
+use super::{Error, Exit, load, print_json, print_text, runtime};
+use crate::controller::doctor::{Check, Health, examine};
+use crate::report::text::table;
+use crate::sanitise::visible;
+
+/// Exit code 0 when all is well (warnings included), 1 when something fails, 4 when something could not be checked.
+pub fn run(global: &Global) -> Result<Exit, Error> {
+    let plan = load(global)?;
+    let checks = runtime()?.block_on(examine(plan));
+    if global.json {
+        let ok = checks.iter().all(|c| matches!(c.health, Health::Ok | Health::Warn));
+        print_json(&serde_json::json!({ "ok": ok, "checks": checks }))?;
+    } else {
+        print_text(&words(&checks));
+    }
+    Ok(match checks.iter().map(|c| c.health).max() {
+        Some(Health::Fail) => Exit::FAILED,
+        Some(Health::Unknown) => Exit::UNKNOWN,
+        _ => Exit::DONE,
+    })
+}
+
+fn words(checks: &[Check]) -> String {
+    let mut rows = Vec::new();
+    for check in checks {
+        rows.push(vec![check.health.to_string(), visible(&check.what), visible(&check.found)]);
+        if !check.advice.is_empty() {
+            rows.push(vec![String::new(), String::new(), format!("  {}", visible(&check.advice))]);
+        }
+    }
+    let count = |health: Health| checks.iter().filter(|c| c.health == health).count();
+    let [ok, warn, unknown, fail] = [Health::Ok, Health::Warn, Health::Unknown, Health::Fail].map(count);
+    let text = table(&rows);
+    format!("{text}\n{ok} ok, {warn} to know, {unknown} unknown, {fail} failed\n")
+}

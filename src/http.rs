@@ -1,0 +1,193 @@
+//! HTTP/1.1 requests, each on a connection of its own, over the one TLS stack: bounded in time and in size. A redirect
+//! is an answer like any other and is not followed: credentials go where the plan says and nowhere else.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Uri};
+use hyper_util::rt::TokioIo;
+use openssl::ssl::SslConnector;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::migration::estate::Trouble;
+use crate::sanitise::visible;
+use crate::tls::{self, Tls};
+
+/// Largest answer that is read, bytes.
+const MAX_ANSWER: usize = 8 << 20;
+/// Most of an answer that an error shows, characters.
+const SHOWN: usize = 200;
+
+/// One server: where it is and how it is trusted.
+pub struct Server {
+    host: String,
+    port: u16,
+    /// `host:port` as a `Host` header has it.
+    authority: String,
+    /// Path before every request's own, without a slash at its end.
+    base: String,
+    tls: Option<(SslConnector, Tls)>,
+}
+
+/// A request.
+pub struct Request<'a> {
+    /// `GET` without a body, `POST` with one.
+    pub body: Option<(&'static str, Vec<u8>)>,
+    /// Path and query, from the slash.
+    pub path: &'a str,
+    /// Headers besides `Host`, `Content-Type` and `User-Agent`. Never shown.
+    pub headers: Vec<(&'static str, String)>,
+    /// The whole of it: name, connection, TLS, answer.
+    pub timeout_ms: u64,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The beginning of the body, made visible, for errors.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN)]);
+        visible(text.trim()).chars().take(SHOWN).collect()
+    }
+}
+
+impl Server {
+    /// Reads a base URL and what is trusted (librdkafka's names). No I/O but the CA files.
+    ///
+    /// # Errors
+    /// The URL is none of HTTP, or a certificate can't be read.
+    pub fn new<'a>(url: &str, property: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Trouble> {
+        let bad = |why: &str| {
+            Trouble::new(format!("{:?} {why}", visible(url)), "write \"https://HOST:PORT\" or \"http://HOST:PORT\"")
+        };
+        let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(bad("is neither http nor https")),
+        };
+        let authority = uri.authority().ok_or_else(|| bad("names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("holds credentials: they have keys of their own"));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let tls = if secure {
+            let settings = Tls::from_properties(property).map_err(|(_, trouble)| trouble)?;
+            Some((tls::connector(&settings)?, settings))
+        } else {
+            None
+        };
+        let base = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { host, port, authority: authority.as_str().to_owned(), base, tls })
+    }
+
+    /// Where it is, for messages.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        visible(&format!("{}{}", self.authority, self.base))
+    }
+
+    /// Sends one request and reads the whole answer.
+    ///
+    /// # Errors
+    /// It could not be reached, took too long, or answered more than 8 MiB: with its address and what to do.
+    pub async fn send(&self, request: Request<'_>) -> Result<Answer, Trouble> {
+        let limit = Duration::from_millis(request.timeout_ms);
+        match timeout(limit, self.exchange(request)).await {
+            Ok(result) => result,
+            Err(_) => Err(Trouble::new(
+                format!("{}: no answer within {}", self.shown(), crate::migration::gate::span(millis(limit))),
+                "check the server, the route to it (`nc -zv HOST PORT`), and how long the query takes there",
+            )),
+        }
+    }
+
+    async fn exchange(&self, request: Request<'_>) -> Result<Answer, Trouble> {
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| {
+            Trouble::new(
+                format!("{}: can't connect: {}", self.shown(), visible(&e.to_string())),
+                "check the address and that the server runs",
+            )
+        })?;
+        match &self.tls {
+            None => self.talk(tcp, request).await,
+            Some((connector, settings)) => {
+                let stream = tls::handshake(tcp, connector, settings, &self.host).await;
+                let failed = |t: Trouble| Trouble::new(format!("{}: TLS failed: {}", self.shown(), t.what), t.advice);
+                self.talk(stream.map_err(failed)?, request).await
+            }
+        }
+    }
+
+    async fn talk<S>(&self, stream: S, request: Request<'_>) -> Result<Answer, Trouble>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let broken = |e: hyper::Error| {
+            let what = format!("{}: the exchange broke off: {}", self.shown(), visible(&e.to_string()));
+            Trouble::new(what, "check that the port speaks HTTP, and the server's log")
+        };
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let driver = Driver(tokio::spawn(async move {
+            // what breaks it is told to the sender
+            let _ = connection.await;
+        }));
+        let sent = sender.send_request(self.request(request)?).await.map_err(broken)?;
+        let status = sent.status().as_u16();
+        let body = Limited::new(sent.into_body(), MAX_ANSWER).collect().await.map_err(|e| {
+            let why = if e.is::<LengthLimitError>() { "it is larger than 8 MiB".to_owned() } else { e.to_string() };
+            Trouble::new(format!("{}: the answer can't be read: {}", self.shown(), visible(&why)), "ask for less")
+        })?;
+        drop(driver);
+        Ok(Answer { status, body: body.to_bytes().to_vec() })
+    }
+
+    fn request(&self, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Trouble> {
+        let mut builder = hyper::Request::builder()
+            .uri(format!("{}{}", self.base, request.path))
+            .header("host", &self.authority)
+            .header("user-agent", concat!("cutover/", env!("CARGO_PKG_VERSION")))
+            .header("accept", "application/json");
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        let request = match request.body {
+            None => builder.method(Method::GET).body(Full::default()),
+            Some((kind, body)) => {
+                builder.method(Method::POST).header("content-type", kind).body(Full::new(Bytes::from(body)))
+            }
+        };
+        request.map_err(|_| {
+            Trouble::new(
+                format!("{}: the request can't be made", self.shown()),
+                "a credential holds characters that no HTTP header may have: look at its file or variable",
+            )
+        })
+    }
+}
+
+/// Ends the connection's task with the request, also when it is given up.
+struct Driver(tokio::task::JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
+}

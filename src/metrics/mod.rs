@@ -1,0 +1,198 @@
+//! Error rates and latencies of groups, from those who know them: Prometheus, New Relic, a command.
+//!
+//! An answer is one finite number or none: an empty vector, several series, NaN and a time that is too old are errors
+//! that say so, and never 0. Names are escaped for the language they are put into; what a provider says in an error is
+//! made visible. Nothing is tried again here: the next turn asks anew.
+
+mod command;
+mod newrelic;
+mod prometheus;
+
+use std::collections::BTreeMap;
+
+use crate::http::Server;
+use crate::migration::criteria::Metric;
+use crate::migration::estate::{At, Side, Trouble};
+use crate::plan::metrics::{MetricsPlan, MetricsSource};
+use crate::plan::secrets::ClientValue;
+
+/// One provider, as the plan names it.
+pub struct Provider {
+    plan: MetricsPlan,
+    migration: String,
+    /// Made when it is first asked: certificates and secrets are read then, and again after a failure.
+    server: tokio::sync::OnceCell<Server>,
+}
+
+/// Whom a question is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// The group's id on that side.
+    pub group: String,
+    /// Its team.
+    pub team: String,
+    /// Which side.
+    pub side: Side,
+}
+
+/// A number with what a person should see of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// In the metric's unit.
+    pub value: f64,
+    /// When it was true by the provider's clock, where it says so.
+    pub at: Option<At>,
+}
+
+impl Provider {
+    /// A provider; no I/O.
+    #[must_use]
+    pub fn from_plan(plan: &MetricsPlan, migration: &str) -> Self {
+        Self { plan: plan.clone(), migration: migration.to_owned(), server: tokio::sync::OnceCell::new() }
+    }
+
+    /// Its name in the plan.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.plan.name
+    }
+
+    /// How often it wants to be asked, ms.
+    #[must_use]
+    pub fn every_ms(&self) -> u64 {
+        self.plan.every_ms
+    }
+
+    /// What it can be asked for.
+    pub fn metrics(&self) -> impl Iterator<Item = Metric> {
+        self.plan.queries.keys().copied()
+    }
+
+    /// The question as it is asked, for people; secrets are not part of it.
+    #[must_use]
+    pub fn question(&self, metric: Metric, about: &About) -> Option<String> {
+        let filled = self.fill(metric, about).ok()?;
+        Some(crate::sanitise::visible(&match self.plan.source {
+            MetricsSource::Command { .. } => crate::plan::provider::command_line(&filled),
+            _ => filled.join(" "),
+        }))
+    }
+
+    /// Asks for one number, `now`.
+    ///
+    /// # Errors
+    /// There is none: what was answered, by whom, and what to do.
+    pub async fn ask(&self, metric: Metric, about: &About, now: At) -> Result<Answer, Trouble> {
+        let named = |t: Trouble| Trouble::new(format!("{}: {}", self.plan.name, t.what), t.advice);
+        let answer = self.number(metric, about).await.map_err(named)?;
+        self.checked(metric, answer, now).map_err(named)
+    }
+
+    /// Asks for a series between two moments, oldest first; a moment without a sample is left out.
+    ///
+    /// # Errors
+    /// As [`Provider::ask`]; only Prometheus knows the past.
+    pub async fn series(
+        &self,
+        metric: Metric,
+        about: &About,
+        (from, to): (At, At),
+        step_ms: u64,
+    ) -> Result<Vec<(At, f64)>, Trouble> {
+        let MetricsSource::Prometheus { credentials, .. } = &self.plan.source else {
+            return Err(Trouble::new(format!("{} can't be asked about the past", self.plan.name), ""));
+        };
+        let query = self.fill(metric, about)?.join(" ");
+        let scale = self.scale(metric);
+        let range = prometheus::Range { from, to, step_ms };
+        let points = prometheus::range(self.server().await?, credentials, &query, &range, self.plan.timeout_ms).await?;
+        Ok(points.into_iter().filter(|(_, v)| v.is_finite()).map(|(at, v)| (at, v * scale)).collect())
+    }
+
+    async fn number(&self, metric: Metric, about: &About) -> Result<Answer, Trouble> {
+        let filled = self.fill(metric, about)?;
+        let timeout_ms = self.plan.timeout_ms;
+        match &self.plan.source {
+            MetricsSource::Prometheus { credentials, .. } => {
+                prometheus::instant(self.server().await?, credentials, &filled.join(" "), timeout_ms).await
+            }
+            MetricsSource::NewRelic { account, key, .. } => {
+                newrelic::ask(self.server().await?, *account, key, &filled.join(" "), timeout_ms).await
+            }
+            MetricsSource::Command { dir } => command::ask(filled, dir, timeout_ms).await,
+        }
+    }
+
+    fn checked(&self, metric: Metric, answer: Answer, now: At) -> Result<Answer, Trouble> {
+        let value = answer.value * self.scale(metric);
+        if !value.is_finite() {
+            let what = format!("{metric} is {}, which is no number to compare", answer.value);
+            return Err(Trouble::new(what, "a share of nothing is NaN: that is right while nothing is processed"));
+        }
+        if value < 0.0 {
+            let what = format!("{metric} is negative ({value}): a counter was reset, or the query is wrong");
+            return Err(Trouble::new(what, "use rate() or increase() on counters"));
+        }
+        if metric == Metric::ErrorRate && value > 1.0 {
+            let what = format!("{metric} is {value}, and must be a share from 0 to 1");
+            return Err(Trouble::new(what, "if the query answers percent, write unit = \"%\" beside it"));
+        }
+        if let Some(age) = answer.at.map(|at| now.since(at)).filter(|age| *age > self.plan.max_age_ms) {
+            let age = crate::migration::gate::span(age);
+            let what = format!("the newest sample of {metric} is {age} old: the series has stopped");
+            return Err(Trouble::new(what, "check what exports it, and both machines' clocks"));
+        }
+        Ok(Answer { value, at: answer.at })
+    }
+
+    fn scale(&self, metric: Metric) -> f64 {
+        self.plan.queries.get(&metric).map_or(1.0, |q| q.scale)
+    }
+
+    /// The query or command with its placeholders replaced, escaped for its language.
+    fn fill(&self, metric: Metric, about: &About) -> Result<Vec<String>, Trouble> {
+        let Some(query) = self.plan.queries.get(&metric) else {
+            return Err(Trouble::new(format!("{} is not asked for {metric}", self.plan.name), ""));
+        };
+        let value = |word: &str| {
+            let raw = match word {
+                "group" => about.group.as_str(),
+                "cluster" => &self.plan.clusters[usize::from(about.side == Side::Green)],
+                "side" => about.side.name(),
+                "team" => &about.team,
+                "migration" => &self.migration,
+                _ => return None,
+            };
+            Some(match self.plan.source {
+                MetricsSource::Prometheus { .. } => prometheus::escape(raw),
+                MetricsSource::NewRelic { .. } => newrelic::escape(raw),
+                MetricsSource::Command { .. } => raw.to_owned(),
+            })
+        };
+        Ok(query.fill(value))
+    }
+
+    async fn server(&self) -> Result<&Server, Trouble> {
+        let (url, client) = match &self.plan.source {
+            MetricsSource::Prometheus { url, client, .. } | MetricsSource::NewRelic { url, client, .. } => {
+                (url, client)
+            }
+            MetricsSource::Command { .. } => return Err(Trouble::new("a command has no address", "")),
+        };
+        self.server.get_or_try_init(|| connect(url, client)).await
+    }
+}
+
+/// Reads certificates on a blocking thread: they may lie on a slow disk.
+async fn connect(url: &str, client: &BTreeMap<String, ClientValue>) -> Result<Server, Trouble> {
+    let mut properties = BTreeMap::new();
+    for (name, value) in client {
+        properties.insert(name.clone(), value.resolve(name)?);
+    }
+    let url = url.to_owned();
+    let made = tokio::task::spawn_blocking(move || Server::new(&url, |name| properties.get(name).map(String::as_str)));
+    made.await.map_err(|e| Trouble::new(format!("reading certificates broke off: {e}"), ""))?
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Prometheus' HTTP API: instant and range queries (<https://prometheus.io/docs/prometheus/latest/querying/api/>).
+//!
+//! An unknown metric answers success with an empty vector: that is "no data", never 0.
+
+use serde::Deserialize;
+
+use super::Answer;
+use crate::http::{Request, Server};
+use crate::migration::estate::{At, Trouble};
+use crate::plan::metrics::Credentials;
+use crate::sanitise::visible;
+
+/// Points of a range that are read at most: Prometheus itself refuses more than 11,000.
+const MAX_POINTS: usize = 11_000;
+
+/// From when to when, and how far apart.
+pub(super) struct Range {
+    pub from: At,
+    pub to: At,
+    pub step_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    status: String,
+    #[serde(default)]
+    error: String,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Data {
+    Vector(Vec<Instant>),
+    Scalar(Point),
+    Matrix(Vec<Series>),
+    String(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct Instant {
+    #[serde(default)]
+    metric: serde_json::Map<String, serde_json::Value>,
+    value: Option<Point>,
+}
+
+#[derive(Deserialize)]
+struct Series {
+    #[serde(default)]
+    values: Vec<Point>,
+}
+
+/// Seconds since the epoch, and the number as text: JSON has no NaN.
+#[derive(Deserialize)]
+struct Point(f64, String);
+
+impl Point {
+    fn at(&self) -> At {
+        #[allow(clippy::cast_possible_truncation)] // saturates: a time beyond all years is old or from the future
+        At((self.0 * 1000.0) as i64)
+    }
+
+    fn number(&self) -> Result<f64, Trouble> {
+        // Prometheus writes NaN, +Inf and -Inf, which Rust reads too
+        self.1.parse().map_err(|_| Trouble::new(format!("{:?} is no number", visible(&self.1)), ""))
+    }
+}
+
+/// A name inside a quoted text of `PromQL`, whichever quotes: Go's escapes.
+pub(super) fn escape(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '\\' | '"' | '\'' | '`' | '\0'..='\x1f' | '\x7f' => out.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+pub(super) async fn instant(
+    server: &Server,
+    credentials: &Credentials,
+    query: &str,
+    timeout_ms: u64,
+) -> Result<Answer, Trouble> {
+    let form = form(&[("query", query)]);
+    let data = ask(server, credentials, "/api/v1/query", form, timeout_ms).await?;
+    let point = match data {
+        Data::Scalar(point) => point,
+        Data::Vector(found) if found.len() > 1 => {
+            let labels = |i: &Instant| serde_json::to_string(&i.metric).unwrap_or_default();
+            let some: Vec<String> = found.iter().take(2).map(labels).collect();
+            return Err(Trouble::new(
+                format!("the query answers {} series: {} ...", found.len(), visible(&some.join(", "))),
+                "aggregate them to one: sum(...), or max(...)",
+            ));
+        }
+        Data::Vector(mut found) => match found.pop().and_then(|i| i.value) {
+            Some(point) => point,
+            None => {
+                let advice =
+                    "an unknown metric answers so too: try the query in Prometheus, and check names and labels";
+                return Err(Trouble::new("the query answers no series: no data", advice));
+            }
+        },
+        Data::Matrix(_) => {
+            return Err(Trouble::new("the query answers a range", "leave out the [5m], or put rate(...) around it"));
+        }
+        Data::String(_) => return Err(Trouble::new("the query answers a text", "ask for a number")),
+    };
+    Ok(Answer { value: point.number()?, at: Some(point.at()) })
+}
+
+pub(super) async fn range(
+    server: &Server,
+    credentials: &Credentials,
+    query: &str,
+    range: &Range,
+    timeout_ms: u64,
+) -> Result<Vec<(At, f64)>, Trouble> {
+    #[allow(clippy::cast_precision_loss)]
+    let seconds = |ms: i64| format!("{:.3}", ms as f64 / 1000.0);
+    let (from, to) = (seconds(range.from.0), seconds(range.to.0));
+    let step = seconds(i64::try_from(range.step_ms).unwrap_or(i64::MAX));
+    let form = form(&[("query", query), ("start", &from), ("end", &to), ("step", &step)]);
+    match ask(server, credentials, "/api/v1/query_range", form, timeout_ms).await? {
+        Data::Matrix(found) if found.len() > 1 => {
+            let what = format!("the query answers {} series", found.len());
+            Err(Trouble::new(what, "aggregate them to one: sum(...), or max(...)"))
+        }
+        Data::Matrix(mut found) => {
+            let points = found.pop().map(|s| s.values).unwrap_or_default();
+            points.iter().take(MAX_POINTS).map(|p| Ok((p.at(), p.number()?))).collect()
+        }
+        _ => Err(Trouble::new("a range query answers no range", "check that this is Prometheus' API")),
+    }
+}
+
+async fn ask(
+    server: &Server,
+    credentials: &Credentials,
+    path: &str,
+    form: String,
+    timeout_ms: u64,
+) -> Result<Data, Trouble> {
+    let headers = match credentials {
+        Credentials::None => Vec::new(),
+        Credentials::Basic { username, password } => {
+            let pair = format!("{username}:{}", password.resolve("password")?);
+            vec![("authorization", format!("Basic {}", openssl::base64::encode_block(pair.as_bytes())))]
+        }
+        Credentials::Bearer(token) => vec![("authorization", format!("Bearer {}", token.resolve("bearer")?.trim()))],
+    };
+    let body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
+    let answer = server.send(Request { body, path, headers, timeout_ms }).await?;
+    let at = server.shown();
+    let refused = |why: &str, advice: &str| {
+        let status = answer.status;
+        Err(Trouble::new(
+            format!("{at} answers {status}{}{}", if why.is_empty() { "" } else { ": " }, visible(why)),
+            advice,
+        ))
+    };
+    match (answer.status, serde_json::from_slice::<Reply>(&answer.body)) {
+        (200, Ok(Reply { status, data: Some(data), .. })) if status == "success" => Ok(data),
+        (401, _) => refused("", "check username and password, or bearer"),
+        (403, _) => refused("", "this user may not ask: see the proxy before Prometheus"),
+        (300..=399, _) => refused("it sends elsewhere", "name the address it sends to as `url`"),
+        (400 | 422, Ok(reply)) => refused(&reply.error, "correct the query in the plan"),
+        (_, Ok(reply)) if !reply.error.is_empty() => refused(&reply.error, "see the server's log"),
+        _ => refused(&answer.shown(), "check that `url` is the base address of Prometheus' API (before /api/v1)"),
+    }
+}
+
+fn form(pairs: &[(&str, &str)]) -> String {
+    let encode = |text: &str| {
+        let mut out = String::with_capacity(text.len());
+        for b in text.bytes() {
+            match b {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(b)),
+                b => out.push_str(&format!("%{b:02X}")),
+            }
+        }
+        out
+    };
+    pairs.iter().map(|(k, v)| format!("{k}={}", encode(v))).collect::<Vec<_>>().join("&")
+}

@@ -1,0 +1,386 @@
+//! Reads `[metrics.NAME]`: who knows error rates and latencies, and what to ask them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::clusters;
+use super::model::Metric;
+use super::problem::nearest;
+use super::provider::{expand, placeholders};
+use super::reader::{Field, TableReader};
+use super::secrets::{ClientValue, Secret};
+use super::sections::positive;
+
+/// How often a query runs when the plan does not say, ms.
+const EVERY_MS: u64 = 15_000;
+/// How long one may take when the plan does not say, ms.
+const TIMEOUT_MS: u64 = 10_000;
+/// How old an answer's own time may be when the plan does not say, ms.
+const MAX_AGE_MS: u64 = 120_000;
+/// What queries may name.
+const PLACEHOLDERS: &[&str] = &["group", "cluster", "side", "team", "migration"];
+/// The client properties that HTTP knows.
+const TLS: &[&str] = &[
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.key.location",
+    "ssl.key.pem",
+    "ssl.key.password",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "enable.ssl.certificate.verification",
+    "ssl.endpoint.identification.algorithm",
+];
+
+/// One `[metrics.NAME]`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MetricsPlan {
+    /// Its name in the plan.
+    pub name: String,
+    /// Whom to ask.
+    pub source: MetricsSource,
+    /// What to ask, by metric.
+    pub queries: BTreeMap<Metric, QueryPlan>,
+    /// How often, ms.
+    pub every_ms: u64,
+    /// How long one query may take, ms.
+    pub timeout_ms: u64,
+    /// An answer whose own time is older than this is stale, ms.
+    pub max_age_ms: u64,
+    /// What `{cluster}` stands for, blue first.
+    pub clusters: [String; 2],
+}
+
+/// Whom to ask.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "provider", rename_all = "lowercase")]
+pub enum MetricsSource {
+    /// Prometheus' HTTP API, or what speaks it (Thanos, Mimir, VictoriaMetrics).
+    Prometheus {
+        /// Base URL.
+        url: String,
+        /// Who asks.
+        credentials: Credentials,
+        /// What is trusted, under librdkafka's names.
+        client: BTreeMap<String, ClientValue>,
+    },
+    /// New Relic's NerdGraph.
+    NewRelic {
+        /// Base URL; `/graphql` is behind it.
+        url: String,
+        /// Account number.
+        account: u64,
+        /// User key.
+        key: Secret,
+        /// What is trusted, under librdkafka's names.
+        client: BTreeMap<String, ClientValue>,
+    },
+    /// A program that prints a number.
+    Command {
+        /// Where it runs: the plan's directory.
+        dir: PathBuf,
+    },
+}
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Credentials {
+    /// Nobody in particular.
+    None,
+    /// Basic authentication.
+    Basic {
+        /// User name.
+        username: String,
+        /// Password.
+        password: Secret,
+    },
+    /// A bearer token.
+    Bearer(Secret),
+}
+
+/// What is asked for one metric.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueryPlan {
+    /// The query as one text, or a program and its arguments; with placeholders.
+    pub text: Vec<String>,
+    /// What the answer is multiplied with: to a share, or to ms.
+    pub scale: f64,
+}
+
+impl QueryPlan {
+    /// The query with its placeholders replaced by what `value` gives for them.
+    #[must_use]
+    pub fn fill(&self, value: impl Fn(&str) -> Option<String>) -> Vec<String> {
+        self.text.iter().map(|t| expand(t, &value)).collect()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Prometheus,
+    NewRelic,
+    Command,
+}
+
+/// All sections. `names` are what the clusters are called, blue first.
+pub(super) fn metrics(root: &mut TableReader<'_>, base: &Path, names: [Option<&str>; 2]) -> Vec<MetricsPlan> {
+    let Some(all) = root.table("metrics") else { return Vec::new() };
+    let mut sections: Vec<MetricsPlan> = Vec::new();
+    for (name, field) in all.all() {
+        let Some(table) = field.table() else { continue };
+        let Some(section) = section(table, &name, base, names) else { continue };
+        for metric in section.queries.keys() {
+            if let Some(other) = sections.iter().find(|s| s.queries.contains_key(metric)) {
+                let text = format!("{metric} is asked for by [metrics.{}] too", other.name);
+                field.error(text, Some("leave one of the two out".to_owned()));
+            }
+        }
+        sections.push(section);
+    }
+    sections
+}
+
+fn section(mut t: TableReader<'_>, name: &str, base: &Path, names: [Option<&str>; 2]) -> Option<MetricsPlan> {
+    let Some(field) = t.get("provider") else {
+        t.missing("provider", "provider = \"prometheus\", \"newrelic\" or \"command\"");
+        return None;
+    };
+    let kinds = [("prometheus", Kind::Prometheus), ("newrelic", Kind::NewRelic), ("command", Kind::Command)];
+    let kind = field.word(&kinds)?;
+    let source = match kind {
+        Kind::Prometheus => prometheus(&mut t, base),
+        Kind::NewRelic => new_relic(&mut t, base),
+        Kind::Command => Some(MetricsSource::Command { dir: base.to_owned() }),
+    };
+    let clusters = t.table("clusters").map(|mut c| {
+        let both = [c.name("blue"), c.name("green")];
+        c.finish();
+        both
+    });
+    let [blue, green] = clusters.unwrap_or_default();
+    let of = |named: Option<String>, side: usize, word: &str| {
+        named.or_else(|| names[side].map(str::to_owned)).unwrap_or_else(|| word.to_owned())
+    };
+    let queries = match t.get("queries") {
+        Some(field) => queries(&field, kind),
+        None => {
+            t.missing("queries", "[metrics.NAME.queries] with error_rate = \"...\" or p99 = \"...\"");
+            BTreeMap::new()
+        }
+    };
+    let section = MetricsPlan {
+        name: name.to_owned(),
+        every_ms: bounded(&mut t, "every", EVERY_MS, 1_000..=3_600_000),
+        timeout_ms: bounded(&mut t, "timeout", TIMEOUT_MS, 100..=300_000),
+        max_age_ms: positive(&mut t, "max_age").unwrap_or(MAX_AGE_MS),
+        clusters: [of(blue, 0, "blue"), of(green, 1, "green")],
+        queries,
+        source: source?,
+    };
+    t.finish();
+    Some(section)
+}
+
+fn bounded(t: &mut TableReader<'_>, key: &'static str, otherwise: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+    let Some(field) = t.get(key) else { return otherwise };
+    let Some(ms) = field.duration() else { return otherwise };
+    if !range.contains(&ms) {
+        let (least, most) = (super::duration::format(*range.start()), super::duration::format(*range.end()));
+        field.error(format!("\"{key}\" must be from {least} to {most}"), None);
+    }
+    ms
+}
+
+fn prometheus(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource> {
+    let url = match t.get("url") {
+        Some(field) => clusters::url(&field),
+        None => {
+            t.missing("url", "url = \"https://HOST:9090\"");
+            None
+        }
+    };
+    let (username, password) = (t.name("username"), t.get("password").and_then(|f| clusters::secret(&f, base)));
+    let bearer = t.get("bearer").and_then(|f| clusters::secret(&f, base));
+    let credentials = match (username, password, bearer) {
+        (None, None, None) => Credentials::None,
+        (Some(username), Some(password), None) => Credentials::Basic { username, password },
+        (None, None, Some(token)) => Credentials::Bearer(token),
+        _ => {
+            for key in ["bearer", "password", "username"] {
+                if let Some(field) = t.get(key) {
+                    let hint = "write username and password, or bearer alone".to_owned();
+                    field.error("the credentials don't fit together", Some(hint));
+                    break;
+                }
+            }
+            Credentials::None
+        }
+    };
+    let client = client(t, base);
+    Some(MetricsSource::Prometheus { url: url?, credentials, client })
+}
+
+fn new_relic(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource> {
+    if !t.has("account") {
+        t.missing("account", "account = 1234567");
+    }
+    if !t.has("key") {
+        t.missing("key", "key = { env = \"NEW_RELIC_API_KEY\" }");
+    }
+    let account = t.get("account").and_then(|f| f.integer(1..=u64::from(u32::MAX)));
+    let key = t.get("key").and_then(|f| clusters::secret(&f, base));
+    let hosts = [("us", "https://api.newrelic.com"), ("eu", "https://api.eu.newrelic.com")];
+    let region = t.get("region").and_then(|f| f.word(&hosts)).unwrap_or(hosts[0].1);
+    let url = t.get("url").and_then(|f| clusters::url(&f)).unwrap_or_else(|| region.to_owned());
+    let client = client(t, base);
+    Some(MetricsSource::NewRelic { url, account: account?, key: key?, client })
+}
+
+fn client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+    let Some(field) = t.get("client") else { return BTreeMap::new() };
+    let Some(table) = field.table() else { return BTreeMap::new() };
+    let client = clusters::client(&table, base);
+    for name in client.keys().filter(|name| !TLS.contains(&name.as_str())) {
+        let near = nearest(name, TLS.iter().copied()).map(|n| format!("did you mean {n:?}?"));
+        let all = || Some("\"ssl.ca.location\", \"ssl.certificate.location\", \"ssl.key.location\", ...".to_owned());
+        field.error(format!("{:?} says nothing to HTTP", crate::sanitise::visible(name)), near.or_else(all));
+    }
+    client
+}
+
+fn queries(field: &Field<'_>, kind: Kind) -> BTreeMap<Metric, QueryPlan> {
+    let mut found = BTreeMap::new();
+    let Some(table) = field.table() else { return found };
+    for (name, field) in table.all() {
+        let metric = match name.as_str() {
+            "error_rate" => Metric::ErrorRate,
+            "p99" => Metric::P99,
+            "lag" | "time_lag" | "dlq_growth" => {
+                let hint = "leave it out".to_owned();
+                field.error(format!("{name} is measured on the clusters themselves"), Some(hint));
+                continue;
+            }
+            other => {
+                let near = nearest(other, ["error_rate", "p99"]).map(|w| format!("did you mean {w:?}?"));
+                let shown = crate::sanitise::visible(other);
+                field.error(format!("{shown:?} is not a metric (known here: \"error_rate\", \"p99\")"), near);
+                continue;
+            }
+        };
+        if let Some(query) = query(&field, metric, kind) {
+            found.insert(metric, query);
+        }
+    }
+    if found.is_empty() && table.all().is_empty() {
+        field.error("\"queries\" must not be empty", Some("write error_rate = \"...\" or p99 = \"...\"".to_owned()));
+    }
+    found
+}
+
+/// `"..."`, `[argv]`, or `{ query = ..., unit = "s" }`.
+fn query(field: &Field<'_>, metric: Metric, kind: Kind) -> Option<QueryPlan> {
+    let units: &[(&str, f64)] = match metric {
+        Metric::P99 => &[("ms", 1.0), ("s", 1_000.0), ("us", 0.001), ("ns", 0.000_001)],
+        _ => &[("share", 1.0), ("%", 0.01)],
+    };
+    let toml::de::DeValue::Table(_) = field.value else {
+        return text(field, kind).map(|text| QueryPlan { text, scale: 1.0 });
+    };
+    let mut t = field.table()?;
+    let of = match t.get("query") {
+        Some(field) => text(&field, kind),
+        None => {
+            t.missing("query", "query = \"...\"");
+            None
+        }
+    };
+    let scale = t.get("unit").and_then(|f| f.word(units)).unwrap_or(1.0);
+    t.finish();
+    of.map(|text| QueryPlan { text, scale })
+}
+
+fn text(field: &Field<'_>, kind: Kind) -> Option<Vec<String>> {
+    if kind == Kind::Command {
+        let items = field.items("a list of the program and its arguments", false)?;
+        let args: Vec<String> = items.iter().filter_map(Field::string).collect();
+        for (item, arg) in items.iter().zip(&args) {
+            known(item, arg);
+        }
+        if args.first().is_none_or(|program| program.trim().is_empty()) {
+            field.error("a command needs a program", Some("write [\"PROGRAM\", \"ARGUMENT\"]".to_owned()));
+            return None;
+        }
+        return (args.len() == items.len()).then_some(args);
+    }
+    let text = field.string()?;
+    known(field, &text);
+    if text.trim().is_empty() {
+        field.error("a query must not be empty", None);
+        return None;
+    }
+    let quotes: &[char] = if kind == Kind::Prometheus { &['"', '\''] } else { &['\''] };
+    if let Some(word) = outside(&text, quotes) {
+        let like = if kind == Kind::Prometheus { "group=\"{group}\"" } else { "group = '{group}'" };
+        field.error(
+            format!("{{{word}}} stands outside of a quoted text: a name could become part of the query"),
+            Some(format!("write it inside quotes, as in {like}")),
+        );
+    }
+    Some(vec![text])
+}
+
+fn known(field: &Field<'_>, text: &str) {
+    for word in placeholders(text).into_iter().filter(|w| !PLACEHOLDERS.contains(w)) {
+        let near = nearest(word, PLACEHOLDERS.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
+        let all: Vec<String> = PLACEHOLDERS.iter().map(|w| format!("{{{w}}}")).collect();
+        field.error(
+            format!("unknown placeholder {{{word}}}"),
+            near.or_else(|| Some(format!("known here: {}", all.join(" ")))),
+        );
+    }
+}
+
+/// The first placeholder that does not stand inside a text in one of these quotes.
+fn outside<'a>(text: &'a str, quotes: &[char]) -> Option<&'a str> {
+    let mut open: Option<char> = None;
+    let mut escaped = false;
+    for (i, c) in text.char_indices() {
+        if open.is_none_or(|o| !quotes.contains(&o))
+            && c == '{'
+            && let Some(word) = placeholders(&text[i..]).first().copied()
+            && text[i + 1..].starts_with(word)
+            && text[i + 1 + word.len()..].starts_with('}')
+        {
+            return Some(word);
+        }
+        match open {
+            _ if escaped => escaped = false,
+            Some(o) if c == '\\' && o != '`' => escaped = true,
+            Some(o) if c == o => open = None,
+            Some(_) => {}
+            None if ['"', '\'', '`'].contains(&c) => open = Some(c),
+            None => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_outside_of_quotes_is_found() {
+        let of = |text| outside(text, &['"', '\'']);
+        assert_eq!(of(r#"sum(rate(x{group="{group}",c='{cluster}'}[5m]))"#), None);
+        assert_eq!(of(r#"x{group={group}}"#), Some("group"));
+        assert_eq!(of(r#"x{a="\"{group}"} + {side}"#), Some("side"));
+        assert_eq!(of("x{a=`{group}`}"), Some("group"), "nothing can be escaped in there");
+        assert_eq!(outside("WHERE g = '{group}' FACET \"{group}\"", &['\'']), Some("group"));
+    }
+}
