@@ -116,6 +116,7 @@ pub(super) fn snapshot(scene: &Scene<'_>) -> Snapshot {
         groups: groups::rows(scene, &sight),
         producers: producers::rows(scene),
         notices,
+        countdowns: scene.machine.countdowns(),
         journal: scene.lines.iter().cloned().collect(),
         diff: scene.diff.clone(),
     }

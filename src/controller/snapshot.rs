@@ -8,15 +8,18 @@ use serde::{Deserialize, Serialize};
 pub use verify::*;
 
 use crate::migration::command::{Command, Offer, Prepared, Refusal, Subject};
+pub use crate::migration::criteria::GateRow;
 use crate::migration::eos::{EosView, Row};
 use crate::migration::estate::{
     At, FlagState, GroupKind, GroupState, MemberView, Observed, Side, SwitchState, TopicPartition, Trouble,
 };
+pub use crate::migration::firing::Countdown;
 pub use crate::migration::notice::{Notice, Severity};
 pub use crate::migration::phase::PhaseView;
 pub use crate::migration::producer::ObservedWriting;
 use crate::migration::settings::Mode;
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
+pub use crate::migration::trigger::TriggerRow;
 use crate::offsets::verdict::GroupPlan;
 use crate::offsets::{Chosen, Cut};
 pub use crate::plan::calendar;
@@ -47,6 +50,9 @@ pub struct Snapshot {
     pub producers: Vec<ProducerRow>,
     /// What should be read now, newest last; at most 50.
     pub notices: Vec<Notice>,
+    /// Rollback triggers that fired, by when they act.
+    #[serde(default)]
+    pub countdowns: Vec<Countdown>,
     /// The newest journal entries, newest last; at most 500.
     pub journal: Vec<JournalLine>,
     /// The diff that is under way, or the last one of this session.
@@ -220,6 +226,12 @@ pub struct GroupRow {
     pub next: String,
     /// What can be asked of it now.
     pub offers: Vec<Offer>,
+    /// The criteria of its soak; empty while it does not soak.
+    #[serde(default)]
+    pub gates: Vec<GateRow>,
+    /// Rollback triggers that watch its soak.
+    #[serde(default)]
+    pub triggers: Vec<TriggerRow>,
 }
 
 /// What consumers that keep count say they saw.

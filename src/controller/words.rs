@@ -10,6 +10,7 @@ use crate::migration::effect::{Answer, Effect, Outcome};
 use crate::migration::eos::Seam;
 use crate::migration::estate::TopicPartition;
 use crate::migration::event::{Compared, DrainProof, Entry, Event, RunEnd, RunId, RunKind};
+use crate::migration::firing::fired_words;
 use crate::offsets::verdict::GroupPlan;
 use crate::replay::ReplayEnd;
 use crate::sanitise::visible;
@@ -78,7 +79,10 @@ impl Teller {
             | Event::Resumed { subject }
             | Event::Compared { subject, .. }
             | Event::Noticed { subject, .. } => Some(subject.clone()),
-            Event::Completed { group } | Event::Baselined { group, .. } => Some(Subject::Group(group.clone())),
+            Event::Completed { group }
+            | Event::Baselined { group, .. }
+            | Event::TriggerFired { group, .. }
+            | Event::TriggerCleared { group, .. } => Some(Subject::Group(group.clone())),
             Event::ProducerCompleted { producer } | Event::Approved { producer, .. } => {
                 Some(Subject::Producer(producer.clone()))
             }
@@ -140,6 +144,12 @@ impl Teller {
             }
             Event::Seamed { run, producer, to, seams } => {
                 format!("{}: the seam of {producer} to {to}: {}", self.run(*run), seam_words(seams))
+            }
+            Event::TriggerFired { group, trigger, why, way_back, countdown_ms, .. } => {
+                format!("{group}: {}", fired_words(trigger, why, way_back, *countdown_ms))
+            }
+            Event::TriggerCleared { group, trigger } => {
+                format!("{group}: trigger {trigger} is not met any more, and nothing was done")
             }
             Event::Baselined { group, metric: Metric::DlqGrowth, value } => {
                 format!("{group}: its dead-letter topic on green holds {value:.0} records before the soak")

@@ -10,6 +10,8 @@ use super::effect::{Issued, Outcome};
 use super::eos::Seam;
 use super::estate::{At, Side, TopicPartition};
 use super::overrides::{Accepted, PassedOver};
+use super::stage::WayBack;
+use super::trigger::Arm;
 use crate::offsets::verdict::GroupPlan;
 use crate::replay::spec::{ReplayEnd, ReplaySpec};
 
@@ -269,6 +271,28 @@ pub enum Event {
         metric: Metric,
         /// The number.
         value: f64,
+    },
+    /// A rollback trigger was met.
+    TriggerFired {
+        /// Group.
+        group: String,
+        /// Name of the trigger.
+        trigger: String,
+        /// What was measured.
+        why: String,
+        /// Shadow or armed.
+        arm: Arm,
+        /// The rollback verdict then.
+        way_back: WayBack,
+        /// How long until it acts, ms; `None`: it only says so.
+        countdown_ms: Option<u64>,
+    },
+    /// A trigger that fired is not met any more, and has not acted.
+    TriggerCleared {
+        /// Group.
+        group: String,
+        /// Name of the trigger.
+        trigger: String,
     },
     /// A soak was declared complete.
     Completed {

@@ -10,6 +10,7 @@ use super::effect::{Effect, Issued, Outcome};
 use super::eos::Stillness;
 use super::estate::{At, Estate, Observed, Side, TopicPartition, Trouble};
 use super::event::{Entry, Event, RunEnd, RunId, RunKind};
+use super::firing::Firing;
 use super::lag::LagBook;
 use super::overrides::Accepted;
 use super::settings::Settings;
@@ -120,6 +121,7 @@ pub struct Machine {
     pub(super) newest_estimate: BTreeMap<String, (Side, How)>,
     pub(super) measuring: BTreeSet<(String, Side, How)>,
     pub(super) soaking: Soaking,
+    pub(super) firing: Firing,
     /// Alarms of exactly-once producers that a person has seen. Lost in a restart: then they are raised once more.
     pub(super) forgiven: BTreeMap<String, Vec<String>>,
 }
@@ -143,6 +145,7 @@ impl Machine {
             newest_estimate: BTreeMap::new(),
             measuring: BTreeSet::new(),
             soaking: Soaking::default(),
+            firing: Firing::default(),
             forgiven: BTreeMap::new(),
         }
     }
@@ -159,6 +162,7 @@ impl Machine {
         if self.session.read_only.is_some() {
             return;
         }
+        self.hold_fire(now);
         let open: Vec<RunId> = self.state.runs.values().filter(|r| r.open()).map(|r| r.id).collect();
         for id in open {
             let Some(run) = self.state.runs.get(&id) else { continue };
@@ -192,6 +196,7 @@ impl Machine {
             self.watch_hard(now);
         }
         self.watch_soaks(now);
+        self.watch_triggers(now);
         self.advance_all(now);
     }
 

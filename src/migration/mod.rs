@@ -12,6 +12,7 @@ pub mod effect;
 pub mod eos;
 pub mod estate;
 pub mod event;
+pub mod firing;
 pub mod gate;
 pub mod group;
 pub mod lag;

@@ -9,6 +9,7 @@ use super::effect::{Effect, Issued, Outcome};
 use super::eos::{Fenced, Seam, Seams};
 use super::estate::{At, Side};
 use super::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
+use super::firing::{Fired, by_trigger};
 use super::overrides::{Accepted, PassedOver};
 use super::stage::Stage;
 use crate::offsets::verdict::GroupPlan;
@@ -56,6 +57,10 @@ pub struct GroupState {
     pub remark: Option<(At, String)>,
     /// What its soak is compared with, as measured before it.
     pub baselines: BTreeMap<Metric, f64>,
+    /// Rollback triggers that fired while it rests on green, by name.
+    pub fired: BTreeMap<String, Fired>,
+    /// A trigger has rolled it back since its last cutover: the next one asks a person.
+    pub rolled_back_by_trigger: bool,
 }
 
 /// A producer in the journal.
@@ -241,8 +246,17 @@ impl State {
             Event::Baselined { group, metric, value } => {
                 self.groups.entry(group.clone()).or_default().baselines.insert(*metric, *value);
             }
+            Event::TriggerFired { group, trigger, why, arm, countdown_ms, .. } => {
+                let acts_at = countdown_ms.map(|ms| at.plus(ms));
+                let fired = Fired { at, why: why.clone(), arm: *arm, acts_at };
+                self.groups.entry(group.clone()).or_default().fired.insert(trigger.clone(), fired);
+            }
+            Event::TriggerCleared { group, trigger } => {
+                self.groups.entry(group.clone()).or_default().fired.remove(trigger);
+            }
             Event::Completed { group } => {
                 let g = self.groups.entry(group.clone()).or_default();
+                g.fired.clear();
                 (g.rest, g.alarm) = (Stage::Complete { at }, None);
             }
             Event::ProducerCompleted { producer } => {
@@ -335,8 +349,14 @@ impl State {
                 g.run = Some(*run);
                 if !dry_run {
                     g.alarm = None;
-                    if *kind == RunKind::CutOver {
-                        g.baselines.clear();
+                    g.fired.clear();
+                    match kind {
+                        RunKind::CutOver => {
+                            g.baselines.clear();
+                            g.rolled_back_by_trigger = false;
+                        }
+                        RunKind::RollBack => g.rolled_back_by_trigger |= by_trigger(&entry.actor),
+                        _ => {}
                     }
                 }
                 if replaces.is_none() {
@@ -416,6 +436,8 @@ impl State {
                     let g = self.groups.entry(g).or_default();
                     // The person has seen it: what stands now is what must stand from here.
                     (g.alarm, g.drained) = (None, None);
+                    // ... and that it stays where it is: what has fired does not act any more.
+                    g.fired.values_mut().for_each(|fired| fired.acts_at = None);
                 }
             }
             Event::RunEnded { end, .. } => self.ended(id, end, at),

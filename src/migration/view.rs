@@ -15,6 +15,7 @@ use super::runbook::{self, StepKind};
 use super::settings::Settings;
 use super::stage::{RunOffsets, RunView, SideState, Stage, StepState, WayBack};
 use super::state::{Run, State};
+use super::trigger::Arm;
 use crate::offsets::strategy::Chosen;
 use crate::offsets::verdict::GroupPlan;
 
@@ -411,6 +412,11 @@ impl Machine {
                 let trouble = Trouble::new(why.clone(), advice.clone());
                 add(now, Severity::Fail, Subject::Producer(producer.clone()), trouble);
             }
+        }
+        for c in self.countdowns() {
+            let severity = if c.arm == Arm::Armed { Severity::Fail } else { Severity::Warn };
+            let advice = if c.acts_at.is_some() { "hold the group to stop it" } else { "" };
+            add(now, severity, Subject::Group(c.group.clone()), Trouble::new(c.words(now), advice));
         }
         for side in Side::BOTH {
             if let Some(t) = sight.identity_trouble(side) {

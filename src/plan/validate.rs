@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Arm, Metric, Plan, Selector};
+use super::model::{Metric, Plan, Selector};
 use super::problem::nearest;
 use super::reader::Report;
 use crate::migration::settings::Mode;
@@ -58,16 +58,6 @@ fn measured(plan: &Plan, report: &Report) {
 
 /// What is read and checked, and not acted on by this version: nobody may rely on it without a word.
 fn not_acted_on(plan: &Plan, report: &Report) {
-    for (i, trigger) in plan.triggers.iter().enumerate().filter(|(_, t)| t.arm == Arm::Armed) {
-        report.warning(
-            &format!("triggers[{i}].arm"),
-            format!(
-                "{:?} is armed, and this version watches no triggers: nothing is rolled back by itself",
-                trigger.name
-            ),
-            Some("watch the lag on green, and roll back by hand".to_owned()),
-        );
-    }
     let flags =
         plan.producers.iter().enumerate().map(|(i, p)| (format!("producers[{i}].registry_flag"), &p.registry_flag));
     let groups = plan.groups.iter().enumerate().flat_map(|(i, g)| {

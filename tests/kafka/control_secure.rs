@@ -21,7 +21,7 @@ use crate::support::kafka::{Broker, take_port, throwaway};
 use crate::support::unique;
 
 /// A certificate for `name`, signed by `issuer` or by itself.
-fn certificate(name: &str, issuer: Option<(&X509, &PKey<Private>)>) -> (X509, PKey<Private>) {
+pub(crate) fn certificate(name: &str, issuer: Option<(&X509, &PKey<Private>)>) -> (X509, PKey<Private>) {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let mut subject = X509NameBuilder::new().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();

@@ -25,6 +25,7 @@ mod eos_edge;
 mod faults;
 mod init;
 mod kit;
+mod metrics;
 mod offsets;
 mod records;
 mod replay;

@@ -24,9 +24,11 @@
 //! ```
 
 use cutover::migration::command::{Command, Subject};
+use cutover::migration::criteria::Metric;
 use cutover::migration::estate::{GroupKind, Observed, Side, SwitchState};
 use cutover::migration::event::{Event, RunEnd};
 use cutover::migration::machine::Session;
+use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
 use cutover::offsets::verdict::Verdict;
 
 use crate::driver::{Driver, command, settings};
@@ -209,6 +211,16 @@ impl Player {
             ["pin", "blue", id] => s.blue_cluster_id = Some((*id).into()),
             ["pin", "green", id] => s.green_cluster_id = Some((*id).into()),
             ["unlisted"] => s.groups.clear(),
+            ["trigger", arm, mode, above, seconds, countdown] => g.criteria.triggers.push(Trigger {
+                name: "green-lag".into(),
+                metric: Metric::Lag,
+                comparison: Comparison::Above,
+                value: number(above) as f64,
+                for_ms: number(seconds) * 1000,
+                mode: if *mode == "any" { TriggerMode::Any } else { TriggerMode::Sustained },
+                arm: if *arm == "armed" { Arm::Armed } else { Arm::Shadow },
+                countdown_ms: number(countdown) * 1000,
+            }),
             _ => panic!("nothing to plan: {rest:?}"),
         }
         let world = self.d.world.clone();
@@ -310,6 +322,14 @@ impl Player {
         let w = &self.d.world;
         let (what, is) = rest.split_once(' ').unwrap_or((rest, ""));
         let found = match what {
+            "countdown" => {
+                let all = self.d.machine.countdowns();
+                let text: Vec<String> = all.iter().map(|c| c.words(w.now)).collect();
+                return if is == "none" && text.is_empty() { Ok(()) } else { has(&text.join(" | "), is) };
+            }
+            "actor" => {
+                self.d.machine.state().last_run_of(&Self::subject()).map(|r| r.actor.clone()).unwrap_or_default()
+            }
             "running" => w.runs_on().iter().map(|s| s.name()).collect::<Vec<_>>().join(" "),
             "lost" => w.lost.to_string(),
             "re_read" => w.re_read.to_string(),
@@ -391,6 +411,9 @@ pub fn word(event: &Event) -> String {
         Event::Held { .. } => "Held".into(),
         Event::Resumed { .. } => "Resumed".into(),
         Event::Noticed { .. } => "Noticed".into(),
+        Event::TriggerFired { .. } => "TriggerFired".into(),
+        Event::TriggerCleared { .. } => "TriggerCleared".into(),
+        Event::Baselined { .. } => "Baselined".into(),
         Event::Pinned { side: Side::Blue, .. } => "pin blue".into(),
         Event::Pinned { side: Side::Green, .. } => "pin green".into(),
         _ => "other".into(),

@@ -144,6 +144,8 @@ pub fn group(name: &str, team: &str, lag: u64, seed: u64) -> GroupRow {
         way_back: WayBack::Exact,
         next: "ready  c".into(),
         offers: resting_offers(name),
+        gates: Vec::new(),
+        triggers: Vec::new(),
     }
 }
 
@@ -696,6 +698,7 @@ pub fn estate() -> Snapshot {
         groups,
         producers: producers(),
         notices: notices(),
+        countdowns: Vec::new(),
         diff: None,
         journal: journal(),
     }

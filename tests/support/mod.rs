@@ -9,6 +9,7 @@
 
 pub mod faulty;
 pub mod kafka;
+pub mod prometheus;
 pub mod pty;
 pub mod workload;
 

@@ -81,6 +81,8 @@ fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
         way_back: machine.way_back(&group, now),
         next: machine.next_words(&group, now),
         offers: machine.offers(&group, now),
+        gates: machine.gate_rows(&group, now),
+        triggers: machine.trigger_rows(&group, now),
         green_group,
         group,
     }

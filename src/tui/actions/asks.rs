@@ -173,6 +173,14 @@ pub(super) fn hold(m: &mut Model) -> Vec<Cmd> {
     Vec::new()
 }
 
+pub(super) fn hold_trigger(m: &mut Model) -> Vec<Cmd> {
+    if let Some(group) = super::ready::next_rollback(m) {
+        m.overlay =
+            Some(Overlay::Why { subject: crate::migration::command::Subject::Group(group), input: Input::default() });
+    }
+    Vec::new()
+}
+
 pub(super) fn resume(m: &mut Model) -> Vec<Cmd> {
     let Some(subject) = m.current_subject() else { return Vec::new() };
     let about = format!("resume {}", words::subject(&subject));

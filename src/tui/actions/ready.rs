@@ -118,6 +118,20 @@ pub(super) fn can_hold(m: &Model) -> Ready {
     if held(m) { Ready::No } else { offered(m, true, |c| matches!(c, Command::Hold { .. })) }
 }
 
+/// The group that a trigger rolls back next, by itself.
+pub(super) fn next_rollback(m: &Model) -> Option<String> {
+    let countdowns = &m.snapshot.as_ref()?.countdowns;
+    countdowns.iter().find(|c| c.acts_at.is_some()).map(|c| c.group.clone())
+}
+
+pub(super) fn can_hold_trigger(m: &Model) -> Ready {
+    match (next_rollback(m), m.options.read_only) {
+        (None, _) => Ready::No,
+        (Some(_), true) => Ready::NotNow("This session only looks: use one that may act.".into()),
+        (Some(_), false) => Ready::Now,
+    }
+}
+
 pub(super) fn can_resume(m: &Model) -> Ready {
     if held(m) { offered(m, true, |c| matches!(c, Command::Resume { .. })) } else { Ready::No }
 }

@@ -49,6 +49,9 @@ const PRODUCER: &[Scope] = &[Scope::Producers, Scope::Producer];
 /// Where there is either.
 const SUBJECT: &[Scope] = &[Scope::Groups, Scope::Group, Scope::Partition, Scope::Producers, Scope::Producer];
 
+/// Every screen, whatever is chosen on it.
+const SCREENS: &[Scope] = &[Scope::Cockpit, Scope::Group, Scope::Partition, Scope::Producer, Scope::Verify];
+
 /// Where there is something to compare.
 const COMPARED: &[Scope] =
     &[Scope::Groups, Scope::Group, Scope::Partition, Scope::Producers, Scope::Producer, Scope::Verify];
@@ -109,6 +112,8 @@ actions! {
         "Sets the producer's flag: blue, dual, green or off.";
     "hold" "hold" ["h"], SUBJECT, Journals, 26, ready::can_hold, asks::hold,
         "Keeps a group or producer where it is, with a typed reason; a running action stops before its next effect.";
+    "hold-trigger" "hold it" ["w"], SCREENS, Journals, 1, ready::can_hold_trigger, asks::hold_trigger,
+        "Holds the group that a trigger is about to roll back, with a typed reason; resuming gives the whole countdown again.";
     "resume" "resume" ["h"], SUBJECT, Journals, 26, ready::can_resume, asks::resume,
         "Ends a hold.";
     "switch-focus" "steps" ["tab"], &[Scope::Group], None, 22, ready::can_switch_focus, places::switch_focus,

@@ -110,6 +110,7 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
             y += 1;
         }
     }
+    y += super::gates::draw(m, g, area, y, buf);
     estimate(m, g, width).draw(area, y, buf);
     y + 1
 }

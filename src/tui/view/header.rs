@@ -7,6 +7,7 @@ use super::line::Row;
 use crate::controller::snapshot::{Arming, PhaseView, SideView, Snapshot};
 use crate::migration::estate::{Observed, Side, Trouble};
 use crate::migration::stage::{Stage, WayBack};
+use crate::migration::trigger::Arm;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -35,6 +36,11 @@ fn messages(m: &Model) -> Vec<(Role, String)> {
         out.push((Role::BannerFail, "The controller has stopped: what is shown is old, and nothing can be done from here. Leave with q and start again.".into()));
     }
     if let Some(s) = &m.snapshot {
+        for c in s.countdowns.iter().filter(|c| c.arm == Arm::Armed || s.countdowns.len() == 1).take(MESSAGES - 1) {
+            let role = if c.acts_at.is_some() { Role::BannerFail } else { Role::BannerHold };
+            let hold = if c.acts_at.is_some() { ". w holds it" } else { "" };
+            out.push((role, format!("{}{hold}", c.words(m.clock()))));
+        }
         for side in [&s.blue, &s.green] {
             let unseen = unseen(side, m);
             let Some(t) = side.identity_trouble.as_ref().or(unseen.map(|(_, t)| t)) else { continue };

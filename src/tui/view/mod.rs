@@ -6,6 +6,7 @@ mod cluster;
 mod confirm;
 mod eos;
 mod footer;
+mod gates;
 mod group;
 mod groups;
 mod header;

@@ -1,0 +1,245 @@
+//! What a rollback trigger does once it is met: a shadow says what it would have done; an armed one counts down, so that
+//! a person can hold the group, and then rolls the group back as that person would. A group without a way back, one
+//! that can't be rolled back without a loss, and one that a trigger has rolled back before ask for a person instead.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::{Command, Level, Refusal, Subject};
+use super::estate::At;
+use super::event::Event;
+use super::gate::span;
+use super::machine::{CONTROLLER, Machine};
+use super::rollback;
+use super::stage::{Stage, WayBack};
+use super::trigger::{Arm, TriggerRow, TriggerState};
+
+/// How long the way back may be unknown after a countdown before a person is asked, ms.
+const UNKNOWN_MS: u64 = 60_000;
+
+/// A trigger that fired, in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fired {
+    /// When.
+    pub at: At,
+    /// What was measured.
+    pub why: String,
+    /// Shadow or armed.
+    pub arm: Arm,
+    /// When it acts at the earliest; `None`: it only says so.
+    pub acts_at: Option<At>,
+}
+
+/// A trigger that fired, as screens show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Countdown {
+    /// Group.
+    pub group: String,
+    /// Name of the trigger.
+    pub trigger: String,
+    /// What was measured.
+    pub why: String,
+    /// Shadow or armed.
+    pub arm: Arm,
+    /// When the rollback starts by itself; `None`: it does not (a shadow, held, or a person was asked).
+    pub acts_at: Option<At>,
+    /// Who holds the group, and why.
+    pub held: Option<(String, String)>,
+}
+
+/// What the machine knows of triggers that fired besides the journal.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Firing {
+    /// A group is not rolled back before this: after a restart and after a hold people get the whole countdown.
+    floors: BTreeMap<String, At>,
+}
+
+/// What comes next for a trigger of a group.
+enum Next {
+    Nothing,
+    Write(Box<Event>),
+    RollBack,
+    Ask(String),
+}
+
+impl Machine {
+    /// After a restart: whoever looks gets the whole countdown again.
+    pub(super) fn hold_fire(&mut self, now: At) {
+        let fired: Vec<String> =
+            self.state.groups.iter().filter(|(_, g)| !g.fired.is_empty()).map(|(g, _)| g.clone()).collect();
+        for group in fired {
+            self.push_back(&group, now);
+        }
+    }
+
+    fn push_back(&mut self, group: &str, now: At) {
+        let triggers = self.settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
+        let countdown = triggers.iter().map(|t| t.countdown_ms).max().unwrap_or(0);
+        self.firing.floors.insert(group.to_owned(), now.plus(countdown));
+    }
+
+    /// Looks at the triggers of every group that soaks.
+    pub(super) fn watch_triggers(&mut self, now: At) {
+        if self.session.read_only.is_some() || self.session.dry_run {
+            return;
+        }
+        let soaking = |g: &super::state::GroupState| matches!(g.rest, Stage::Soaking { .. });
+        let groups: Vec<String> =
+            self.state.groups.iter().filter(|(_, g)| soaking(g)).map(|(name, _)| name.clone()).collect();
+        for group in groups {
+            let subject = Subject::Group(group.clone());
+            if self.state.open_run(&subject).is_some() {
+                continue;
+            }
+            if self.state.holder(&subject).is_some() {
+                self.push_back(&group, now);
+            }
+            for row in self.trigger_rows(&group, now) {
+                match self.next(&group, &row, now) {
+                    Next::Nothing => continue,
+                    Next::Write(event) => self.emit(CONTROLLER, *event, now),
+                    Next::Ask(why) => self.ask_a_person(&group, &row.trigger.name, why, now),
+                    Next::RollBack => self.fire(&group, &row, now),
+                }
+                if self.state.open_run(&subject).is_some() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn next(&self, group: &str, row: &TriggerRow, now: At) -> Next {
+        let name = &row.trigger.name;
+        let Some(state) = self.state.groups.get(group) else { return Next::Nothing };
+        let fired = state.fired.get(name);
+        let (met, quiet) = match &row.state {
+            TriggerState::Met { why } => (Some(why), false),
+            TriggerState::Quiet { .. } => (None, true),
+            TriggerState::Rising { .. } | TriggerState::Unknown { .. } => (None, false),
+        };
+        match (fired, met) {
+            (None, Some(why)) => {
+                let countdown_ms = (row.trigger.arm == Arm::Armed).then_some(row.trigger.countdown_ms);
+                let way_back = self.way_back(group, now);
+                let (group, why, arm) = (group.to_owned(), why.clone(), row.trigger.arm);
+                let event = Event::TriggerFired { group, trigger: name.clone(), why, arm, way_back, countdown_ms };
+                Next::Write(Box::new(event))
+            }
+            (None, None) => Next::Nothing,
+            (Some(_), None) if quiet => {
+                Next::Write(Box::new(Event::TriggerCleared { group: group.to_owned(), trigger: name.clone() }))
+            }
+            (Some(fired), _) => self.counted_down(group, fired, state.alarm.is_some(), now),
+        }
+    }
+
+    /// What a trigger that fired does now.
+    fn counted_down(&self, group: &str, fired: &Fired, asked: bool, now: At) -> Next {
+        let Some(acts_at) = self.acts_at(group, fired).filter(|_| !asked) else { return Next::Nothing };
+        match self.way_back(group, now) {
+            WayBack::Closed { why } => Next::Ask(format!("the way back is CLOSED: {why}")),
+            _ if now < acts_at => Next::Nothing,
+            WayBack::Exact | WayBack::Bounded { .. } => Next::RollBack,
+            WayBack::Unknown { .. } if now < acts_at.plus(UNKNOWN_MS) => Next::Nothing,
+            WayBack::Unknown { why } => Next::Ask(format!("the way back is not known: {why}")),
+        }
+    }
+
+    /// When a trigger that fired acts: `None` while the group is held, and for a shadow.
+    fn acts_at(&self, group: &str, fired: &Fired) -> Option<At> {
+        if self.state.holder(&Subject::Group(group.to_owned())).is_some() {
+            return None;
+        }
+        let floor = self.firing.floors.get(group).copied().unwrap_or(At(i64::MIN));
+        fired.acts_at.map(|at| at.max(floor))
+    }
+
+    /// Rolls back as a person at the dialog would, who accepts no loss.
+    fn fire(&mut self, group: &str, row: &TriggerRow, now: At) {
+        let trigger = &row.trigger.name;
+        if self.state.groups.get(group).is_some_and(|g| g.rolled_back_by_trigger) {
+            let why = "a trigger has rolled it back before, and it came back to green".to_owned();
+            return self.ask_a_person(group, trigger, why, now);
+        }
+        let command = Command::roll_back(group);
+        let started = self.prepare(&command, now).and_then(|prepared| {
+            let typed = match (&prepared.level, prepared.gates.first()) {
+                (_, Some(gate)) => return Err(Refusal::holds(gate.why.clone(), "a person has to accept that")),
+                (Level::Typed(phrase), None) => phrase.clone(),
+                (_, None) => String::new(),
+            };
+            self.handle_command(&command, &actor(trigger), &typed, Some(&prepared.facts), now)
+        });
+        if let Err(refusal) = started {
+            self.ask_a_person(group, trigger, format!("the rollback can't start: {}", refusal.why), now);
+        }
+    }
+
+    fn ask_a_person(&mut self, group: &str, trigger: &str, because: String, now: At) {
+        let Some(run) = self.state.groups.get(group).and_then(|g| g.run) else { return };
+        let fired = self.state.groups.get(group).and_then(|g| g.fired.get(trigger));
+        let measured = fired.map(|f| format!(" ({})", f.why)).unwrap_or_default();
+        let why = format!("trigger {trigger} fired{measured}, and {because}");
+        let advice = "decide: roll back by hand, or continue on green".to_owned();
+        self.emit(CONTROLLER, Event::NeedsOperator { run, why, advice }, now);
+    }
+
+    /// Every trigger that fired, by when it acts.
+    #[must_use]
+    pub fn countdowns(&self) -> Vec<Countdown> {
+        let mut all = Vec::new();
+        for (group, state) in &self.state.groups {
+            let subject = Subject::Group(group.clone());
+            if !matches!(state.rest, Stage::Soaking { .. }) || self.state.open_run(&subject).is_some() {
+                continue;
+            }
+            all.extend(state.fired.iter().map(|(trigger, fired)| Countdown {
+                group: group.clone(),
+                trigger: trigger.clone(),
+                why: fired.why.clone(),
+                arm: fired.arm,
+                acts_at: self.acts_at(group, fired).filter(|_| state.alarm.is_none()),
+                held: self.state.holder(&subject).cloned(),
+            }));
+        }
+        all.sort_by_key(|c| (c.acts_at.is_none(), c.acts_at));
+        all
+    }
+}
+
+/// Who starts what a trigger starts.
+fn actor(trigger: &str) -> String {
+    format!("trigger {trigger}")
+}
+
+/// Whether a trigger started it.
+pub(super) fn by_trigger(actor: &str) -> bool {
+    actor.starts_with("trigger ")
+}
+
+impl Countdown {
+    /// The line that stands on top of every screen.
+    #[must_use]
+    pub fn words(&self, now: At) -> String {
+        let Self { group, trigger, why, .. } = self;
+        match (&self.held, self.acts_at, self.arm) {
+            (_, _, Arm::Shadow) => format!("shadow trigger {trigger} would roll {group} back: {why}"),
+            (Some((by, reason)), ..) => format!("trigger {trigger} on {group} HELD by {by}: {reason} ({why})"),
+            (None, Some(at), _) => {
+                format!("{group} rolls back to BLUE in {}: trigger {trigger}, {why}", span(at.since(now)))
+            }
+            (None, None, _) => format!("trigger {trigger} fired on {group}: a person has to decide ({why})"),
+        }
+    }
+}
+
+/// What the journal says of a trigger that fired.
+#[must_use]
+pub fn fired_words(trigger: &str, why: &str, way_back: &WayBack, countdown_ms: Option<u64>) -> String {
+    let back = rollback::words(way_back);
+    match countdown_ms {
+        Some(ms) => format!("trigger {trigger} fired: {why}; rolls back in {} (way back {back})", span(ms)),
+        None => format!("shadow trigger {trigger} would have rolled back: {why} (way back {back})"),
+    }
+}

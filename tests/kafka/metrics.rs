@@ -1,0 +1,146 @@
+//! Metric providers against the real Prometheus.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use cutover::controller::clock::Clock;
+use cutover::metrics::{About, Answer, Provider};
+use cutover::migration::criteria::Metric;
+use cutover::migration::estate::{At, Side, Trouble};
+use cutover::plan::Plan;
+
+use crate::control_secure::certificate;
+use crate::support::prometheus::Prometheus;
+
+/// How long a scrape may take to show; 500 ms apart on a quiet machine.
+const WITHIN: Duration = Duration::from_secs(60);
+/// A group id that would end a quoted text, and a comment.
+const GROUP: &str = "loan\"} or vector(7) # 'x' \\";
+
+fn provider(url: &str, keys: &str, queries: &str) -> Provider {
+    let text = format!(
+        "[clusters.blue]\nbootstrap = \"b:1\"\nname = \"legacy\"\n[clusters.green]\nbootstrap = \"g:1\"\n\
+         [metrics.prom]\nprovider = \"prometheus\"\nurl = \"{url}\"\n{keys}\n[metrics.prom.queries]\n{queries}\n"
+    );
+    let loaded = Plan::parse(&text, Path::new("/tmp/cutover.toml")).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    Provider::from_plan(&loaded.plan.metrics[0], "mig")
+}
+
+fn about(side: Side) -> About {
+    About { group: GROUP.into(), team: "t".into(), side }
+}
+
+async fn ask(p: &Provider, metric: Metric, side: Side) -> Result<Answer, Trouble> {
+    p.ask(metric, &about(side), Clock.now()).await
+}
+
+/// Asks until the answer is as wanted: what the exporter says comes with the next scrape.
+async fn until(p: &Provider, side: Side, wanted: impl Fn(&Result<Answer, Trouble>) -> bool) -> Result<Answer, Trouble> {
+    let begun = Instant::now();
+    loop {
+        let answer = ask(p, Metric::ErrorRate, side).await;
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(begun.elapsed() < WITHIN, "it stays {answer:?}");
+        tokio::task::yield_now().await;
+        Clock.sleep(100).await;
+    }
+}
+
+/// A label value in the exporter's text format.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_is_asked_and_believed_only_where_it_knows() {
+    let prometheus = Prometheus::start(None);
+    let p = provider(
+        &prometheus.url,
+        "",
+        r#"error_rate = 'failed{group="{group}",kafka="{cluster}"}'
+           p99 = { query = "seconds{group='{group}'}", unit = "s" }"#,
+    );
+    let name = label(GROUP);
+    prometheus.export(&format!(
+        "failed{{group=\"{name}\",kafka=\"legacy\"}} 0.25\nfailed{{group=\"{name}\",kafka=\"green\"}} 0.0002\n\
+         seconds{{group=\"{name}\",pod=\"1\"}} 0.084\n"
+    ));
+    let seen = until(&p, Side::Green, Result::is_ok).await.unwrap();
+    assert!((seen.value - 0.0002).abs() < 1e-12, "{seen:?}");
+    assert!((ask(&p, Metric::ErrorRate, Side::Blue).await.unwrap().value - 0.25).abs() < 1e-12, "another cluster");
+    assert!((ask(&p, Metric::P99, Side::Green).await.unwrap().value - 84.0).abs() < 1e-9, "seconds become ms");
+    println!("prometheus answers {} for {}", seen.value, p.question(Metric::ErrorRate, &about(Side::Green)).unwrap());
+
+    // the past
+    let now = Clock.now();
+    let past = p.series(Metric::ErrorRate, &about(Side::Green), (At(now.0 - 60_000), now), 500).await.unwrap();
+    assert!(past.iter().any(|(_, v)| (*v - 0.0002).abs() < 1e-12), "{past:?}");
+
+    // two series are no number
+    prometheus.export(&format!(
+        "seconds{{group=\"{name}\",pod=\"1\"}} 0.084\nseconds{{group=\"{name}\",pod=\"2\"}} 0.084\nfailed{{group=\"{name}\",kafka=\"green\"}} NaN\n"
+    ));
+    let nan = until(&p, Side::Green, |a| a.as_ref().is_err_and(|t| t.what.contains("NaN"))).await.unwrap_err();
+    println!("{nan}");
+    let two = ask(&p, Metric::P99, Side::Green).await.unwrap_err();
+    assert!(two.what.contains("2 series"), "{two:?}");
+    // a series that is gone is no data at once, not its last value for five minutes
+    let gone = until(&p, Side::Blue, Result::is_err).await.unwrap_err();
+    assert!(gone.what.contains("no data"), "{gone:?}");
+    // an exporter that is gone
+    prometheus.export("");
+    let gone = until(&p, Side::Green, |a| a.as_ref().is_err_and(|t| t.what.contains("no data"))).await.unwrap_err();
+    println!("{gone}");
+    // and what Prometheus refuses
+    let wrong = provider(&prometheus.url, "", "error_rate = 'sum(rate(failed)'");
+    let refused = ask(&wrong, Metric::ErrorRate, Side::Blue).await.unwrap_err();
+    assert!(refused.what.contains("answers 400") && refused.what.contains("parse error"), "{refused:?}");
+    println!("{refused}");
+    let range = provider(&prometheus.url, "", "error_rate = 'failed[5m]'");
+    assert!(ask(&range, Metric::ErrorRate, Side::Blue).await.unwrap_err().what.contains("a range"));
+    let lost = provider(&format!("{}/nowhere", prometheus.url), "", "error_rate = 'failed'");
+    assert!(ask(&lost, Metric::ErrorRate, Side::Blue).await.unwrap_err().what.contains("answers 404"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn prometheus_behind_tls_and_a_password() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: Vec<u8>| -> PathBuf {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let (ca, ca_key) = certificate("cutover test CA", None);
+    let (server, key) = certificate("prometheus", Some((&ca, &ca_key)));
+    let ca = write("ca.pem", ca.to_pem().unwrap());
+    let cert = write("cert.pem", server.to_pem().unwrap());
+    let key = write("key.pem", key.private_key_to_pem_pkcs8().unwrap());
+    // the password is hunter2
+    let hash = "$2b$04$9ZR3SVjAgp//7oXhCPIhOu/EN7o01di8FnFXkhUxCz6x2e6cXoxee";
+    let web = format!(
+        "tls_server_config: {{ cert_file: {}, key_file: {} }}\nbasic_auth_users: {{ app: '{hash}' }}\n",
+        cert.display(),
+        key.display()
+    );
+    let prometheus = Prometheus::start(Some(&web));
+    prometheus.export("failed 0.5\n");
+    let (good, bad) = (write("good", b"hunter2\n".to_vec()), write("bad", b"hunter3".to_vec()));
+    let keys = |password: &Path| {
+        let client = format!("client = {{ \"ssl.ca.location\" = {:?} }}", ca.display().to_string());
+        format!("username = \"app\"\npassword = {{ file = {:?} }}\n{client}", password.display().to_string())
+    };
+    let query = "error_rate = 'failed'";
+    let p = provider(&prometheus.url, &keys(&good), query);
+    let seen = until(&p, Side::Blue, Result::is_ok).await.unwrap();
+    assert!((seen.value - 0.5).abs() < 1e-12);
+    let refused = ask(&provider(&prometheus.url, &keys(&bad), query), Metric::ErrorRate, Side::Blue).await.unwrap_err();
+    assert!(refused.what.contains("answers 401") && !format!("{refused:?}").contains("hunter"), "{refused:?}");
+    let untrusted = provider(&prometheus.url, "", query);
+    let untrusted = ask(&untrusted, Metric::ErrorRate, Side::Blue).await.unwrap_err();
+    assert!(untrusted.what.contains("not signed by a CA that is trusted here"), "{untrusted:?}");
+    let plain = provider(&prometheus.url.replace("https", "http"), "", query);
+    assert!(ask(&plain, Metric::ErrorRate, Side::Blue).await.is_err());
+    println!("over TLS as app: {}; {refused}; {untrusted}", seen.value);
+}
