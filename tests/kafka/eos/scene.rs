@@ -207,6 +207,14 @@ impl<'a> Scene<'a> {
         self.reader.wait_processed(self.reader.processed() + more, SOON);
     }
 
+    /// Waits until the processor has moved everything that there is, on the side where it runs.
+    pub fn idles(&self, on: Cluster) {
+        until("the processor has moved everything", || {
+            let ends = end_offsets(self.broker(on), &self.source);
+            ends.iter().all(|(p, (_, end))| committed(self.broker(on), &self.reads, &self.source, *p) == Some(*end))
+        });
+    }
+
     /// Waits until the reader has seen the last record of a side.
     pub fn drained(&self, on: Cluster) {
         let last = last_records(self.broker(on), &self.sink);
@@ -217,6 +225,14 @@ impl<'a> Scene<'a> {
             };
             last.iter().all(|(p, offset)| there(p, offset))
         });
+    }
+
+    /// Ids of the sink's committed records from these offsets on, in order.
+    pub fn ids_past(&self, on: Cluster, from: &[i64]) -> Vec<u64> {
+        let records = records_of(self.broker(on), &self.sink);
+        let past = records.into_iter().filter(|(p, offset, _)| *offset >= from[*p as usize]);
+        let ids: BTreeSet<u64> = past.filter_map(|(_, _, id)| id).collect();
+        ids.into_iter().collect()
     }
 
     /// What the cluster says of a transactional id: its producer id.

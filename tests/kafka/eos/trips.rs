@@ -38,3 +38,26 @@ fn there_and_back_nothing_is_lost_doubled_or_seen_that_was_aborted() {
     let followed = trips.div_ceil(2);
     assert_eq!(seen.path.len(), 1 + 2 * followed, "{seen}");
 }
+
+/// What is written on green stays there when its loss is accepted by name: the reader, which stays on blue, has a hole
+/// exactly there.
+#[test]
+fn the_cost_of_a_way_back_without_carrying_is_exactly_what_green_alone_held() {
+    let scene = Scene::start(Ground::plain(&pair().blue), Ground::plain(&pair().green), &Setting::default());
+    let seam = scene.sink_ends(Cluster::Green);
+    scene.produce("cutover", &[]);
+    scene.processes(Cluster::Green, 5);
+    // What is accepted as lost is a number: nothing may come on top of it until the stop.
+    scene.traffic.set_rate(0);
+    scene.idles(Cluster::Green);
+    let mut back = scene.begin(&scene.producer("rollback", &["--lose"]));
+    back.says(&["ok journal the seam"]);
+    scene.traffic.set_rate(60);
+    assert_eq!(back.end().0, Some(0));
+    let on_green = scene.ids_past(Cluster::Green, &seam);
+    scene.processes(Cluster::Blue, 5);
+    let seen = scene.count(Cluster::Blue, Cluster::Blue);
+    println!("without carrying: {seen}; green alone held {}", on_green.len());
+    assert_eq!(seen.lost, on_green);
+    assert!(!on_green.is_empty() && seen.doubled.is_empty() && seen.aborted.is_empty(), "{seen:?}");
+}
