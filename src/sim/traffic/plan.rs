@@ -125,7 +125,7 @@ zone = \"UTC\"
 const DEFAULTS: &str = "\
 [defaults]
 # short, so that a person sees a whole cutover; a real one keeps the defaults of 4 h and 48 h
-criteria = { lag_below = 100, lag_for = \"20s\", error_rate_below = 0.0001, error_rate_for = \"20s\" }
+criteria = { lag_below = 100, lag_for = \"20s\" }
 max_re_read = 500
 drain_still = \"3s\"
 drain_timeout = \"60s\"
