@@ -41,11 +41,23 @@ fn binary() -> PathBuf {
     if binary.exists() {
         return binary;
     }
-    let run = |program: &str, args: &[&str]| {
+    let runs = |program: &str, args: &[&str]| {
         let done = Command::new(program).args(args).current_dir(&dir).stdout(Stdio::null()).status();
-        assert!(done.is_ok_and(|s| s.success()), "`{program} {}` failed: Debian's package prometheus", args.join(" "));
+        done.is_ok_and(|s| s.success())
     };
-    run("apt-get", &["download", "-q", "prometheus"]);
+    let run = |program: &str, args: &[&str]| {
+        assert!(runs(program, args), "`{program} {}` failed: Debian's package prometheus", args.join(" "));
+    };
+    if !runs("apt-get", &["download", "-q", "prometheus"]) {
+        // Package lists that were never read here, or are old: lists of our own.
+        for folder in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(dir.join(folder)).expect("a directory for package lists");
+        }
+        let lists = format!("Dir::State::lists={}", dir.join("lists").display());
+        let cache = format!("Dir::Cache={}", dir.join("cache").display());
+        run("apt-get", &["-q", "-o", &lists, "-o", &cache, "update"]);
+        run("apt-get", &["-q", "-o", &lists, "-o", &cache, "download", "prometheus"]);
+    }
     let package = fs::read_dir(&dir).expect("readable").map(|f| f.expect("readable").path());
     let package = package.filter(|p| p.extension().is_some_and(|e| e == "deb")).max().expect("apt-get left a package");
     run("dpkg-deb", &["-x", &package.display().to_string(), "root"]);
