@@ -46,10 +46,10 @@ enum FromScreen {
     Ask(Ask),
 }
 
-/// What a controller says.
+/// What a controller says; who says it lends its picture, who hears it owns one.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum FromController {
+enum FromController<P = Box<Snapshot>> {
     /// Answer to a hello that it goes on with.
     Welcome {
         /// Process id of the controller.
@@ -60,7 +60,7 @@ enum FromController {
     /// Answer to a hello that ends here.
     Refused(Trouble),
     /// The newest picture.
-    Picture(Box<Snapshot>),
+    Picture(P),
     /// An answer.
     Reply(Reply),
     /// It has ended in order; nothing follows.

@@ -35,6 +35,9 @@ const PAUSE_SHARE: u64 = 8;
 /// How long attached screens may take to hear that the controller has ended.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
+/// What is said besides pictures.
+type Words = FromController;
+
 /// A socket that is served.
 #[derive(Debug)]
 pub(in crate::controller) struct Server {
@@ -155,7 +158,7 @@ async fn turn_away(stream: UnixStream) {
     let (_from, mut to) = stream.into_split();
     let what = format!("{SCREENS} screens are attached to the controller already");
     let trouble = Trouble::new(what, "leave one of them (q), or look with --read-only");
-    let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &FromController::Refused(trouble))).await; // it may have gone
+    let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &Words::Refused(trouble))).await; // it may have gone
 }
 
 /// Binds the socket, 0600. What lies there already is taken away only if it is a socket.
@@ -190,7 +193,7 @@ async fn screen(
         _ => return,
     };
     if let Some(refusal) = refusal {
-        let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &FromController::Refused(refusal))).await;
+        let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &Words::Refused(refusal))).await;
         return;
     }
     let read_only = matches!(hello, Ok(Ok(Some(FromScreen::Hello { read_only: true, .. }))));
@@ -274,7 +277,7 @@ async fn tell(
     mut answers: mpsc::Receiver<Reply>,
     plan: String,
 ) -> io::Result<()> {
-    send(to, &FromController::Welcome { pid: std::process::id(), plan }).await?;
+    send(to, &Words::Welcome { pid: std::process::id(), plan }).await?;
     snapshots.mark_changed();
     let mut pause_ms = 0;
     loop {
@@ -287,24 +290,28 @@ async fn tell(
             Some(reply) = answers.recv() => {
                 // Whoever hears that a command was taken sees what it changed: the picture was there before the answer.
                 if matches!(reply, Reply::Executed { .. }) && matches!(snapshots.has_changed(), Ok(true)) {
-                    let picture = Arc::clone(&snapshots.borrow_and_update());
-                    send(to, &FromController::Picture(Box::new(Snapshot::clone(&picture)))).await?;
+                    show(to, &mut snapshots).await?;
                 }
-                send(to, &FromController::Reply(reply)).await?;
+                send(to, &Words::Reply(reply)).await?;
             }
             changed = next => {
                 if changed.is_err() {
-                    return send(to, &FromController::Ended).await;
+                    return send(to, &Words::Ended).await;
                 }
                 let watch = Clock.stopwatch();
-                let picture = Arc::clone(&snapshots.borrow_and_update());
-                send(to, &FromController::Picture(Box::new(Snapshot::clone(&picture)))).await?;
+                show(to, &mut snapshots).await?;
                 pause_ms = PAUSE_MS.max(PAUSE_SHARE * watch.ms());
             }
         }
     }
 }
 
-async fn send(to: &mut OwnedWriteHalf, what: &FromController) -> io::Result<()> {
+/// Sends the newest picture.
+async fn show(to: &mut OwnedWriteHalf, snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> io::Result<()> {
+    let picture = Arc::clone(&snapshots.borrow_and_update());
+    send(to, &FromController::Picture(&*picture)).await
+}
+
+async fn send<P: serde::Serialize>(to: &mut OwnedWriteHalf, what: &FromController<P>) -> io::Result<()> {
     tokio::time::timeout(SLOWEST, frame::write(to, what)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
