@@ -282,6 +282,10 @@ impl GroupLog {
 
     /// Whether an id that was not processed lies ahead on a cluster that the group reads, or is on its way there.
     fn still_comes(&self, send: &Send) -> bool {
+        // it has not begun yet: everything lies ahead of it
+        if self.reads == [false; 2] {
+            return true;
+        }
         Side::BOTH.into_iter().filter(|s| self.reads[at(*s)] && send.meant[at(*s)]).any(|side| {
             let offset = send.offsets[at(side)];
             let position = self.positions.get(&(side, send.topic, send.partition));
@@ -320,6 +324,15 @@ mod tests {
         w.starts_at("g", Side::Green, "t", 0, 4);
         let report = w.group("g").unwrap();
         assert_eq!((report.lost, report.pending, report.lost_examples), (2, 1, vec![2, 3]));
+    }
+
+    #[test]
+    fn before_a_group_has_begun_to_read_nothing_is_lost() {
+        let w = Witness::default();
+        w.group_reads("g", &["t".to_owned()]);
+        w.sending(1, "t", 0, &[Side::Blue]);
+        w.sent(1, Side::Blue, Some(11));
+        assert_eq!((w.group("g").unwrap().lost, w.group("g").unwrap().pending), (0, 1));
     }
 
     #[test]
