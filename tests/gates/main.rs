@@ -1,9 +1,9 @@
 //! Gates and triggers as data: each `cases/*.toml` says what is measured of one group over hours of a fake clock, and
 //! how each criterion and trigger must stand. The words of a script are in `script.rs`.
 
+#[path = "../support/cases.rs"]
+mod cases;
 mod script;
-
-use std::path::PathBuf;
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -13,20 +13,7 @@ struct Case {
 }
 
 fn cases() -> Vec<(String, Case)> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/gates/cases");
-    let mut all: Vec<_> = std::fs::read_dir(&dir)
-        .expect("the cases are there")
-        .map(|f| f.expect("readable").path())
-        .filter(|p| p.extension().is_some_and(|e| e == "toml"))
-        .map(|p| {
-            let text = std::fs::read_to_string(&p).expect("readable");
-            let name = p.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let case = toml::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
-            (name, case)
-        })
-        .collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    all
+    cases::cases("tests/gates/cases")
 }
 
 #[test]

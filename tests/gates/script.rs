@@ -55,14 +55,10 @@ pub fn play(script: &str) -> Said {
         kept: BTreeMap::new(),
     };
     let mut checks = 0;
-    for (n, line) in script.lines().enumerate() {
-        let line = line.split(" # ").next().unwrap_or_default().trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
+    for (n, line) in crate::cases::lines(script) {
         let verb = line.split_whitespace().next().unwrap_or_default();
         checks += u32::from(["gate", "whole", "held", "holes", "trigger"].contains(&verb));
-        world.line(line).map_err(|why| format!("line {} `{line}`: {why}", n + 1))?;
+        world.line(line).map_err(|why| format!("line {n} `{line}`: {why}"))?;
     }
     if checks == 0 { Err("it checks nothing".into()) } else { Ok(()) }
 }

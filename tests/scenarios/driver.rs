@@ -1,60 +1,86 @@
-//! Runs the machine over the tiny world as a controller would: journal first, then act; observe every second.
+//! Runs the machine over a tiny world as a controller would: journal first, then act; observe every second.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use cutover::migration::command::{Command, Level, Refusal, Subject};
-use cutover::migration::effect::{Answer, Outcome};
-use cutover::migration::estate::{At, Estate, Side};
+use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
+use cutover::migration::estate::{At, Estate, Side, Trouble};
 use cutover::migration::event::{Entry, Event};
 use cutover::migration::machine::{Action, Machine, Session};
-use cutover::migration::overrides::Override;
 use cutover::migration::samples::Stretch;
-use cutover::migration::settings::{Criteria, GroupSettings, Mode, ProducerSettings, Settings};
+use cutover::migration::settings::Settings;
 use cutover::migration::stage::SideState;
 use cutover::migration::watch::Kept;
-use cutover::offsets::Chosen;
+use cutover::offsets::verdict::GroupPlan;
 
-use crate::world::{GROUP, PRODUCER, TOPIC, World, name};
+/// What the machine is run over.
+pub trait World: Clone {
+    fn of(settings: &Settings) -> Self;
+    fn now(&self) -> At;
+    /// One second passes.
+    fn tick(&mut self);
+    fn estate(&self, last: &Estate) -> Estate;
+    /// Carries an effect out, as the live executor would. `None`: nobody will ever hear of it.
+    fn execute(&mut self, issued: &Issued) -> Option<Outcome>;
+    /// What was carried out, in words.
+    fn effects(&mut self) -> &mut Vec<String>;
+    /// What a measurement finds; `None`: nobody measures here.
+    fn measured(&self, to: Side) -> Option<GroupPlan>;
+    /// What moves.
+    fn subject() -> Subject;
+    fn stage(machine: &Machine) -> String;
+    /// The next step, as screens say it: of everything here that has one.
+    fn next(machine: &Machine, now: At) -> Vec<String>;
+    /// What holds at every moment.
+    fn sane(_: &Driver<Self>) {}
+}
 
-pub fn settings() -> Settings {
-    let group = GroupSettings {
-        team: "team".into(),
-        topics: vec![TOPIC.into()],
-        mode: Mode::Handover,
-        has_switch: true,
-        switch_words: "kubectl scale deploy/audit".into(),
-        green_group: GROUP.into(),
-        max_re_read: 50,
-        drain_still_ms: 3000,
-        drain_timeout_ms: 60_000,
-        stable_timeout_ms: 30_000,
-        settle_timeout_ms: 10_000,
-        criteria: Criteria::lag(100, 20_000),
-    };
-    let producer = ProducerSettings {
-        team: "team".into(),
-        topics: vec![TOPIC.into()],
-        critical: true,
-        has_flag: true,
-        flag_by_hand: false,
-        flag_words: "flags.json shop-cluster".into(),
-        ..ProducerSettings::default()
-    };
-    Settings {
-        name: "test".into(),
-        blue_cluster_id: None,
-        green_cluster_id: None,
-        stale_after_ms: 5000,
-        zero_age_ms: 5000,
-        sample_gap_ms: 2500,
-        groups: [(GROUP.to_string(), group)].into(),
-        producers: [(PRODUCER.to_string(), producer)].into(),
+/// How the next effect of a kind goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Fails,
+    UnknownTook,
+    UnknownNot,
+    /// No outcome ever comes, and nothing was done.
+    Silent,
+}
+
+/// Carries an effect out as its fate has it.
+pub fn meet<W>(world: &mut W, fate: Option<Fate>, apply: impl FnOnce(&mut W) -> Answer) -> Option<Outcome> {
+    let why = Trouble::new("the line went dead", "look at the network");
+    match fate {
+        None => Some(Outcome::Done { result: apply(world) }),
+        Some(Fate::Fails) => Some(Outcome::Failed { why }),
+        Some(Fate::UnknownNot) => Some(Outcome::Unknown { why }),
+        Some(Fate::Silent) => None,
+        Some(Fate::UnknownTook) => {
+            apply(world);
+            Some(Outcome::Unknown { why })
+        }
     }
 }
 
-pub struct Driver {
+/// An effect in a few words, and its kind.
+pub fn name(effect: &Effect) -> (String, &'static str) {
+    match effect {
+        Effect::SetSwitch { to, .. } => (format!("switch {to}"), "switch"),
+        Effect::Translate { to, .. } => (format!("translate {to}"), "translate"),
+        Effect::CommitOffsets { side, .. } => (format!("commit {side}"), "commit"),
+        Effect::RestoreOffsets { side, offsets, .. } => {
+            let deleted = offsets.iter().any(|(_, o)| o.is_none());
+            (format!("{} {side}", if deleted { "delete" } else { "restore" }), "restore")
+        }
+        Effect::SetFlag { to, .. } => (format!("flag {to}"), "flag"),
+        Effect::Fence { side, .. } => (format!("fence {side}"), "fence"),
+        Effect::Deny { side, acls, .. } => (format!("deny {side} {}", acls.len()), "deny"),
+        Effect::Allow { side, acls, .. } => (format!("allow {side} {}", acls.len()), "allow"),
+        Effect::Carry { from, .. } => (format!("carry {from}"), "carry"),
+    }
+}
+
+pub struct Driver<W> {
     pub machine: Machine,
-    pub world: World,
+    pub world: W,
     pub journal: Vec<Entry>,
     pub estate: Estate,
     pub settings: Settings,
@@ -68,13 +94,15 @@ pub struct Driver {
     /// ... and if the last of them is an intent, its effect happens all the same (unheard).
     pub die_after_effect: bool,
     pub dead: bool,
+    /// Who asks.
+    pub actor: String,
 }
 
-impl Driver {
+impl<W: World> Driver<W> {
     pub fn new(settings: Settings, session: Session) -> Self {
         Self {
             machine: Machine::new(settings.clone(), session.clone()),
-            world: World::new(),
+            world: W::of(&settings),
             journal: Vec::new(),
             estate: Estate::default(),
             settings,
@@ -84,91 +112,100 @@ impl Driver {
             die_at: None,
             die_after_effect: false,
             dead: false,
+            actor: "ann@bastion".into(),
         }
+    }
+
+    pub fn now(&self) -> At {
+        self.world.now()
     }
 
     fn pump(&mut self) {
         while !self.dead {
             let Some(action) = self.machine.poll() else { return };
             match action {
-                Action::Journal { actor, event } => {
-                    let seq = self.journal.len() as u64 + 1;
-                    let intent = matches!(event, Event::Intent { .. });
-                    self.journal.push(Entry { seq, at: self.world.now, actor, event });
-                    if self.die_at == Some(self.journal.len()) && !(intent && self.die_after_effect) {
-                        self.dead = true;
-                    }
-                }
-                Action::Do(issued) => {
-                    let intent = self
-                        .journal
-                        .iter()
-                        .any(|e| matches!(&e.event, Event::Intent { issued: i, .. } if *i == issued));
-                    assert!(intent, "{} without its intent in the journal", issued.key);
-                    let outcome =
-                        if self.session.dry_run { Some(self.pretend(&issued)) } else { self.world.execute(&issued) };
-                    if self.die_at.is_some_and(|n| self.journal.len() >= n) {
-                        self.dead = true;
-                    } else if let Some(outcome) = outcome {
-                        self.outcomes.push_back((issued.key, outcome));
-                    }
-                }
+                Action::Journal { actor, event } => self.write(actor, event),
+                Action::Do(issued) => self.carry_out(issued),
                 Action::Measure { group, to, chosen } => {
-                    let plan = self.world.plan(to);
-                    self.machine.handle_estimate(&group, to, chosen.as_ref(), Ok(plan), self.world.now);
+                    let now = self.now();
+                    if let Some(plan) = self.world.measured(to) {
+                        self.machine.handle_estimate(&group, to, chosen.as_ref(), Ok(plan), now);
+                    }
                 }
             }
         }
     }
 
-    /// The dry executor: reads are real, changes are words.
-    fn pretend(&mut self, issued: &cutover::migration::effect::Issued) -> Outcome {
-        let word = name(&issued.effect).0;
-        if issued.effect.changes() {
-            self.world.effects.push(format!("would {word}"));
-            return Outcome::Done { result: Answer::Nothing };
+    fn write(&mut self, actor: String, event: Event) {
+        let seq = self.journal.len() as u64 + 1;
+        let intent = matches!(event, Event::Intent { .. });
+        self.journal.push(Entry { seq, at: self.now(), actor, event });
+        if self.die_at == Some(self.journal.len()) && !(intent && self.die_after_effect) {
+            self.dead = true;
         }
-        self.world.execute(issued).expect("a translation answers")
+    }
+
+    fn carry_out(&mut self, issued: Issued) {
+        let is_intent = |e: &Entry| matches!(&e.event, Event::Intent { issued: i, .. } if *i == issued);
+        assert!(self.journal.iter().any(is_intent), "{} without its intent in the journal", issued.key);
+        // The dry executor: reads are real, changes are words.
+        let outcome = if self.session.dry_run && issued.effect.changes() {
+            let would = format!("would {}", name(&issued.effect).0);
+            self.world.effects().push(would);
+            Some(Outcome::Done { result: Answer::Nothing })
+        } else {
+            self.world.execute(&issued)
+        };
+        if self.die_at.is_some_and(|n| self.journal.len() >= n) {
+            self.dead = true;
+        } else if let Some(outcome) = outcome {
+            self.outcomes.push_back((issued.key, outcome));
+        }
     }
 
     /// Seconds pass.
     pub fn run(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.world.tick();
-            if self.dead {
-                continue;
-            }
-            while let Some((key, outcome)) = self.outcomes.pop_front() {
-                self.machine.handle_outcome(&key, outcome, self.world.now);
+            let now = self.now();
+            while let Some((key, outcome)) = self.outcomes.pop_front().filter(|_| !self.dead) {
+                self.machine.handle_outcome(&key, outcome, now);
                 self.pump();
-                if self.dead {
-                    break;
-                }
             }
             if self.dead {
                 continue;
             }
             self.estate = self.world.estate(&self.estate);
-            self.machine.handle_observation(self.estate.clone(), self.world.now);
+            self.machine.handle_observation(self.estate.clone(), now);
             self.keep();
             self.pump();
-            if self.machine.poll_timeout().is_some_and(|t| t <= self.world.now) && !self.dead {
-                self.machine.handle_timeout(self.world.now);
+            if self.machine.poll_timeout().is_some_and(|t| t <= now) && !self.dead {
+                self.machine.handle_timeout(now);
                 self.pump();
             }
+            W::sane(self);
         }
     }
 
     /// Asks as a person at the dialog does: reads it, types what it wants, gives its facts back.
-    pub fn ask(&mut self, command: &Command, typed: Option<&str>) -> Result<Option<u64>, Refusal> {
-        let prepared = self.machine.prepare(command, self.world.now)?;
+    pub fn ask(&mut self, command: &Command) -> Result<Option<u64>, Refusal> {
+        self.ask_typing(command, None)
+    }
+
+    pub fn ask_typing(&mut self, command: &Command, typed: Option<&str>) -> Result<Option<u64>, Refusal> {
+        let prepared = self.machine.prepare(command, self.now())?;
         let phrase = match (&prepared.level, typed) {
-            (_, Some(t)) => t.to_string(),
+            (_, Some(typed)) => typed.to_owned(),
             (Level::Typed(p), None) => p.clone(),
             _ => String::new(),
         };
-        let result =
-            self.machine.handle_command(command, "ann@bastion", &phrase, Some(&prepared.facts), self.world.now);
+        self.confirm(command, &phrase, &prepared.facts)
+    }
+
+    /// Confirms a dialog that showed these facts.
+    pub fn confirm(&mut self, command: &Command, phrase: &str, facts: &str) -> Result<Option<u64>, Refusal> {
+        let (actor, now) = (self.actor.clone(), self.now());
+        let result = self.machine.handle_command(command, &actor, phrase, Some(facts), now);
         self.pump();
         result
     }
@@ -201,69 +238,29 @@ impl Driver {
         }
         (self.dead, self.die_at) = (false, None);
         self.restore();
-        self.machine.resumed(self.world.now);
+        let now = self.now();
+        self.machine.resumed(now);
         self.pump();
     }
 
     pub fn open(&self) -> bool {
-        self.machine.state().open_run(&Subject::Group(GROUP.into())).is_some()
+        self.machine.state().open_run(&W::subject()).is_some()
     }
 
+    /// Why a person is needed, and what to do.
     pub fn needs(&self, subject: &Subject) -> Option<(String, String)> {
-        match self.machine.side_state(subject, self.world.now) {
+        match self.machine.side_state(subject, self.now()) {
             Some(SideState::NeedsOperator { why, advice }) => Some((why, advice)),
             _ => None,
         }
     }
 
     pub fn stage(&self) -> String {
-        self.machine.stage(GROUP).word().to_string()
+        W::stage(&self.machine)
     }
-}
 
-/// `cutover`, `reset green by latest: why`, `cutover over missing guess: why`.
-pub fn command(words: &str) -> Command {
-    let (words, reason) = words.split_once(':').map_or((words, ""), |(w, r)| (w.trim(), r.trim()));
-    let (words, gates) = words.split_once(" over ").unwrap_or((words, ""));
-    let (words, by) = words.split_once(" by ").map_or((words, None), |(w, by)| (w, Some(by)));
-    let gate = |g: &str| Override { gate: g.parse().unwrap_or_else(|_| panic!("no gate {g}")), reason: reason.into() };
-    let gates: Vec<Override> = gates.split_whitespace().map(gate).collect();
-    let by = by.map(|strategy| Chosen {
-        strategy: strategy.parse().unwrap_or_else(|_| panic!("no strategy {strategy}")),
-        at: None,
-        reason: reason.into(),
-    });
-    let mut command = plain(words);
-    match &mut command {
-        Command::CutOver { overrides, .. } | Command::RollBack { overrides, .. } => *overrides = gates,
-        Command::ResetOffsets { overrides, chosen, .. } => (*overrides, *chosen) = (gates, by),
-        Command::Estimate { chosen, .. } => *chosen = by,
-        _ => {}
-    }
-    command
-}
-
-fn plain(words: &str) -> Command {
-    let group = || GROUP.to_string();
-    let subject = Subject::Group(group());
-    match words {
-        "cutover" => Command::cut_over(group()),
-        "rollback" => Command::roll_back(group()),
-        "continue" => Command::Continue { group: group() },
-        "complete" => Command::Complete { group: group() },
-        "reset green" => Command::reset_offsets(group(), Side::Green),
-        "estimate green" => Command::estimate(group(), Side::Green),
-        "estimate blue" => Command::estimate(group(), Side::Blue),
-        "hold" => Command::Hold { subject, why: "lunch".into() },
-        "resume" => Command::Resume { subject },
-        "hold migration" => Command::Hold { subject: Subject::Migration, why: "freeze".into() },
-        "resume migration" => Command::Resume { subject: Subject::Migration },
-        _ => match words.split_once(' ') {
-            Some(("route", to)) => Command::Route {
-                producer: PRODUCER.into(),
-                to: to.parse().unwrap_or_else(|_| panic!("no flag state {to}")),
-            },
-            _ => panic!("no command {words:?}"),
-        },
+    /// The next step in words.
+    pub fn next(&self) -> String {
+        W::next(&self.machine, self.now()).join(" / ")
     }
 }

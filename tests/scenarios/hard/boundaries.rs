@@ -5,8 +5,10 @@ use cutover::migration::command::Command;
 use cutover::migration::eos::GreenOnly;
 use cutover::migration::machine::Session;
 
-use super::driver::{Driver, command, settings};
-use super::world::{Fate, PRODUCER};
+use super::Driver;
+use super::asked::{command, settings};
+use super::world::PRODUCER;
+use crate::driver::Fate;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Story {
@@ -41,14 +43,14 @@ fn length(story: Story) -> (usize, usize) {
     let before = d.journal.len();
     d.ask(&asked(story)).unwrap();
     d.run(120);
-    assert!(!d.open(), "{story:?} ends by itself: {:?}", d.machine.producer_next(PRODUCER, d.world.now));
+    assert!(!d.open(), "{story:?} ends by itself: {:?}", d.next());
     (before, d.journal.len())
 }
 
 fn check(d: &mut Driver, what: &str) {
     d.world.busy = false;
     d.run(5);
-    assert!(!d.open(), "{what}: it is still open: {}", d.machine.producer_next(PRODUCER, d.world.now));
+    assert!(!d.open(), "{what}: it is still open: {}", d.next());
     let on = d.machine.state().producer_rests_on(PRODUCER);
     assert_eq!(d.writes_on(), on.name(), "{what}");
     d.exact().unwrap_or_else(|why| panic!("{what}: {why}"));

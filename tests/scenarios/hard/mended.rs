@@ -8,8 +8,10 @@ use cutover::migration::runbook::StepKind;
 use cutover::migration::settings::Settings;
 use cutover::migration::stage::SideState;
 
-use super::driver::{Driver, command, settings};
-use super::world::TOPIC;
+use super::Driver;
+use super::asked::{command, settings};
+use super::world::{TOPIC, World};
+use crate::driver::World as _;
 
 fn soaking(settings: Settings) -> Driver {
     let mut d = Driver::new(settings, Session::default());
@@ -34,7 +36,7 @@ fn until(d: &mut Driver, what: &str, from: usize, is: impl Fn(&Event) -> bool) {
         }
         d.run(1);
     }
-    panic!("{what} does not come: {}", d.machine.producer_next(super::world::PRODUCER, d.world.now));
+    panic!("{what} does not come: {}", d.next());
 }
 
 fn carried(event: &Event) -> bool {
@@ -43,14 +45,14 @@ fn carried(event: &Event) -> bool {
 
 fn needs(d: &mut Driver, words: &str) {
     for _ in 0..200 {
-        let state = d.machine.side_state(&Driver::subject(), d.world.now);
+        let state = d.machine.side_state(&World::subject(), d.world.now);
         if let Some(SideState::NeedsOperator { why, .. }) = state {
             assert!(why.contains(words), "{why}");
             return;
         }
         d.run(1);
     }
-    panic!("nobody is needed: {} {}", d.stage(), d.machine.producer_next(super::world::PRODUCER, d.world.now));
+    panic!("nobody is needed: {} {}", d.stage(), d.next());
 }
 
 fn remarks(d: &Driver) -> String {
@@ -117,7 +119,7 @@ fn a_run_can_end_after_an_instance_came_back_on_the_side_that_was_left() {
     assert!(d.open());
     d.ask(&command("continue")).unwrap();
     d.run(60);
-    assert!(!d.open(), "{}", d.machine.producer_next(super::world::PRODUCER, d.world.now));
+    assert!(!d.open(), "{}", d.next());
     assert_eq!(d.writes_on(), "blue");
     assert!(remarks(&d).contains("nobody carries what lies past the seam"), "{}", remarks(&d));
 }

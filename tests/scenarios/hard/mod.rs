@@ -1,10 +1,12 @@
 //! Hard cutovers of an exactly-once producer: a world of its own, the same machine.
 
+mod asked;
 mod boundaries;
-mod driver;
 mod mended;
 mod script;
+mod truth;
 mod world;
 
 pub use script::play;
-pub use world::name;
+
+type Driver = crate::driver::Driver<world::World>;

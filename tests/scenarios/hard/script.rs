@@ -10,49 +10,22 @@
 //! check writes green        where the pipeline writes
 //! ```
 
-use cutover::migration::command::Level;
+use std::collections::BTreeMap;
+
+use cutover::migration::command::{Command, Subject};
 use cutover::migration::eos::Row;
 use cutover::migration::estate::{Observed, Side, WindowView};
-use cutover::migration::machine::Session;
-use cutover::migration::stage::SideState;
+use cutover::migration::settings::Settings;
 use cutover::offsets::verdict::Verdict;
 
-use super::driver::{Driver, command, settings};
-use super::world::{Fate, Instance, PRODUCER, at};
-use crate::script::word;
-
-type Said = Result<(), String>;
-
-struct Player {
-    d: Driver,
-    seen: usize,
-}
+use super::Driver;
+use super::asked::{command, settings};
+use super::world::{COUPLED, Instance, PRODUCER, READER, World, at};
+use crate::driver::{Fate, World as _};
+use crate::script::{Said, Scripted, has, number, same, side, typed};
 
 pub fn play(case: &crate::Case) {
-    let session = Session { dry_run: case.dry_run, read_only: case.read_only.clone() };
-    let mut player = Player { d: Driver::new(settings(), session), seen: 0 };
-    for (n, line) in case.script.lines().enumerate() {
-        let line = line.split(" # ").next().unwrap_or_default().trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        if let Err(why) = player.line(line) {
-            let journal: Vec<String> = player.d.journal.iter().map(|e| word(&e.event)).collect();
-            panic!("line {} `{line}`: {why}\n  journal: {}", n + 1, journal.join(", "));
-        }
-    }
-}
-
-fn number(text: &str) -> u64 {
-    text.trim().parse().unwrap_or_else(|_| panic!("no number: {text:?}"))
-}
-
-fn side(word: &str) -> Side {
-    if word == "green" { Side::Green } else { Side::Blue }
-}
-
-fn has(text: &str, words: &str) -> Said {
-    if text.contains(words.trim()) { Ok(()) } else { Err(format!("{words:?} is not in {text:?}")) }
+    crate::script::play::<World>(case);
 }
 
 fn one(rows: &[Row], rest: &str) -> Said {
@@ -65,77 +38,19 @@ fn one(rows: &[Row], rest: &str) -> Said {
     has(&format!("{} {}", row.value, row.gate.why().unwrap_or_default()), words)
 }
 
-impl Player {
-    fn line(&mut self, line: &str) -> Said {
-        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let now = self.d.world.now;
-        match verb.trim_end_matches(':') {
-            "run" => self.d.run(number(rest)),
-            "set" => self.set(rest),
-            "plan" => self.plan(rest),
-            "actor" => self.d.actor = rest.into(),
-            "fate" => self.fate(rest)?,
-            "ask" => {
-                return self
-                    .d
-                    .ask(&command(rest))
-                    .map(|_| ())
-                    .map_err(|r| format!("refused: {} ({})", r.why, r.advice));
-            }
-            "type" => {
-                let (typed, words) = rest.trim_start_matches('"').split_once('"').ok_or("type \"...\" command")?;
-                return match self.d.ask_typing(&command(words.trim()), Some(typed)) {
-                    Ok(_) => Err("it was taken".into()),
-                    Err(r) => has(&r.why, "not confirmed"),
-                };
-            }
-            "typed" => {
-                let (typed, words) = rest.trim_start_matches('"').split_once('"').ok_or("typed \"...\" command")?;
-                return self.d.ask_typing(&command(words.trim()), Some(typed)).map(|_| ()).map_err(|r| r.why);
-            }
-            "refused" => return self.refused(rest),
-            "phrase" => {
-                let (wanted, asked) = rest.split_once(" = ").ok_or("phrase WORDS = command")?;
-                let p = self.d.machine.prepare(&command(asked), now).map_err(|r| r.why)?;
-                return match p.level {
-                    Level::Typed(t) if t == wanted => Ok(()),
-                    other => Err(format!("it asks for {other:?}")),
-                };
-            }
-            "row" | "after" => {
-                let view = self.d.machine.eos_view(PRODUCER, now).ok_or("no view")?;
-                return one(if verb == "row" { &view.live } else { &view.after }, rest);
-            }
-            "until" => return self.until(rest),
-            "needs" => return self.needs(rest),
-            "waiting" => return self.waiting(rest),
-            "effects" => {
-                let new = self.d.world.effects[self.seen..].join(", ");
-                self.seen = self.d.world.effects.len();
-                let same = new == rest.trim() || (rest.trim() == "none" && new.is_empty());
-                return if same { Ok(()) } else { Err(format!("they are: {new}")) };
-            }
-            "journal" => {
-                let mut events = self.d.journal.iter().map(|e| word(&e.event));
-                for wanted in rest.split(',').map(str::trim) {
-                    if !events.any(|e| e == wanted) {
-                        return Err(format!("no {wanted:?} (in that order)"));
-                    }
-                }
-            }
-            "remark" => {
-                let said: Vec<&str> = self.d.machine.state().remarks.iter().map(|(_, _, what)| what.as_str()).collect();
-                return has(&said.join(" | "), rest);
-            }
-            "kill" => self.d.restart(),
-            "check" => return self.check(rest),
-            other => panic!("no verb {other:?}"),
-        }
-        Ok(())
+impl Scripted for World {
+    const KINDS: &'static [&'static str] = &["flag", "fence", "deny", "allow", "carry", "translate", "commit"];
+
+    fn settings() -> Settings {
+        settings()
+    }
+
+    fn command(words: &str) -> Command {
+        command(words)
     }
 
     fn set(&mut self, rest: &str) {
-        let w = &mut self.d.world;
+        let w = self;
         match rest.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["busy"] => w.busy = true,
             ["stuck"] => w.stuck = true,
@@ -184,118 +99,64 @@ impl Player {
         }
     }
 
-    fn plan(&mut self, rest: &str) {
-        let mut s = self.d.settings.clone();
+    fn plan(s: &mut Settings, rest: &str) {
         let p = s.producers.get_mut(PRODUCER).unwrap();
         match rest.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["second_person"] => p.needs_approval = true,
             ["no_principal"] => p.principals = [None, None],
             ["no_reads"] => p.reads = Some(Vec::new()),
-            ["unlisted_reader"] => drop(s.groups.remove(super::world::READER)),
+            ["unlisted_reader"] => drop(s.groups.remove(READER)),
             ["same_ids"] => p.transactional_green.clone_from(&p.transactional_blue),
             ["no_flag"] => p.has_flag = false,
             ["still", n] => p.still_ms = number(n) * 1000,
             ["drain_timeout", n] => p.drain_timeout_ms = number(n) * 1000,
             _ => panic!("nothing to plan: {rest:?}"),
         }
-        let (world, actor) = (self.d.world.clone(), self.d.actor.clone());
-        self.d = Driver::new(s, self.d.session.clone());
-        let plan = self.d.world.plan.clone();
-        (self.d.world, self.d.actor) = (world, actor);
-        self.d.world.plan = plan;
     }
 
-    fn fate(&mut self, rest: &str) -> Said {
-        let (kind, fate) = rest.split_once(' ').ok_or("fate KIND FATE")?;
-        let kinds = ["flag", "fence", "deny", "allow", "carry", "translate", "commit"];
-        let kind = kinds.into_iter().find(|k| *k == kind).ok_or("no such effect")?;
-        let fate = match fate {
-            "fails" => Fate::Fails,
-            "unknown_took" => Fate::UnknownTook,
-            "unknown_not" => Fate::UnknownNot,
-            "silent" => Fate::Silent,
-            other => panic!("no fate {other:?}"),
-        };
-        self.d.world.fates.insert(kind, fate);
-        Ok(())
+    fn replan(&mut self, settings: &Settings) {
+        self.plan.clone_from(&settings.producers[PRODUCER]);
     }
 
-    fn refused(&mut self, rest: &str) -> Said {
-        let (head, words) = rest.rsplit_once(':').ok_or("refused CODE command: words")?;
-        let (code, asked) = head.split_once(' ').ok_or("refused CODE command: words")?;
-        match self.d.ask(&command(asked)) {
-            Ok(_) => Err("it was taken".into()),
-            Err(r) if u64::from(r.exit_code) != number(code) => Err(format!("exit code {} ({})", r.exit_code, r.why)),
-            Err(r) if r.advice.is_empty() => Err("no advice".into()),
-            Err(r) => has(&r.why, words),
-        }
+    fn fates(&mut self) -> &mut BTreeMap<&'static str, Fate> {
+        &mut self.fates
     }
 
-    fn until(&mut self, rest: &str) -> Said {
-        let (stage, seconds) = rest.rsplit_once(' ').ok_or("until STAGE SECONDS")?;
-        for _ in 0..number(seconds) {
-            if self.d.stage() == stage {
-                return Ok(());
-            }
-            self.d.run(1);
-        }
-        let next = self.d.machine.producer_next(PRODUCER, self.d.world.now);
-        if self.d.stage() == stage { Ok(()) } else { Err(format!("it is {}: {next}", self.d.stage())) }
+    fn subjects() -> Vec<Subject> {
+        vec![World::subject()]
     }
 
-    fn needs(&mut self, rest: &str) -> Said {
-        let (seconds, words) = rest.split_once(':').ok_or("needs SECONDS: words")?;
-        for _ in 0..=number(seconds) {
-            let state = self.d.machine.side_state(&Driver::subject(), self.d.world.now);
-            if let Some(SideState::NeedsOperator { why, advice }) = state {
-                return has(&format!("{why} | {advice}"), words);
-            }
-            self.d.run(1);
-        }
-        let next = self.d.machine.producer_next(PRODUCER, self.d.world.now);
-        Err(format!("nobody is needed: {} {next}", self.d.stage()))
+    fn remarks(d: &Driver) -> String {
+        d.machine.state().remarks.iter().map(|(_, _, what)| what.as_str()).collect::<Vec<_>>().join(" | ")
     }
 
-    fn waiting(&mut self, rest: &str) -> Said {
-        let (seconds, words) = rest.split_once(':').ok_or("waiting SECONDS: words")?;
-        let mut last = String::new();
-        for _ in 0..=number(seconds) {
-            last = self.d.machine.producer_next(PRODUCER, self.d.world.now);
-            if last.contains(words.trim()) {
-                return Ok(());
-            }
-            self.d.run(1);
-        }
-        Err(format!("it says {last:?}"))
-    }
-
-    fn check(&mut self, rest: &str) -> Said {
+    fn check(d: &Driver, rest: &str) -> Said {
         let (what, is) = rest.split_once(' ').unwrap_or((rest, ""));
-        let w = &self.d.world;
+        let w = &d.world;
         let found = match what {
-            "exact" => return self.d.exact(),
-            "writes" => self.d.writes_on().to_owned(),
+            "exact" => return d.exact(),
+            "writes" => d.writes_on().to_owned(),
             "flag" => w.flag.to_string(),
-            "stage" => self.d.stage(),
+            "stage" => d.stage(),
             "acls" => w.acls[at(side(is.split(' ').next().unwrap_or_default()))].len().to_string(),
             "committed" => {
                 let (s, value) = is.split_once(' ').ok_or("check committed SIDE VALUE")?;
-                let found = self.d.committed(side(s));
-                return if found == value { Ok(()) } else { Err(format!("it is {found}")) };
+                let found = d.committed(side(s));
+                return same(&found, value);
             }
             "rests" => {
-                let state = self.d.machine.state();
-                let rest = state.groups.get(super::world::COUPLED).map(|g| g.rest.word());
+                let state = d.machine.state();
+                let rest = state.groups.get(COUPLED).map(|g| g.rest.word());
                 rest.unwrap_or("on blue").to_owned()
             }
-            "focus" => self.d.machine.eos_focus(w.now).join(" "),
+            "focus" => d.machine.eos_focus(w.now).join(" "),
             "warning" => {
                 let (asked, words) = is.split_once(": ").ok_or("check warning COMMAND: words")?;
-                let p = self.d.machine.prepare(&command(asked), w.now).map_err(|r| r.why)?;
+                let p = d.machine.prepare(&command(asked), w.now).map_err(|r| r.why)?;
                 return has(&format!("{} | {}", p.warnings.join(" | "), p.way_back), words);
             }
             "steps" => {
-                let p = self.d.machine.prepare(&command(is.split('=').next().unwrap_or_default().trim()), w.now);
+                let p = d.machine.prepare(&command(is.split('=').next().unwrap_or_default().trim()), w.now);
                 let p = p.map_err(|r| r.why)?;
                 let n = format!("{} {:?}", p.steps.len(), p.no_return_after);
                 return has(&n, is.split('=').nth(1).unwrap_or_default());
@@ -304,13 +165,31 @@ impl Player {
                 let green = w.records(Side::Green, 0, 0, usize::MAX).len();
                 format!("{}", green > 0)
             }
-            "estate" => match self.d.estate.eos(Side::Blue, PRODUCER) {
+            "estate" => match d.estate.eos(Side::Blue, PRODUCER) {
                 Some(Observed::Known { .. }) => "known".into(),
                 _ => "none".into(),
             },
             other => panic!("nothing to check: {other:?}"),
         };
         let is = is.rsplit(' ').next().filter(|_| what == "acls").unwrap_or(is);
-        if found == is { Ok(()) } else { Err(format!("it is {found:?}")) }
+        same(&found, is)
+    }
+
+    fn verb(d: &mut Driver, verb: &str, rest: &str) -> Said {
+        match verb {
+            "actor" => {
+                d.actor = rest.into();
+                Ok(())
+            }
+            "typed" => {
+                let (typed, words) = typed(rest)?;
+                d.ask_typing(&command(words), Some(typed)).map(|_| ()).map_err(|r| r.why)
+            }
+            "row" | "after" => {
+                let view = d.machine.eos_view(PRODUCER, d.world.now).ok_or("no view")?;
+                one(if verb == "row" { &view.live } else { &view.after }, rest)
+            }
+            other => panic!("no verb {other:?}"),
+        }
     }
 }

@@ -4,19 +4,22 @@
 use std::collections::BTreeMap;
 
 use cutover::migration::acl::Acl;
+use cutover::migration::command::Subject;
 use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
 use cutover::migration::eos::{Ends, EosLook, Fenced, denials};
 use cutover::migration::estate::{
     At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupState, GroupView, MemberView, Observed,
     PartitionView, Side, TopicPartition, TopicView, Trouble, WindowView,
 };
-use cutover::migration::settings::ProducerSettings;
+use cutover::migration::machine::Machine;
+use cutover::migration::settings::{ProducerSettings, Settings};
 use cutover::migration::transactions::{
     Answer as Told, ProducerView, Since, TransactionState, TransactionView, Unavailable,
 };
 use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
 
-pub use crate::world::Fate;
+use super::{Driver, truth};
+use crate::driver::{self, Fate, meet, name};
 
 pub const PRODUCER: &str = "ledger";
 pub const TOPIC: &str = "ledger-out";
@@ -123,7 +126,7 @@ fn id(name: &str, pid: i64, epoch: i16) -> Id {
 }
 
 impl World {
-    pub fn new(plan: ProducerSettings) -> Self {
+    fn new(plan: ProducerSettings) -> Self {
         let blue = vec![id("ledger-1", 11, 0), id("ledger-2", 12, 0)];
         let green = vec![id("psc-1", 21, -1), id("psc-2", 22, -1)];
         Self {
@@ -242,60 +245,6 @@ impl World {
         self.logs[at(side)][p].slots.push(None);
     }
 
-    pub fn tick(&mut self) {
-        self.now = self.now.plus(1000);
-        let told = Side::BOTH.into_iter().find(|s| self.flag == FlagState::only(*s)).filter(|s| !self.broken[at(*s)]);
-        if let Some(main) = self.main {
-            if !self.lives(main) {
-                self.main = None;
-            } else if told != Some(main.side) {
-                let since = *self.stopping.get_or_insert(self.now);
-                if self.now.since(since) >= self.stop_delay * 1000 {
-                    if !self.stuck {
-                        self.end_open(main.side, None, false);
-                    }
-                    (self.main, self.stopping) = (None, None);
-                }
-            }
-        }
-        if let (None, Some(side)) = (self.main, told) {
-            // A new process loses nothing: what was aborted is read and written again.
-            self.rewind(side);
-            self.main = self.init(side);
-        }
-        if let Some(main) = self.main {
-            if self.busy || self.stuck {
-                self.end_open(main.side, None, false);
-            }
-            let open = (self.busy || self.stuck) && told == Some(main.side);
-            self.write(main.side, open);
-        }
-        self.timeouts();
-        if self.awake && self.zombie.is_some_and(|z| self.lives(z)) {
-            self.rogue(Side::Blue);
-        }
-        if let Some((side, instance)) = self.restarted {
-            let instance = instance.filter(|i| self.lives(*i)).or_else(|| self.init(side));
-            self.restarted = Some((side, instance));
-            if instance.is_some() {
-                self.rogue(side);
-            }
-        }
-        for (n, side) in Side::BOTH.into_iter().enumerate() {
-            if !self.stranger[n] {
-                continue;
-            }
-            self.rogue(side);
-        }
-        for (n, side) in Side::BOTH.into_iter().enumerate() {
-            if !self.reader_runs[n] {
-                continue;
-            }
-            let read = (0..PARTITIONS).map(|p| (p, self.stable(side, p)));
-            self.reader[at(side)] = Some(read.collect());
-        }
-    }
-
     /// Records of an aborted transaction are processed again: exactly once is the pipeline's own promise.
     fn rewind(&mut self, _side: Side) {
         for p in 0..2 {
@@ -322,19 +271,6 @@ impl World {
     pub fn stable(&self, side: Side, p: i32) -> i64 {
         let log = &self.logs[at(side)][usize::try_from(p).unwrap()];
         i64::try_from(log.open.map_or(log.slots.len(), |(from, _)| from)).unwrap()
-    }
-
-    pub fn estate(&self, last: &Estate) -> Estate {
-        let mut e = last.clone();
-        for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
-            *e.side_mut(side) = Observed::seen(self.cluster(side), self.now);
-            let looks = if side == Side::Blue { &mut e.eos_blue } else { &mut e.eos_green };
-            looks.insert(PRODUCER.into(), Observed::seen(self.look(side), self.now));
-        }
-        e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
-        e.switches.insert(READER.into(), Observed::seen(cutover::migration::estate::SwitchState::Blue, self.now));
-        e.windows = self.window.clone().into_iter().collect();
-        e
     }
 
     fn look(&self, side: Side) -> EosLook {
@@ -435,26 +371,6 @@ impl World {
         }
     }
 
-    pub fn execute(&mut self, issued: &Issued) -> Option<Outcome> {
-        let (word, kind) = name(&issued.effect);
-        self.effects.push(word);
-        let why = || Trouble::new("the line went dead", "look at the network");
-        match self.fates.remove(kind) {
-            Some(Fate::Fails) => return Some(Outcome::Failed { why: why() }),
-            Some(Fate::UnknownNot) => return Some(Outcome::Unknown { why: why() }),
-            Some(Fate::Silent) => return None,
-            Some(Fate::UnknownTook) => {
-                self.apply(&issued.effect);
-                return Some(Outcome::Unknown { why: why() });
-            }
-            None => {}
-        }
-        if kind == "carry" && self.no_carry {
-            return Some(Outcome::Unknown { why: why() });
-        }
-        Some(Outcome::Done { result: self.apply(&issued.effect) })
-    }
-
     fn apply(&mut self, effect: &Effect) -> Answer {
         match effect {
             Effect::SetFlag { to, .. } => {
@@ -544,17 +460,111 @@ impl World {
     }
 }
 
-/// An effect in a few words, and its kind.
-pub fn name(effect: &Effect) -> (String, &'static str) {
-    match effect {
-        Effect::SetFlag { to, .. } => (format!("flag {to}"), "flag"),
-        Effect::Fence { side, .. } => (format!("fence {side}"), "fence"),
-        Effect::Deny { side, acls, .. } => (format!("deny {side} {}", acls.len()), "deny"),
-        Effect::Allow { side, acls, .. } => (format!("allow {side} {}", acls.len()), "allow"),
-        Effect::Carry { from, ranges, .. } => {
-            let _ = ranges;
-            (format!("carry {from}"), "carry")
+impl driver::World for World {
+    fn of(settings: &Settings) -> Self {
+        Self::new(settings.producers[PRODUCER].clone())
+    }
+
+    fn now(&self) -> At {
+        self.now
+    }
+
+    fn tick(&mut self) {
+        self.now = self.now.plus(1000);
+        let told = Side::BOTH.into_iter().find(|s| self.flag == FlagState::only(*s)).filter(|s| !self.broken[at(*s)]);
+        if let Some(main) = self.main {
+            if !self.lives(main) {
+                self.main = None;
+            } else if told != Some(main.side) {
+                let since = *self.stopping.get_or_insert(self.now);
+                if self.now.since(since) >= self.stop_delay * 1000 {
+                    if !self.stuck {
+                        self.end_open(main.side, None, false);
+                    }
+                    (self.main, self.stopping) = (None, None);
+                }
+            }
         }
-        other => crate::world::name(other),
+        if let (None, Some(side)) = (self.main, told) {
+            // A new process loses nothing: what was aborted is read and written again.
+            self.rewind(side);
+            self.main = self.init(side);
+        }
+        if let Some(main) = self.main {
+            if self.busy || self.stuck {
+                self.end_open(main.side, None, false);
+            }
+            let open = (self.busy || self.stuck) && told == Some(main.side);
+            self.write(main.side, open);
+        }
+        self.timeouts();
+        if self.awake && self.zombie.is_some_and(|z| self.lives(z)) {
+            self.rogue(Side::Blue);
+        }
+        if let Some((side, instance)) = self.restarted {
+            let instance = instance.filter(|i| self.lives(*i)).or_else(|| self.init(side));
+            self.restarted = Some((side, instance));
+            if instance.is_some() {
+                self.rogue(side);
+            }
+        }
+        for (n, side) in Side::BOTH.into_iter().enumerate() {
+            if !self.stranger[n] {
+                continue;
+            }
+            self.rogue(side);
+        }
+        for (n, side) in Side::BOTH.into_iter().enumerate() {
+            if !self.reader_runs[n] {
+                continue;
+            }
+            let read = (0..PARTITIONS).map(|p| (p, self.stable(side, p)));
+            self.reader[at(side)] = Some(read.collect());
+        }
+    }
+
+    fn estate(&self, last: &Estate) -> Estate {
+        let mut e = last.clone();
+        for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
+            *e.side_mut(side) = Observed::seen(self.cluster(side), self.now);
+            let looks = if side == Side::Blue { &mut e.eos_blue } else { &mut e.eos_green };
+            looks.insert(PRODUCER.into(), Observed::seen(self.look(side), self.now));
+        }
+        e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
+        e.switches.insert(READER.into(), Observed::seen(cutover::migration::estate::SwitchState::Blue, self.now));
+        e.windows = self.window.clone().into_iter().collect();
+        e
+    }
+
+    fn execute(&mut self, issued: &Issued) -> Option<Outcome> {
+        let (word, kind) = name(&issued.effect);
+        self.effects.push(word);
+        let lost = (kind == "carry" && self.no_carry).then_some(Fate::UnknownNot);
+        let fate = self.fates.remove(kind).or(lost);
+        meet(self, fate, |world| world.apply(&issued.effect))
+    }
+
+    fn effects(&mut self) -> &mut Vec<String> {
+        &mut self.effects
+    }
+
+    fn measured(&self, _: Side) -> Option<GroupPlan> {
+        None
+    }
+
+    fn subject() -> Subject {
+        Subject::Producer(PRODUCER.into())
+    }
+
+    fn stage(machine: &Machine) -> String {
+        machine.producer_stage(PRODUCER).word().to_owned()
+    }
+
+    fn next(machine: &Machine, now: At) -> Vec<String> {
+        vec![machine.producer_next(PRODUCER, now)]
+    }
+
+    fn sane(d: &Driver) {
+        truth::sane(d);
     }
 }

@@ -3,7 +3,9 @@
 
 use cutover::migration::machine::Session;
 
-use crate::driver::{Driver, command, settings};
+use super::Driver;
+use super::asked::{command, settings};
+use crate::driver::Fate;
 
 /// What is under way when the process dies.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +21,7 @@ fn begin(story: Story) -> Driver {
     match story {
         Story::CutOver => {}
         Story::RollBack => {
-            d.ask(&command("cutover"), None).unwrap();
+            d.ask(&command("cutover")).unwrap();
             d.run(40);
             assert_eq!(d.stage(), "soaking");
         }
@@ -37,7 +39,7 @@ fn asked(story: Story) -> &'static str {
 fn length(story: Story) -> (usize, usize) {
     let mut d = begin(story);
     let before = d.journal.len();
-    d.ask(&command(asked(story)), None).unwrap();
+    d.ask(&command(asked(story))).unwrap();
     d.run(60);
     assert!(!d.open(), "{story:?} ends by itself");
     (before, d.journal.len())
@@ -51,7 +53,7 @@ fn answer(d: &mut Driver, roll_back: bool) {
             return;
         }
         let words = if roll_back { ["rollback", "continue"] } else { ["continue", "rollback"] };
-        if words.into_iter().all(|w| d.ask(&command(w), None).is_err()) {
+        if words.into_iter().all(|w| d.ask(&command(w)).is_err()) {
             d.run(30);
         }
     }
@@ -71,7 +73,7 @@ fn check(d: &Driver, what: &str) {
     assert_eq!(d.world.lost, 0, "{what}: lost\n{story}");
     assert!(!d.world.both_ran, "{what}: both sides ran\n{story}");
     assert!(d.world.re_read <= 400, "{what}: {} re-read\n{story}", d.world.re_read);
-    let rests = cutover::migration::group::rests_on(d.machine.state().groups.get(crate::world::GROUP).map(|g| &g.rest));
+    let rests = cutover::migration::group::rests_on(d.machine.state().groups.get(super::world::GROUP).map(|g| &g.rest));
     assert_eq!(d.world.runs_on(), [rests], "{what}: the journal says {rests}\n{story}");
 }
 
@@ -84,7 +86,7 @@ fn killed_at_every_entry_and_after_every_effect() {
                 for roll_back in [false, true] {
                     let mut d = begin(story);
                     (d.die_at, d.die_after_effect) = (Some(n), after_effect);
-                    let _ = d.ask(&command(asked(story)), None);
+                    let _ = d.ask(&command(asked(story)));
                     d.run(60);
                     assert!(d.dead, "{story:?} has {to} entries, {n} was not reached");
                     d.restart();
@@ -102,13 +104,13 @@ fn continued_before_the_first_effect_it_checks_the_facts_again() {
     use cutover::migration::estate::FlagState;
     let mut d = begin(Story::CutOver);
     d.die_at = Some(d.journal.len() + 4);
-    let _ = d.ask(&command("cutover"), None);
+    let _ = d.ask(&command("cutover"));
     d.run(2);
     assert_eq!(crate::script::word(&d.journal.last().unwrap().event), "step 1", "the stop was about to be ordered");
     d.restart();
     d.world.flag = FlagState::Blue;
     d.run(600);
-    d.ask(&command("continue"), None).unwrap();
+    d.ask(&command("continue")).unwrap();
     d.run(60);
     assert!(d.world.effects.is_empty(), "{:?}", d.world.effects);
     assert!(!d.open());
@@ -122,7 +124,7 @@ fn killed_twice() {
             for more in (1..40).step_by(2) {
                 let mut d = begin(story);
                 (d.die_at, d.die_after_effect) = (Some(first), first % 2 == 0);
-                let _ = d.ask(&command(asked(story)), None);
+                let _ = d.ask(&command(asked(story)));
                 d.run(60);
                 d.restart();
                 d.die_at = Some(d.journal.len() + more);
@@ -140,7 +142,6 @@ fn killed_twice() {
 
 #[test]
 fn every_effect_with_every_fate() {
-    use crate::world::Fate;
     for story in [Story::CutOver, Story::RollBack, Story::GiveBack] {
         for kind in ["switch", "translate", "commit", "restore"] {
             for fate in [Fate::Fails, Fate::UnknownTook, Fate::UnknownNot] {
@@ -148,7 +149,7 @@ fn every_effect_with_every_fate() {
                     let mut d = begin(story);
                     d.world.fates.insert(kind, fate);
                     d.world.spared = nth;
-                    let _ = d.ask(&command(asked(story)), None);
+                    let _ = d.ask(&command(asked(story)));
                     answer(&mut d, nth == 1);
                     check(&d, &format!("{story:?}, {kind} number {nth} {fate:?}"));
                 }
@@ -161,7 +162,6 @@ fn every_effect_with_every_fate() {
 /// brings whatever is open to its end.
 #[test]
 fn whatever_happens() {
-    use crate::world::Fate;
     for seed in 0..300 {
         let mut r = fastrand::Rng::with_seed(seed);
         let mut d = Driver::new(settings(), Session::default());
@@ -176,7 +176,7 @@ fn whatever_happens() {
             match r.usize(0..10) {
                 0..5 => {
                     let words = asks[r.usize(0..asks.len())];
-                    let _ = d.ask(&command(words), None);
+                    let _ = d.ask(&command(words));
                     told.push(words.to_string());
                 }
                 5 | 6 => {
@@ -202,7 +202,7 @@ fn whatever_happens() {
         }
         (d.world.hidden, d.world.broken, d.world.cost, d.die_at) = ([false; 2], [false; 2], 0, None);
         d.world.fates.clear();
-        let _ = d.ask(&command("resume"), None);
+        let _ = d.ask(&command("resume"));
         answer(&mut d, r.bool());
         check(&d, &format!("seed {seed}: {}", told.join(", ")));
     }

@@ -3,13 +3,18 @@
 
 use std::collections::BTreeMap;
 
+use cutover::migration::command::Subject;
 use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
 use cutover::migration::estate::{
     At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, Observed,
-    PartitionView, Side, SwitchState, TopicPartition, TopicView, Trouble,
+    PartitionView, Side, SwitchState, TopicPartition, TopicView,
 };
+use cutover::migration::machine::Machine;
+use cutover::migration::settings::Settings;
 use cutover::offsets::Unsettled;
 use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+
+use crate::driver::{self, Fate, meet, name};
 
 pub const GROUP: &str = "audit";
 pub const TOPIC: &str = "orders";
@@ -18,16 +23,6 @@ pub const PRODUCER: &str = "shop";
 const SHIFT: i64 = 100;
 /// Records a second and partition.
 const WRITES: i64 = 10;
-
-/// How the next effect of a kind goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    Fails,
-    UnknownTook,
-    UnknownNot,
-    /// No outcome ever comes, and nothing was done.
-    Silent,
-}
 
 #[derive(Debug, Clone)]
 pub struct World {
@@ -78,7 +73,7 @@ pub struct World {
     pub deleted: [bool; 2],
 }
 
-fn at(side: Side) -> usize {
+pub fn at(side: Side) -> usize {
     usize::from(side == Side::Green)
 }
 
@@ -87,7 +82,7 @@ fn logical(side: Side, offset: i64) -> i64 {
 }
 
 impl World {
-    pub fn new() -> Self {
+    fn new() -> Self {
         Self {
             now: At(1_000_000),
             switch: SwitchState::Blue,
@@ -125,45 +120,6 @@ impl World {
         }
     }
 
-    /// One second passes: records are written, who runs reads them and commits.
-    pub fn tick(&mut self) {
-        self.now = self.now.plus(1000);
-        let writing = self.writes.unwrap_or(self.flag);
-        for side in Side::BOTH {
-            let only = if side == Side::Blue { FlagState::Blue } else { FlagState::Green };
-            if writing == FlagState::Dual || writing == only {
-                self.end[at(side)] += WRITES;
-            }
-        }
-        for side in Side::BOTH {
-            let told = self.switch.runs_on(side) && !self.broken[at(side)];
-            match (self.running[at(side)], told) {
-                (true, false) => {
-                    let since = match self.leaving {
-                        Some((s, since)) if s == side => since,
-                        _ => self.now,
-                    };
-                    self.leaving = Some((side, since));
-                    if self.now.since(since) >= self.stop_delay * 1000 {
-                        self.running[at(side)] = false;
-                        self.leaving = None;
-                    }
-                }
-                (false, true) => self.begin(side),
-                _ => {}
-            }
-        }
-        self.both_ran |= self.running[0] && self.running[1];
-        for side in Side::BOTH.into_iter().filter(|s| self.running[at(*s)]) {
-            for p in 0..2 {
-                self.committed[at(side)].insert(p, self.end[at(side)]);
-                let reached = logical(side, self.end[at(side)]);
-                let done = &mut self.processed[usize::try_from(p).unwrap()];
-                *done = (*done).max(reached);
-            }
-        }
-    }
-
     fn begin(&mut self, side: Side) {
         self.running[at(side)] = true;
         for p in 0..2_i32 {
@@ -179,22 +135,6 @@ impl World {
     /// The sides on which the group's deployment runs.
     pub fn runs_on(&self) -> Vec<Side> {
         Side::BOTH.into_iter().filter(|s| self.running[at(*s)]).collect()
-    }
-
-    pub fn estate(&self, last: &Estate) -> Estate {
-        let mut e = last.clone();
-        for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
-            *e.side_mut(side) = Observed::seen(self.cluster(side), self.now);
-        }
-        if self.manual {
-            e.switches.remove(GROUP);
-        } else if !self.switch_hidden {
-            e.switches.insert(GROUP.into(), Observed::seen(self.switch, self.now));
-        }
-        if !self.flag_manual {
-            e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
-        }
-        e
     }
 
     fn cluster(&self, side: Side) -> ClusterView {
@@ -241,28 +181,6 @@ impl World {
         }
     }
 
-    /// Carries an effect out, as the live executor would. `None`: nobody will ever hear of it.
-    pub fn execute(&mut self, issued: &Issued) -> Option<Outcome> {
-        let (word, kind) = name(&issued.effect);
-        self.effects.push(word);
-        let trouble = || Trouble::new("the line went dead", "look at the network");
-        if self.spared > 0 && self.fates.contains_key(kind) {
-            self.spared -= 1;
-            return Some(Outcome::Done { result: self.apply(&issued.effect) });
-        }
-        match self.fates.remove(kind) {
-            Some(Fate::Fails) => return Some(Outcome::Failed { why: trouble() }),
-            Some(Fate::UnknownNot) => return Some(Outcome::Unknown { why: trouble() }),
-            Some(Fate::Silent) => return None,
-            Some(Fate::UnknownTook) => {
-                self.apply(&issued.effect);
-                return Some(Outcome::Unknown { why: trouble() });
-            }
-            None => {}
-        }
-        Some(Outcome::Done { result: self.apply(&issued.effect) })
-    }
-
     fn apply(&mut self, effect: &Effect) -> Answer {
         match effect {
             Effect::SetSwitch { to, .. } if self.manual => {
@@ -306,7 +224,7 @@ impl World {
     }
 
     /// A perfect translation, made dearer or worse as the case asks.
-    pub fn plan(&self, to: Side) -> GroupPlan {
+    fn plan(&self, to: Side) -> GroupPlan {
         let from = to.other();
         let shift = if to == Side::Green { -SHIFT } else { SHIFT };
         let partitions: Vec<PartitionPlan> = (0..2)
@@ -336,17 +254,100 @@ impl World {
     }
 }
 
-/// An effect in a few words, and its kind.
-pub fn name(effect: &Effect) -> (String, &'static str) {
-    match effect {
-        Effect::SetSwitch { to, .. } => (format!("switch {to}"), "switch"),
-        Effect::Translate { to, .. } => (format!("translate {to}"), "translate"),
-        Effect::CommitOffsets { side, .. } => (format!("commit {side}"), "commit"),
-        Effect::RestoreOffsets { side, offsets, .. } => {
-            let deleted = offsets.iter().any(|(_, o)| o.is_none());
-            (format!("{} {side}", if deleted { "delete" } else { "restore" }), "restore")
+impl driver::World for World {
+    fn of(_: &Settings) -> Self {
+        Self::new()
+    }
+
+    fn now(&self) -> At {
+        self.now
+    }
+
+    /// One second passes: records are written, who runs reads them and commits.
+    fn tick(&mut self) {
+        self.now = self.now.plus(1000);
+        let writing = self.writes.unwrap_or(self.flag);
+        for side in Side::BOTH {
+            let only = if side == Side::Blue { FlagState::Blue } else { FlagState::Green };
+            if writing == FlagState::Dual || writing == only {
+                self.end[at(side)] += WRITES;
+            }
         }
-        Effect::SetFlag { to, .. } => (format!("flag {to}"), "flag"),
-        hard => crate::hard::name(hard),
+        for side in Side::BOTH {
+            let told = self.switch.runs_on(side) && !self.broken[at(side)];
+            match (self.running[at(side)], told) {
+                (true, false) => {
+                    let since = match self.leaving {
+                        Some((s, since)) if s == side => since,
+                        _ => self.now,
+                    };
+                    self.leaving = Some((side, since));
+                    if self.now.since(since) >= self.stop_delay * 1000 {
+                        self.running[at(side)] = false;
+                        self.leaving = None;
+                    }
+                }
+                (false, true) => self.begin(side),
+                _ => {}
+            }
+        }
+        self.both_ran |= self.running[0] && self.running[1];
+        for side in Side::BOTH.into_iter().filter(|s| self.running[at(*s)]) {
+            for p in 0..2 {
+                self.committed[at(side)].insert(p, self.end[at(side)]);
+                let reached = logical(side, self.end[at(side)]);
+                let done = &mut self.processed[usize::try_from(p).unwrap()];
+                *done = (*done).max(reached);
+            }
+        }
+    }
+
+    fn estate(&self, last: &Estate) -> Estate {
+        let mut e = last.clone();
+        for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
+            *e.side_mut(side) = Observed::seen(self.cluster(side), self.now);
+        }
+        if self.manual {
+            e.switches.remove(GROUP);
+        } else if !self.switch_hidden {
+            e.switches.insert(GROUP.into(), Observed::seen(self.switch, self.now));
+        }
+        if !self.flag_manual {
+            e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
+        }
+        e
+    }
+
+    fn execute(&mut self, issued: &Issued) -> Option<Outcome> {
+        let (word, kind) = name(&issued.effect);
+        self.effects.push(word);
+        let fate = match self.fates.contains_key(kind) && self.spared > 0 {
+            true => {
+                self.spared -= 1;
+                None
+            }
+            false => self.fates.remove(kind),
+        };
+        meet(self, fate, |world| world.apply(&issued.effect))
+    }
+
+    fn effects(&mut self) -> &mut Vec<String> {
+        &mut self.effects
+    }
+
+    fn measured(&self, to: Side) -> Option<GroupPlan> {
+        Some(self.plan(to))
+    }
+
+    fn subject() -> Subject {
+        Subject::Group(GROUP.into())
+    }
+
+    fn stage(machine: &Machine) -> String {
+        machine.stage(GROUP).word().to_string()
+    }
+
+    fn next(machine: &Machine, now: At) -> Vec<String> {
+        vec![machine.next_words(GROUP, now), machine.producer_next(PRODUCER, now)]
     }
 }

@@ -1,0 +1,183 @@
+//! What a script can set, plan and check of the group's world; the words are in `../script.rs`.
+
+use std::collections::BTreeMap;
+
+use cutover::migration::command::{Command, Subject};
+use cutover::migration::criteria::Metric;
+use cutover::migration::estate::{GroupKind, Observed, SwitchState};
+use cutover::migration::settings::Settings;
+use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
+use cutover::offsets::verdict::Verdict;
+
+use super::Driver;
+use super::asked::{command, settings};
+use super::world::{GROUP, PRODUCER, World, at};
+use crate::driver::{Fate, World as _};
+use crate::script::{Said, Scripted, has, number, same, side};
+
+pub fn play(case: &crate::Case) {
+    crate::script::play::<World>(case);
+}
+
+impl Scripted for World {
+    const KINDS: &'static [&'static str] = &["switch", "translate", "commit", "restore", "flag"];
+
+    fn settings() -> Settings {
+        settings()
+    }
+
+    fn command(words: &str) -> Command {
+        command(words)
+    }
+
+    fn set(&mut self, rest: &str) {
+        let w = self;
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        match words.as_slice() {
+            ["cost", n] => w.cost = number(n).try_into().unwrap(),
+            ["missing", n] => w.missing = number(n),
+            ["verdict", "guess"] => w.verdict = Verdict::Guess,
+            ["verdict", "unmappable"] => w.verdict = Verdict::Unmappable,
+            ["verdict", "bounded"] => w.verdict = Verdict::Bounded,
+            ["unsettled", n] => w.unsettled = number(n),
+            ["recreated", s] => w.recreated[at(side(s))] = true,
+            ["misread"] => w.misread = true,
+            ["hidden", s] => w.hidden[at(side(s))] = true,
+            ["shown", s] => w.hidden[at(side(s))] = false,
+            ["switch_hidden"] => w.switch_hidden = true,
+            ["broken", s] => w.broken[at(side(s))] = true,
+            ["mended", s] => w.broken[at(side(s))] = false,
+            ["extra", s, n] => w.extra[at(side(s))] = usize::try_from(number(n)).unwrap(),
+            ["id", s, "none"] => w.ids[at(side(s))] = None,
+            ["id", s, id] => w.ids[at(side(s))] = Some((*id).into()),
+            ["kind", "share"] => w.kind = GroupKind::Share,
+            ["kind", "streams"] => w.kind = GroupKind::Streams,
+            ["deleted", s] => {
+                w.deleted[at(side(s))] = true;
+                w.committed[at(side(s))].clear();
+            }
+            ["static"] => w.static_members = true,
+            ["manual"] => w.manual = true,
+            ["flag_manual"] => w.flag_manual = true,
+            ["switch", to] => w.switch = to.parse::<SwitchState>().unwrap(),
+            ["flag", to] => w.flag = to.parse().unwrap(),
+            ["writes", to] => w.writes = Some(to.parse().unwrap()),
+            ["partitions", s, n] => w.partitions[at(side(s))] = usize::try_from(number(n)).unwrap(),
+            ["stop_delay", n] => w.stop_delay = number(n),
+            ["commit", s, p, o] => {
+                w.committed[at(side(s))].insert(i32::try_from(number(p)).unwrap(), number(o).try_into().unwrap());
+            }
+            _ => panic!("nothing to set: {rest:?}"),
+        }
+    }
+
+    fn plan(s: &mut Settings, rest: &str) {
+        let g = s.groups.get_mut(GROUP).expect("a group");
+        let p = s.producers.get_mut(PRODUCER).expect("a producer");
+        match rest.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["max_re_read", n] => g.max_re_read = number(n),
+            ["drain_timeout", n] => g.drain_timeout_ms = number(n) * 1000,
+            ["drain_still", n] => g.drain_still_ms = number(n) * 1000,
+            ["no_switch"] => g.has_switch = false,
+            ["overlap"] => g.mode = cutover::migration::settings::Mode::Overlap,
+            ["not_critical"] => p.critical = false,
+            ["no_producer"] => s.producers.clear(),
+            ["transactional"] => p.transactional_blue = vec!["shop-1".into()],
+            ["pin", "blue", id] => s.blue_cluster_id = Some((*id).into()),
+            ["pin", "green", id] => s.green_cluster_id = Some((*id).into()),
+            ["unlisted"] => s.groups.clear(),
+            ["trigger", arm, mode, above, seconds, countdown] => g.criteria.triggers.push(Trigger {
+                name: "green-lag".into(),
+                metric: Metric::Lag,
+                comparison: Comparison::Above,
+                value: number(above) as f64,
+                for_ms: number(seconds) * 1000,
+                mode: if *mode == "any" { TriggerMode::Any } else { TriggerMode::Sustained },
+                arm: if *arm == "armed" { Arm::Armed } else { Arm::Shadow },
+                countdown_ms: number(countdown) * 1000,
+            }),
+            _ => panic!("nothing to plan: {rest:?}"),
+        }
+    }
+
+    fn fates(&mut self) -> &mut BTreeMap<&'static str, Fate> {
+        &mut self.fates
+    }
+
+    fn subjects() -> Vec<Subject> {
+        vec![World::subject(), Subject::Producer(PRODUCER.into())]
+    }
+
+    fn remarks(d: &Driver) -> String {
+        d.machine.state().groups.get(GROUP).and_then(|g| g.remark.clone()).map(|r| r.1).unwrap_or_default()
+    }
+
+    fn check(d: &Driver, rest: &str) -> Said {
+        let w = &d.world;
+        let (what, is) = rest.split_once(' ').unwrap_or((rest, ""));
+        let found = match what {
+            "countdown" => {
+                let all = d.machine.countdowns();
+                let text: Vec<String> = all.iter().map(|c| c.words(w.now)).collect();
+                return if is == "none" && text.is_empty() { Ok(()) } else { has(&text.join(" | "), is) };
+            }
+            "actor" => d.machine.state().last_run_of(&World::subject()).map(|r| r.actor.clone()).unwrap_or_default(),
+            "running" => w.runs_on().iter().map(|s| s.name()).collect::<Vec<_>>().join(" "),
+            "lost" => w.lost.to_string(),
+            "re_read" => w.re_read.to_string(),
+            "never_both" => format!("{}", !w.both_ran).replace("true", ""),
+            "way_back" => cutover::migration::rollback::words(&d.machine.way_back(GROUP, w.now)),
+            "stage" => d.stage(),
+            "switch" => w.switch.to_string(),
+            "flag" => w.flag.to_string(),
+            "phases" => {
+                let all = d.machine.phases(w.now);
+                all.iter().map(|p| format!("{}/{}", p.done, p.total)).collect::<Vec<_>>().join(" ")
+            }
+            "notice" => {
+                let all = d.machine.notices(w.now);
+                let text: Vec<String> = all.iter().map(|n| n.trouble.what.clone()).collect();
+                return has(&text.join(" | "), is);
+            }
+            "focus" => d.machine.focus(w.now).len().to_string(),
+            "warning" => {
+                let p = d.machine.prepare(&command("cutover"), w.now).map_err(|r| r.why)?;
+                return has(&p.warnings.join(" | "), is);
+            }
+            "by_hand" => {
+                let p = d.machine.prepare(&command("cutover"), w.now).map_err(|r| r.why)?;
+                return has(&p.by_hand.join(" | "), is);
+            }
+            "committed" => {
+                let (s, value) = is.split_once(' ').ok_or("check committed SIDE VALUE")?;
+                let all = &w.committed[at(side(s))];
+                let found =
+                    if all.is_empty() { "none".to_string() } else { format!("{:?}", all.values().collect::<Vec<_>>()) };
+                return same(&found, value);
+            }
+            "estimate" => match d.machine.estimate(GROUP) {
+                Some((to, Observed::Known { value, .. })) => {
+                    format!("{to} {:?}", value.totals.re_read.unwrap_or_default())
+                }
+                _ => "none".into(),
+            },
+            other => panic!("nothing to check: {other:?}"),
+        };
+        if what == "way_back" && found.starts_with(is) { Ok(()) } else { same(&found, is) }
+    }
+
+    fn verb(d: &mut Driver, verb: &str, rest: &str) -> Said {
+        match verb {
+            "accepted" => {
+                let state = d.machine.state();
+                let run = state.last_run_of(&World::subject()).ok_or("no run")?;
+                let one = |a: &cutover::migration::overrides::Accepted| {
+                    format!("{} {}: {}", a.gate, a.at_most.map_or("-".into(), |n| n.to_string()), a.reason)
+                };
+                let found = run.accepted.iter().map(one).collect::<Vec<_>>().join(" | ");
+                same(&found, rest)
+            }
+            other => panic!("no verb {other:?}"),
+        }
+    }
+}
