@@ -95,10 +95,10 @@ impl Teller {
         }
     }
 
-    /// `run 7 (cut over)`, or the bare number of a run that began before what was told.
+    /// `run 7 (cutover)`, or the bare number of a run that began before what was told.
     fn run(&self, run: RunId) -> String {
         match self.runs.get(&run) {
-            Some((kind, _)) => format!("run {run} ({})", kind.to_string().to_lowercase()),
+            Some((kind, _)) => format!("run {run} ({})", kind),
             None => format!("run {run}"),
         }
     }
@@ -380,12 +380,12 @@ mod tests {
         let line = teller.line(&entry(1, start));
         assert_eq!(
             line.text,
-            "run 7 (cut over) of group loan-ledger starts, confirmed with \"green loan-ledger\"; limit 500 re-read"
+            "run 7 (cutover) of group loan-ledger starts, confirmed with \"green loan-ledger\"; limit 500 re-read"
         );
         let effect = Effect::SetSwitch { group: "loan-ledger".into(), to: SwitchState::Off };
         let line = teller.line(&entry(2, Event::Intent { run: 7, issued: Issued { key: "7/0/1".into(), effect } }));
         assert_eq!(line.subject, Some(group));
-        assert_eq!(line.text, "run 7 (cut over): will set the switch of loan-ledger to off [7/0/1]");
+        assert_eq!(line.text, "run 7 (cutover): will set the switch of loan-ledger to off [7/0/1]");
     }
 
     #[test]

@@ -18,26 +18,33 @@ use crate::replay::spec::{ReplayEnd, ReplaySpec};
 /// Number of a run: one execution of a runbook, from 1, unique in a journal.
 pub type RunId = u64;
 
-/// What a run does.
+/// What a run does. In words it is a noun: `hard cutover: done`, `the rollback of loan-audit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "title_case")]
 pub enum RunKind {
     /// Group from blue to green.
+    #[strum(serialize = "cutover")]
     CutOver,
     /// Group from green back to blue, with reverse translation.
+    #[strum(serialize = "rollback")]
     RollBack,
     /// Undo of a cutover before its switch: offsets restored, blue started again.
+    #[strum(serialize = "undo")]
     GiveBack,
     /// Offsets only.
+    #[strum(serialize = "offset reset")]
     ResetOffsets,
     /// A producer's flag.
+    #[strum(serialize = "routing")]
     Route,
     /// Exactly-once producer from blue to green.
+    #[strum(serialize = "hard cutover")]
     HardCut,
     /// Exactly-once producer from green back to blue.
+    #[strum(serialize = "hard rollback")]
     HardBack,
     /// Undo of either before its point of no silent return: what was denied is allowed again, the flag is set back.
+    #[strum(serialize = "hard undo")]
     HardGiveBack,
 }
 

@@ -125,7 +125,7 @@ impl Machine {
     fn nothing_under_way(&self, group: &str) -> Result<(), Refusal> {
         match self.state.open_run(&Subject::Group(group.to_string())) {
             Some(run) => Err(Refusal::refused(
-                format!("{} of {group} is under way (run {})", run.kind, run.id),
+                format!("the {} of {group} is under way (run {})", run.kind, run.id),
                 "let it end, or roll back, hold or continue it",
             )),
             None => Ok(()),
@@ -306,7 +306,7 @@ impl Machine {
             },
             max_re_read: run.max_re_read,
             facts: format!("run={} step={}", run.id, run.step),
-            ..plain(command, format!("Go on with {} of {group} to {}", run.kind, upper(run.to)))
+            ..plain(command, format!("Go on with the {} of {group} to {}", run.kind, upper(run.to)))
         })
     }
 

@@ -302,11 +302,12 @@ fn groups(plan: &Plan, report: &Report) {
             report.warning(&path, message, Some("only for idempotent processing; \"handover\" otherwise".to_owned()));
         }
     }
-    let bare = plan
-        .groups
-        .iter()
-        .enumerate()
-        .filter(|(i, g)| g.switch.is_none() && !g.name.is_empty() && !report.has(&format!("groups[{i}].switch")));
+    // What commits its offsets in the transactions of a producer moves with that one, and has no switch of its own.
+    let coupled = |name: &String| plan.producers.iter().filter_map(|p| p.reads.as_ref()).any(|r| r.contains(name));
+    let bare = plan.groups.iter().enumerate().filter(|(i, g)| {
+        let unsaid = g.switch.is_none() && !report.has(&format!("groups[{i}].switch"));
+        unsaid && !g.name.is_empty() && !coupled(&g.name)
+    });
     let bare: Vec<(usize, &str)> = bare.map(|(i, g)| (i, g.name.as_str())).collect();
     let so = ["it is shown and can be planned for, not moved", "they are shown and can be planned for, not moved"];
     without(report, "groups", &bare, "switch", so);

@@ -13,7 +13,8 @@ use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
 
 #[allow(dead_code)]
-#[path = "../screens/fixture.rs"]
+#[allow(unused_imports)] // the screens use all of it
+#[path = "../screens/fixture/mod.rs"]
 mod fixture;
 
 use crate::support::pty::{Exit, Terminal, key, spawn};

@@ -1,0 +1,320 @@
+//! The dialogs: what is asked, measured and typed before anything changes.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use cutover::controller::snapshot::{Ask, Reply};
+use cutover::migration::command::{Command, Refusal};
+use cutover::migration::estate::Side;
+use cutover::migration::overrides::GateName;
+use cutover::offsets::{Chosen, Strategy};
+use cutover::tui::dialog::{EXPIRES_MS, Phase, TYPED_AHEAD_MS};
+use cutover::tui::model::{Focus, Model, Overlay, Pane, Screen};
+use cutover::tui::update::{Cmd, Msg, update};
+
+use crate::fixture::{self, NOW};
+use crate::keys::{cockpit, executed};
+use crate::scenes::{confirming, free, press, question};
+
+fn typed(m: &Model) -> String {
+    match &m.overlay {
+        Some(Overlay::Confirm(d)) => d.input.value().to_owned(),
+        other => panic!("no dialog: {other:?}"),
+    }
+}
+
+fn phase(m: &Model) -> &Phase {
+    match &m.overlay {
+        Some(Overlay::Confirm(d)) => &d.phase,
+        other => panic!("no dialog: {other:?}"),
+    }
+}
+
+#[test]
+fn cutting_over_asks_first_watches_and_measures_what_is_old() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let cmds = press(&mut m, &["c"]);
+    let cut_over = Command::cut_over("loan-audit");
+    assert!(matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command, .. }) if *command == cut_over));
+    assert_eq!(cmds[1], Cmd::Ask(Ask::Watch { group: Some("loan-audit".into()) }));
+    assert_eq!(executed(&cmds), [&Command::estimate("loan-audit", Side::Green)], "it is 8 s old");
+    let cmds = press(&mut m, &["esc"]);
+    assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
+}
+
+#[test]
+fn only_the_phrase_executes_and_the_facts_go_with_it() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    assert!(executed(&press(&mut m, &["blue loan-audit", "enter"])).is_empty());
+    assert_eq!(phase(&m), &Phase::Shown);
+    press(&mut m, &["ctrl-u"]);
+    let cmds = press(&mut m, &["green loan-audit", "enter"]);
+    assert!(
+        matches!(&cmds[..], [Cmd::Ask(Ask::Execute { command: Command::CutOver { group, .. }, typed, facts, actor, .. })]
+            if group == "loan-audit" && typed == "green loan-audit" && facts.as_deref() == Some("f00d") && actor == "ana@bastion"),
+        "{cmds:?}"
+    );
+    let id = question(&cmds);
+    assert!(press(&mut m, &["enter"]).is_empty(), "a second enter sends nothing");
+    let at = m.now.plus(20);
+    let cmds = update(&mut m, Msg::Reply(Reply::Executed { id, result: Ok(Some(8)) }, at));
+    assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
+    assert_eq!((&m.screen, m.focus), (&Screen::Group("loan-audit".into()), Focus::Run));
+}
+
+#[test]
+fn what_was_typed_ahead_is_dropped() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let cmds = press(&mut m, &["c"]);
+    // Typed on while the controller answers...
+    press(&mut m, &["green loan-audit", "enter"]);
+    let id = question(&cmds);
+    let shown = m.now.plus(10);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(fixture::prepared())) }, shown));
+    assert_eq!(typed(&m), "");
+    // ... and in the first moment after it is shown.
+    let key = |c| KeyEvent::new(c, KeyModifiers::NONE);
+    update(&mut m, Msg::Key(key(KeyCode::Char('g')), shown.plus(TYPED_AHEAD_MS - 1)));
+    update(&mut m, Msg::Key(key(KeyCode::Enter), shown.plus(TYPED_AHEAD_MS - 1)));
+    assert_eq!((typed(&m).as_str(), phase(&m)), ("", &Phase::Shown));
+    update(&mut m, Msg::Key(key(KeyCode::Char('g')), shown.plus(TYPED_AHEAD_MS)));
+    assert_eq!(typed(&m), "g");
+}
+
+#[test]
+fn pasted_text_never_confirms() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    let at = m.now.plus(1_000);
+    let cmds = update(&mut m, Msg::Paste("green loan-audit\n".into(), at));
+    assert!(cmds.is_empty());
+    assert_eq!(typed(&m), "");
+    // Elsewhere a paste types its first line, and never says yes.
+    press(&mut m, &["esc", "/"]);
+    let at = m.now.plus(1_000);
+    assert!(update(&mut m, Msg::Paste("loan\nrm -rf".into(), at)).is_empty());
+    assert_eq!(m.filter(Pane::Groups), "loan");
+}
+
+#[test]
+fn the_dialog_expires_after_the_last_key() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    press(&mut m, &["g"]);
+    let last = m.now;
+    update(&mut m, Msg::Tick(last.plus(EXPIRES_MS - 1)));
+    assert_eq!(phase(&m), &Phase::Shown);
+    let cmds = update(&mut m, Msg::Tick(last.plus(EXPIRES_MS)));
+    assert!(m.overlay.is_none());
+    assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
+    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("nothing was done")));
+}
+
+#[test]
+fn a_late_answer_to_a_closed_dialog_opens_nothing() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let id = question(&press(&mut m, &["c"]));
+    press(&mut m, &["esc"]);
+    m.group = Some("risk-score".into());
+    press(&mut m, &["c"]);
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(fixture::prepared())) }, at));
+    assert_eq!(phase(&m), &Phase::Asking, "the answer was about another group");
+}
+
+#[test]
+fn a_refusal_shows_in_place_and_enter_asks_anew() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    let id = question(&press(&mut m, &["green loan-audit", "enter"]));
+    let refusal = Refusal::refused("the facts changed", "look again");
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Executed { id, result: Err(refusal.clone()) }, at));
+    assert_eq!(phase(&m), &Phase::Refused(refusal));
+    let cmds = press(&mut m, &["enter"]);
+    assert!(cmds.iter().any(|c| matches!(c, Cmd::Ask(Ask::Prepare { .. }))));
+    assert!(executed(&cmds).iter().all(|c| matches!(c, Command::Estimate { .. })));
+}
+
+#[test]
+fn a_newer_measurement_asks_anew_and_keeps_what_was_typed_unless_there_is_news() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    press(&mut m, &["green"]);
+    let measure = |m: &mut Model, ms: u64| {
+        let mut s = free();
+        s.seq += ms;
+        let g = s.groups.iter_mut().find(|g| g.group == "loan-audit").expect("there");
+        let plan = g.estimate.as_ref().and_then(|e| e.value()).expect("measured").clone();
+        g.estimate = Some(cutover::migration::estate::Observed::seen(plan, NOW.plus(ms)));
+        let at = m.now.plus(100);
+        update(m, Msg::Snapshot(Arc::new(s), at))
+    };
+    let cmds = measure(&mut m, 1_000);
+    assert!(measure(&mut m, 1_500).is_empty(), "one question at a time");
+    let mut next = fixture::prepared();
+    next.facts = "beef".into();
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id: question(&cmds), result: Ok(Box::new(next.clone())) }, at));
+    assert_eq!(typed(&m), "green", "nothing new to read");
+    // Figures that only move are no news: what counts of them is in the phrase.
+    for (at, ago) in [(1_600, "30ms"), (1_700, "2s")] {
+        let cmds = measure(&mut m, at);
+        next.warnings.retain(|w| !w.starts_with("skips"));
+        next.warnings.push(format!("skips {at} records, measured {ago} ago"));
+        let at = m.now.plus(5);
+        update(&mut m, Msg::Reply(Reply::Prepared { id: question(&cmds), result: Ok(Box::new(next.clone())) }, at));
+        if ago == "30ms" {
+            assert_eq!(typed(&m), "", "said for the first time");
+            press(&mut m, &["green"]);
+        }
+    }
+    assert_eq!(typed(&m), "green");
+    let cmds = measure(&mut m, 2_000);
+    next.warnings.push("measured now: 900 re-read, over the limit 500".into());
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id: question(&cmds), result: Ok(Box::new(next)) }, at));
+    assert_eq!(typed(&m), "", "a new warning must be read");
+    let cmds = press(&mut m, &["green loan-audit", "enter"]);
+    assert!(matches!(&cmds[..], [Cmd::Ask(Ask::Execute { facts, .. })] if facts.as_deref() == Some("beef")));
+}
+
+#[test]
+fn without_an_answer_the_dialog_says_so() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    press(&mut m, &["c"]);
+    let at = m.now.plus(10_001);
+    update(&mut m, Msg::Tick(at));
+    assert!(matches!(phase(&m), Phase::Refused(r) if r.exit_code == 4));
+}
+
+#[test]
+fn a_full_channel_is_said_not_waited_for() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let cmds = press(&mut m, &["c"]);
+    let Cmd::Ask(ask) = cmds[0].clone() else { panic!("{cmds:?}") };
+    update(&mut m, Msg::Unsent(ask));
+    assert!(matches!(phase(&m), Phase::Refused(r) if r.why.contains("keep up")));
+}
+
+#[test]
+fn offsets_by_the_plan_are_measured_and_asked_for_at_once() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    assert!(press(&mut m, &["o"]).is_empty(), "first: by which strategy?");
+    let cmds = press(&mut m, &["enter"]);
+    let command = Command::reset_offsets("loan-audit", Side::Green);
+    assert!(matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command: c, .. }) if *c == command), "{cmds:?}");
+    let watch = Ask::WatchChoice { group: "loan-audit".into(), to: Side::Green, chosen: None };
+    assert_eq!(cmds[1], Cmd::Ask(watch));
+    assert_eq!(executed(&cmds), [&Command::estimate("loan-audit", Side::Green)]);
+}
+
+#[test]
+fn another_strategy_needs_a_reason_and_is_measured_before_it_is_confirmed() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    press(&mut m, &["o", "end", "up", "enter"]);
+    assert!(press(&mut m, &["enter"]).is_empty(), "no reason, no question");
+    assert!(matches!(&m.overlay, Some(Overlay::Choose(c)) if c.remark.is_some()));
+    let cmds = press(&mut m, &["j is a letter here", "enter"]);
+    let chosen = Chosen { strategy: Strategy::Latest, at: None, reason: "j is a letter here".into() };
+    assert!(
+        matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command: Command::ResetOffsets { chosen: c, .. }, .. }) if *c == Some(chosen.clone())),
+        "{cmds:?}"
+    );
+    // The plan's own estimate is 8 s old and says nothing of this: it is measured by this strategy.
+    let measured = Command::Estimate { group: "loan-audit".into(), to: Side::Green, chosen: Some(chosen) };
+    assert_eq!(executed(&cmds), [&measured]);
+    press(&mut m, &["esc"]);
+    assert!(m.overlay.is_none());
+}
+
+#[test]
+fn a_dialog_shows_no_estimate_of_another_strategy() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let page = |m: &Model| crate::looks::text(&crate::pictures::drawn(m));
+    let cmds = press(&mut m, &["o", "end", "enter", "rebuild", "enter"]);
+    let at = m.now.plus(30);
+    let answer = Reply::Prepared { id: question(&cmds), result: Ok(Box::new(fixture::prepared())) };
+    update(&mut m, Msg::Reply(answer, at));
+    assert!(!page(&m).contains("46 re-read"), "that is the plan's:\n{}", page(&m));
+    assert!(page(&m).contains("not measured yet"), "{}", page(&m));
+    press(&mut m, &["esc"]);
+    crate::scenes::resetting(&mut m);
+    assert!(page(&m).contains("MISSING 131"), "{}", page(&m));
+}
+
+#[test]
+fn the_reset_file_is_of_what_is_shown() {
+    let exported = |cmds: &[Cmd]| match cmds {
+        [Cmd::Ask(Ask::Export { id, group, to, chosen })] => {
+            (*id, group.clone(), *to, chosen.as_ref().map(|c| c.strategy))
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut m = cockpit(free());
+    m.group = Some("loan-report".into());
+    assert!(press(&mut m, &["x"]).is_empty(), "nothing was measured");
+    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("m measures")));
+    m.group = Some("loan-audit".into());
+    let (id, group, to, chosen) = exported(&press(&mut m, &["enter", "x"]));
+    assert_eq!((group.as_str(), to, chosen), ("loan-audit", Side::Green, None));
+    let at = m.now.plus(5);
+    let refusal = Refusal::refused("/srv is full", "make room");
+    update(&mut m, Msg::Reply(Reply::Exported { id, result: Err(refusal) }, at));
+    assert_eq!(m.flash.as_ref().map(|f| f.text.as_str()), Some("/srv is full. Make room"));
+    press(&mut m, &["esc"]);
+    crate::scenes::resetting(&mut m);
+    assert_eq!(exported(&press(&mut m, &["x"])).3, Some(Strategy::Latest));
+    press(&mut m, &["o", "x"]);
+    assert_eq!(typed(&m), "ox", "a letter of the phrase once something is typed");
+}
+
+#[test]
+fn a_gate_is_passed_over_with_a_reason_and_a_phrase_of_its_own() {
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    let id = question(&press(&mut m, &["c"]));
+    let held = Refusal::holds("23 records are MISSING on green", "replay them").of(GateName::Missing);
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Err(held.clone()) }, at));
+    press(&mut m, &["p", "enter"]);
+    assert!(matches!(&m.overlay, Some(Overlay::PassOver { .. })), "without a reason nothing goes on");
+    let cmds = press(&mut m, &["they were replayed by hand", "enter"]);
+    let command = Command::cut_over("loan-audit").passing_over(GateName::Missing, "they were replayed by hand");
+    assert!(matches!(&cmds[0], Cmd::Ask(Ask::Prepare { command: c, .. }) if *c == command), "{cmds:?}");
+    assert_eq!(press(&mut m, &["esc"]), [Cmd::Ask(Ask::Watch { group: None })]);
+    // An offer that only such a gate holds opens the dialog; any other says why not at once.
+    let mut s = free();
+    let g = s.groups.iter_mut().find(|g| g.group == "loan-audit").expect("there");
+    let offer = g.offers.iter_mut().find(|o| matches!(o.command, Command::CutOver { .. })).expect("offered");
+    offer.refused = Some(held);
+    let mut m = cockpit(s);
+    m.group = Some("loan-audit".into());
+    press(&mut m, &["c"]);
+    assert_eq!(phase(&m), &Phase::Asking);
+    // What can't be passed over has no such key.
+    let id = question(&press(&mut m, &["esc", "c"]));
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Err(Refusal::holds("UNMAPPABLE", "mend it")) }, at));
+    press(&mut m, &["p"]);
+    assert!(matches!(phase(&m), Phase::Refused(_)));
+}
+
+#[test]
+fn by_hand_lines_are_copied_while_nothing_is_typed() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    let cmds = press(&mut m, &["y"]);
+    assert!(matches!(&cmds[..], [Cmd::Copy(text)] if text.lines().count() == 2));
+    press(&mut m, &["g", "y"]);
+    assert_eq!(typed(&m), "gy");
+}
