@@ -295,6 +295,10 @@ pub struct JournalLine {
     pub subject: Option<Subject>,
     /// The entry in words.
     pub text: String,
+    /// What a person or a trigger asked for, in a few words: `cut over loan-audit`. `None`: what came of it, and the
+    /// controller's own notes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<String>,
 }
 
 /// What a screen sends to the controller.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::snapshot::JournalLine;
 use crate::migration::acl::Acl;
-use crate::migration::command::Subject;
+use crate::migration::command::{Command, Subject};
 use crate::migration::criteria::Metric;
 use crate::migration::effect::{Answer, Effect, Outcome};
 use crate::migration::eos::Seam;
 use crate::migration::estate::TopicPartition;
 use crate::migration::event::{Compared, DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use crate::migration::firing::fired_words;
+use crate::migration::machine::CONTROLLER;
 use crate::offsets::verdict::GroupPlan;
 use crate::replay::ReplayEnd;
 use crate::sanitise::visible;
@@ -35,7 +36,34 @@ impl Teller {
             actor: visible(&entry.actor),
             subject: self.subject(&entry.event),
             text: visible(&self.words(&entry.event)),
+            act: self.act(entry).map(|act| visible(&act)),
         }
+    }
+
+    /// The command that an entry carries, in a few words; `None` where nobody asked for anything.
+    fn act(&self, entry: &Entry) -> Option<String> {
+        if entry.actor == CONTROLLER {
+            return None;
+        }
+        Some(match &entry.event {
+            Event::RunStarted { kind, subject, command, dry_run, .. } => {
+                let dry = if *dry_run { "dry run: " } else { "" };
+                format!("{dry}{}", asked(*kind, &bare(subject), command))
+            }
+            Event::Continued { run } => match self.runs.get(run) {
+                Some((_, subject)) => format!("continue {}", bare(subject)),
+                None => format!("continue run {run}"),
+            },
+            Event::Completed { group: name } | Event::ProducerCompleted { producer: name } => {
+                format!("declare {name} complete")
+            }
+            Event::Approved { producer, .. } => format!("agree to the hard cutover of {producer}"),
+            Event::Held { subject, .. } => format!("hold {}", bare(subject)),
+            Event::Resumed { subject } => format!("resume {}", bare(subject)),
+            Event::ReplayStarted { replay, .. } => format!("replay {replay}"),
+            Event::ReplayResumed { replay } => format!("go on with replay {replay}"),
+            _ => return None,
+        })
     }
 
     /// What an entry says of single partitions, a line each: what a commit sets and what stood before, and what was
@@ -198,6 +226,29 @@ impl Teller {
     }
 }
 
+/// What was asked for, as an order: `roll back loan-audit`.
+fn asked(kind: RunKind, name: &str, command: &Command) -> String {
+    match (kind, command) {
+        (RunKind::Route, Command::Route { to, .. }) => format!("route {name} to {to}"),
+        (RunKind::Route, _) => format!("route {name}"),
+        (RunKind::CutOver, _) => format!("cut over {name}"),
+        (RunKind::RollBack, _) => format!("roll back {name}"),
+        (RunKind::ResetOffsets, _) => format!("set offsets of {name}"),
+        (RunKind::HardCut, _) => format!("hard cut over {name}"),
+        (RunKind::HardBack, _) => format!("hard roll back {name}"),
+        (RunKind::GiveBack | RunKind::HardGiveBack, _) => format!("take {name} back"),
+    }
+}
+
+/// A subject's name alone.
+fn bare(subject: &Subject) -> String {
+    match subject {
+        Subject::Migration => "the migration".into(),
+        Subject::Cluster(side) => side.name().into(),
+        Subject::Group(name) | Subject::Producer(name) => name.clone(),
+    }
+}
+
 /// A replay's entries in words.
 fn replay(event: &Event) -> String {
     match event {
@@ -353,7 +404,6 @@ fn drained(proof: &DrainProof) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::command::Command;
     use crate::migration::effect::Issued;
     use crate::migration::estate::{At, SwitchState};
 
@@ -382,10 +432,45 @@ mod tests {
             line.text,
             "run 7 (cutover) of group loan-ledger starts, confirmed with \"green loan-ledger\"; limit 500 re-read"
         );
+        assert_eq!(line.act.as_deref(), Some("cut over loan-ledger"));
         let effect = Effect::SetSwitch { group: "loan-ledger".into(), to: SwitchState::Off };
         let line = teller.line(&entry(2, Event::Intent { run: 7, issued: Issued { key: "7/0/1".into(), effect } }));
         assert_eq!(line.subject, Some(group));
         assert_eq!(line.text, "run 7 (cutover): will set the switch of loan-ledger to off [7/0/1]");
+    }
+
+    #[test]
+    fn what_was_asked_for_names_no_consequence_and_nothing_of_the_controller() {
+        let mut teller = Teller::default();
+        let group = Subject::Group("loan-audit".into());
+        let mut said = |actor: &str, event: Event| {
+            let entry = Entry { actor: actor.into(), ..entry(1, event) };
+            teller.line(&entry).act
+        };
+        let start = |kind, subject: &Subject, command| Event::RunStarted {
+            run: 7,
+            kind,
+            subject: subject.clone(),
+            command,
+            confirmed: String::new(),
+            estimate: None,
+            max_re_read: None,
+            dry_run: false,
+            accepted: Vec::new(),
+        };
+        let back = start(RunKind::RollBack, &group, Command::roll_back("loan-audit"));
+        assert_eq!(said("trigger green-lag", back.clone()).as_deref(), Some("roll back loan-audit"));
+        assert_eq!(said(CONTROLLER, back), None, "what the controller begins by itself nobody asked for");
+        assert_eq!(said("ada@bastion", Event::Continued { run: 7 }).as_deref(), Some("continue loan-audit"));
+        let api = Subject::Producer("loan-api".into());
+        let route = Command::Route { producer: "loan-api".into(), to: crate::migration::estate::FlagState::Dual };
+        let routed = said("ada@bastion", start(RunKind::Route, &api, route));
+        assert_eq!(routed.as_deref(), Some("route loan-api to dual"));
+        let held = Event::Held { subject: Subject::Group("g\u{1b}[2J".into()), why: "w".into() };
+        assert!(said("ada@bastion", held).is_some_and(|a| a.starts_with("hold g") && !a.contains('\u{1b}')));
+        let opened = Event::Closed { actor: "ada@bastion".into() };
+        assert_eq!(said("ada@bastion", opened), None, "to open and to close is no command");
+        assert_eq!(said("ada@bastion", Event::PointOfNoReturn { run: 7 }), None);
     }
 
     #[test]

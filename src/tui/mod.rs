@@ -7,6 +7,7 @@ pub mod actions;
 pub mod choose;
 pub mod dialog;
 pub mod filter;
+pub mod hosting;
 pub mod model;
 pub mod palette;
 pub mod partitions;

@@ -8,6 +8,7 @@ use tui_input::Input;
 use super::choose::Choose;
 use super::dialog::Dialog;
 use super::filter::Filter;
+use super::hosting::doing;
 use super::partitions::{self, Lines};
 use super::theme::Theme;
 use super::words;
@@ -15,7 +16,7 @@ use crate::controller::snapshot::{Arming, DiffView, DiffWhat, GroupRow, JournalL
 use crate::migration::command::{Command, Subject};
 use crate::migration::estate::{At, FlagState, TopicPartition};
 use crate::migration::overrides::GateName;
-use crate::migration::stage::{RunView, SideState, Stage, StepState};
+use crate::migration::stage::{SideState, Stage};
 use crate::offsets::Cut;
 
 /// Most requests whose answers are waited for at once; older ones are forgotten.
@@ -165,7 +166,7 @@ pub enum Overlay {
     },
     /// Confirming a command.
     Confirm(Box<Dialog>),
-    /// Leaving in the middle of a run.
+    /// Leaving although something stops with it.
     Leave {
         /// What was typed.
         input: Input,
@@ -452,29 +453,6 @@ impl Model {
             + s.producers.iter().filter(|p| waits(&p.side_state)).count()
     }
 
-    /// Runs that change something and are under way, with what they are about.
-    #[must_use]
-    pub fn running(&self) -> Vec<(Subject, Option<&RunView>)> {
-        let Some(s) = &self.snapshot else { return Vec::new() };
-        let groups = s
-            .groups
-            .iter()
-            .filter(|g| matches!(g.stage, Stage::Moving { .. }) && g.run.as_ref().is_none_or(|r| !r.dry_run))
-            .map(|g| (Subject::Group(g.group.clone()), g.run.as_ref()));
-        let producers = s
-            .producers
-            .iter()
-            .filter(|p| p.run.as_ref().is_some_and(|r| !r.dry_run && doing(r)))
-            .map(|p| (Subject::Producer(p.name.clone()), p.run.as_ref()));
-        groups.chain(producers).collect()
-    }
-
-    /// Whether leaving now would leave a run without anybody to carry it on.
-    #[must_use]
-    pub fn must_stay(&self) -> bool {
-        !self.options.attached && !self.read_only() && !self.controller_gone && !self.running().is_empty()
-    }
-
     /// A fresh question number, remembered with what to say of it.
     pub fn ask_id(&mut self, about: &str) -> u64 {
         let id = self.next_id;
@@ -493,11 +471,6 @@ impl Model {
         let ms = (text.len() as u64).saturating_mul(60).max(6_000);
         self.flash = Some(Flash { text, tone, until: self.now.plus(ms) });
     }
-}
-
-/// A run whose step is being done right now.
-fn doing(run: &RunView) -> bool {
-    run.steps.iter().any(|s| matches!(s.1, StepState::Doing { .. }))
 }
 
 fn side_rank(state: &Option<SideState>) -> u8 {

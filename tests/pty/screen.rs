@@ -129,8 +129,11 @@ fn a_person_cuts_a_group_over() {
     t.send(key::ENTER);
     t.wait_for_text(SOON, "run 8 started");
     t.resize((120, 40));
-    t.wait_for_text(SOON, "steps proven");
+    t.wait_for_text(SOON, "2 soaking");
     t.send(key::CTRL_C);
+    // Groups of the fixture soak: what would stop is said first.
+    t.wait_for_text(SOON, "stops the soak clocks");
+    t.send("y");
     assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
 }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
-use cutover::controller::snapshot::{Ask, Reply, Snapshot};
+use cutover::controller::snapshot::{Arming, Ask, Countdown, JournalLine, Reply, Snapshot};
 use cutover::migration::command::{Command, Offer, Subject};
 use cutover::migration::eos::GreenOnly;
 use cutover::migration::estate::{FlagState, Side};
+use cutover::migration::stage::Stage;
+use cutover::migration::trigger::Arm;
 use cutover::tui::actions::{self, ACTIONS, Ready};
 use cutover::tui::model::{Model, Overlay, Pane, Screen};
 use cutover::tui::update::{Cmd, Msg, update};
@@ -221,8 +223,97 @@ fn leaving_in_the_middle_of_a_run_is_refused_with_what_to_do_instead() {
     m.options.attached = true;
     assert_eq!(press(&mut m, &["q"]), [Cmd::Quit], "another controller carries on");
     let mut s = fixture::estate();
-    s.groups.retain(|g| g.group != "doc-index");
+    s.groups.retain(|g| !matches!(g.stage, Stage::Moving { .. } | Stage::Soaking { .. }));
     assert_eq!(press(&mut cockpit(s), &["q"]), [Cmd::Quit], "nothing is under way");
+}
+
+/// The estate with groups that soak, and no run under way.
+pub fn soaking() -> Snapshot {
+    let mut s = fixture::estate();
+    s.groups.retain(|g| !matches!(g.stage, Stage::Moving { .. }));
+    s
+}
+
+#[test]
+fn closing_while_something_soaks_says_what_stops_and_one_key_leaves_or_stays() {
+    let page = |m: &Model| crate::looks::text(&crate::pictures::drawn(m));
+    let mut m = cockpit(soaking());
+    assert!(page(&m).contains("ctl here"), "all the time:\n{}", page(&m));
+    press(&mut m, &["end"]);
+    assert!(page(&m).contains("Hosted here: closing stops the soak clocks"), "{}", page(&m));
+    assert!(press(&mut m, &["q"]).is_empty());
+    assert!(page(&m).contains("Closing this cockpit stops the soak clocks"), "{}", page(&m));
+    assert!(press(&mut m, &["enter", "l"]).is_empty(), "only y leaves");
+    assert!(matches!(m.overlay, Some(Overlay::Leave { .. })));
+    assert!(press(&mut m, &["n"]).is_empty());
+    assert!(m.overlay.is_none(), "n stays");
+    assert_eq!(press(&mut m, &["q", "y"]), [Cmd::Quit]);
+    assert_eq!(press(&mut cockpit(soaking()), &["ctrl-c", "ctrl-c"]), [Cmd::Quit]);
+    for (attached, read_only, arming) in
+        [(true, false, Arming::Armed), (false, true, Arming::Armed), (false, false, Arming::DryRun)]
+    {
+        let mut s = soaking();
+        s.header.arming = arming;
+        let mut m = cockpit(s);
+        (m.options.attached, m.options.read_only) = (attached, read_only);
+        press(&mut m, &["end"]);
+        assert!(!page(&m).contains("Hosted here") && !page(&m).contains("ctl here"), "nothing stops with it");
+        assert_eq!(press(&mut m, &["q"]), [Cmd::Quit]);
+    }
+}
+
+#[test]
+fn in_a_countdown_leaving_is_typed() {
+    let mut s = soaking();
+    s.countdowns = vec![Countdown {
+        group: "loan-ledger".into(),
+        trigger: "green-lag".into(),
+        why: "lag 12000".into(),
+        arm: Arm::Armed,
+        acts_at: Some(NOW.plus(40_000)),
+        held: None,
+    }];
+    let mut m = cockpit(s.clone());
+    assert!(press(&mut m, &["q", "y", "enter"]).is_empty(), "y is a letter here");
+    press(&mut m, &["ctrl-u"]);
+    assert_eq!(press(&mut m, &["leave", "enter"]), [Cmd::Quit]);
+    // A shadow does nothing that could be missed, and neither does one that is held.
+    s.countdowns[0].acts_at = None;
+    assert_eq!(press(&mut cockpit(s), &["q", "y"]), [Cmd::Quit]);
+}
+
+#[test]
+fn the_last_command_names_who_gave_it_on_every_screen() {
+    let line = |m: &Model| crate::looks::text(&crate::pictures::drawn(m)).lines().nth(1).unwrap_or_default().to_owned();
+    let mut s = fixture::estate();
+    let by = |actor: &str, at: i64, act: &str| JournalLine {
+        seq: 300,
+        at: fixture::ago(at),
+        actor: actor.into(),
+        act: Some(act.into()),
+        ..s.journal[0].clone()
+    };
+    let trigger = by("trigger green-lag", 12_000, "roll back loan-audit");
+    let hostile =
+        by("e\u{1b}vil\u{202e}@\u{4e00}\u{4e00}\u{4e00}\u{4e00}\u{4e00}\u{4e00}", 12_000, "hold \u{4e00}\u{4e00}");
+    s.journal.push(trigger);
+    for size in [(60, 16), (80, 24), (120, 40)] {
+        let mut m = fixture::model(s.clone(), size);
+        for keys in [&["1"][..], &["enter"], &["2", "enter"], &["3"], &["5"]] {
+            press(&mut m, keys);
+            let said = line(&m);
+            let age = [" 13s", " 14s", " 15s"].iter().any(|age| said.contains(age));
+            assert!(said.contains("│ tri") && age, "{size:?} {keys:?}: {said}");
+        }
+    }
+    let m = fixture::model(s.clone(), (120, 40));
+    assert!(line(&m).contains("trigger green-lag 13s: roll back loan-audit"), "{}", line(&m));
+    s.journal.push(hostile);
+    for columns in 60..140 {
+        let m = fixture::model(s.clone(), (columns, 24));
+        assert!(line(&m).contains("ctl") && line(&m).contains('e'), "{columns}: {}", line(&m));
+        assert!(!line(&m).contains(['\u{1b}', '\u{202e}']), "{columns}");
+    }
 }
 
 #[test]

@@ -380,6 +380,8 @@ pub fn all() -> Vec<(&'static str, Model)> {
         }),
     ));
     out.push(("leave", on(fixture::estate(), small, |m| drop(press(m, &["q"])))));
+    out.push(("leave_soak", on(crate::keys::soaking(), small, |m| drop(press(m, &["q"])))));
+    out.push(("leave_soak_60x16", on(crate::keys::soaking(), (60, 16), |m| drop(press(m, &["q"])))));
     out.push((
         "confirm_asking",
         on(free(), small, |m| {

@@ -62,7 +62,7 @@ pub enum Scope {
     Filter,
     /// Help.
     Help,
-    /// Leaving in the middle of a run.
+    /// Leaving although something stops with it.
     Leave,
 }
 
@@ -89,7 +89,7 @@ impl Scope {
             Scope::Palette => "In the palette",
             Scope::Filter => "Typing a filter",
             Scope::Help => "In this help",
-            Scope::Leave => "Leaving in the middle of a run",
+            Scope::Leave => "Leaving although something stops",
         }
     }
 }

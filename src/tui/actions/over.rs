@@ -4,6 +4,7 @@ use tui_input::Input;
 
 use super::super::choose::Choose;
 use super::super::dialog::{self, Dialog, Phase};
+use super::super::hosting;
 use super::super::model::{Model, Overlay, ROUTES, Tone};
 use super::super::palette;
 use super::super::update::Cmd;
@@ -58,7 +59,7 @@ pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
         }
         Some(Overlay::Confirm(d)) => accept_confirm(m, d),
         Some(Overlay::Leave { input }) => {
-            if input.value().trim() == "leave" {
+            if input.value().trim() == "leave" || hosting::hosted(m).is_none() {
                 return vec![Cmd::Quit];
             }
             m.overlay = Some(Overlay::Leave { input });
@@ -157,11 +158,15 @@ pub(super) fn copy_by_hand(m: &mut Model) -> Vec<Cmd> {
 // ---- leaving ----
 
 pub(super) fn leave(m: &mut Model) -> Vec<Cmd> {
-    if !m.must_stay() {
+    if hosting::hosted(m).is_none() {
         return vec![Cmd::Quit];
     }
     m.overlay = Some(Overlay::Leave { input: Input::default() });
     Vec::new()
+}
+
+pub(super) fn leave_now(_: &mut Model) -> Vec<Cmd> {
+    vec![Cmd::Quit]
 }
 
 pub(super) fn leave_anyway(m: &mut Model) -> Vec<Cmd> {

@@ -1,6 +1,7 @@
 //! Whether the rows of the table work now, and why not. Functions of the model only.
 
 use super::super::dialog::{self, Dialog, Phase};
+use super::super::hosting;
 use super::super::model::{Model, Overlay, Pane, Screen};
 use super::super::verify;
 use super::super::words;
@@ -178,8 +179,15 @@ pub(super) fn can_go_back(m: &Model) -> Ready {
     if m.screen != Screen::Cockpit || !m.filter(m.table()).is_empty() || m.back > 0 { Ready::Now } else { Ready::No }
 }
 
+/// Nothing is half done: one key leaves.
+pub(super) fn can_leave_now(m: &Model) -> Ready {
+    let grave = hosting::hosted(m).is_some_and(|h| h.grave());
+    if matches!(m.overlay, Some(Overlay::Leave { .. })) && !grave { Ready::Now } else { Ready::No }
+}
+
 pub(super) fn can_accept(m: &Model) -> Ready {
     match &m.overlay {
+        Some(Overlay::Leave { .. }) if can_leave_now(m) == Ready::Now => Ready::No,
         Some(Overlay::Confirm(d)) if matches!(d.phase, Phase::Asking | Phase::Sent) => Ready::No,
         Some(_) => Ready::Now,
         None => Ready::No,

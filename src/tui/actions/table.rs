@@ -149,7 +149,7 @@ actions! {
         "Copies the commands that do the same by hand (through the terminal, OSC 52).";
     "complete-word" "complete" ["tab"], &[Scope::Palette], None, 20, ready::always, over::complete_word,
         "Completes the name of the chosen command.";
-    "close" "leave" ["esc"], OVERLAYS, None, 20, ready::always, over::close_overlay,
+    "close" "cancel" ["esc"], OVERLAYS, None, 20, ready::always, over::close_overlay,
         "Closes what lies over the screen; nothing is sent.";
     "close-help" "close" ["q", "?"], &[Scope::Help], None, 0, ready::always, over::close_overlay,
         "Closes this help.";
@@ -160,8 +160,12 @@ actions! {
     "help" "help" ["?"], &[Scope::Global], None, 80, ready::always, places::help, "Shows the keys.";
     "redraw" "redraw" ["ctrl-l"], &[Scope::Global], None, 0, ready::always, places::redraw,
         "Draws the whole screen again.";
+    "leave-now" "leave" ["y"], &[Scope::Leave], None, 15, ready::can_leave_now, over::leave_now,
+        "Leaves: soak clocks stop counting, and triggers are not watched until a controller runs again.";
+    "stay" "stay" ["n"], &[Scope::Leave], None, 16, ready::can_leave_now, over::close_overlay,
+        "Stays, and everything goes on.";
     "leave" "quit" ["q", "ctrl-c"], &[Scope::Global], None, 90, ready::always, over::leave,
-        "Leaves. In the middle of a run that nobody else carries on it says what to do instead.";
+        "Leaves. Where something would stop that nobody else carries on (a run, a countdown, soak clocks) it says so first.";
     "leave-anyway" "leave anyway" ["ctrl-c"], OVERLAYS, None, 0, ready::always, over::leave_anyway,
         "Closes what lies over the screen and leaves; in the question about leaving it leaves at once.";
 }

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::line::{Row, wipe};
 use crate::tui::actions::{self, Action};
+use crate::tui::hosting;
 use crate::tui::model::{Model, Overlay, Screen};
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
@@ -58,16 +59,33 @@ pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
     let theme = m.theme();
     let kept = if m.screen == Screen::Cockpit && body.height >= 16 { 2 } else { 1 };
     let rest = Rect { height: body.height.saturating_sub(kept), ..body };
-    let Some((role, words)) = what_to_say(m) else { return rest };
-    let max = if m.flash.is_some() { MAX_MESSAGE } else { usize::from(kept) };
-    let lines = text::wrap(&words, usize::from(body.width) - 2, max, theme.glyph(Glyph::Ellipsis));
+    let width = usize::from(body.width) - 2;
+    let said = what_to_say(m).map(|(role, words)| {
+        let max = if m.flash.is_some() { MAX_MESSAGE } else { usize::from(kept) };
+        (role, text::wrap(&words, width, max, theme.glyph(Glyph::Ellipsis)))
+    });
+    let said_rows = said.as_ref().map_or(0, |(_, lines)| lines.len());
+    if said_rows < usize::from(kept)
+        && let Some(remark) = hosting_remark(m, width)
+    {
+        Row::new(theme).gap(1).put(Role::Dim, remark).draw(Rect { y: body.bottom() - 1, height: 1, ..body }, 0, buf);
+    }
+    let Some((role, lines)) = said else { return rest };
     let rows = u16::try_from(lines.len()).unwrap_or(1).max(kept).min(body.height);
     let area = Rect { y: body.bottom() - rows, height: rows, ..body };
-    wipe(theme, area, buf);
+    wipe(theme, Rect { height: u16::try_from(lines.len()).unwrap_or(rows).min(rows), ..area }, buf);
     for (y, line) in (0..).zip(lines) {
         Row::new(theme).gap(1).put(role, line).draw(area, y, buf);
     }
     Rect { height: body.height - rows, ..body }
+}
+
+/// What nobody may forget while soaks count in here; `None` when nothing stops with this cockpit.
+fn hosting_remark(m: &Model, width: usize) -> Option<&'static str> {
+    let soaks = hosting::hosted(m).is_some_and(|h| !h.soaks.is_empty() || !h.producers.is_empty());
+    let long = "Hosted here: closing this cockpit stops the soak clocks; `cutover watch` keeps them.";
+    let short = "Hosted here: closing stops the soak clocks (cutover watch)";
+    soaks.then_some(if text::width(long) <= width { long } else { short })
 }
 
 /// What was just said; else what is known of the row under the cursor.

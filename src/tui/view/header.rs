@@ -1,4 +1,4 @@
-//! The two lines on top: which migration, how far, may it act; and under them what forbids acting at all.
+//! The two lines on top: which migration, how far, may it act, who acted last; and under them what forbids acting at all.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -8,6 +8,8 @@ use crate::controller::snapshot::{Arming, PhaseView, SideView, Snapshot};
 use crate::migration::estate::{Observed, Side, Trouble};
 use crate::migration::stage::{Stage, WayBack};
 use crate::migration::trigger::Arm;
+use crate::sanitise::visible;
+use crate::tui::hosting;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -196,32 +198,100 @@ fn status<'t>(m: &'t Model, width: usize) -> Row<'t> {
             .put(Role::Dim, theme.glyph(Glyph::Ellipsis));
     };
     let sep = |row: Row<'t>| row.gap(1).glyph(Role::Frame, Glyph::Bar).gap(1);
-    let mut row = way_back_counts(Row::new(theme).gap(1), s);
-    let moving = s.groups.iter().filter(|g| matches!(g.stage, Stage::Moving { .. })).count();
-    if moving > 0 {
-        row = sep(row).put(Role::Strong, format!("{moving} moving"));
-    }
-    let soaking = s.groups.iter().filter(|g| matches!(g.stage, Stage::Soaking { .. })).count();
-    if soaking > 0 && width >= 100 {
-        row = sep(row).put(Role::Text, format!("{soaking} soaking"));
-    }
-    if width >= 110 {
-        row = progress(sep(row), s, theme.glyph(Glyph::Full), theme.glyph(Glyph::Rest));
-    }
-    let mut end = Row::new(theme);
-    if width >= 120 {
-        end = end.left(Role::Dim, &s.header.controller, text::width(&s.header.controller).min(30)).gap(2);
-    }
     let (role, age) = match m.snapshot_age() {
-        ms if ms > m.stale_after() => (Role::Fail, format!("ctl STALE {}", text::age(ms))),
-        ms if ms > m.stale_after() / 2 => (Role::Hold, format!("ctl {}", text::age(ms))),
-        ms => (Role::Dim, format!("ctl {}", text::age(ms))),
+        ms if ms > m.stale_after() => (Role::Fail, format!("STALE {}", text::age(ms))),
+        ms if ms > m.stale_after() / 2 => (Role::Hold, text::age(ms)),
+        ms => (Role::Dim, text::age(ms)),
     };
-    row.ending(end.put(role, age), width - 1)
+    // The controller ends with this cockpit, and takes soak clocks along.
+    let here = if hosting::hosted(m).is_some() { "ctl here " } else { "ctl " };
+    let mut end = Row::new(theme).put(role, here);
+    if width >= 120 {
+        end = end.left(Role::Dim, &s.header.controller, text::width(&s.header.controller).min(30)).gap(1);
+    }
+    end = end.put(role, age);
+    let room = width.saturating_sub(end.width() + 3);
+    let act = last_act(m, s);
+    // Who acts keeps its place; what else is told has what is left.
+    let kept = act.as_ref().map_or(0, |a| a.whole().min(ACT) + SEP);
+    let mut row = way_back_counts(Row::new(theme).gap(1), s, width >= 70);
+    let moving = s.groups.iter().filter(|g| matches!(g.stage, Stage::Moving { .. })).count();
+    let soaking = s.groups.iter().filter(|g| matches!(g.stage, Stage::Soaking { .. })).count();
+    let counted = |n: usize, role: Role, word: &str| (n > 0).then(|| Row::new(theme).put(role, format!("{n} {word}")));
+    let bar = (width >= 110).then(|| progress(Row::new(theme), s, theme.glyph(Glyph::Full), theme.glyph(Glyph::Rest)));
+    let told = [counted(moving, Role::Strong, "moving"), counted(soaking, Role::Text, "soaking"), bar];
+    for piece in told.into_iter().flatten() {
+        if row.width() + SEP + piece.width() + kept <= room {
+            row = sep(row).then(piece);
+        }
+    }
+    if let Some(act) = act {
+        let piece = act.within(m, room.saturating_sub(row.width() + SEP));
+        row = if piece.width() > 0 { sep(row).then(piece) } else { row };
+    }
+    row.ending(end, width - 1)
+}
+
+/// Cells between two pieces of the status line.
+const SEP: usize = 3;
+/// Cells of the last act that other pieces give way to.
+const ACT: usize = 34;
+/// How long an act of somebody else is news, ms.
+const NEWS_MS: u64 = 60_000;
+
+/// The last command that somebody gave: who, how long ago, what.
+struct LastAct {
+    actor: String,
+    age: String,
+    what: String,
+    /// It was another person or a trigger, just now.
+    news: bool,
+}
+
+/// The newest journal line that carries a command.
+fn last_act(m: &Model, s: &Snapshot) -> Option<LastAct> {
+    let line = s.journal.iter().rev().find(|l| l.act.is_some())?;
+    let ms = m.clock().since(line.at);
+    Some(LastAct {
+        actor: visible(&line.actor),
+        age: text::age(ms),
+        what: visible(line.act.as_deref().unwrap_or_default()),
+        news: ms < NEWS_MS && line.actor != m.options.actor,
+    })
+}
+
+impl LastAct {
+    /// Cells of all of it.
+    fn whole(&self) -> usize {
+        text::width(&self.actor) + 1 + text::width(&self.age) + 2 + text::width(&self.what)
+    }
+
+    /// What fits: the host goes first, then the end of what was asked for; without room for who it was, nothing.
+    fn within<'t>(&self, m: &'t Model, cells: usize) -> Row<'t> {
+        const NAME: usize = 16;
+        let theme = m.theme();
+        let ellipsis = theme.glyph(Glyph::Ellipsis);
+        let long = self.whole() <= cells;
+        let person = self.actor.split('@').next().filter(|p| !p.is_empty()).unwrap_or(&self.actor);
+        let name = NAME.min(cells.saturating_sub(text::width(&self.age) + 1));
+        if name < 3 {
+            return Row::new(theme);
+        }
+        let actor = if long { self.actor.clone() } else { text::cut(person, name, ellipsis) };
+        let role = if self.news { Role::Hold } else { Role::Dim };
+        let row = Row::new(theme).put(role, actor).gap(1).put(role, &self.age);
+        let left = cells.saturating_sub(row.width() + 2);
+        // Fewer cells than a verb has say nothing.
+        if left < 6 {
+            return row;
+        }
+        let role = if self.news { Role::Strong } else { Role::Text };
+        row.put(Role::Dim, ": ").put(role, text::cut(&self.what, left, ellipsis))
+    }
 }
 
 /// How many groups could go back, by verdict: of those that the plan lists and that are not complete.
-fn way_back_counts<'t>(row: Row<'t>, s: &Snapshot) -> Row<'t> {
+fn way_back_counts<'t>(row: Row<'t>, s: &Snapshot, named: bool) -> Row<'t> {
     let mut counts = [0usize; 4];
     for g in s.groups.iter().filter(|g| g.listed && !matches!(g.stage, Stage::Complete { .. })) {
         counts[match g.way_back {
@@ -232,9 +302,10 @@ fn way_back_counts<'t>(row: Row<'t>, s: &Snapshot) -> Row<'t> {
         }] += 1;
     }
     let [exact, bounded, closed, unknown] = counts;
-    let row = row.put(Role::Dim, "way back ").put(Role::Text, format!("EXACT {exact}  BOUNDED {bounded}  "));
+    let row = row.put(Role::Dim, if named { "way back " } else { "" });
+    let row = row.put(Role::Text, format!("EXACT {exact} BOUNDED {bounded} "));
     let row = row.put(if closed > 0 { Role::Fail } else { Role::Text }, format!("CLOSED {closed}"));
-    if unknown > 0 { row.gap(2).put(Role::Unknown, format!("UNKNOWN {unknown}")) } else { row }
+    if unknown > 0 { row.gap(1).put(Role::Unknown, format!("UNKNOWN {unknown}")) } else { row }
 }
 
 /// Proven steps of all steps, as a bar.

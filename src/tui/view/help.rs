@@ -83,5 +83,6 @@ fn legend<'t>(m: &'t Model) -> Vec<Row<'t>> {
     for (glyph, word) in marks {
         row = row.glyph(Role::Strong, glyph).put(Role::Dim, format!(" {word}  "));
     }
-    vec![row.dots(3).put(Role::Dim, " no data")]
+    let ctl = "ctl: age of the controller's word; `ctl here`: it ends with this cockpit";
+    vec![row.dots(3).put(Role::Dim, " no data"), Row::new(m.theme()).gap(1).put(Role::Dim, ctl)]
 }

@@ -8,6 +8,9 @@ use super::line::{Row, centred, frame, wipe};
 use crate::migration::command::{Command, Subject};
 use crate::migration::estate::FlagState;
 use crate::migration::overrides::GateName;
+use crate::migration::stage::{RunView, Stage, StepState};
+use crate::migration::trigger::Arm;
+use crate::tui::hosting::{self, Hosted};
 use crate::tui::model::{Model, ROUTES};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -113,38 +116,107 @@ pub fn pass_over(m: &Model, held: (&Command, GateName, &str), input: &Input, ove
     boxed(m, &format!("Pass over the gate {gate} for {}", words::subject(&command.subject())), rows, over, buf);
 }
 
-/// Leaving in the middle of a run that nobody else carries on.
+/// Leaving although something stops that nobody else carries on.
 pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let cells = cells(over);
+    let Some(h) = hosting::hosted(m) else {
+        let row = Row::new(theme).put(Role::Text, "Nothing stops any more when this cockpit closes.");
+        return boxed(m, "Leave?", vec![(row, false)], over, buf);
+    };
     let mut rows = Vec::new();
-    for (subject, run) in m.running().into_iter().take(3) {
-        let at = run.and_then(|r| {
-            let i = r.steps.iter().position(|s| !matches!(s.1, crate::migration::stage::StepState::Done { .. }))?;
-            Some(format!("step {} of {}: {}", i + 1, r.steps.len(), r.steps[i].0))
-        });
-        let row = Row::new(theme).put(Role::Strong, words::subject(&subject)).gap(2);
+    for (name, role, what) in stopping(m, &h) {
+        let row = Row::new(theme).name(Role::Strong, name, 20.min(cells / 3)).gap(2);
         let left = cells.saturating_sub(row.width());
-        rows.push((row.left(Role::Text, at.unwrap_or_default(), left), false));
+        rows.push((row.left(role, what, left), false));
     }
-    for (role, s) in [
+    let (title, said) = if !h.runs.is_empty() {
         (
-            Role::Hold,
-            "Nobody else carries this on: it would stop before its next effect, and wait there for the next start.",
-        ),
+            "A run is under way",
+            [
+                (
+                    Role::Hold,
+                    "Nobody else carries this on: it would stop before its next effect, and wait there for the next start.",
+                ),
+                (
+                    Role::Text,
+                    "Instead: wait for its end; b on the group takes it back; h holds it where it is. To keep it running without a terminal, start cutover inside tmux or screen.",
+                ),
+                (
+                    Role::Dim,
+                    "Type leave and enter to leave all the same, or press ctrl-c once more. The journal knows where it stood.",
+                ),
+            ],
+        )
+    } else if !h.countdowns.is_empty() {
         (
-            Role::Text,
-            "Instead: wait for its end; b on the group takes it back; h holds it where it is. To keep it running without a terminal, start cutover inside tmux or screen.",
-        ),
+            "A trigger is about to roll back",
+            [
+                (Role::Fail, "Nobody else watches it: without this cockpit nothing is rolled back."),
+                (
+                    Role::Text,
+                    "Instead: wait for it, or hold it (w). The controller that starts next gives the whole countdown again; `cutover watch` needs no terminal.",
+                ),
+                (Role::Dim, "Type leave and enter to leave all the same, or press ctrl-c once more."),
+            ],
+        )
+    } else {
         (
-            Role::Dim,
-            "Type leave and enter to leave all the same, or press ctrl-c once more. The journal knows where it stood.",
-        ),
-    ] {
+            "Closing this cockpit stops the soak clocks",
+            [
+                (
+                    Role::Hold,
+                    "The controller runs in here. Without one, soak clocks stop counting, armed triggers are not watched, and nothing is rolled back by itself.",
+                ),
+                (
+                    Role::Text,
+                    "What was held so far is kept. Close, and run `cutover watch` (docs/watch.md) at once: a gap longer than sample_gap is a hole that does not count.",
+                ),
+                (Role::Dim, "y leaves, n or esc stays."),
+            ],
+        )
+    };
+    for (role, s) in said {
         for line in text::wrap(s, cells, 3, theme.glyph(Glyph::Ellipsis)) {
             rows.push((Row::new(theme).put(role, line), false));
         }
     }
-    rows.push((typed(m, input, cells), false));
-    boxed(m, "A run is under way", rows, over, buf);
+    if h.grave() {
+        rows.push((typed(m, input, cells), false));
+    }
+    boxed(m, title, rows, over, buf);
+}
+
+/// Lines of what stops, the gravest first; the last one counts those left out.
+fn stopping(m: &Model, h: &Hosted<'_>) -> Vec<(String, Role, String)> {
+    const MOST: usize = 4;
+    let step = |run: &RunView| {
+        let i = run.steps.iter().position(|s| !matches!(s.1, StepState::Done { .. }))?;
+        Some(format!("step {} of {}: {}", i + 1, run.steps.len(), run.steps[i].0))
+    };
+    let mut rows: Vec<_> = h
+        .runs
+        .iter()
+        .map(|(subject, run)| (words::subject(subject), Role::Text, run.and_then(step).unwrap_or_default()))
+        .collect();
+    rows.extend(h.countdowns.iter().map(|c| {
+        let left = c.acts_at.map_or(0, |at| at.since(m.clock()));
+        (c.group.clone(), Role::Fail, format!("rolls back in {}: trigger {}", text::duration(left), c.trigger))
+    }));
+    rows.extend(h.soaks.iter().map(|g| {
+        let Stage::Soaking { since } = g.stage else { return (g.group.clone(), Role::Text, String::new()) };
+        let armed = g.triggers.iter().filter(|t| t.trigger.arm == Arm::Armed).count();
+        let watched = if armed > 0 { format!(", {}", words::plural(armed, "armed trigger")) } else { String::new() };
+        let soaked = text::age(m.clock().since(since));
+        (g.group.clone(), Role::Text, format!("soaking for {soaked}{watched}; {}", g.next))
+    }));
+    rows.extend(h.producers.iter().map(|p| {
+        let what = "soaking: writers on the side it left are not watched then";
+        (p.name.clone(), Role::Text, what.to_owned())
+    }));
+    if rows.len() > MOST {
+        let more = rows.split_off(MOST - 1).len();
+        rows.push((format!("and {more} more"), Role::Text, String::new()));
+    }
+    rows
 }

@@ -1,0 +1,252 @@
+//! The migration calendar: who moves next, when by the clock of who looks and by the window's own, and what was missed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::groups::more;
+use super::line::{self, Row, rule, window};
+use crate::controller::snapshot::calendar::{Due, Kind, Opening, short, span};
+use crate::tui::calendar::{self, Counts, Line, Standing};
+use crate::tui::model::Model;
+use crate::tui::text;
+use crate::tui::theme::{Glyph, Role};
+
+/// Cells of when it is due: `now, 1h20m left`.
+const WHEN: usize = 16;
+/// Cells of a moment: `Sun 12-06 23:00`.
+const MOMENT: usize = 15;
+/// Cells of a kind.
+const KIND: usize = 5;
+/// Cells of a label under the table.
+const LABEL: usize = 9;
+/// Least lines of the table, with its head.
+const TABLE: u16 = 5;
+
+/// What an empty calendar asks for.
+const HINT: &str = "Nothing has a day yet. A group or producer of the plan takes window = \"NAME\" and date = \
+                    \"2026-12-06\", and [[windows]] says when NAME is open:";
+const EXAMPLE: [&str; 10] = [
+    "[[windows]]",
+    "name = \"sunday-night\"",
+    "days = [\"Sun\"]",
+    "from = \"23:00\"",
+    "to = \"02:00\"",
+    "zone = \"America/New_York\"",
+    "[[groups]]",
+    "name = \"NAME\"",
+    "window = \"sunday-night\"",
+    "date = \"2026-12-06\"",
+];
+
+/// Draws the screen of the calendar.
+pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let lines = calendar::lines(m);
+    title(m, &calendar::counts(&lines), conflicts(m), area, buf);
+    let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+    let body = if m.snapshot.is_none() {
+        Row::new(theme).gap(1).put(Role::Dim, "Nothing is known yet: the controller has not answered.").draw(body, 0, buf);
+        return;
+    } else if lines.iter().all(|l| l.planned.opening.is_none()) {
+        empty(m, lines.len(), body, buf)
+    } else {
+        body
+    };
+    if lines.is_empty() {
+        return;
+    }
+    let at = calendar::index(m, &lines);
+    let detail = detail(m, &lines[at], usize::from(body.width));
+    let wanted = u16::try_from(detail.len() + 1).unwrap_or(u16::MAX);
+    let least = TABLE.min(u16::try_from(lines.len() + 1).unwrap_or(TABLE));
+    let below = wanted.min(body.height.saturating_sub(least));
+    let below = if below < 2 { 0 } else { below };
+    table(m, &lines, at, Rect { height: body.height - below, ..body }, buf);
+    if below > 0 {
+        let rest = Rect { y: body.bottom() - below, height: below, ..body };
+        rule(theme, &text::cut_middle(&lines[at].planned.name, 40, theme.glyph(Glyph::Ellipsis)), rest, 0, buf);
+        for (y, row) in (1u16..).zip(detail) {
+            row.draw(rest, y, buf);
+        }
+    }
+}
+
+fn conflicts(m: &Model) -> usize {
+    m.snapshot.as_ref().map_or(0, |s| s.calendar.conflicts.len())
+}
+
+fn title(m: &Model, counts: &Counts, conflicts: usize, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let mut title = Row::new(theme).gap(1).put(Role::Strong, "calendar");
+    for (n, word, role) in [
+        (counts.now, "now", Role::Strong),
+        (counts.missed, "missed", Role::Fail),
+        (counts.next, "to come", Role::Text),
+        (counts.undated, "without a day", Role::Dim),
+        (counts.moved, "moved", Role::Ok),
+        (conflicts, if conflicts == 1 { "conflict" } else { "conflicts" }, Role::Hold),
+    ] {
+        if n > 0 {
+            title = title.gap(2).put(role, format!("{n} {word}"));
+        }
+    }
+    let left = usize::from(area.width).saturating_sub(title.width() + 8);
+    let zone = text::cut_middle(&m.options.zone, left, theme.glyph(Glyph::Ellipsis));
+    let end = if left > 6 { Row::new(theme).put(Role::Dim, zone).gap(1) } else { Row::new(theme) };
+    line::titled(theme, title.gap(1), end, area, 0, buf);
+}
+
+/// What to write into the plan; returns what is left of the area.
+fn empty(m: &Model, moves: usize, area: Rect, buf: &mut Buffer) -> Rect {
+    let theme = m.theme();
+    let ellipsis = theme.glyph(Glyph::Ellipsis);
+    let width = usize::from(area.width) - 2;
+    let hint = text::wrap(HINT, width, 3, ellipsis);
+    let name = m.snapshot.as_ref().and_then(|s| s.calendar.moves.iter().find(|p| p.kind == Kind::Group));
+    let name = name.map_or("loan-audit", |p| p.name.as_str());
+    let example = EXAMPLE.iter().map(|l| l.replace("NAME", name));
+    let file = m.snapshot.as_ref().map_or("", |s| s.header.plan.as_str());
+    let last = text::cut_middle(&format!("into {file}; then start the controller again."), width, ellipsis);
+    // Two columns: it has to fit where there are few rows.
+    let mut rows: Vec<Row<'_>> = hint.into_iter().map(|l| Row::new(theme).gap(1).put(Role::Hold, l)).collect();
+    let example: Vec<String> = example.collect();
+    let (windows, groups) = example.split_at(6);
+    for (i, left) in windows.iter().enumerate() {
+        let row = Row::new(theme).gap(3).left(Role::Text, left, 27);
+        rows.push(match groups.get(i) {
+            Some(right) => row.left(Role::Text, right, width.saturating_sub(30)),
+            None => row,
+        });
+    }
+    rows.push(Row::new(theme).gap(1).put(Role::Dim, last));
+    let room = if moves == 0 { area.height } else { area.height.saturating_sub(3) };
+    let shown = u16::try_from(rows.len()).unwrap_or(u16::MAX).min(room);
+    for (y, row) in (0..shown).zip(rows) {
+        row.draw(area, y, buf);
+    }
+    Rect { y: area.y + shown, height: area.height - shown, ..area }
+}
+
+/// Cells of the columns that give way: name, team, window; 0: not shown.
+fn columns(width: usize) -> (usize, usize, usize) {
+    match width {
+        0..=69 => (14, 0, 0),
+        70..=99 => (16, 7, 0),
+        100..=139 => (22, 10, 14),
+        _ => (32, 12, 24),
+    }
+}
+
+fn table(m: &Model, lines: &[Line<'_>], at: usize, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let width = usize::from(area.width);
+    let (name, team, in_window) = columns(width);
+    let mut head = Row::new(theme).gap(2).left(Role::Dim, "due", WHEN).gap(1).left(Role::Dim, "your time", MOMENT).gap(1);
+    head = head.left(Role::Dim, "what", KIND).gap(1).left(Role::Dim, "name", name).gap(1);
+    for (cells, word) in [(team, "team"), (in_window, "window")] {
+        head = if cells > 0 { head.left(Role::Dim, word, cells).gap(1) } else { head };
+    }
+    head.put(Role::Dim, "state").draw(area, 0, buf);
+    let range = window(lines.len(), at, usize::from(area.height.saturating_sub(1)));
+    let (above, below) = (range.start, lines.len() - range.end);
+    for (y, i) in (1u16..).zip(range) {
+        let row = row(m, &lines[i], i == at, width);
+        if i == at { row.draw_cursor(area, y, buf) } else { row.draw(area, y, buf) }
+    }
+    more(m, above, below, area, buf);
+}
+
+/// When it is due, in words.
+fn due(line: &Line<'_>) -> (Role, String) {
+    match (line.standing, line.due) {
+        (Standing::Moved, _) => (Role::Ok, "moved".to_owned()),
+        (Standing::Moving, Due::Now { left_ms }) => (Role::Strong, format!("moves, {} left", text::coarse(left_ms))),
+        (Standing::Moving, _) => (Role::Strong, "moves".to_owned()),
+        (Standing::NotYet, Due::Now { left_ms }) => (Role::Strong, format!("now, {} left", text::coarse(left_ms))),
+        (Standing::NotYet, Due::In { ms }) => (Role::Text, format!("in {}", text::coarse(ms))),
+        (Standing::NotYet, Due::Missed { ms }) => (Role::Fail, format!("missed {} ago", text::coarse(ms))),
+        (Standing::NotYet, Due::NoDay { .. }) => (Role::Dim, "no day".to_owned()),
+    }
+}
+
+fn row<'t>(m: &'t Model, l: &Line<'_>, cursor: bool, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let (name, team, in_window) = columns(width);
+    let row = Row::new(theme);
+    let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
+    let row = if l.conflicts.is_empty() { row.gap(1) } else { row.glyph(Role::Hold, Glyph::Alert) };
+    let (role, when) = due(l);
+    let moment = match l.planned.opening {
+        Some(o) => short(o.from, &m.options.zone).unwrap_or_default(),
+        None => String::new(),
+    };
+    let kind = match (l.planned.kind, l.planned.hard) {
+        (Kind::Group, _) => "group",
+        (Kind::Producer, true) => "EOS",
+        (Kind::Producer, false) => "prod.",
+    };
+    let dim = if l.standing == Standing::Moved { Role::Dim } else { Role::Text };
+    let mut row = row.left(role, when, WHEN).gap(1).left(dim, moment, MOMENT).gap(1).left(Role::Dim, kind, KIND).gap(1);
+    row = row.name(if cursor { Role::Strong } else { dim }, &l.planned.name, name).gap(1);
+    if team > 0 {
+        row = row.left(Role::Dim, &l.planned.team, team).gap(1);
+    }
+    if in_window > 0 {
+        row = row.left(Role::Dim, l.planned.window.as_deref().unwrap_or_default(), in_window).gap(1);
+    }
+    let left = width.saturating_sub(row.width() + 1);
+    let (role, state) = &l.state;
+    match l.outside {
+        true => row.left(Role::Hold, format!("{state}, outside"), left),
+        false => row.left(*role, state, left),
+    }
+}
+
+/// All that is known of the move under the cursor.
+fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let cells = width.saturating_sub(LABEL + 2);
+    let said = |label: &'static str, role: Role, words: &str, most: usize| {
+        let lines = text::wrap(words, cells, most, theme.glyph(Glyph::Ellipsis));
+        let row = move |(i, line): (usize, String)| {
+            Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, LABEL).put(role, line)
+        };
+        lines.into_iter().enumerate().map(row).collect::<Vec<_>>()
+    };
+    let (p, yours) = (l.planned, m.options.zone.as_str());
+    let mut rows = Vec::new();
+    for c in &l.conflicts {
+        rows.extend(said("conflict", Role::Hold, &c.words(), 3));
+    }
+    let times = |label: &'static str, o: Opening, zone: &str| said(label, Role::Text, &format!("{} {zone}", span(o.from, o.to, zone)), 2);
+    let whose = p.window.as_ref().map(|w| format!("window {w}"));
+    match (p.opening, l.due) {
+        (Some(o), _) => {
+            rows.extend(times("yours", o, yours));
+            if p.zone != yours {
+                rows.extend(times("its own", o, &p.zone));
+            }
+        }
+        (None, Due::NoDay { opens: Some(o) }) => {
+            let next = format!("no day yet; its window opens next {} {yours}", span(o.from, o.to, yours));
+            rows.extend(said("yours", Role::Text, &next, 2));
+        }
+        (None, _) => rows.extend(said("yours", Role::Text, "no day yet: date = \"2026-12-06\" in the plan gives it one", 2)),
+    }
+    let whose = whose.unwrap_or_else(|| "no window: the whole day".to_owned());
+    let team = if p.team.is_empty() { "no team in the plan".to_owned() } else { format!("team {}", p.team) };
+    let what = match (p.kind, p.hard) {
+        (Kind::Group, _) => "group",
+        (Kind::Producer, true) => "exactly-once producer, hard cutover",
+        (Kind::Producer, false) => "producer",
+    };
+    let whose = if p.opening.is_some() || p.window.is_some() { format!("; {whose}") } else { String::new() };
+    rows.extend(said("who", Role::Text, &format!("{team}; {what}{whose}"), 2));
+    if l.outside {
+        rows.extend(said("outside", Role::Hold, "it moved while its window was closed", 1));
+    }
+    if let Some(until) = p.blue_until.and_then(|at| short(at, yours)) {
+        rows.extend(said("blue", Role::Dim, &format!("kept until {until} {yours} as its way back"), 1));
+    }
+    rows
+}
