@@ -1,6 +1,7 @@
 //! HTTP/1.1 requests, each on a connection of its own, over the one TLS stack: bounded in time and in size. A redirect
 //! is an answer like any other and is not followed: credentials go where the plan says and nowhere else.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -11,6 +12,7 @@ use openssl::ssl::SslConnector;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_openssl::SslStream;
 
 use crate::migration::estate::Trouble;
 use crate::sanitise::visible;
@@ -33,15 +35,20 @@ pub struct Server {
 }
 
 /// A request.
+#[derive(Default)]
 pub struct Request<'a> {
-    /// `GET` without a body, `POST` with one.
-    pub body: Option<(&'static str, Vec<u8>)>,
+    /// `GET` without a body; with one (its type, and the bytes) `POST`, or `PUT` where that is wanted.
+    pub body: Option<(&'a str, Vec<u8>)>,
+    /// `PUT` instead of `POST`.
+    pub put: bool,
     /// Path and query, from the slash.
     pub path: &'a str,
     /// Headers besides `Host`, `Content-Type` and `User-Agent`. Never shown.
-    pub headers: Vec<(&'static str, String)>,
-    /// The whole of it: name, connection, TLS, answer.
+    pub headers: Vec<(&'a str, String)>,
+    /// The whole of it: name, connection, TLS, answer, ms.
     pub timeout_ms: u64,
+    /// Only so much of the answer is wanted, bytes: the rest is not read. `None`: all of it.
+    pub most: Option<usize>,
 }
 
 /// An answer, whatever its status.
@@ -51,6 +58,8 @@ pub struct Answer {
     pub status: u16,
     /// Body.
     pub body: Vec<u8>,
+    /// `Retry-After`, where it is a number of seconds.
+    pub retry_after_s: Option<u64>,
 }
 
 impl Answer {
@@ -63,6 +72,17 @@ impl Answer {
 }
 
 impl Server {
+    /// As [`Server::new`], on a blocking thread: certificates may lie on a slow disk.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub async fn open(url: &str, properties: BTreeMap<String, String>) -> Result<Self, Trouble> {
+        let url = url.to_owned();
+        let made =
+            tokio::task::spawn_blocking(move || Self::new(&url, |name| properties.get(name).map(String::as_str)));
+        made.await.map_err(|e| Trouble::new(format!("reading certificates broke off: {e}"), ""))?
+    }
+
     /// Reads a base URL and what is trusted (librdkafka's names). No I/O but the CA files.
     ///
     /// # Errors
@@ -99,13 +119,32 @@ impl Server {
         visible(&format!("{}{}", self.authority, self.base))
     }
 
-    /// Sends one request and reads the whole answer.
+    /// Sends one request and reads the answer.
     ///
     /// # Errors
     /// It could not be reached, took too long, or answered more than 8 MiB: with its address and what to do.
     pub async fn send(&self, request: Request<'_>) -> Result<Answer, Trouble> {
-        let limit = Duration::from_millis(request.timeout_ms);
-        match timeout(limit, self.exchange(request)).await {
+        self.within(request.timeout_ms, self.exchange(request)).await
+    }
+
+    /// Connects, with the handshake where there is TLS, and asks for nothing.
+    ///
+    /// # Errors
+    /// It could not be reached, or is not trusted: with its address and what to do.
+    pub async fn reach(&self, timeout_ms: u64) -> Result<(), Trouble> {
+        let connect = async {
+            let tcp = self.connect().await?;
+            match &self.tls {
+                None => Ok(()),
+                Some(tls) => self.shake(tcp, tls).await.map(drop),
+            }
+        };
+        self.within(timeout_ms, connect).await
+    }
+
+    async fn within<T>(&self, limit_ms: u64, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        let limit = Duration::from_millis(limit_ms);
+        match timeout(limit, work).await {
             Ok(result) => result,
             Err(_) => Err(Trouble::new(
                 format!("{}: no answer within {}", self.shown(), crate::migration::gate::span(millis(limit))),
@@ -115,20 +154,29 @@ impl Server {
     }
 
     async fn exchange(&self, request: Request<'_>) -> Result<Answer, Trouble> {
-        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| {
+        let tcp = self.connect().await?;
+        match &self.tls {
+            None => self.talk(tcp, request).await,
+            Some(tls) => self.talk(self.shake(tcp, tls).await?, request).await,
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Trouble> {
+        TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| {
             Trouble::new(
                 format!("{}: can't connect: {}", self.shown(), visible(&e.to_string())),
                 "check the address and that the server runs",
             )
-        })?;
-        match &self.tls {
-            None => self.talk(tcp, request).await,
-            Some((connector, settings)) => {
-                let stream = tls::handshake(tcp, connector, settings, &self.host).await;
-                let failed = |t: Trouble| Trouble::new(format!("{}: TLS failed: {}", self.shown(), t.what), t.advice);
-                self.talk(stream.map_err(failed)?, request).await
-            }
-        }
+        })
+    }
+
+    async fn shake(
+        &self,
+        tcp: TcpStream,
+        (connector, settings): &(SslConnector, Tls),
+    ) -> Result<SslStream<TcpStream>, Trouble> {
+        let failed = |t: Trouble| Trouble::new(format!("{}: TLS failed: {}", self.shown(), t.what), t.advice);
+        tls::handshake(tcp, connector, settings, &self.host).await.map_err(failed)
     }
 
     async fn talk<S>(&self, stream: S, request: Request<'_>) -> Result<Answer, Trouble>
@@ -145,14 +193,24 @@ impl Server {
             // what breaks it is told to the sender
             let _ = connection.await;
         }));
+        let most = request.most;
         let sent = sender.send_request(self.request(request)?).await.map_err(broken)?;
         let status = sent.status().as_u16();
-        let body = Limited::new(sent.into_body(), MAX_ANSWER).collect().await.map_err(|e| {
-            let why = if e.is::<LengthLimitError>() { "it is larger than 8 MiB".to_owned() } else { e.to_string() };
-            Trouble::new(format!("{}: the answer can't be read: {}", self.shown(), visible(&why)), "ask for less")
-        })?;
+        let retry_after = sent.headers().get("retry-after").and_then(|v| v.to_str().ok());
+        let retry_after_s = retry_after.and_then(|v| v.trim().parse().ok());
+        let unreadable = |why: &str| {
+            Trouble::new(format!("{}: the answer can't be read: {}", self.shown(), visible(why)), "ask for less")
+        };
+        let body = match most {
+            Some(most) => beginning(sent.into_body(), most).await,
+            None => match Limited::new(sent.into_body(), MAX_ANSWER).collect().await {
+                Ok(body) => body.to_bytes().to_vec(),
+                Err(e) if e.is::<LengthLimitError>() => return Err(unreadable("it is larger than 8 MiB")),
+                Err(e) => return Err(unreadable(&e.to_string())),
+            },
+        };
         drop(driver);
-        Ok(Answer { status, body: body.to_bytes().to_vec() })
+        Ok(Answer { status, body, retry_after_s })
     }
 
     fn request(&self, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Trouble> {
@@ -167,7 +225,8 @@ impl Server {
         let request = match request.body {
             None => builder.method(Method::GET).body(Full::default()),
             Some((kind, body)) => {
-                builder.method(Method::POST).header("content-type", kind).body(Full::new(Bytes::from(body)))
+                let method = if request.put { Method::PUT } else { Method::POST };
+                builder.method(method).header("content-type", kind).body(Full::new(Bytes::from(body)))
             }
         };
         request.map_err(|_| {
@@ -177,6 +236,18 @@ impl Server {
             )
         })
     }
+}
+
+/// The first bytes of an answer whose status says what matters; one that breaks off is as long as it got.
+async fn beginning(mut body: hyper::body::Incoming, most: usize) -> Vec<u8> {
+    let mut read = Vec::new();
+    while read.len() < most {
+        let Some(Ok(frame)) = body.frame().await else { break };
+        if let Some(data) = frame.data_ref() {
+            read.extend_from_slice(&data[..data.len().min(most - read.len())]);
+        }
+    }
+    read
 }
 
 /// Ends the connection's task with the request, also when it is given up.

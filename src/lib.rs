@@ -20,6 +20,8 @@ pub mod kafka;
 pub mod metrics;
 /// Pure: what was observed, what is true, and what may happen next.
 pub mod migration;
+/// Telling people who look at no screen: webhooks, Slack.
+pub mod notify;
 /// Pure: where a group must start on the other cluster, and the proof.
 pub mod offsets;
 /// `cutover.toml`: the typed plan, every error in it with its place, secrets, what the machine takes from it.

@@ -74,8 +74,8 @@ pub enum Verb {
     Attach,
     /// Who moves what, when, in which window: to be published weeks ahead; needs no network
     Calendar(CalendarArgs),
-    /// Everything that a migration will need, tried once: clusters, ids, topics, groups, switches, metrics, windows
-    Doctor,
+    /// Everything that a migration will need, tried once: clusters, ids, topics, groups, switches, metrics, windows, who is told
+    Doctor(DoctorArgs),
     /// Lag of every group on both clusters, per partition
     Lag,
     /// Where the migration stands
@@ -140,6 +140,14 @@ pub struct CalendarArgs {
     /// Openings of windows are listed this far ahead, weeks
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=104))]
     pub weeks: u16,
+}
+
+/// `cutover doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Send each target of `[notify]` a test message; without this it is connected to, and the message is shown
+    #[arg(long)]
+    pub notify: bool,
 }
 
 /// `cutover init`.

@@ -1,15 +1,15 @@
 //! `cutover doctor`: everything that a migration will need, tried once.
 
-use super::args::Global;
+use super::args::{DoctorArgs, Global};
 use super::{Error, Exit, load, print_json, print_text, runtime};
 use crate::controller::doctor::{Check, Health, examine};
 use crate::report::text::table;
 use crate::sanitise::visible;
 
 /// Exit code 0 when all is well (warnings included), 1 when something fails, 4 when something could not be checked.
-pub fn run(global: &Global) -> Result<Exit, Error> {
+pub fn run(global: &Global, args: &DoctorArgs) -> Result<Exit, Error> {
     let plan = load(global)?;
-    let checks = runtime()?.block_on(examine(plan));
+    let checks = runtime()?.block_on(examine(plan, args.notify));
     if global.json {
         let ok = checks.iter().all(|c| matches!(c.health, Health::Ok | Health::Warn));
         print_json(&serde_json::json!({ "ok": ok, "checks": checks }))?;

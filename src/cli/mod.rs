@@ -96,7 +96,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Watch) => watch::run(&global),
         Some(Verb::Attach) => cockpit::attach(&global),
         Some(Verb::Calendar(args)) => calendar::run(&global, &args),
-        Some(Verb::Doctor) => doctor::run(&global),
+        Some(Verb::Doctor(args)) => doctor::run(&global, &args),
         Some(Verb::Lag) => look::lag(&global),
         Some(Verb::Status) => look::status(&global),
         Some(Verb::Offsets(verb)) => offsets::run(&global, verb),

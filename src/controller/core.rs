@@ -9,6 +9,7 @@ mod compare;
 mod export;
 mod fidelity;
 mod look;
+mod tell;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,6 +25,7 @@ use super::diff::sample::{self, Sampled};
 use super::eos::look::Watched as EosWatched;
 use super::eos::watch::EosFocus;
 use super::executor::{self, Executor};
+use super::herald::Herald;
 use super::ledger::{Access, Ledger};
 use super::meter::{self, Questions};
 use super::names::TopicNames;
@@ -39,6 +41,7 @@ use crate::migration::effect::Outcome;
 use crate::migration::estate::{At, Estate, Observed, Side, Trouble, WindowView};
 use crate::migration::event::{Entry, Event};
 use crate::migration::machine::Machine;
+use crate::migration::turns::Turns;
 use crate::migration::watch::Kept;
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
@@ -151,6 +154,8 @@ struct Core {
     watching: Option<Watched>,
     comparing: Comparing,
     fidelities: Fidelities,
+    turns: Turns,
+    herald: Herald,
     ends: Ends,
     stopping: bool,
     /// Why the journal can't be written any more: nothing is done then.
@@ -176,7 +181,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
     observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
 
-    let Access { ledger, entries, samples, arming, troubles } = Ledger::open(&plan, &options, Clock.now()).await;
+    let Access { ledger, entries, samples, told, arming, troubles } = Ledger::open(&plan, &options, Clock.now()).await;
     let translator = Translator::new(Arc::clone(&plan), names, tools.clusters().clone(), Arc::clone(&history));
     let (translator, unreadable) = match translator {
         Ok(translator) => (Some(translator), None),
@@ -185,6 +190,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let machine = present::machine(&plan, &arming);
     let world = executor::World { plan: Arc::clone(&plan), tools: Arc::clone(&tools), history: Arc::clone(&history) };
     let executor = executor::executor(world, translator.clone(), ledger.lease(), &arming, murmurs);
+    let herald = Herald::new(&plan, &arming, &told, entries.last().map_or(0, |e| e.seq));
     let mut core = Core {
         machine,
         estate: Estate::default(),
@@ -207,6 +213,8 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         watching: None,
         comparing: Comparing::default(),
         fidelities,
+        turns: Turns::default(),
+        herald,
         ends,
         stopping: false,
         unwritable: None,
@@ -242,6 +250,8 @@ impl Core {
         drop(history);
         self.fidelities.entry(entry);
         let line = self.teller.line(entry);
+        self.turns.entry(entry);
+        self.herald.entry(entry, &line.text);
         if self.lines.len() >= LINES {
             self.lines.pop_front();
         }
@@ -249,6 +259,8 @@ impl Core {
     }
 
     async fn begin(&mut self) {
+        self.keep_told(true).await;
+        self.herald.start();
         if !matches!(self.arming, Arming::ReadOnly { .. }) {
             let opened = Event::Opened {
                 actor: self.options.actor.clone(),
@@ -322,6 +334,8 @@ impl Core {
             pulse.followed = Clock.stopwatch();
             self.follow().await;
             self.aim();
+            self.turn_news(now).await;
+            self.keep_told(false).await;
             self.keep_estimate_fresh(now).await;
         }
         if pulse.kept.ms() >= KEEP_MS || self.machine.urgent_samples() {
@@ -548,6 +562,8 @@ impl Core {
             self.write(actor.clone(), Event::Closed { actor }).await;
         }
         self.publish();
+        self.herald.end().await;
+        self.keep_told(true).await;
         self.end_diff().await;
         if let Some(translator) = self.translator.take() {
             translator.close().await;

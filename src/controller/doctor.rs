@@ -21,6 +21,9 @@ use crate::metrics::Provider;
 use crate::migration::criteria::Metric;
 use crate::migration::estate::{ClusterView, GroupState, Side, Trouble};
 use crate::migration::gate::span;
+use crate::migration::news::News;
+use crate::notify::queue::Message;
+use crate::notify::{Again, NotSent};
 use crate::plan::Plan;
 
 /// The longest look at one cluster.
@@ -74,12 +77,17 @@ impl Check {
     }
 }
 
-/// Tries everything once. Bounded: each look, query and command has its own limit.
-pub async fn examine(plan: Plan) -> Vec<Check> {
+/// Tries everything once. Bounded: each look, query and command has its own limit. `send`: each target of notifications
+/// gets a test message; otherwise it is only connected to, and the message is shown.
+pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     let plan = Arc::new(plan);
     let tools = Tools::new(&plan, Arc::new(TopicNames::new(&plan)));
-    let (mut clusters, settings, metrics) =
-        tokio::join!(join_all(Side::BOTH.map(|s| look(&tools, s))), settings(&tools), metrics(&plan));
+    let (mut clusters, settings, metrics, told) = tokio::join!(
+        join_all(Side::BOTH.map(|s| look(&tools, s))),
+        settings(&tools),
+        metrics(&plan),
+        notify(&plan, send)
+    );
     for (side, seen) in Side::BOTH.into_iter().zip(&mut clusters) {
         if let Ok(view) = seen {
             tools.names.inward(&plan, side, view); // blue first: it teaches the names
@@ -96,6 +104,7 @@ pub async fn examine(plan: Plan) -> Vec<Check> {
     checks.push(identities(&views));
     checks.extend(settings);
     checks.extend(metrics);
+    checks.extend(told);
     checks.extend(plan.windows.iter().map(window));
     let path = plan.journal.clone();
     let journal = tokio::task::spawn_blocking(move || journal(&path)).await;
@@ -270,6 +279,44 @@ async fn ask(
         }
     };
     (provider.name().to_owned(), skew, check)
+}
+
+/// Every target of notifications, and when the controller reached it last, as far as the journal says.
+async fn notify(plan: &Plan, send: bool) -> Vec<Check> {
+    let (path, now) = (plan.journal.clone(), Clock.now());
+    let read = move || Reader::open(&path).and_then(|r| r.told()).unwrap_or_default(); // the journal has its own check
+    let told = if plan.notify.is_empty() || !plan.journal.exists() {
+        Vec::new()
+    } else {
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    };
+    let targets = crate::notify::targets(plan);
+    let tried = targets.iter().map(|target| async {
+        let what = format!("notify {}", target.plan().name);
+        let message = Message { news: News::test(now, "cutover doctor"), missed: 0 };
+        let tried = match send {
+            true => target.send(&message).await.map(|status| format!("took a test message: {status}")),
+            false => target
+                .reach()
+                .await
+                .map(|host| format!("{host} answers; would send {}", target.body(&message)))
+                .map_err(|trouble| NotSent { trouble, again: Again::Never }),
+        };
+        match tried {
+            Ok(found) => Check::new(what, Health::Ok, found),
+            Err(NotSent { trouble, .. }) => Check::failed(what, Health::Fail, trouble),
+        }
+    });
+    let mut checks: Vec<Check> = stream::iter(tried).buffered(AT_ONCE).collect().await;
+    for told in told.iter().filter(|t| plan.notify.iter().any(|n| n.name == t.target)) {
+        if let Some((since, trouble)) = &told.failing {
+            let found =
+                format!("nothing the controller sent was taken for {}: {}", span(now.since(*since)), trouble.what);
+            let what = format!("notify {} so far", told.target);
+            checks.push(Check::new(what, Health::Warn, found).advised(trouble.advice.clone()));
+        }
+    }
+    checks
 }
 
 fn window(window: &crate::plan::WindowPlan) -> Check {

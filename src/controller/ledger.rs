@@ -8,6 +8,7 @@ use super::snapshot::Arming;
 use crate::journal::{Holder, Journal, Opened, Reader};
 use crate::migration::estate::{At, Trouble};
 use crate::migration::event::{Entry, Event};
+use crate::migration::news::Told;
 use crate::migration::watch::{Kept, Unsaved};
 use crate::plan::Plan;
 
@@ -35,6 +36,8 @@ pub(super) struct Access {
     pub entries: Vec<Entry>,
     /// What was kept of soaks.
     pub samples: Vec<Kept>,
+    /// How far each target of notifications was told.
+    pub told: Vec<Told>,
     /// What the session may do.
     pub arming: Arming,
     /// What a person should read about it.
@@ -74,14 +77,28 @@ impl Ledger {
     /// Keeps what changed in soaks' samples; a session that does not hold the journal keeps nothing. Errors: it could
     /// not be written; then a restart counts less, and nothing else is lost.
     pub async fn keep(&mut self, changes: Vec<Unsaved>) -> Result<(), Trouble> {
+        self.beside(move |journal| journal.keep_samples(&changes)).await
+    }
+
+    /// Keeps how far targets of notifications were told, as [`Ledger::keep`] does. Errors: it could not be written; then
+    /// a crash tells something twice.
+    pub async fn keep_told(&mut self, told: Vec<Told>) -> Result<(), Trouble> {
+        self.beside(move |journal| journal.keep_told(&told)).await
+    }
+
+    /// Writes something beside the chain; a session that does not hold the journal writes nothing.
+    async fn beside(
+        &mut self,
+        write: impl FnOnce(&mut Journal) -> Result<(), Trouble> + Send + 'static,
+    ) -> Result<(), Trouble> {
         let Store::Writer(mut journal) = std::mem::replace(&mut self.store, Store::None) else { return Ok(()) };
         let written = tokio::task::spawn_blocking(move || {
-            let kept = journal.keep_samples(&changes);
+            let kept = write(&mut journal);
             (journal, kept)
         });
         let (journal, kept) = written
             .await
-            .map_err(|e| Trouble::new(format!("keeping samples broke off: {e}"), "start cutover again"))?;
+            .map_err(|e| Trouble::new(format!("writing beside the journal broke off: {e}"), "start cutover again"))?;
         self.store = Store::Writer(journal);
         kept
     }
@@ -131,7 +148,7 @@ impl Access {
     fn unusable(path: PathBuf, trouble: Trouble) -> Self {
         let arming = Arming::ReadOnly { why: trouble.what.clone() };
         let ledger = Ledger { store: Store::None, path, last: 0 };
-        Self { ledger, entries: Vec::new(), samples: Vec::new(), arming, troubles: vec![trouble] }
+        Self { ledger, entries: Vec::new(), samples: Vec::new(), told: Vec::new(), arming, troubles: vec![trouble] }
     }
 }
 
@@ -153,8 +170,9 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
     let (mut store, arming) = match opened {
         None => {
             let ledger = Ledger { store: Store::None, path, last: 0 };
-            let (entries, samples, arming) = (Vec::new(), Vec::new(), super::core::asked_for());
-            return Access { ledger, entries, samples, arming, troubles: Vec::new() };
+            let (entries, samples, told) = (Vec::new(), Vec::new(), Vec::new());
+            let (arming, troubles) = (super::core::asked_for(), Vec::new());
+            return Access { ledger, entries, samples, told, arming, troubles };
         }
         Some(Err(trouble)) => return Access::unusable(path, trouble),
         Some(Ok(opened)) => opened,
@@ -175,10 +193,15 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
         troubles.push(trouble);
         Vec::new()
     });
+    // Without this, targets are told only what happens from now on.
+    let told = reader.told().unwrap_or_else(|trouble| {
+        troubles.push(trouble);
+        Vec::new()
+    });
     match reader.entries(1) {
         Ok(entries) => {
             let ledger = Ledger { store, path, last: entries.last().map_or(0, |e| e.seq) };
-            Access { ledger, entries, samples, arming, troubles }
+            Access { ledger, entries, samples, told, arming, troubles }
         }
         Err(trouble) => {
             // What can't be read whole must not be written on.

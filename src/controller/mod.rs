@@ -15,6 +15,7 @@ pub mod eos;
 pub mod executor;
 pub mod export;
 pub mod headless;
+mod herald;
 mod ledger;
 pub mod link;
 pub mod meter;

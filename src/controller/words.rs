@@ -12,6 +12,7 @@ use crate::migration::estate::TopicPartition;
 use crate::migration::event::{Compared, DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use crate::migration::firing::fired_words;
 use crate::migration::machine::CONTROLLER;
+use crate::migration::turns::{gate_words, phase_words};
 use crate::offsets::verdict::GroupPlan;
 use crate::replay::ReplayEnd;
 use crate::sanitise::visible;
@@ -109,6 +110,7 @@ impl Teller {
             | Event::Noticed { subject, .. } => Some(subject.clone()),
             Event::Completed { group }
             | Event::Baselined { group, .. }
+            | Event::GateTurned { group, .. }
             | Event::TriggerFired { group, .. }
             | Event::TriggerCleared { group, .. } => Some(Subject::Group(group.clone())),
             Event::ProducerCompleted { producer } | Event::Approved { producer, .. } => {
@@ -116,6 +118,7 @@ impl Teller {
             }
             Event::Opened { .. }
             | Event::Closed { .. }
+            | Event::PhaseTurned { .. }
             | Event::ReplayStarted { .. }
             | Event::ReplayResumed { .. }
             | Event::ReplayEnded { .. } => Some(Subject::Migration),
@@ -185,6 +188,8 @@ impl Teller {
             Event::Baselined { group, metric, value } => {
                 format!("{group}: baseline of {} is {}, measured on blue", metric.label(), metric.show(*value))
             }
+            Event::GateTurned { group, metric, gate } => gate_words(group, *metric, gate),
+            Event::PhaseTurned { number, name, done, total } => phase_words(*number, name, *done, *total),
             Event::Held { subject, why } => format!("{} held: {why}", name(subject)),
             Event::Resumed { subject } => format!("{} resumed", name(subject)),
             Event::Compared { what, verdict, counts, .. } => {

@@ -7,6 +7,8 @@
 //! - **Chained.** Each entry's SHA-256 covers its content and the hash before it: [`Reader::verify`] names the first
 //!   entry that was changed, removed or inserted. What was cut off at the end shows only against a head noted elsewhere.
 //! - **Samples.** What soaks measured lies beside the chain, bounded and thinned out, so that a restart goes on counting.
+//! - **Told.** How far each target of notifications was told lies there too, so that a crash between a fact and its
+//!   message loses none.
 //! - **One writer.** A lease (`flock` on `JOURNAL.lock`) makes a second process read-only, and says who holds it.
 
 mod chain;
@@ -14,6 +16,7 @@ mod lease;
 mod place;
 mod reader;
 mod samples;
+mod told;
 mod trouble;
 mod writer;
 

@@ -284,3 +284,25 @@ fn a_journal_of_an_earlier_version_has_no_samples_and_gets_them() {
     journal.keep_samples(&[]).unwrap();
     assert_eq!(journal.samples().unwrap(), []);
 }
+
+#[test]
+fn how_far_each_target_was_told_survives_and_is_no_part_of_the_chain() {
+    use crate::migration::news::Told;
+
+    let (_dir, path) = place();
+    let mut journal = writer(&path);
+    assert_eq!(journal.told().unwrap(), []);
+    journal.append(At(1), "anna@bastion", &noticed("one")).unwrap();
+    let head = journal.verify().unwrap().unwrap();
+    let trouble = Trouble::new("hooks.example.com: can't connect", "check it");
+    let ops = Told { target: "ops".into(), seq: 7, failing: Some((At(9), trouble)) };
+    let pager = Told { target: "pager".into(), seq: 1, failing: None };
+    journal.keep_told(&[ops.clone(), pager.clone()]).unwrap();
+    drop(journal);
+    let mut journal = writer(&path);
+    assert_eq!(journal.told().unwrap(), [ops, pager.clone()]);
+    assert_eq!(Reader::open(&path).unwrap().told().unwrap().len(), 2, "who only looks sees it too");
+    journal.keep_told(std::slice::from_ref(&pager)).unwrap();
+    assert_eq!(journal.told().unwrap(), [pager], "a target that is gone is forgotten");
+    assert_eq!(journal.verify().unwrap().unwrap(), head);
+}

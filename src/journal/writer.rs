@@ -70,6 +70,7 @@ impl Journal {
             .map_err(failed)?;
         }
         super::samples::prepare(conn).map_err(failed)?;
+        super::told::prepare(conn).map_err(failed)?;
         let mut journal = Self { reader, lease, last: None };
         // the file's own entry in the directory must survive a power loss too
         sync_directory(path)?;

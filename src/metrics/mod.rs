@@ -8,13 +8,11 @@ mod command;
 mod newrelic;
 mod prometheus;
 
-use std::collections::BTreeMap;
-
 use crate::http::Server;
 use crate::migration::criteria::Metric;
 use crate::migration::estate::{At, Side, Trouble};
 use crate::plan::metrics::{MetricsPlan, MetricsSource};
-use crate::plan::secrets::ClientValue;
+use crate::plan::secrets::resolved;
 
 /// One provider, as the plan names it.
 pub struct Provider {
@@ -179,19 +177,8 @@ impl Provider {
             }
             MetricsSource::Command { .. } => return Err(Trouble::new("a command has no address", "")),
         };
-        self.server.get_or_try_init(|| connect(url, client)).await
+        self.server.get_or_try_init(async || Server::open(url, resolved(client)?).await).await
     }
-}
-
-/// Reads certificates on a blocking thread: they may lie on a slow disk.
-async fn connect(url: &str, client: &BTreeMap<String, ClientValue>) -> Result<Server, Trouble> {
-    let mut properties = BTreeMap::new();
-    for (name, value) in client {
-        properties.insert(name.clone(), value.resolve(name)?);
-    }
-    let url = url.to_owned();
-    let made = tokio::task::spawn_blocking(move || Server::new(&url, |name| properties.get(name).map(String::as_str)));
-    made.await.map_err(|e| Trouble::new(format!("reading certificates broke off: {e}"), ""))?
 }
 
 #[cfg(test)]

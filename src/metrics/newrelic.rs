@@ -34,7 +34,7 @@ pub(super) async fn ask(
     let body = json!({ "query": QUERY, "variables": { "a": account, "q": nrql } }).to_string().into_bytes();
     let headers = vec![("api-key", key.resolve("key")?)];
     let body = Some(("application/json", body));
-    let answer = server.send(Request { body, path: "/graphql", headers, timeout_ms }).await?;
+    let answer = server.send(Request { body, path: "/graphql", headers, timeout_ms, ..Request::default() }).await?;
     let at = server.shown();
     let parsed: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let error = parsed.as_ref().and_then(|v| v["errors"].as_array()?.first().cloned());

@@ -153,7 +153,7 @@ async fn ask(
         Credentials::Bearer(token) => vec![("authorization", format!("Bearer {}", token.resolve("bearer")?.trim()))],
     };
     let body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
-    let answer = server.send(Request { body, path, headers, timeout_ms }).await?;
+    let answer = server.send(Request { body, path, headers, timeout_ms, ..Request::default() }).await?;
     let at = server.shown();
     let refused = |why: &str, advice: &str| {
         let status = answer.status;

@@ -9,6 +9,7 @@ use super::criteria::Metric;
 use super::effect::{Issued, Outcome};
 use super::eos::Seam;
 use super::estate::{At, Side, TopicPartition};
+use super::gate::Gate;
 use super::overrides::{Accepted, PassedOver};
 use super::stage::WayBack;
 use super::trigger::Arm;
@@ -300,6 +301,27 @@ pub enum Event {
         group: String,
         /// Name of the trigger.
         trigger: String,
+    },
+    /// A criterion of a soak fails, can't be told for long, or is good again, as people are told of it: one that flaps
+    /// turned once.
+    GateTurned {
+        /// Group.
+        group: String,
+        /// Which criterion; `None`: all of them together pass.
+        metric: Option<Metric>,
+        /// How it stands from here.
+        gate: Gate,
+    },
+    /// A phase of the migration became complete, or is not any more.
+    PhaseTurned {
+        /// 1 to 4.
+        number: u8,
+        /// `Provision`, `Producers`, `Consumers`, `Soak`.
+        name: String,
+        /// Proven steps.
+        done: u32,
+        /// All steps.
+        total: u32,
     },
     /// A soak was declared complete.
     Completed {

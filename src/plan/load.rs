@@ -91,6 +91,7 @@ impl Plan {
             windows: Vec::new(),
             diff: DiffPlan::default(),
             metrics: Vec::new(),
+            notify: Vec::new(),
         };
         Ok(Loaded { plan, warnings: Vec::new(), places: Places::default() })
     }

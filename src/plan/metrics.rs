@@ -186,7 +186,13 @@ fn section(mut t: TableReader<'_>, name: &str, base: &Path, names: [Option<&str>
     Some(section)
 }
 
-fn bounded(t: &mut TableReader<'_>, key: &'static str, otherwise: u64, range: std::ops::RangeInclusive<u64>) -> u64 {
+/// A duration of a section that must lie in a range, ms.
+pub(super) fn bounded(
+    t: &mut TableReader<'_>,
+    key: &'static str,
+    otherwise: u64,
+    range: std::ops::RangeInclusive<u64>,
+) -> u64 {
     let Some(field) = t.get(key) else { return otherwise };
     let Some(ms) = field.duration() else { return otherwise };
     if !range.contains(&ms) {
@@ -241,7 +247,8 @@ fn new_relic(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource> {
     Some(MetricsSource::NewRelic { url, account: account?, key: key?, client })
 }
 
-fn client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+/// What HTTP trusts, under librdkafka's names.
+pub(super) fn client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     let Some(field) = t.get("client") else { return BTreeMap::new() };
     let Some(table) = field.table() else { return BTreeMap::new() };
     let client = clusters::client(&table, base);
@@ -309,7 +316,7 @@ fn text(field: &Field<'_>, kind: Kind) -> Option<Vec<String>> {
         let items = field.items("a list of the program and its arguments", false)?;
         let args: Vec<String> = items.iter().filter_map(Field::string).collect();
         for (item, arg) in items.iter().zip(&args) {
-            known(item, arg);
+            known(item, arg, PLACEHOLDERS);
         }
         if args.first().is_none_or(|program| program.trim().is_empty()) {
             field.error("a command needs a program", Some("write [\"PROGRAM\", \"ARGUMENT\"]".to_owned()));
@@ -318,7 +325,7 @@ fn text(field: &Field<'_>, kind: Kind) -> Option<Vec<String>> {
         return (args.len() == items.len()).then_some(args);
     }
     let text = field.string()?;
-    known(field, &text);
+    known(field, &text, PLACEHOLDERS);
     if text.trim().is_empty() {
         field.error("a query must not be empty", None);
         return None;
@@ -334,10 +341,11 @@ fn text(field: &Field<'_>, kind: Kind) -> Option<Vec<String>> {
     Some(vec![text])
 }
 
-fn known(field: &Field<'_>, text: &str) {
-    for word in placeholders(text).into_iter().filter(|w| !PLACEHOLDERS.contains(w)) {
-        let near = nearest(word, PLACEHOLDERS.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
-        let all: Vec<String> = PLACEHOLDERS.iter().map(|w| format!("{{{w}}}")).collect();
+/// An error for each placeholder that is none of these.
+pub(super) fn known(field: &Field<'_>, text: &str, words: &[&str]) {
+    for word in placeholders(text).into_iter().filter(|w| !words.contains(w)) {
+        let near = nearest(word, words.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
+        let all: Vec<String> = words.iter().map(|w| format!("{{{w}}}")).collect();
         field.error(
             format!("unknown placeholder {{{word}}}"),
             near.or_else(|| Some(format!("known here: {}", all.join(" ")))),

@@ -12,6 +12,7 @@ pub mod generate;
 mod load;
 pub mod metrics;
 mod model;
+pub mod notify;
 pub mod problem;
 pub mod provider;
 mod providers;

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::calendar::Appointment;
 use super::metrics::MetricsPlan;
+use super::notify::NotifyPlan;
 use super::provider::ProviderPlan;
-use super::secrets::{ClientValue, Secret};
+use super::secrets::{self, ClientValue, Secret};
 pub use crate::migration::criteria::Metric;
 use crate::migration::estate::{At, Side, Trouble};
 use crate::migration::settings::Mode;
@@ -57,6 +58,8 @@ pub struct Plan {
     pub diff: DiffPlan,
     /// Who knows error rates and latencies.
     pub metrics: Vec<MetricsPlan>,
+    /// Who is told what happens.
+    pub notify: Vec<NotifyPlan>,
 }
 
 /// What a diff may use (`[diff]`).
@@ -124,11 +127,8 @@ impl ClusterPlan {
     /// # Errors
     /// A secret that can't be read, by name.
     pub fn client_properties(&self) -> Result<BTreeMap<String, String>, Trouble> {
-        let mut out = BTreeMap::new();
+        let mut out = secrets::resolved(&self.client)?;
         out.insert("bootstrap.servers".to_owned(), self.bootstrap.join(","));
-        for (key, value) in &self.client {
-            out.insert(key.clone(), value.resolve(key)?);
-        }
         Ok(out)
     }
 }

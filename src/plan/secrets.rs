@@ -1,5 +1,6 @@
 //! Secrets of a plan: where they are, resolved only at use, never shown.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -139,6 +140,14 @@ impl ClientValue {
             ClientValue::Secret(secret) => secret.resolve(key),
         }
     }
+}
+
+/// All of them, for a client. Hand this to a client, never to a log.
+///
+/// # Errors
+/// As [`Secret::resolve`].
+pub fn resolved(values: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<String, String>, Trouble> {
+    values.iter().map(|(key, value)| Ok((key.clone(), value.resolve(key)?))).collect()
 }
 
 /// Whether a client property holds a secret by its name.

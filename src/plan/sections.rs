@@ -11,7 +11,7 @@ use super::model::{
 use super::problem::nearest;
 use super::provider::Of;
 use super::reader::{Field, TableReader, quoted};
-use super::{clusters, load, metrics, model, providers, schedule};
+use super::{clusters, load, metrics, model, notify, providers, schedule};
 use crate::migration::estate::At;
 use crate::migration::settings::Mode;
 use crate::offsets::identity::IdentityRule;
@@ -64,6 +64,7 @@ pub(super) fn plan(mut root: TableReader<'_>, base: &Path, file: Option<&Path>) 
         windows: root.tables("windows").into_iter().map(schedule::window).collect(),
         diff: diff(&mut root, base),
         metrics: metrics::metrics(&mut root, base, [names[0].as_deref(), names[1].as_deref()]),
+        notify: notify::notify(&mut root, base),
     };
     root.finish();
     plan

@@ -19,6 +19,7 @@ pub(super) fn validate(plan: &Plan, report: &Report) {
     windows(plan, report);
     super::calendar::check(plan, report);
     measured(plan, report);
+    super::notify::check(plan, report);
     not_acted_on(plan, report);
 }
 

@@ -8,6 +8,9 @@ mod conformance;
 #[path = "../support/kill.rs"]
 mod kill_support;
 
+#[path = "../support/receiver.rs"]
+mod receiver;
+
 mod clients;
 mod control;
 mod controller;
@@ -16,6 +19,7 @@ mod estate;
 mod faults;
 mod kill;
 mod link;
+mod notify;
 mod transactions;
 mod verify;
 

@@ -1,0 +1,37 @@
+//! What people are told of: gates and phases that turned become entries; how far each target was told is kept.
+
+use super::Core;
+use crate::controller::snapshot::{Arming, Severity};
+use crate::migration::command::Subject;
+use crate::migration::estate::{At, Side};
+use crate::migration::event::Event;
+use crate::migration::machine::CONTROLLER;
+
+impl Core {
+    /// Journals what turned since the last look. A session that changes nothing has nothing to tell.
+    pub(super) async fn turn_news(&mut self, now: At) {
+        if !matches!(self.arming, Arming::Armed) {
+            return;
+        }
+        let sight = self.machine.sight(now);
+        let seen = Side::BOTH.into_iter().all(|side| sight.fresh(side).is_ok());
+        let mut turned: Vec<Event> = self.turns.phases(&self.machine.phases(now), seen, now);
+        for group in self.machine.settings().groups.keys() {
+            turned.extend(self.turns.gates(group, &self.machine.gate_rows(group, now), now));
+        }
+        for event in turned {
+            if !self.write(CONTROLLER.into(), event).await {
+                return;
+            }
+        }
+    }
+
+    /// Keeps how far each target was told: a restart goes on from there. `all`: also when nothing was delivered since.
+    pub(super) async fn keep_told(&mut self, all: bool) {
+        self.herald.notices(&mut self.notices);
+        let Some(told) = self.herald.told(all) else { return };
+        if let Err(trouble) = self.ledger.keep_told(told).await {
+            self.notice(Severity::Warn, Subject::Migration, trouble);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Tells the plan's targets what the journal says happened. One task a target: the loop only puts news into its queue,
+//! and never waits for anybody to take them. How far each was told is kept beside the journal, so that what was written
+//! before a crash is told after it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::clock::Clock;
+use super::snapshot::{Arming, Notice, Severity};
+use crate::migration::command::Subject;
+use crate::migration::event::Entry;
+use crate::migration::news::{Newsroom, Told};
+use crate::notify::Target;
+use crate::notify::queue::{Message, Queue};
+use crate::plan::Plan;
+
+/// How long what still waits may take to be delivered when the controller ends, ms. The rest is told by the next one.
+const LAST_MS: u64 = 5_000;
+
+/// See the module's words.
+pub(super) struct Herald {
+    room: Newsroom,
+    couriers: Vec<Arc<Courier>>,
+    tasks: JoinSet<()>,
+    /// What a dry run would send, of entries after this one.
+    rehearses: Option<u64>,
+    /// The notice that stands for each target, in the order of `couriers`.
+    notices: Vec<Option<Notice>>,
+}
+
+/// One target, between the loop and its task.
+struct Courier {
+    target: Target,
+    queue: Mutex<Queue>,
+    /// Something was put into the queue.
+    filled: Notify,
+    /// Something was delivered or given up.
+    settled: Notify,
+}
+
+impl Herald {
+    /// `told`: how far each target was told; one that is new begins after entry `last`. Only a session that holds the
+    /// journal, and changes something, tells anybody.
+    pub fn new(plan: &Plan, arming: &Arming, told: &[Told], last: u64) -> Self {
+        let mut herald = Self {
+            room: Newsroom::default(),
+            couriers: Vec::new(),
+            tasks: JoinSet::new(),
+            rehearses: (*arming == Arming::DryRun).then_some(last),
+            notices: Vec::new(),
+        };
+        if !matches!(arming, Arming::ReadOnly { .. }) {
+            for target in crate::notify::targets(plan) {
+                let name = &target.plan().name;
+                let known = told.iter().find(|t| t.target == *name).cloned();
+                let told = known.unwrap_or_else(|| Told { target: name.clone(), seq: last, failing: None });
+                let queue = Mutex::new(Queue::new(told));
+                herald.couriers.push(Arc::new(Courier {
+                    target,
+                    queue,
+                    filled: Notify::new(),
+                    settled: Notify::new(),
+                }));
+            }
+        }
+        herald.notices.resize(herald.couriers.len(), None);
+        herald
+    }
+
+    /// Starts the tasks; what is put in before waits.
+    pub fn start(&mut self) {
+        if self.rehearses.is_none() {
+            for courier in &self.couriers {
+                self.tasks.spawn(Arc::clone(courier).run());
+            }
+        }
+    }
+
+    /// Takes in every entry, old or new, with its words. Returns at once.
+    pub fn entry(&mut self, entry: &Entry, words: &str) {
+        if self.couriers.is_empty() {
+            return;
+        }
+        let news = self.room.entry(entry, words);
+        for courier in &self.couriers {
+            let wanted = news.clone().filter(|n| courier.target.wants(n));
+            match self.rehearses {
+                Some(last) if entry.seq > last => {
+                    if let Some(news) = wanted {
+                        let body = courier.target.body(&Message { news, missed: 0 });
+                        tracing::info!("dry run: notify.{} would be sent {body}", courier.target.plan().name);
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    courier.queue().entry(entry.seq, wanted);
+                    courier.filled.notify_one();
+                }
+            }
+        }
+    }
+
+    /// How far each target was told, if that changed since the last time or `all` is asked for; `None` when there is
+    /// nothing to keep.
+    pub fn told(&self, all: bool) -> Option<Vec<Told>> {
+        let changed = self.couriers.iter().filter(|c| c.queue().take_change()).count();
+        let keeps = self.rehearses.is_none() && !self.couriers.is_empty();
+        (keeps && (all || changed > 0)).then(|| self.couriers.iter().map(|c| c.queue().told()).collect())
+    }
+
+    /// Puts a notice for each target that nothing reaches, and takes it away when something does.
+    pub fn notices(&mut self, notices: &mut VecDeque<Notice>) {
+        for (courier, mine) in self.couriers.iter().zip(&mut self.notices) {
+            let notice = courier.queue().failing().cloned().map(|(at, trouble)| Notice {
+                at,
+                severity: Severity::Warn,
+                subject: Subject::Migration,
+                trouble,
+            });
+            if *mine != notice {
+                notices.retain(|n| Some(n) != mine.as_ref());
+                if notices.len() >= super::core::NOTICES {
+                    notices.pop_front();
+                }
+                notices.extend(notice.clone());
+                *mine = notice;
+            }
+        }
+    }
+
+    /// Waits until everything is delivered or given up, and not longer than a few seconds.
+    pub async fn end(&mut self) {
+        let all = async {
+            for courier in &self.couriers {
+                courier.idle().await;
+            }
+        };
+        if self.rehearses.is_none() {
+            tokio::select! {
+                () = all => {}
+                () = Clock.sleep(LAST_MS) => {}
+            }
+        }
+        self.tasks.shutdown().await;
+    }
+}
+
+impl Courier {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn idle(&self) {
+        loop {
+            if self.queue().idle() {
+                return;
+            }
+            // only the task settles, and what it settles after the look leaves a permit
+            self.settled.notified().await;
+        }
+    }
+
+    async fn run(self: Arc<Self>) {
+        loop {
+            let next = self.queue().take(Clock.now());
+            match next {
+                Some(message) => {
+                    self.deliver(&message).await;
+                    self.settled.notify_one();
+                }
+                None => self.filled.notified().await,
+            }
+        }
+    }
+
+    /// Tries until it is taken, refused for good, or has been tried as often as the plan says.
+    async fn deliver(&self, message: &Message) {
+        let name = &self.target.plan().name;
+        for tries in 1.. {
+            match self.target.send(message).await {
+                Ok(_) => return self.queue().delivered(message),
+                Err(not_sent) => {
+                    let (seq, what) = (message.news.seq, &not_sent.trouble.what);
+                    tracing::warn!("{what} (entry {seq}, try {tries})");
+                    self.queue().failed(Clock.now(), not_sent.trouble.clone());
+                    let pause = not_sent.again.pause_ms(tries).filter(|_| tries <= self.target.plan().retries);
+                    let Some(pause) = pause else {
+                        tracing::warn!("notify.{name}: entry {seq} is given up after {tries} tries");
+                        return self.queue().given_up(message);
+                    };
+                    Clock.sleep(pause).await;
+                }
+            }
+        }
+    }
+}

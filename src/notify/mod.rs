@@ -1,0 +1,227 @@
+//! Telling people who look at no screen: one message to one target of the plan. What is worth telling is
+//! `migration::news`; when, how often and how far is the controller's (`controller::herald`).
+//!
+//! A target's address is a secret: errors show its host and nothing else, and what it answers is not shown when it
+//! repeats a part of it. Names are made visible and escaped for where they stand. Each try is bounded in time, and of an
+//! answer a few KiB are read.
+
+mod body;
+pub mod queue;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::http::{Answer, Request, Server};
+use crate::migration::command::Subject;
+use crate::migration::estate::Trouble;
+use crate::migration::news::News;
+use crate::plan::Plan;
+use crate::plan::notify::{NotifyPlan, split_url};
+use crate::plan::secrets::resolved;
+use queue::Message;
+
+/// Most of an answer that is read, bytes: its status says what matters.
+const ANSWER: usize = 4 << 10;
+/// Pauses before a message is tried again, ms; the last one stands for all further ones.
+const PAUSES_MS: [u64; 4] = [1_000, 5_000, 25_000, 60_000];
+/// The longest pause that a target may ask for with `Retry-After`, ms.
+const LONGEST_PAUSE_MS: u64 = 120_000;
+/// A shorter part of an address is no secret, characters.
+const SECRET: usize = 6;
+
+/// One target, as the plan names it.
+pub struct Target {
+    plan: NotifyPlan,
+    names: Names,
+    /// Made when it is first needed, and again after it was refused: secrets may have been changed meanwhile.
+    line: Mutex<Option<Arc<Line>>>,
+}
+
+/// What a message names besides what happened.
+struct Names {
+    migration: String,
+    groups: BTreeMap<String, String>,
+    producers: BTreeMap<String, String>,
+}
+
+/// Where a target is.
+struct Line {
+    server: Server,
+    /// Path and query: the secret.
+    path: String,
+    headers: BTreeMap<String, String>,
+}
+
+/// Why a message was not delivered.
+#[derive(Debug, Clone)]
+pub struct NotSent {
+    /// What happened, and what to do.
+    pub trouble: Trouble,
+    /// Whether it makes sense to try again.
+    pub again: Again,
+}
+
+/// Whether, and when at the earliest, something may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// It would be refused again.
+    Never,
+    /// After the usual pause, or after this many ms where the target says so.
+    Later(Option<u64>),
+}
+
+impl Again {
+    /// How long to wait before the next try, ms; `tries`: those already made, from 1. `None`: there is none.
+    #[must_use]
+    pub fn pause_ms(self, tries: u32) -> Option<u64> {
+        let Again::Later(asked) = self else { return None };
+        let usual = PAUSES_MS[(tries.max(1) as usize - 1).min(PAUSES_MS.len() - 1)];
+        Some(asked.map_or(usual, |ms| ms.clamp(usual, LONGEST_PAUSE_MS)))
+    }
+}
+
+impl Names {
+    fn new(plan: &Plan) -> Self {
+        Self {
+            migration: plan.name.clone(),
+            groups: plan.groups.iter().map(|g| (g.name.clone(), g.team.clone())).collect(),
+            producers: plan.producers.iter().map(|p| (p.name.clone(), p.team.clone())).collect(),
+        }
+    }
+
+    fn team(&self, subject: &Subject) -> Option<&str> {
+        match subject {
+            Subject::Group(g) => self.groups.get(g).map(String::as_str),
+            Subject::Producer(p) => self.producers.get(p).map(String::as_str),
+            Subject::Migration | Subject::Cluster(_) => None,
+        }
+    }
+}
+
+/// The targets of a plan. No I/O.
+#[must_use]
+pub fn targets(plan: &Plan) -> Vec<Target> {
+    plan.notify.iter().map(|n| Target::from_plan(n, plan)).collect()
+}
+
+impl Target {
+    /// A target; no I/O.
+    #[must_use]
+    pub fn from_plan(target: &NotifyPlan, plan: &Plan) -> Self {
+        Self { plan: target.clone(), names: Names::new(plan), line: Mutex::new(None) }
+    }
+
+    /// What the plan says of it.
+    #[must_use]
+    pub fn plan(&self) -> &NotifyPlan {
+        &self.plan
+    }
+
+    /// Whether it is told of this. What is about the whole migration is told to everyone who asked for its kind.
+    #[must_use]
+    pub fn wants(&self, news: &News) -> bool {
+        let asked = news.topics.iter().any(|t| self.plan.on.contains(t));
+        let everyone = self.plan.teams.is_empty() && self.plan.groups.is_empty();
+        let ours = || match &news.subject {
+            Subject::Migration | Subject::Cluster(_) => true,
+            subject => {
+                let named = matches!(subject, Subject::Group(g) if self.plan.groups.contains(g));
+                named || self.names.team(subject).is_some_and(|team| self.plan.teams.iter().any(|t| t == team))
+            }
+        };
+        asked && (everyone || ours())
+    }
+
+    /// The body that a message is sent with.
+    #[must_use]
+    pub fn body(&self, message: &Message) -> String {
+        String::from_utf8_lossy(&body::body(&self.plan, &self.names, message)).into_owned()
+    }
+
+    /// Sends a message, once. Returns the status it was taken with.
+    ///
+    /// # Errors
+    /// It can't be reached, or refuses: with its host, what to do, and whether to try again.
+    pub async fn send(&self, message: &Message) -> Result<u16, NotSent> {
+        let named = |t: Trouble| Trouble::new(format!("notify.{}: {}", self.plan.name, t.what), t.advice);
+        // A secret that can't be read now may be there in a moment: a file that is being replaced.
+        let later = |t: Trouble| NotSent { trouble: named(t), again: Again::Later(None) };
+        let line = self.line().await.map_err(later)?;
+        let body = body::body(&self.plan, &self.names, message);
+        let request = Request {
+            body: Some((&self.plan.content_type, body)),
+            put: self.plan.put,
+            path: &line.path,
+            headers: line.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect(),
+            timeout_ms: self.plan.timeout_ms,
+            most: Some(ANSWER),
+        };
+        let answer = line.server.send(request).await.map_err(later)?;
+        if (200..300).contains(&answer.status) {
+            return Ok(answer.status);
+        }
+        *self.line.lock().await = None;
+        let NotSent { trouble, again } = refused(&line, &answer);
+        Err(NotSent { trouble: named(trouble), again })
+    }
+
+    /// Connects and sends nothing. Returns its host.
+    ///
+    /// # Errors
+    /// It can't be reached: with its host and what to do.
+    pub async fn reach(&self) -> Result<String, Trouble> {
+        let line = self.line().await?;
+        line.server.reach(self.plan.timeout_ms).await?;
+        Ok(line.server.shown())
+    }
+
+    async fn line(&self) -> Result<Arc<Line>, Trouble> {
+        let mut line = self.line.lock().await;
+        if let Some(line) = &*line {
+            return Ok(Arc::clone(line));
+        }
+        let url = self.plan.url.resolve("url")?;
+        let (origin, path) = split_url(url.trim()).ok_or_else(|| {
+            Trouble::new("its url is not a URL of HTTP", "it must be https://HOST/PATH, alone in its variable or file")
+        })?;
+        let headers = resolved(&self.plan.headers)?;
+        let server = Server::open(&origin, resolved(&self.plan.client)?).await?;
+        let made = Arc::new(Line { server, path, headers });
+        *line = Some(Arc::clone(&made));
+        Ok(made)
+    }
+}
+
+fn refused(line: &Line, answer: &Answer) -> NotSent {
+    let status = answer.status;
+    let again = match status {
+        408 | 425 | 429 | 500..=599 => Again::Later(answer.retry_after_s.map(|s| s.saturating_mul(1_000))),
+        _ => Again::Never,
+    };
+    let advice = match status {
+        300..=399 => "it sends elsewhere, and that is not followed: write the address itself into url",
+        401 | 403 => "it does not know who asks: check url and headers, or make a new webhook",
+        404 | 410 => "the webhook is gone, or its url is not right: make a new one",
+        429 => "it takes fewer messages: tell it less with on, teams or groups",
+        500..=599 => "it fails by itself: look there",
+        _ => "look at what it takes: content_type and template make the body",
+    };
+    let said = answer.shown();
+    let said = match () {
+        () if said.is_empty() => String::new(),
+        () if repeats(line, &said) => ": (what it says repeats its address)".to_owned(),
+        () => format!(": {said}"),
+    };
+    NotSent { trouble: Trouble::new(format!("{} answers {status}{said}", line.server.shown()), advice), again }
+}
+
+/// Whether a text holds a part of the secret address or of a header.
+fn repeats(line: &Line, text: &str) -> bool {
+    let parts = line.path.split(['/', '?', '&', '=', '#', '%']).chain(line.headers.values().map(String::as_str));
+    parts.filter(|part| part.chars().count() >= SECRET).any(|part| text.contains(part))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! What waits for one target: bounded, in order, and how far it has been told. Pure: time is an argument.
+
+use std::collections::VecDeque;
+
+use crate::migration::estate::{At, Trouble};
+use crate::migration::news::{News, Told};
+
+/// News that may wait for one target; beyond it the oldest are dropped, and the next message says how many.
+pub const WAITING: usize = 100;
+/// News that waited longer is told in one message, ms: at three in the morning nobody reads a night's worth.
+pub const OLD_MS: u64 = 3_600_000;
+
+/// A message on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// What it says.
+    pub news: News,
+    /// How many before it were not delivered.
+    pub missed: u64,
+}
+
+/// See the module's words.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    target: String,
+    waiting: VecDeque<News>,
+    missed: u64,
+    /// Every entry up to this one is delivered or given up.
+    settled: u64,
+    /// The newest entry that was looked at.
+    latest: u64,
+    flying: bool,
+    failing: Option<(At, Trouble)>,
+    changed: bool,
+}
+
+impl Queue {
+    /// What is known from before: entries up to `told.seq` are told.
+    #[must_use]
+    pub fn new(told: Told) -> Self {
+        Self {
+            target: told.target,
+            waiting: VecDeque::new(),
+            missed: 0,
+            settled: told.seq,
+            latest: told.seq,
+            flying: false,
+            failing: told.failing,
+            changed: false,
+        }
+    }
+
+    /// An entry of the journal, and what it is for this target. Old ones are passed over: they are told.
+    pub fn entry(&mut self, seq: u64, news: Option<News>) {
+        if seq <= self.latest {
+            return;
+        }
+        self.latest = seq;
+        let Some(news) = news else { return };
+        if self.waiting.len() >= WAITING {
+            self.waiting.pop_front();
+            self.missed += 1;
+        }
+        self.waiting.push_back(news);
+    }
+
+    /// The next message; several that waited for long are one.
+    pub fn take(&mut self, now: At) -> Option<Message> {
+        if self.flying {
+            return None;
+        }
+        let old = self.waiting.iter().take_while(|n| now.since(n.at) > OLD_MS).count();
+        let news = match old {
+            0 | 1 => self.waiting.pop_front()?,
+            many => {
+                let many: Vec<News> = self.waiting.drain(..many).collect();
+                News::summary(&many)?
+            }
+        };
+        self.flying = true;
+        Some(Message { news, missed: self.missed })
+    }
+
+    /// It was delivered.
+    pub fn delivered(&mut self, message: &Message) {
+        self.missed = self.missed.saturating_sub(message.missed);
+        self.failing = None;
+        self.settle(message);
+    }
+
+    /// It was given up: the next message says that one is missing.
+    pub fn given_up(&mut self, message: &Message) {
+        self.missed += 1;
+        self.settle(message);
+    }
+
+    fn settle(&mut self, message: &Message) {
+        self.settled = self.settled.max(message.news.seq);
+        (self.flying, self.changed) = (false, true);
+    }
+
+    /// A try failed. Since when nothing reaches it is what counts: further failures don't change that.
+    pub fn failed(&mut self, at: At, trouble: Trouble) {
+        let since = self.failing.as_ref().map_or(at, |(since, _)| *since);
+        let failing = Some((since, trouble));
+        if self.failing != failing {
+            (self.failing, self.changed) = (failing, true);
+        }
+    }
+
+    /// Nothing waits, and nothing is on its way.
+    #[must_use]
+    pub fn idle(&self) -> bool {
+        self.waiting.is_empty() && !self.flying
+    }
+
+    /// What a restart has to know.
+    #[must_use]
+    pub fn told(&self) -> Told {
+        let seq = if self.idle() { self.settled.max(self.latest) } else { self.settled };
+        Told { target: self.target.clone(), seq, failing: self.failing.clone() }
+    }
+
+    /// Since when nothing reaches it, and why.
+    #[must_use]
+    pub fn failing(&self) -> Option<&(At, Trouble)> {
+        self.failing.as_ref()
+    }
+
+    /// Whether something is worth keeping since the last time this was asked.
+    pub fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::news::Happening;
+
+    fn news(seq: u64) -> News {
+        News { seq, what: format!("n{seq}"), ..News::test(At(i64::try_from(seq).unwrap()), "ada@bastion") }
+    }
+
+    fn queue(seq: u64) -> Queue {
+        Queue::new(Told { target: "ops".into(), seq, failing: None })
+    }
+
+    #[test]
+    fn one_after_the_other_and_the_cursor_follows_what_is_settled() {
+        let mut q = queue(4);
+        for seq in 1..=9 {
+            q.entry(seq, (seq % 2 == 1).then(|| news(seq)));
+        }
+        assert_eq!(q.told().seq, 4, "5, 7 and 9 wait");
+        let five = q.take(At(10)).unwrap();
+        assert_eq!((five.news.seq, q.take(At(10))), (5, None), "one at a time");
+        assert!(!q.take_change());
+        q.delivered(&five);
+        assert!(q.take_change() && !q.take_change());
+        assert_eq!(q.told().seq, 5);
+        let seven = q.take(At(10)).unwrap();
+        q.given_up(&seven);
+        let nine = q.take(At(10)).unwrap();
+        assert_eq!((nine.news.seq, nine.missed, q.told().seq), (9, 1, 7));
+        q.delivered(&nine);
+        q.entry(10, None);
+        assert_eq!((q.told().seq, q.idle()), (10, true), "what is not for it is told");
+        q.entry(11, Some(news(11)));
+        assert_eq!(q.take(At(11)).unwrap().missed, 0, "said once");
+    }
+
+    #[test]
+    fn a_full_queue_drops_the_oldest_and_says_how_many() {
+        let mut q = queue(0);
+        q.entry(1, Some(news(1)));
+        let first = q.take(At(1)).unwrap();
+        let most = u64::try_from(WAITING).unwrap();
+        for seq in 2..=most + 8 {
+            q.entry(seq, Some(news(seq)));
+        }
+        q.delivered(&first);
+        let next = q.take(At(1)).unwrap();
+        assert_eq!((next.news.seq, next.missed), (9, 7));
+        q.entry(most + 9, Some(news(most + 9)));
+        q.entry(most + 10, Some(news(most + 10)));
+        q.delivered(&next);
+        assert_eq!(q.take(At(1)).unwrap().missed, 1, "dropped meanwhile");
+        assert_eq!(q.told().seq, 9, "a crash now tells those that wait, and what was dropped of them, again");
+    }
+
+    #[test]
+    fn what_waited_for_long_is_one_message() {
+        let mut q = queue(0);
+        for seq in 1..=3 {
+            q.entry(seq, Some(news(seq)));
+        }
+        let young = At(5).plus(OLD_MS);
+        q.entry(4, Some(News { at: young, ..news(4) }));
+        let summed = q.take(young).unwrap();
+        assert_eq!((summed.news.event, summed.news.seq), (Happening::Summary, 3));
+        assert!(summed.news.what.contains("3 could not be told in time (entries 1 to 3): 3 test"), "{summed:?}");
+        q.delivered(&summed);
+        assert_eq!(q.told().seq, 3);
+        assert_eq!(q.take(young).unwrap().news.seq, 4);
+        let mut q = queue(0);
+        q.entry(1, Some(news(1)));
+        assert_eq!(q.take(young).unwrap().news.event, Happening::Test, "one alone is told as it is");
+    }
+
+    #[test]
+    fn since_when_nothing_reaches_it_is_kept() {
+        let mut q = queue(0);
+        q.entry(1, Some(news(1)));
+        let one = q.take(At(1)).unwrap();
+        q.failed(At(7), Trouble::new("down", ""));
+        q.failed(At(9), Trouble::new("down", ""));
+        assert_eq!(q.failing(), Some(&(At(7), Trouble::new("down", ""))));
+        assert_eq!(q.told().failing.unwrap().0, At(7));
+        q.given_up(&one);
+        assert!(q.failing().is_some());
+        q.entry(2, Some(news(2)));
+        let two = q.take(At(9)).unwrap();
+        q.delivered(&two);
+        assert_eq!(q.failing(), None);
+    }
+}
