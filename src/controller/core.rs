@@ -270,6 +270,7 @@ impl Core {
             };
             let actor = self.options.actor.clone();
             self.write(actor, opened).await;
+            self.machine.count_anew(None, Clock.now());
         }
         // What needs no look (windows) is there before the first question.
         self.observed();

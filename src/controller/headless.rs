@@ -176,7 +176,7 @@ impl Driver<'_> {
                 Err(held) if held.exit_code == 3 && matches!(command.subject(), Subject::Group(_)) => {}
                 Err(refusal) => return Err((refusal, None)),
             }
-            self.measure(command).await;
+            self.measure(command, actor).await;
             let prepared = self.prepare(command).await.map_err(|r| (r, None))?;
             // Its name confirms a command, and never what it costs: each gate needs its own word.
             if let Some(held) = prepared.gates.iter().find(|h| !is_worded(command, h.gate)) {
@@ -274,7 +274,7 @@ impl Driver<'_> {
     }
 
     /// Waits for the estimate that the dialog shows, where there is one to be had.
-    async fn measure(&mut self, command: &Command) {
+    async fn measure(&mut self, command: &Command, actor: &str) {
         let (group, to) = match command {
             Command::CutOver { group, .. } => (group, Side::Green),
             Command::RollBack { group, .. } => (group, Side::Blue),
@@ -289,6 +289,12 @@ impl Driver<'_> {
             let there = |r: &GroupRow| r.estimate.is_some() && !r.measuring && this(r);
             row.is_none_or(|r| matches!(r.stage, Stage::Moving { .. }) || there(r))
         };
+        // The controller keeps the dialog that was opened last fresh. Several shells and screens may ask at once.
+        let seen = self.handle.snapshot();
+        if !measured(&seen) {
+            let (group, chosen) = (group.clone(), command.chosen().cloned());
+            let _ = self.order_measurement(Command::Estimate { group, to, chosen }, actor).await; // see below
+        }
         // Without one the dialog says so, and the exact numbers come after the drain all the same.
         let _ = tokio::time::timeout(ESTIMATE, self.handle.snapshots.wait_for(measured)).await;
     }

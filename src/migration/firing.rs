@@ -2,21 +2,25 @@
 //! a person can hold the group, and then rolls the group back as that person would. A group without a way back, one
 //! that can't be rolled back without a loss, and one that a trigger has rolled back before ask for a person instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Level, Refusal, Subject};
 use super::estate::At;
-use super::event::Event;
+use super::event::{Event, RunId, RunKind};
 use super::gate::span;
 use super::machine::{CONTROLLER, Machine};
 use super::rollback;
 use super::stage::{Stage, WayBack};
+use super::state::Run;
 use super::trigger::{Arm, TriggerRow, TriggerState};
 
 /// How long the way back may be unknown after a countdown before a person is asked, ms.
 const UNKNOWN_MS: u64 = 60_000;
+/// How often a trigger's rollback goes on by itself after a restart; then a person is asked. A controller that dies of
+/// it must not do so all night.
+const GOES_ON: u32 = 3;
 
 /// A trigger that fired, in the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +57,9 @@ pub struct Countdown {
 pub(super) struct Firing {
     /// A group is not rolled back before this: after a restart and after a hold people get the whole countdown.
     floors: BTreeMap<String, At>,
+    /// Rollbacks that a trigger started and a restart interrupted: nobody is there to say go on, and the group stands
+    /// still. They go on after a countdown.
+    interrupted: BTreeSet<RunId>,
 }
 
 /// What comes next for a trigger of a group.
@@ -64,11 +71,15 @@ enum Next {
 }
 
 impl Machine {
-    /// After a restart: whoever looks gets the whole countdown again.
-    pub(super) fn hold_fire(&mut self, now: At) {
-        let fired: Vec<String> =
-            self.state.groups.iter().filter(|(_, g)| !g.fired.is_empty()).map(|(g, _)| g.clone()).collect();
-        for group in fired {
+    /// What counts down starts anew: after a restart, from when screens can attach, and of a subject whose hold ends.
+    pub fn count_anew(&mut self, subject: Option<&Subject>, now: At) {
+        let about = |group: &String| match subject {
+            Some(Subject::Group(of)) => group == of,
+            None | Some(Subject::Migration) => true,
+            Some(_) => false,
+        };
+        let groups: Vec<String> = self.state.groups.keys().filter(|g| about(g)).cloned().collect();
+        for group in groups {
             self.push_back(&group, now);
         }
     }
@@ -77,6 +88,41 @@ impl Machine {
         let triggers = self.settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
         let countdown = triggers.iter().map(|t| t.countdown_ms).max().unwrap_or(0);
         self.firing.floors.insert(group.to_owned(), now.plus(countdown));
+    }
+
+    /// After a restart: whether a run that stands unfinished goes on by itself. It is noted if so.
+    pub(super) fn goes_on_by_itself(&mut self, id: RunId, now: At) -> bool {
+        let Some(run) = self.state.runs.get(&id) else { return false };
+        let mine = run.kind == RunKind::RollBack && by_trigger(&run.actor) && run.went_on < GOES_ON;
+        let Some(group) = run.group().filter(|_| mine && !self.session.dry_run).map(str::to_owned) else {
+            return false;
+        };
+        self.push_back(&group, now);
+        self.firing.interrupted.insert(id)
+    }
+
+    /// When an interrupted rollback goes on; `None`: it is none.
+    fn goes_on_at(&self, run: &Run) -> Option<At> {
+        let group = run.group().filter(|_| self.firing.interrupted.contains(&run.id))?;
+        Some(self.firing.floors.get(group).copied().unwrap_or(At(i64::MIN)))
+    }
+
+    /// An interrupted rollback, before its next step: what it waits for, and until when. While it is held no time passes.
+    pub(super) fn interrupted(&mut self, id: RunId, held: bool, now: At) -> Option<(String, At)> {
+        let run = self.state.runs.get(&id)?;
+        let (until, subject, actor) = (self.goes_on_at(run)?, run.subject.clone(), run.actor.clone());
+        if held {
+            if let Subject::Group(group) = &subject {
+                self.push_back(group, now);
+            }
+            return None;
+        }
+        if now < until {
+            return Some((format!("interrupted by a restart; goes on by itself in {}", span(until.since(now))), until));
+        }
+        self.firing.interrupted.remove(&id);
+        self.go_on(&subject, &actor, now);
+        None
     }
 
     /// Looks at the triggers of every group that soaks.
@@ -191,7 +237,19 @@ impl Machine {
         let mut all = Vec::new();
         for (group, state) in &self.state.groups {
             let subject = Subject::Group(group.clone());
-            if !matches!(state.rest, Stage::Soaking { .. }) || self.state.open_run(&subject).is_some() {
+            let run = self.state.open_run(&subject);
+            if let Some((run, at)) = run.and_then(|r| Some((r, self.goes_on_at(r)?))) {
+                let held = self.state.holder(&subject).cloned();
+                all.push(Countdown {
+                    group: group.clone(),
+                    trigger: run.actor.strip_prefix(TRIGGER).unwrap_or_default().to_owned(),
+                    why: format!("a restart interrupted it at step {}", run.step + 1),
+                    arm: Arm::Armed,
+                    acts_at: held.is_none().then_some(at),
+                    held,
+                });
+            }
+            if !matches!(state.rest, Stage::Soaking { .. }) || run.is_some() {
                 continue;
             }
             all.extend(state.fired.iter().map(|(trigger, fired)| Countdown {
@@ -208,27 +266,38 @@ impl Machine {
     }
 }
 
+/// What the actor of everything that a trigger starts begins with; a person's has an `@`.
+const TRIGGER: &str = "trigger ";
+
 /// Who starts what a trigger starts.
 fn actor(trigger: &str) -> String {
-    format!("trigger {trigger}")
+    format!("{TRIGGER}{trigger}")
 }
 
 /// Whether a trigger started it.
 pub(super) fn by_trigger(actor: &str) -> bool {
-    actor.starts_with("trigger ")
+    actor.starts_with(TRIGGER)
 }
 
 impl Countdown {
     /// The line that stands on top of every screen.
     #[must_use]
     pub fn words(&self, now: At) -> String {
+        self.said(|at| format!("in {}", span(at.since(now))))
+    }
+
+    /// The same without a clock that runs, for lists and logs.
+    #[must_use]
+    pub fn standing(&self) -> String {
+        self.said(|_| "by itself".to_owned())
+    }
+
+    fn said(&self, when: impl Fn(At) -> String) -> String {
         let Self { group, trigger, why, .. } = self;
         match (&self.held, self.acts_at, self.arm) {
             (_, _, Arm::Shadow) => format!("shadow trigger {trigger} would roll {group} back: {why}"),
             (Some((by, reason)), ..) => format!("trigger {trigger} on {group} HELD by {by}: {reason} ({why})"),
-            (None, Some(at), _) => {
-                format!("{group} rolls back to BLUE in {}: trigger {trigger}, {why}", span(at.since(now)))
-            }
+            (None, Some(at), _) => format!("{group} rolls back to BLUE {}: trigger {trigger}, {why}", when(at)),
             (None, None, _) => format!("trigger {trigger} fired on {group}: a person has to decide ({why})"),
         }
     }

@@ -157,12 +157,13 @@ impl Machine {
         self.seq = entry.seq;
     }
 
-    /// After the replay: whatever was under way is interrupted, and waits for a person. Nothing is tried again by itself.
+    /// After the replay: whatever was under way is interrupted, and waits for a person. Nothing is tried again by itself,
+    /// but a trigger's rollback, after another countdown.
     pub fn resumed(&mut self, now: At) {
         if self.session.read_only.is_some() {
             return;
         }
-        self.hold_fire(now);
+        self.count_anew(None, now);
         let open: Vec<RunId> = self.state.runs.values().filter(|r| r.open()).map(|r| r.id).collect();
         for id in open {
             let Some(run) = self.state.runs.get(&id) else { continue };
@@ -172,7 +173,8 @@ impl Machine {
             } else if run.dry_run {
                 let end = RunEnd::Failed("interrupted; it was a dry run and changed nothing".into());
                 self.emit(CONTROLLER, Event::RunEnded { run: id, end }, now);
-            } else if run.needs.is_none() {
+            } else if run.needs.is_none() && !self.goes_on_by_itself(id, now) {
+                let Some(run) = self.state.runs.get(&id) else { continue };
                 let steps = self.steps_of(run);
                 let step = steps.get(run.step).map_or("the end", |s| s.what.as_str());
                 let n = (run.step + 1).min(steps.len());
@@ -295,6 +297,7 @@ impl Machine {
             }
             Command::Resume { subject } => {
                 self.emit(actor, Event::Resumed { subject: subject.clone() }, now);
+                self.count_anew(Some(subject), now);
                 None
             }
             Command::Complete { group } => {
@@ -357,7 +360,7 @@ impl Machine {
     }
 
     /// A person said go on: what is unknown is observed first, what is evidence starts anew.
-    fn go_on(&mut self, subject: &Subject, actor: &str, now: At) -> Option<RunId> {
+    pub(super) fn go_on(&mut self, subject: &Subject, actor: &str, now: At) -> Option<RunId> {
         let id = self.state.last_run_of(subject)?.id;
         if let Subject::Producer(p) = subject {
             self.forgive(p);

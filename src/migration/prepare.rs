@@ -3,6 +3,7 @@
 
 use super::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use super::cost;
+use super::criteria::Metric;
 use super::estate::{At, FlagState, Side, SwitchState};
 use super::event::RunKind;
 use super::gate::{Gate, span};
@@ -215,6 +216,9 @@ impl Machine {
                 ),
             );
         }
+        if kind == RunKind::CutOver {
+            facts.warnings.extend(self.compared_with(group, now));
+        }
         if self.session.dry_run {
             facts.warnings.push("dry run: nothing will be changed".into());
         }
@@ -246,6 +250,18 @@ impl Machine {
             by_hand: self.same_by_hand(command, group, kind, to, now),
             facts: digest(&facts.digest),
             ..plain(command, String::new())
+        })
+    }
+
+    /// What a soak's p99 will be compared with: it can be measured only before the group moves.
+    fn compared_with(&self, group: &str, now: At) -> Option<String> {
+        let criteria = &self.settings.groups.get(group)?.criteria;
+        let rule = criteria.rules.iter().find(|r| r.metric == Metric::P99 && r.unmeasured.is_none())?;
+        Some(match self.baseline(group, Metric::P99, now) {
+            Some(value) => format!("its soak compares p99 with {}", rule.metric.show(value)),
+            None => "p99 was not measured on blue within the last hour: its soak can't pass without a baseline \
+                     (see `cutover doctor`, wait for a sample, or name `baseline` in the plan)"
+                .into(),
         })
     }
 

@@ -113,8 +113,7 @@ impl Machine {
     #[must_use]
     pub fn baseline(&self, group: &str, metric: Metric, now: At) -> Option<f64> {
         let named = self.settings.groups.get(group).and_then(|g| g.criteria.baselines.get(&metric));
-        let journalled = self.state.groups.get(group).and_then(|g| g.baselines.get(&metric));
-        named.or(journalled).copied().or_else(|| self.measured_before(group, metric, now))
+        named.copied().or_else(|| self.measured_before(group, metric, now))
     }
 
     fn measured_before(&self, group: &str, metric: Metric, now: At) -> Option<f64> {

@@ -161,6 +161,8 @@ pub struct Run {
     pub no_return: bool,
     /// Why it waits for a person, and what can be done.
     pub needs: Option<(String, String)>,
+    /// How often it went on by itself after a restart.
+    pub went_on: u32,
     /// Why it waited behind its point of no silent return, as a person has seen it and said go on.
     pub seen: Vec<String>,
     /// How it ended, and when.
@@ -276,9 +278,11 @@ impl State {
                 }
             }
             event => {
-                if let Some(run) = event.run() {
-                    self.on_run(run, event, at);
+                let Some(id) = event.run() else { return };
+                if let (Event::Continued { .. }, Some(run)) = (event, self.runs.get_mut(&id)) {
+                    run.went_on += u32::from(by_trigger(&entry.actor));
                 }
+                self.on_run(id, event, at);
             }
         }
     }
@@ -339,6 +343,7 @@ impl State {
             passed_over: Vec::new(),
             no_return: goes_on,
             needs: None,
+            went_on: 0,
             seen: Vec::new(),
             ended: None,
         };

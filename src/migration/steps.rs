@@ -87,6 +87,9 @@ impl Machine {
                 },
                 Some(_) => return,
             }
+            if let Some((words, until)) = self.interrupted(id, held.is_some(), now) {
+                return self.wait(id, words, Some(until));
+            }
             if let Some((by, why)) = held {
                 self.live.entry(id).or_default().paused = true;
                 return self.wait(id, format!("held by {by}: {why}"), None);

@@ -416,7 +416,7 @@ impl Machine {
         for c in self.countdowns() {
             let severity = if c.arm == Arm::Armed { Severity::Fail } else { Severity::Warn };
             let advice = if c.acts_at.is_some() { "hold the group to stop it" } else { "" };
-            add(now, severity, Subject::Group(c.group.clone()), Trouble::new(c.words(now), advice));
+            add(now, severity, Subject::Group(c.group.clone()), Trouble::new(c.standing(), advice));
         }
         for side in Side::BOTH {
             if let Some(t) = sight.identity_trouble(side) {

@@ -31,4 +31,22 @@ mod tests {
         assert_ne!(plan(7).digest(), plan(8).digest());
         assert_eq!(plan(7).digest().len(), 64);
     }
+
+    #[test]
+    fn one_file_is_one_plan_from_wherever_it_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, link) = (dir.path().join("plans"), dir.path().join("link"));
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        let text = "[clusters]\nblue.bootstrap = 'a:1'\ngreen.bootstrap = 'b:1'\n[[groups]]\nname = 'g'\n\
+                    switch = { provider = 'file', path = 'flags.json', key = 'g' }\n";
+        std::fs::write(folder.join("cutover.toml"), text).unwrap();
+        let named = |folder: std::path::PathBuf| {
+            let plan = Plan::load(&folder.join("cutover.toml")).unwrap().plan;
+            (plan.digest(), plan.journal)
+        };
+        let one = named(folder.clone());
+        assert_eq!(one, named(link));
+        assert_eq!(one, named(folder.join("../plans/.")));
+    }
 }

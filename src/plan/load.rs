@@ -44,7 +44,7 @@ impl Plan {
                 return Err(places.finding(Some(valid..valid), Severity::Error, message, hint).into());
             }
         };
-        parse(text, shown, Some(path))
+        parse(text, shown, Some(&resolved(path)))
     }
 
     /// Reads a plan from text. `file` names it in errors; relative paths in it are relative to `file`'s directory.
@@ -105,6 +105,15 @@ pub(super) fn default_journal(base: &Path, name: &str) -> PathBuf {
         .take(60)
         .collect();
     base.join(".cutover").join(format!("{}.journal", slug.trim_start_matches('.')))
+}
+
+/// The file by the real path of its folder: it is one plan, and one journal, from wherever it is named.
+fn resolved(path: &Path) -> PathBuf {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (folder.canonicalize(), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {

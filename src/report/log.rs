@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::controller::snapshot::{Arming, GroupRow, ProducerRow, SideView, Snapshot};
+use crate::controller::snapshot::{Arming, GroupRow, Notice, ProducerRow, SideView, Snapshot};
 use crate::migration::estate::{Freshness, Observed};
 
 /// The lines for what changed. The journal as it stood at the first look is not repeated.
@@ -34,7 +34,8 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         let was = before.and_then(|b| b.producers.iter().find(|x| x.name == p.name)).map(producer);
         out.extend(changed(was, producer(p)));
     }
-    for n in next.notices.iter().filter(|n| before.is_none_or(|b| !b.notices.contains(n))) {
+    let said = |n: &Notice| before.is_some_and(|b| b.notices.iter().any(|x| x.says_as(n)));
+    for n in next.notices.iter().filter(|n| !said(n)) {
         out.push(json!({"kind": "notice", "severity": n.severity, "subject": n.subject, "what": n.trouble.what,
             "advice": n.trouble.advice}));
     }

@@ -76,7 +76,7 @@ pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         out.push(now);
     }
     for n in &next.notices {
-        if before.is_none_or(|b| !b.notices.contains(n)) {
+        if before.is_none_or(|b| !b.notices.iter().any(|x| x.says_as(n))) {
             let what = words::sentence(&n.trouble.what, &n.trouble.advice);
             out.push(format!("notice: {}: {what}", words::subject(&n.subject)));
         }

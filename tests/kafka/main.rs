@@ -29,6 +29,7 @@ mod metrics;
 mod offsets;
 mod records;
 mod replay;
+mod soak;
 mod traffic;
 mod verify;
 mod watch;

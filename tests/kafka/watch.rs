@@ -13,13 +13,14 @@ use crate::support::{pty, unique};
 
 const SOON: Duration = Duration::from_secs(60);
 
-struct Watch {
+/// A running `cutover watch --json`. Dropped, it is killed.
+pub struct Watch {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Watch {
-    fn start(dir: &std::path::Path) -> Self {
+    pub fn start(dir: &std::path::Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
         command.current_dir(dir).env_remove("CUTOVER_PLAN").args(["watch", "--json"]);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -30,7 +31,7 @@ impl Watch {
     }
 
     /// The first line from here on that is what is looked for.
-    fn line(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub fn line(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let end = Instant::now() + SOON;
         loop {
             let left = end.saturating_duration_since(Instant::now());
@@ -44,7 +45,7 @@ impl Watch {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 }
@@ -56,7 +57,8 @@ impl Drop for Watch {
     }
 }
 
-fn cutover(dir: &std::path::Path, args: &[&str]) -> (Option<i32>, String, String) {
+/// Runs a verb of the real program in `dir`: exit code, standard output, standard error.
+pub fn cutover(dir: &std::path::Path, args: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
         .current_dir(dir)
         .env_remove("CUTOVER_PLAN")

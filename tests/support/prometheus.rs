@@ -16,12 +16,14 @@ use super::kit_dir;
 /// How long it may take to answer, and to scrape what was set. It takes a fraction of a second on a quiet machine.
 const WITHIN: Duration = Duration::from_secs(120);
 
+/// What the exporter says at a scrape, in the text format; nothing at all is an exporter that does not answer.
+type Source = Box<dyn Fn() -> String + Send>;
+
 /// A running Prometheus that scrapes one exporter every 500 ms. Gone when dropped, and when the test process dies.
 pub struct Prometheus {
     /// Base address; `https` when it was started with TLS.
     pub url: String,
-    /// What the exporter says, in the text format.
-    pub exported: Arc<Mutex<String>>,
+    exported: Arc<Mutex<Source>>,
     child: Child,
     _port: HeldPort,
     _dir: tempfile::TempDir,
@@ -68,7 +70,7 @@ fn binary() -> PathBuf {
 impl Prometheus {
     /// Starts one; `web` is its web configuration (TLS, users), with files by absolute paths.
     pub fn start(web: Option<&str>) -> Self {
-        let exported = Arc::new(Mutex::new(String::new()));
+        let exported: Arc<Mutex<Source>> = Arc::new(Mutex::new(Box::new(String::new)));
         let exporter = export(Arc::clone(&exported));
         let (dir, port) = (tempfile::tempdir().expect("a directory"), take_port());
         let config = format!(
@@ -116,7 +118,13 @@ impl Prometheus {
 
     /// Sets what the exporter says from now on.
     pub fn export(&self, text: &str) {
-        text.clone_into(&mut self.exported.lock().expect("nobody panics with it"));
+        let text = text.to_owned();
+        self.export_from(move || text.clone());
+    }
+
+    /// Has the exporter ask `source` at each scrape from now on.
+    pub fn export_from(&self, source: impl Fn() -> String + Send + 'static) {
+        *self.exported.lock().expect("nobody panics with it") = Box::new(source);
     }
 }
 
@@ -139,8 +147,8 @@ impl OwnGroup for Command {
     }
 }
 
-/// Serves `text` to whoever asks, until the process ends; its address. An empty text is no answer at all: 503.
-fn export(text: Arc<Mutex<String>>) -> String {
+/// Serves what `source` says to whoever asks, until the process ends; its address. An empty text is no answer at all: 503.
+fn export(source: Arc<Mutex<Source>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     std::thread::spawn(move || {
@@ -148,7 +156,7 @@ fn export(text: Arc<Mutex<String>>) -> String {
             let Ok(mut stream) = stream else { continue };
             let mut request = [0; 4096];
             let _ = stream.read(&mut request);
-            let body = text.lock().expect("nobody panics with it").clone();
+            let body = (source.lock().expect("nobody panics with it"))();
             let status = if body.is_empty() { "503 Service Unavailable" } else { "200 OK" };
             let head = format!("HTTP/1.1 {status}\r\ncontent-type: text/plain; version=0.0.4\r\nconnection: close");
             let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use cutover::migration::command::{Command, Subject};
-use cutover::migration::criteria::Metric;
-use cutover::migration::estate::{GroupKind, Observed, SwitchState};
+use cutover::migration::criteria::{Criterion, Limit, Metric};
+use cutover::migration::estate::{GroupKind, Observed, Side, SwitchState};
 use cutover::migration::settings::Settings;
 use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
 use cutover::offsets::verdict::Verdict;
@@ -96,6 +96,7 @@ impl Scripted for World {
                 arm: if *arm == "armed" { Arm::Armed } else { Arm::Shadow },
                 countdown_ms: number(countdown) * 1000,
             }),
+            ["p99"] => g.criteria.rules.push(Criterion::new(Metric::P99, Limit::Within(0.1), 60_000)),
             _ => panic!("nothing to plan: {rest:?}"),
         }
     }
@@ -176,6 +177,11 @@ impl Scripted for World {
                 };
                 let found = run.accepted.iter().map(one).collect::<Vec<_>>().join(" | ");
                 same(&found, rest)
+            }
+            "p99" => {
+                let (at, ms) = (d.world.now, number(rest) as f64);
+                d.machine.handle_metric(GROUP, Side::Blue, Metric::P99, at, Ok(ms));
+                Ok(())
             }
             other => panic!("no verb {other:?}"),
         }

@@ -65,6 +65,10 @@ struct Log {
     stopped: bool,
     /// Per-record time, which can be changed while it runs.
     per_record: Duration,
+    /// Processed on blue, on green.
+    counts: [u64; 2],
+    /// It stays in its group on blue, on green, and takes no record.
+    stalled: [bool; 2],
 }
 
 type Shared = Arc<(Mutex<Log>, Condvar)>;
@@ -134,6 +138,17 @@ impl Application {
     /// Makes it faster or slower.
     pub fn set_per_record(&self, time: Duration) {
         lock(&self.shared.0).per_record = time;
+    }
+
+    /// What it has processed on blue and on green, for whoever looks from another thread.
+    pub fn counter(&self) -> impl Fn() -> [u64; 2] + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || lock(&shared.0).counts
+    }
+
+    /// Makes it stay in its group on `cluster` and take no record any more, or go on.
+    pub fn stall(&self, cluster: Cluster, stalled: bool) {
+        lock(&self.shared.0).stalled[cluster as usize] = stalled;
     }
 
     /// Waits until at least `count` records have been processed. Panics when they are not within `timeout`.
@@ -266,7 +281,10 @@ impl Worker {
         let mut processed: BTreeMap<Partition, i64> = BTreeMap::new();
         let mut committed_at = Instant::now();
         while go_on() {
-            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
+            if lock(&self.shared.0).stalled[self.cluster as usize] {
+                // The client's own thread keeps it in the group.
+                std::thread::park_timeout(Duration::from_millis(50));
+            } else if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
                 let id = message.headers().and_then(|h| {
                     let header = h.iter().find(|h| h.key == SEND_ID)?;
                     std::str::from_utf8(header.value?).ok()?.parse().ok()
@@ -276,6 +294,7 @@ impl Worker {
                 let event = Event { cluster: self.cluster, session, partition, offset: message.offset(), id };
                 let busy = self.change(|log| {
                     log.events.push(event);
+                    log.counts[self.cluster as usize] += 1;
                     log.per_record
                 });
                 if !busy.is_zero() {

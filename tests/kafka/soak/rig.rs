@@ -1,0 +1,168 @@
+//! What the soaks are made of: dual-writing producers, groups whose consumers count, their plan, and a look at the
+//! running controller as a screen has it.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cutover::controller::link::attach::attach;
+use cutover::controller::snapshot::{GroupRow, Snapshot};
+use cutover::controller::{Handle, Want};
+use cutover::plan::Plan;
+use serde_json::Value;
+
+use crate::support::kafka::{create_topic, pair};
+use crate::support::unique;
+use crate::support::workload::{
+    Application, ApplicationOptions, Audit, Cluster, Switch, Traffic, TrafficOptions, audit,
+};
+
+/// How long anything may take on a machine that is ten times slower.
+pub const SOON: Duration = Duration::from_secs(120);
+/// Partitions of the topic.
+const PARTITIONS: i32 = 2;
+
+/// A group with its consumers.
+pub struct Member {
+    pub group: String,
+    pub application: Application,
+    switch: Switch,
+}
+
+/// A producer that writes a topic to both clusters, and groups that read it.
+pub struct Estate {
+    pub topic: String,
+    pub flag: Switch,
+    pub members: Vec<Member>,
+    pub traffic: Traffic,
+    producer: String,
+}
+
+impl Estate {
+    /// Four writers at `rate` records a second, and an application for each of `groups`, all on blue with commits in
+    /// every partition. Switches and flags lie in `dir`.
+    pub fn start(dir: &Path, groups: &[&str], rate: u32) -> Estate {
+        let (pair, topic, producer) = (pair(), unique("soaked"), unique("loan-api"));
+        for broker in [&pair.blue, &pair.green] {
+            create_topic(broker, &topic, PARTITIONS, &[]);
+        }
+        let bootstrap = [pair.blue.bootstrap.as_str(), pair.green.bootstrap.as_str()];
+        let topics = [topic.clone()];
+        let flag = Switch::file(&dir.join(format!("{producer}.json")), &producer, "dual");
+        let options = TrafficOptions {
+            writers: 4,
+            rate,
+            partitions: PARTITIONS,
+            // The two logs hold records in orders of their own: moves have something to read again.
+            jitter: Duration::from_millis(80),
+            flag: Some(flag.clone()),
+            ..TrafficOptions::default()
+        };
+        let traffic = Traffic::start(bootstrap, &topics, &options);
+        let member = |name: &&str| {
+            let group = unique(name);
+            let switch = Switch::file(&dir.join(format!("{group}.json")), &group, "blue");
+            let application = Application::start(bootstrap, &group, &topics, &switch, &ApplicationOptions::default());
+            Member { group, application, switch }
+        };
+        let members: Vec<Member> = groups.iter().map(member).collect();
+        for m in &members {
+            m.application.wait_processed(300, SOON);
+            // A partition without a commit is at its start, which is further behind than what comes after it.
+            while m.application.behind(Cluster::Blue).values().any(|(at, _)| *at == 0) {
+                m.application.wait_processed(m.application.processed() + 50, SOON);
+            }
+        }
+        Estate { topic, flag, members, traffic, producer }
+    }
+
+    /// Its tables of the plan; `more` goes into each group's.
+    pub fn toml(&self, more: &str) -> String {
+        let mut text = format!(
+            "[[producers]]\nname = {:?}\nteam = \"loans\"\ntopics = [{:?}]\ncritical = true\nflag = {}\n",
+            self.producer,
+            self.topic,
+            self.flag.toml()
+        );
+        for m in &self.members {
+            let (group, switch) = (&m.group, m.switch.toml());
+            let topic = &self.topic;
+            text += &format!(
+                "[[groups]]\nname = {group:?}\nteam = \"loans\"\ntopics = [{topic:?}]\nswitch = {switch}\n{more}\n"
+            );
+        }
+        text
+    }
+
+    /// Stops the traffic, lets every application read to the end of where it runs, and audits each.
+    pub fn audits(self, on: Cluster) -> Vec<(String, Audit)> {
+        let truth = self.traffic.stop();
+        let audited = |m: Member| {
+            m.application.wait_caught_up(on, SOON);
+            (m.group, audit(&truth, &m.application.stop()))
+        };
+        self.members.into_iter().map(audited).collect()
+    }
+}
+
+/// Writes the plan of the shared pair, with a drain of a second.
+pub fn write_plan(dir: &Path, more: &str) {
+    let pair = pair();
+    let text = format!(
+        "[migration]\nname = \"soaked\"\n[clusters.blue]\nbootstrap = {:?}\nname = \"legacy\"\n[clusters.green]\nbootstrap = {:?}\n\
+         name = \"psc\"\n{more}",
+        pair.blue.bootstrap, pair.green.bootstrap
+    );
+    std::fs::write(dir.join("cutover.toml"), &text).unwrap();
+    println!("{text}");
+}
+
+/// A look at the running controller, as a screen that came through its socket has it.
+pub struct Look(pub Handle);
+
+impl Look {
+    /// Attaches as soon as a controller serves the plan's socket.
+    pub async fn at(dir: &Path) -> Look {
+        let plan = Plan::load(&dir.join("cutover.toml")).unwrap_or_else(|p| panic!("{p:?}")).plan;
+        let attached = async {
+            loop {
+                if let Ok(Some(handle)) = attach(&plan, Want::Armed).await {
+                    return handle;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        Look(tokio::time::timeout(SOON, attached).await.expect("a controller serves its socket"))
+    }
+
+    /// Waits for a picture.
+    pub async fn until(&mut self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
+        let wait = self.0.snapshots.wait_for(|s| holds(s));
+        let seen = tokio::time::timeout(SOON, wait).await.map(|s| Arc::clone(&s.expect("the controller lives")));
+        seen.unwrap_or_else(|_| panic!("waited too long for: {what}; {:#?}", self.0.snapshot().groups))
+    }
+}
+
+/// The row of a group.
+pub fn row<'a>(s: &'a Snapshot, group: &str) -> &'a GroupRow {
+    s.groups.iter().find(|g| g.group == group).expect("in the plan")
+}
+
+/// Entries of the journal, as `cutover journal export` gives them.
+pub fn journal(dir: &Path) -> Vec<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
+        .args(["journal", "export"])
+        .current_dir(dir)
+        .env_remove("CUTOVER_PLAN")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The events of a kind.
+pub fn events<'a>(journal: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    journal.iter().filter(|e| e["event"]["event"] == kind).collect()
+}
