@@ -28,6 +28,11 @@ pub fn attach(global: &Global) -> Result<Exit, Error> {
     open(global, plan, options(global)?)
 }
 
+/// The zone of this machine, or of `TZ`; UTC when it has no name.
+fn zone() -> String {
+    jiff::tz::TimeZone::system().iana_name().unwrap_or("UTC").to_owned()
+}
+
 fn now() -> At {
     Clock.now()
 }
@@ -61,6 +66,7 @@ pub fn open(global: &Global, plan: Plan, options: Options) -> Result<Exit, Error
             migration: plan.name.clone(),
             connecting: [bootstrap(Side::Blue), bootstrap(Side::Green)],
             attached: false,
+            zone: zone(),
         },
         now,
     )

@@ -149,6 +149,7 @@ struct Core {
     questions: watch::Sender<Questions>,
     teller: Teller,
     lines: VecDeque<JournalLine>,
+    dates: present::Dates,
     notices: VecDeque<Notice>,
     progress: BTreeMap<String, String>,
     watching: Option<Watched>,
@@ -208,6 +209,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         questions,
         teller: Teller::default(),
         lines: VecDeque::new(),
+        dates: present::Dates::default(),
         notices: VecDeque::new(),
         progress: BTreeMap::new(),
         watching: None,
@@ -523,6 +525,7 @@ impl Core {
 
     fn publish(&mut self) {
         self.seq += 1;
+        let now = Clock.now();
         let scene = Scene {
             plan: &self.plan,
             options: &self.options,
@@ -534,8 +537,9 @@ impl Core {
             notices: &self.notices,
             diff: self.diff_view(),
             fidelity: self.fidelity(),
+            calendar: self.dates.at(&self.plan, now),
             seq: self.seq,
-            now: Clock.now(),
+            now,
         };
         self.ends.snapshots.send_replace(Arc::new(present::snapshot(&scene)));
     }

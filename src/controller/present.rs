@@ -14,6 +14,7 @@ use crate::migration::estate::{At, Estate, FlagState, Observed, Side, Trouble};
 use crate::migration::machine::{Machine, Session};
 use crate::migration::producer::moves;
 use crate::migration::stage::Stage;
+use crate::plan::calendar::Calendar;
 use crate::plan::{Plan, ProviderPlan};
 
 /// Why a session that has just started changes nothing yet.
@@ -36,8 +37,35 @@ pub(super) struct Scene<'a> {
     pub diff: Option<DiffView>,
     /// What samples say of producers.
     pub fidelity: BTreeMap<String, Fidelity>,
+    /// What the plan moves when.
+    pub calendar: Calendar,
     pub seq: u64,
     pub now: At,
+}
+
+/// How long the calendar that was made last will do: only its next openings change with time, ms.
+const CALENDAR_MS: u64 = 60_000;
+/// How far ahead the openings of windows are told, ms: each opens within that time.
+const AHEAD_MS: u64 = 22 * 86_400_000;
+
+/// The plan's calendar, made anew now and then: time zones cost too much for every picture.
+#[derive(Debug, Default)]
+pub(super) struct Dates {
+    made: Option<(At, Calendar)>,
+}
+
+impl Dates {
+    /// The calendar as it is now, within [`CALENDAR_MS`].
+    pub(super) fn at(&mut self, plan: &Plan, now: At) -> Calendar {
+        match &self.made {
+            Some((at, calendar)) if now.since(*at) < CALENDAR_MS && *at <= now => calendar.clone(),
+            _ => {
+                let calendar = plan.calendar(now, now.plus(AHEAD_MS));
+                self.made = Some((now, calendar.clone()));
+                calendar
+            }
+        }
+    }
 }
 
 /// The measurement that a dialog needs, when it is due: older than `age_ms`, or never made.
@@ -82,6 +110,7 @@ pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
         notices: &VecDeque::new(),
         diff: None,
         fidelity: BTreeMap::new(),
+        calendar: Dates::default().at(plan, now),
         seq: 0,
         now,
     })
@@ -119,6 +148,7 @@ pub(super) fn snapshot(scene: &Scene<'_>) -> Snapshot {
         countdowns: scene.machine.countdowns(),
         journal: scene.lines.iter().cloned().collect(),
         diff: scene.diff.clone(),
+        calendar: scene.calendar.clone(),
     }
 }
 

@@ -23,6 +23,7 @@ pub use crate::migration::trigger::TriggerRow;
 use crate::offsets::verdict::GroupPlan;
 use crate::offsets::{Chosen, Cut};
 pub use crate::plan::calendar;
+use crate::plan::calendar::Calendar;
 
 /// Number of samples a trend holds at most.
 pub const TREND_LEN: usize = 120;
@@ -55,6 +56,9 @@ pub struct Snapshot {
     pub countdowns: Vec<Countdown>,
     /// The newest journal entries, newest last; at most 500.
     pub journal: Vec<JournalLine>,
+    /// What the plan moves when.
+    #[serde(default)]
+    pub calendar: Calendar,
     /// The diff that is under way, or the last one of this session.
     #[serde(default)]
     pub diff: Option<DiffView>,

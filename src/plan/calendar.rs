@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::{Plan, WindowPlan};
 use super::problem::nearest;
 use super::reader::{Report, TableReader};
 use super::schedule::DAYS;
-use super::windows::{Opening, weekday};
+pub use super::windows::Opening;
+use super::windows::weekday;
 use crate::migration::estate::At;
 
 /// When a group or producer is planned to move (keys `date` and `window`).
@@ -22,7 +23,7 @@ pub struct Appointment {
 }
 
 /// What an entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A producer.
@@ -32,7 +33,7 @@ pub enum Kind {
 }
 
 /// One move of the calendar.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// What.
     pub kind: Kind,
@@ -55,7 +56,7 @@ pub struct Move {
 }
 
 /// A window with its openings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WindowDates {
     /// Name.
     pub name: String,
@@ -65,8 +66,21 @@ pub struct WindowDates {
     pub openings: Vec<Opening>,
 }
 
+/// Two moves that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conflict {
+    /// An exactly-once producer.
+    pub producer: String,
+    /// A group that depends on it.
+    pub group: String,
+    /// What contradicts what.
+    pub what: String,
+    /// What to write instead.
+    pub advice: String,
+}
+
 /// The calendar.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Calendar {
     /// Name of the migration.
     pub migration: String,
@@ -74,6 +88,67 @@ pub struct Calendar {
     pub moves: Vec<Move>,
     /// The openings of every window in the time that was asked for.
     pub windows: Vec<WindowDates>,
+    /// Moves that contradict each other, by producer and group.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
+}
+
+/// When a move is due, seen from a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Its time is now.
+    Now {
+        /// For how long still, ms.
+        left_ms: u64,
+    },
+    /// Its time comes.
+    In {
+        /// How long still, ms.
+        ms: u64,
+    },
+    /// Its time is over.
+    Missed {
+        /// For how long, ms.
+        ms: u64,
+    },
+    /// It has no day.
+    NoDay {
+        /// The next opening of its window, or the one that is open now, when it has one that opens within the calendar.
+        opens: Option<Opening>,
+    },
+}
+
+impl Conflict {
+    /// `what: advice`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        format!("{}; {}", self.what, self.advice)
+    }
+
+    /// Whether it is about this move.
+    #[must_use]
+    pub fn concerns(&self, planned: &Move) -> bool {
+        match planned.kind {
+            Kind::Producer => planned.name == self.producer,
+            Kind::Group => planned.name == self.group,
+        }
+    }
+}
+
+impl Calendar {
+    /// When one of its moves is due.
+    #[must_use]
+    pub fn due(&self, planned: &Move, now: At) -> Due {
+        match planned.opening {
+            Some(o) if now < o.from => Due::In { ms: o.from.since(now) },
+            Some(o) if now < o.to => Due::Now { left_ms: o.to.since(now) },
+            Some(o) => Due::Missed { ms: now.since(o.to) },
+            None => {
+                let window = planned.window.as_ref().and_then(|name| self.windows.iter().find(|w| w.name == *name));
+                Due::NoDay { opens: window.and_then(|w| w.openings.iter().copied().find(|o| o.to > now)) }
+            }
+        }
+    }
 }
 
 impl Plan {
@@ -98,7 +173,52 @@ impl Plan {
             zone: w.zone.clone(),
             openings: w.openings(from, until),
         });
-        Calendar { migration: self.name.clone(), moves, windows: windows.collect() }
+        let windows = windows.collect();
+        let conflicts = self.conflicts(&moves);
+        Calendar { migration: self.name.clone(), moves, windows, conflicts }
+    }
+
+    /// What can be told from the plan alone: a group that a hard cutover moves along has no time of its own, and a group
+    /// that reads what such a producer writes finds nothing new on green before it.
+    fn conflicts(&self, moves: &[Move]) -> Vec<Conflict> {
+        let planned = |kind, name: &str| moves.iter().find(|m| m.kind == kind && m.name == name);
+        let mut found = Vec::new();
+        for producer in self.producers.iter().filter(|p| !p.transactional_ids.blue.is_empty()) {
+            let Some(cut) = planned(Kind::Producer, &producer.name) else { continue };
+            let coupled = |name: &String| producer.reads.as_ref().is_some_and(|reads| reads.contains(name));
+            for group in &self.groups {
+                let Some(own) = planned(Kind::Group, &group.name) else { continue };
+                let said = own.window.is_some() || own.date.is_some();
+                let topic = group.topics.iter().find(|t| producer.topics.contains(t));
+                let words = if coupled(&group.name) && said && (&own.window, own.date) != (&cut.window, cut.date) {
+                    (
+                        format!(
+                            "{} moves with {} (`reads`), at its time and not at its own",
+                            group.name, producer.name
+                        ),
+                        format!("leave out date and window of {}, or write those of {}", group.name, producer.name),
+                    )
+                } else if let (Some(topic), Some(first), Some(then)) = (topic, own.opening, cut.opening)
+                    && !coupled(&group.name)
+                    && first.to <= then.from
+                {
+                    (
+                        format!(
+                            "{} moves before {}, whose records of {topic} reach green only with its hard cutover: in \
+                             between it would read nothing new",
+                            group.name, producer.name
+                        ),
+                        format!("plan {} for the same opening or later", group.name),
+                    )
+                } else {
+                    continue;
+                };
+                let (what, advice) = words;
+                found.push(Conflict { producer: producer.name.clone(), group: group.name.clone(), what, advice });
+            }
+        }
+        found.sort_by(|a, b| (&a.producer, &a.group).cmp(&(&b.producer, &b.group)));
+        found
     }
 
     fn entry(&self, (kind, name, team, hard): (Kind, &str, &str, bool), when: &Appointment, keep: u64) -> Move {
@@ -139,6 +259,23 @@ fn whole(date: Date, zone: &str) -> Option<Opening> {
 pub fn local(at: At, zone: &str) -> Option<String> {
     let zoned = Timestamp::from_millisecond(at.0).ok()?.to_zoned(TimeZone::get(zone).ok()?);
     Some(zoned.strftime("%Y-%m-%d %H:%M").to_string())
+}
+
+/// A moment in little room: `Sun 12-06 02:00`.
+#[must_use]
+pub fn short(at: At, zone: &str) -> Option<String> {
+    let zoned = Timestamp::from_millisecond(at.0).ok()?.to_zoned(TimeZone::get(zone).ok()?);
+    Some(zoned.strftime("%a %m-%d %H:%M").to_string())
+}
+
+/// `2026-12-06 02:00-04:00`, with the second day where it is another one.
+#[must_use]
+pub fn span(from: At, to: At, zone: &str) -> String {
+    let (Some(from), Some(to)) = (local(from, zone), local(to, zone)) else { return "?".into() };
+    match to.strip_prefix(&from[..from.len().min(11)]) {
+        Some(time) => format!("{from}-{time}"),
+        None => format!("{from} to {to}"),
+    }
 }
 
 /// Reads `date` and `window` of a group or producer.
@@ -235,6 +372,46 @@ date = "2026-12-01"
         assert_eq!(local(opening.from, &ledger.zone).as_deref(), Some("2026-12-06 23:00"));
         assert_eq!(calendar.moves[1].opening.map(|o| o.from), Some(at("2026-12-01T00:00:00Z")));
         assert_eq!(calendar.windows[0].openings.len(), 3, "the one that touches the beginning counts");
+    }
+
+    #[test]
+    fn what_is_due_is_told_from_a_moment() {
+        let at = |text: &str| At(text.parse::<Timestamp>().unwrap().as_millisecond());
+        let calendar = plan(&PLAN.replace("name = \"later\"", "name = \"later\"\nwindow = \"sunday-night\""))
+            .calendar(at("2026-11-23T00:00:00Z"), at("2026-12-08T00:00:00Z"));
+        let due = |name: &str, now: &str| {
+            let planned = calendar.moves.iter().find(|m| m.name == name).unwrap();
+            calendar.due(planned, at(now))
+        };
+        const H: u64 = 3_600_000;
+        assert_eq!(due("ledger", "2026-12-07T03:00:00Z"), Due::In { ms: H });
+        assert_eq!(due("ledger", "2026-12-07T04:00:00Z"), Due::Now { left_ms: 3 * H });
+        assert_eq!(due("ledger", "2026-12-07T06:59:59.999Z"), Due::Now { left_ms: 1 });
+        assert_eq!(due("ledger", "2026-12-07T07:00:00Z"), Due::Missed { ms: 0 });
+        let Due::NoDay { opens: Some(next) } = due("later", "2026-12-01T00:00:00Z") else { panic!("it has a window") };
+        assert_eq!(next.from, at("2026-12-07T04:00:00Z"));
+        assert_eq!(due("later", "2026-12-09T00:00:00Z"), Due::NoDay { opens: None }, "beyond what was asked for");
+        assert_eq!(due("by-day", "2026-12-01T12:00:00Z"), Due::Now { left_ms: 12 * H });
+        assert_eq!(short(at("2026-12-07T04:00:00Z"), "America/New_York").as_deref(), Some("Sun 12-06 23:00"));
+        assert_eq!(span(at("2026-12-07T04:00:00Z"), at("2026-12-07T07:00:00Z"), "UTC"), "2026-12-07 04:00-07:00");
+    }
+
+    #[test]
+    fn moves_that_contradict_each_other_are_told() {
+        let now = At(1_767_225_600_000);
+        let base = PLAN
+            .replace("team = \"books\"", "team = \"books\"\ntopics = [\"ledger\"]\nreads = [\"later\"]")
+            .replace("name = \"audit\"", "name = \"audit\"\ntopics = [\"ledger\"]");
+        let told = |text: &str| {
+            let conflicts = plan(text).calendar(now, now).conflicts;
+            conflicts.into_iter().map(|c| (c.group.clone(), c.words())).collect::<Vec<_>>()
+        };
+        let [(group, words)] = &told(&base)[..] else { panic!("{:?}", told(&base)) };
+        assert!(group == "audit" && words.contains("moves before ledger"), "{words}");
+        assert_eq!(told(&base.replace("2026-11-29", "2026-12-06")), [], "in the same window");
+        let coupled = base.replace("name = \"later\"", "name = \"later\"\ndate = \"2026-12-06\"");
+        let told = told(&coupled);
+        assert!(told.iter().any(|(g, w)| g == "later" && w.contains("moves with ledger")), "{told:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::model::WindowPlan;
 use crate::migration::estate::At;
@@ -13,7 +13,7 @@ use crate::migration::estate::At;
 const AHEAD_DAYS: i64 = 22;
 
 /// One opening of a window: from the first to the second, the end not included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     /// It opens.
     pub from: At,

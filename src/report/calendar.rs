@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use icalendar::Component as _;
 use jiff::Timestamp;
 
-use crate::controller::snapshot::calendar::{Calendar, Kind, Move, WindowDates, local};
+use crate::controller::snapshot::calendar::{Calendar, Kind, Move, WindowDates, local, span};
 use crate::migration::estate::At;
 use crate::sanitise::visible;
 
@@ -17,7 +17,7 @@ fn kind(m: &Move) -> &'static str {
     }
 }
 
-/// As Markdown: what moves, in order; what has no day yet; when windows open.
+/// As Markdown: what moves, in order; what has no day yet; what contradicts what; when windows open.
 #[must_use]
 pub fn markdown(calendar: &Calendar) -> String {
     let mut out = format!("# Migration calendar: {}\n", cell(&calendar.migration));
@@ -32,6 +32,12 @@ pub fn markdown(calendar: &Calendar) -> String {
         for m in open {
             let window = m.window.as_deref().unwrap_or("");
             let _ = writeln!(out, "| {} | {} | {} | {} |", kind(m), cell(&m.name), cell(&m.team), cell(window));
+        }
+    }
+    if !calendar.conflicts.is_empty() {
+        out += "\n## Conflicts\n\n";
+        for conflict in &calendar.conflicts {
+            let _ = writeln!(out, "- {}", cell(&conflict.words()));
         }
     }
     if calendar.windows.iter().any(|w| !w.openings.is_empty()) {
@@ -66,15 +72,6 @@ fn window(w: &WindowDates) -> String {
         let _ = writeln!(out, "- {} ({} UTC)", span(o.from, o.to, &w.zone), span(o.from, o.to, "UTC"));
     }
     out
-}
-
-/// `2026-12-06 02:00-04:00`, with the second day where it is another one.
-fn span(from: At, to: At, zone: &str) -> String {
-    let (Some(from), Some(to)) = (local(from, zone), local(to, zone)) else { return "?".into() };
-    match to.strip_prefix(&from[..from.len().min(11)]) {
-        Some(time) => format!("{from}-{time}"),
-        None => format!("{from} to {to}"),
-    }
 }
 
 /// A name inside a Markdown table: visible, on one line, no cell of its own.

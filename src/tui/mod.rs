@@ -4,6 +4,7 @@
 //! `actions` is the one registry of what keys do. `terminal` is the edge: input, drawing, and putting the terminal back.
 
 pub mod actions;
+pub mod calendar;
 pub mod choose;
 pub mod dialog;
 pub mod filter;

@@ -37,6 +37,8 @@ pub struct Options {
     pub connecting: [String; 2],
     /// Another process is the controller: leaving this screen stops nothing.
     pub attached: bool,
+    /// Time zone of who sits here, by its IANA name.
+    pub zone: String,
 }
 
 /// The tables of the cockpit.
@@ -70,6 +72,8 @@ pub enum Screen {
     Producer(String),
     /// The diff that is under way, or the last one.
     Verify,
+    /// The migration calendar.
+    Calendar,
 }
 
 /// The values of the records on a partition's screen.
@@ -231,7 +235,9 @@ pub struct Model {
     pub values: Values,
     /// The row under the cursor of the diff's screen.
     pub diff_at: usize,
-    /// The screen that the diff's was opened from.
+    /// What the cursor of the calendar stands on.
+    pub planned: Option<Subject>,
+    /// The screen that the diff's or the calendar was opened from, or the calendar, from which another was.
     pub came_from: Option<Screen>,
     /// Which part of a group's screen has the focus.
     pub focus: Focus,
@@ -269,6 +275,7 @@ impl Model {
             scroll: 0,
             values: Values::Hidden,
             diff_at: 0,
+            planned: None,
             came_from: None,
             focus: Focus::Partitions,
             filters: BTreeMap::new(),
@@ -316,7 +323,7 @@ impl Model {
     pub fn table(&self) -> Table {
         match self.screen {
             Screen::Group(_) | Screen::Partition(_) => Table::Partitions,
-            Screen::Cockpit | Screen::Producer(_) | Screen::Verify => Table::Pane(self.pane),
+            Screen::Cockpit | Screen::Producer(_) | Screen::Verify | Screen::Calendar => Table::Pane(self.pane),
         }
     }
 

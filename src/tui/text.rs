@@ -227,6 +227,21 @@ pub fn age(ms: u64) -> String {
     duration(ms / 1000 * 1000)
 }
 
+/// A time of days or hours in two units at most: `2d4h`, `1h20m`, `43m`, `38s`.
+#[must_use]
+pub fn coarse(ms: u64) -> String {
+    let two = |big: u64, unit: char, small: u64, rest: char| match small {
+        0 => format!("{big}{unit}"),
+        n => format!("{big}{unit}{n}{rest}"),
+    };
+    match ms / 1000 {
+        s if s < 60 => format!("{s}s"),
+        s if s < 3600 => format!("{}m", s / 60),
+        s if s < 86_400 => two(s / 3600, 'h', s % 3600 / 60, 'm'),
+        s => two(s / 86_400, 'd', s % 86_400 / 3600, 'h'),
+    }
+}
+
 /// Time of day in UTC, `14:02:11`.
 #[must_use]
 pub fn clock(at_ms: i64) -> String {
@@ -277,6 +292,10 @@ mod tests {
             assert_eq!(duration(ms), s);
         }
         assert_eq!(age(1_900), "1s");
+        let cases = [(187_200_000, "2d4h"), (4_800_000, "1h20m"), (86_400_000, "1d"), (2_599_999, "43m"), (999, "0s")];
+        for (ms, s) in cases {
+            assert_eq!(coarse(ms), s);
+        }
         assert_eq!(clock(50_531_204), "14:02:11");
         assert_eq!(clock(-1), "23:59:59");
         assert_eq!(clock_ms(50_531_204).as_deref(), Some("14:02:11.204"));

@@ -1,5 +1,6 @@
 //! Every screen, from fixture snapshots: what it looks like, what its keys do, and what it never does.
 
+mod calendars;
 mod dialogs;
 mod diffs;
 mod fixture;
@@ -9,3 +10,4 @@ mod looks;
 mod pictures;
 mod plain;
 mod scenes;
+mod soaks;

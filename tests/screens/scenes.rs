@@ -75,7 +75,7 @@ fn with(mut f: impl FnMut(&mut Snapshot)) -> Snapshot {
     s
 }
 
-fn on(s: Snapshot, size: (u16, u16), f: impl FnOnce(&mut Model)) -> Model {
+pub fn on(s: Snapshot, size: (u16, u16), f: impl FnOnce(&mut Model)) -> Model {
     let mut m = fixture::model(s, size);
     f(&mut m);
     m
@@ -103,76 +103,11 @@ pub fn hostile() -> Snapshot {
 }
 
 /// The estate with another row for one of its groups.
-fn replaced(row: cutover::controller::snapshot::GroupRow) -> Snapshot {
+pub fn replaced(row: cutover::controller::snapshot::GroupRow) -> Snapshot {
     with(|s| {
         let at = s.groups.iter().position(|g| g.group == row.group).expect("in the fixture");
         s.groups[at] = row.clone();
     })
-}
-
-/// A group that soaks, with a hole in its evidence and a trigger that counts down.
-fn soaking(out: &mut Vec<(&'static str, Model)>) {
-    use cutover::controller::snapshot::{Countdown, GateRow, TriggerRow};
-    use cutover::migration::criteria::Metric;
-    use cutover::migration::gate::Gate;
-    use cutover::migration::samples::{Hole, Mark};
-    use cutover::migration::stage::Stage;
-    use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode, TriggerState};
-    const H: i64 = 3_600_000;
-    let since = At(NOW.0 - 31 * H);
-    let row = |metric, words: &str, gate, value, needed_ms| GateRow {
-        metric,
-        words: words.into(),
-        gate,
-        judged: true,
-        value,
-        limit: None,
-        baseline: None,
-        held_ms: 0,
-        needed_ms,
-        age_ms: Some(900),
-        since,
-        holes: vec![Hole { from: At(since.0 + 9 * H), to: At(since.0 + 14 * H) }],
-        line: vec![(since, At(since.0 + 9 * H), Mark::Good), (At(since.0 + 14 * H), NOW, Mark::Good)],
-    };
-    let hold = |left_ms| Gate::Hold { left_ms, why: "for 26h of 48h".into() };
-    let trigger = Trigger {
-        name: "green-lag".into(),
-        metric: Metric::Lag,
-        comparison: Comparison::Above,
-        value: 10_000.0,
-        for_ms: 900_000,
-        mode: TriggerMode::Sustained,
-        arm: Arm::Armed,
-        countdown_ms: 60_000,
-    };
-    let why = "lag 12000, > 10000 for 15m00s";
-    let mut group = fixture::group("loan-ledger", "loans", 12, 7);
-    group.stage = Stage::Soaking { since };
-    group.gates = vec![
-        row(Metric::Lag, "lag < 100 for 4h00m", Gate::Pass, Some(12.0), 4 * H as u64),
-        row(Metric::ErrorRate, "errors < 0.01% for 48h00m", hold(111_840_000), Some(0.000_02), 48 * H as u64),
-        row(Metric::P99, "p99 within 10% of 84ms for 48h00m", Gate::Unknown { why: "prom: no data".into() }, None, 0),
-        row(Metric::DlqGrowth, "dead letters at most +0", Gate::Fail { why: "dead letters +3".into() }, Some(3.0), 0),
-    ];
-    group.triggers = vec![TriggerRow { trigger, state: TriggerState::Met { why: why.into() }, age_ms: Some(900) }];
-    let scene = |size| {
-        let mut s = replaced(group.clone());
-        s.countdowns = vec![Countdown {
-            group: "loan-ledger".into(),
-            trigger: "green-lag".into(),
-            why: why.into(),
-            arm: Arm::Armed,
-            acts_at: Some(NOW.plus(42_000)),
-            held: None,
-        }];
-        on(s, size, |m| {
-            m.group = Some("loan-ledger".into());
-            press(m, &["enter"]);
-        })
-    };
-    out.push(("soak_countdown_80x24", scene((80, 24))));
-    out.push(("soak_countdown_140x40", scene((140, 40))));
 }
 
 /// A group's partitions, and one of them opened.
@@ -338,7 +273,8 @@ pub fn all() -> Vec<(&'static str, Model)> {
     ));
     out.push(("group_120x40", on(fixture::estate(), (120, 40), open("loan-audit"))));
     partitions(&mut out);
-    soaking(&mut out);
+    crate::soaks::scenes(&mut out);
+    crate::calendars::scenes(&mut out);
     crate::diffs::scenes(&mut out);
     crate::hard::scenes(&mut out);
     offsets(&mut out);

@@ -48,6 +48,8 @@ pub enum Scope {
     Confirm,
     /// The screen of the diff.
     Verify,
+    /// The calendar.
+    Calendar,
     /// Choosing a flag state.
     Route,
     /// Choosing which records are compared.
@@ -82,6 +84,7 @@ impl Scope {
             Scope::Producer => "On a producer's screen",
             Scope::Confirm => "In the confirm dialog",
             Scope::Verify => "On the diff's screen",
+            Scope::Calendar => "In the calendar",
             Scope::Route => "Choosing a flag state",
             Scope::Range => "Choosing which records are compared",
             Scope::Choose => "Choosing how offsets are found",
@@ -175,6 +178,7 @@ pub fn scopes(m: &Model) -> Vec<Scope> {
         (None, Screen::Partition(_), _) => vec![Scope::Partition, Scope::Global],
         (None, Screen::Producer(_), _) => vec![Scope::Producer, Scope::Global],
         (None, Screen::Verify, _) => vec![Scope::Verify, Scope::Global],
+        (None, Screen::Calendar, _) => vec![Scope::Calendar, Scope::Global],
         (None, Screen::Cockpit, Pane::Groups) => vec![Scope::Groups, Scope::Cockpit, Scope::Global],
         (None, Screen::Cockpit, Pane::Producers) => vec![Scope::Producers, Scope::Cockpit, Scope::Global],
         (None, Screen::Cockpit, Pane::Journal) => vec![Scope::Journal, Scope::Cockpit, Scope::Global],

@@ -2,6 +2,7 @@
 
 use tui_input::Input;
 
+use super::super::calendar;
 use super::super::choose;
 use super::super::model::{Focus, Model, Overlay, Pane, ROUTES, Screen, Table, Values};
 use super::super::palette;
@@ -15,6 +16,7 @@ fn show(m: &mut Model, pane: Pane) -> Vec<Cmd> {
     m.screen = Screen::Cockpit;
     m.pane = pane;
     m.back = 0;
+    m.came_from = None;
     Vec::new()
 }
 
@@ -36,6 +38,11 @@ pub(super) fn show_notices(m: &mut Model) -> Vec<Cmd> {
 
 pub(super) fn show_verify(m: &mut Model) -> Vec<Cmd> {
     verify::show(m);
+    Vec::new()
+}
+
+pub(super) fn show_calendar(m: &mut Model) -> Vec<Cmd> {
+    calendar::show(m);
     Vec::new()
 }
 
@@ -88,6 +95,14 @@ pub(super) fn open(m: &mut Model) -> Vec<Cmd> {
         }
         return Vec::new();
     }
+    if m.screen == Screen::Calendar {
+        if let Some(subject) = calendar::opens(m) {
+            m.planned = Some(subject.clone());
+            open_subject(m, &subject);
+            m.came_from = Some(Screen::Calendar);
+        }
+        return Vec::new();
+    }
     let subject = if m.pane == Pane::Notices { notice_subject(m) } else { m.current_subject() };
     if let Some(subject) = subject {
         open_subject(m, &subject);
@@ -107,9 +122,13 @@ pub(super) fn back(m: &mut Model) -> Vec<Cmd> {
     match &m.screen {
         Screen::Partition(id) => (m.screen, m.values) = (Screen::Group(id.clone()), Values::Hidden),
         _ if m.filters.remove(&m.table()).is_some() => {}
-        Screen::Verify => m.screen = m.came_from.take().unwrap_or(Screen::Cockpit),
+        Screen::Verify | Screen::Calendar => m.screen = m.came_from.take().unwrap_or(Screen::Cockpit),
         Screen::Cockpit => m.back = 0,
-        Screen::Group(_) | Screen::Producer(_) => m.screen = Screen::Cockpit,
+        // From the calendar one goes back to it.
+        Screen::Group(_) | Screen::Producer(_) => {
+            let calendar = m.came_from.take().filter(|s| *s == Screen::Calendar);
+            m.screen = calendar.unwrap_or(Screen::Cockpit);
+        }
     }
     Vec::new()
 }
@@ -180,6 +199,11 @@ fn step_rows(m: &mut Model, by: i64) {
                 _ => 0,
             });
             m.diff_at = moved(m.diff_at, by, rows);
+        }
+        (Screen::Calendar, _) => {
+            let lines = calendar::lines(m);
+            let at = moved(calendar::index(m, &lines), by, lines.len());
+            m.planned = lines.get(at).map(calendar::Line::subject);
         }
         (Screen::Cockpit, Pane::Groups) => {
             let rows = m.groups();

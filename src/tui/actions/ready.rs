@@ -1,5 +1,6 @@
 //! Whether the rows of the table work now, and why not. Functions of the model only.
 
+use super::super::calendar;
 use super::super::dialog::{self, Dialog, Phase};
 use super::super::hosting;
 use super::super::model::{Model, Overlay, Pane, Screen};
@@ -163,6 +164,7 @@ pub(super) fn can_copy_next(m: &Model) -> Ready {
 pub(super) fn can_open(m: &Model) -> Ready {
     let there = match m.pane {
         _ if matches!(m.screen, Screen::Group(_)) => m.partition_rows().at.is_some(),
+        _ if m.screen == Screen::Calendar => calendar::opens(m).is_some(),
         Pane::Groups => m.current_group().is_some(),
         Pane::Producers => m.current_producer().is_some(),
         Pane::Notices => notice_subject(m).is_some(),

@@ -33,6 +33,7 @@ const ROWS: &[Scope] = &[
     Scope::Partition,
     Scope::Producer,
     Scope::Verify,
+    Scope::Calendar,
     Scope::Help,
     Scope::Route,
     Scope::Range,
@@ -50,7 +51,8 @@ const PRODUCER: &[Scope] = &[Scope::Producers, Scope::Producer];
 const SUBJECT: &[Scope] = &[Scope::Groups, Scope::Group, Scope::Partition, Scope::Producers, Scope::Producer];
 
 /// Every screen, whatever is chosen on it.
-const SCREENS: &[Scope] = &[Scope::Cockpit, Scope::Group, Scope::Partition, Scope::Producer, Scope::Verify];
+const SCREENS: &[Scope] =
+    &[Scope::Cockpit, Scope::Group, Scope::Partition, Scope::Producer, Scope::Verify, Scope::Calendar];
 
 /// Where there is something to compare.
 const COMPARED: &[Scope] =
@@ -68,7 +70,7 @@ macro_rules! actions {
 }
 
 actions! {
-    "open" "open" ["enter"], &[Scope::Groups, Scope::Producers, Scope::Notices, Scope::Group], None, 10, ready::can_open, places::open,
+    "open" "open" ["enter"], &[Scope::Groups, Scope::Producers, Scope::Notices, Scope::Calendar, Scope::Group], None, 10, ready::can_open, places::open,
         "Opens the row under the cursor; on a partition: the records on both sides of the cut.";
     "next-partition" "next" ["n", "tab"], &[Scope::Partition], None, 11, ready::always, places::next_partition,
         "The next partition, in the order of the table.";
@@ -131,6 +133,8 @@ actions! {
         "What should be read now, with what to do about it.";
     "show-verify" "diff" ["5"], &[Scope::Global], None, 0, ready::always, places::show_verify,
         "The diff that is under way, or the last one.";
+    "show-calendar" "calendar" ["6"], &[Scope::Global], None, 0, ready::always, places::show_calendar,
+        "The migration calendar: who moves next and when, what was missed, what contradicts what.";
     "down" "down" ["down", "j"], ROWS, None, 0, ready::always, places::down, "One row down.";
     "up" "up" ["up", "k"], ROWS, None, 0, ready::always, places::up, "One row up.";
     "page-down" "page down" ["pagedown", "ctrl-d"], ROWS, None, 0, ready::always, places::page_down, "A page down.";

@@ -22,9 +22,7 @@ const LABEL: usize = 9;
 /// Least lines of the table, with its head.
 const TABLE: u16 = 5;
 
-/// What an empty calendar asks for.
-const HINT: &str = "Nothing has a day yet. A group or producer of the plan takes window = \"NAME\" and date = \
-                    \"2026-12-06\", and [[windows]] says when NAME is open:";
+/// What an empty calendar asks for, in two columns of which the second begins with `[[groups]]`.
 const EXAMPLE: [&str; 10] = [
     "[[windows]]",
     "name = \"sunday-night\"",
@@ -38,6 +36,9 @@ const EXAMPLE: [&str; 10] = [
     "date = \"2026-12-06\"",
 ];
 
+/// Lines of the example that are about a window.
+const WINDOW_LINES: usize = 6;
+
 /// Draws the screen of the calendar.
 pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
@@ -45,7 +46,10 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     title(m, &calendar::counts(&lines), conflicts(m), area, buf);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let body = if m.snapshot.is_none() {
-        Row::new(theme).gap(1).put(Role::Dim, "Nothing is known yet: the controller has not answered.").draw(body, 0, buf);
+        Row::new(theme)
+            .gap(1)
+            .put(Role::Dim, "Nothing is known yet: the controller has not answered.")
+            .draw(body, 0, buf);
         return;
     } else if lines.iter().all(|l| l.planned.opening.is_none()) {
         empty(m, lines.len(), body, buf)
@@ -81,13 +85,14 @@ fn title(m: &Model, counts: &Counts, conflicts: usize, area: Rect, buf: &mut Buf
     for (n, word, role) in [
         (counts.now, "now", Role::Strong),
         (counts.missed, "missed", Role::Fail),
+        (conflicts, if conflicts == 1 { "conflict" } else { "conflicts" }, Role::Hold),
         (counts.next, "to come", Role::Text),
         (counts.undated, "without a day", Role::Dim),
         (counts.moved, "moved", Role::Ok),
-        (conflicts, if conflicts == 1 { "conflict" } else { "conflicts" }, Role::Hold),
     ] {
-        if n > 0 {
-            title = title.gap(2).put(role, format!("{n} {word}"));
+        let piece = format!("{n} {word}");
+        if n > 0 && title.width() + piece.len() + 6 <= usize::from(area.width) {
+            title = title.gap(2).put(role, piece);
         }
     }
     let left = usize::from(area.width).saturating_sub(title.width() + 8);
@@ -101,25 +106,24 @@ fn empty(m: &Model, moves: usize, area: Rect, buf: &mut Buffer) -> Rect {
     let theme = m.theme();
     let ellipsis = theme.glyph(Glyph::Ellipsis);
     let width = usize::from(area.width) - 2;
-    let hint = text::wrap(HINT, width, 3, ellipsis);
     let name = m.snapshot.as_ref().and_then(|s| s.calendar.moves.iter().find(|p| p.kind == Kind::Group));
     let name = name.map_or("loan-audit", |p| p.name.as_str());
-    let example = EXAMPLE.iter().map(|l| l.replace("NAME", name));
     let file = m.snapshot.as_ref().map_or("", |s| s.header.plan.as_str());
-    let last = text::cut_middle(&format!("into {file}; then start the controller again."), width, ellipsis);
-    // Two columns: it has to fit where there are few rows.
+    let hint = format!(
+        "Nothing has a day yet. Write into {} and start the controller again:",
+        text::cut_middle(file, width.saturating_sub(2), ellipsis)
+    );
+    let hint = text::wrap(&hint, width, 2, ellipsis);
     let mut rows: Vec<Row<'_>> = hint.into_iter().map(|l| Row::new(theme).gap(1).put(Role::Hold, l)).collect();
-    let example: Vec<String> = example.collect();
-    let (windows, groups) = example.split_at(6);
+    let (windows, groups) = EXAMPLE.split_at(WINDOW_LINES);
     for (i, left) in windows.iter().enumerate() {
         let row = Row::new(theme).gap(3).left(Role::Text, left, 27);
         rows.push(match groups.get(i) {
-            Some(right) => row.left(Role::Text, right, width.saturating_sub(30)),
+            Some(right) => row.left(Role::Text, right.replace("NAME", name), width.saturating_sub(30)),
             None => row,
         });
     }
-    rows.push(Row::new(theme).gap(1).put(Role::Dim, last));
-    let room = if moves == 0 { area.height } else { area.height.saturating_sub(3) };
+    let room = if moves == 0 { area.height } else { area.height.saturating_sub(2) };
     let shown = u16::try_from(rows.len()).unwrap_or(u16::MAX).min(room);
     for (y, row) in (0..shown).zip(rows) {
         row.draw(area, y, buf);
@@ -127,23 +131,23 @@ fn empty(m: &Model, moves: usize, area: Rect, buf: &mut Buffer) -> Rect {
     Rect { y: area.y + shown, height: area.height - shown, ..area }
 }
 
-/// Cells of the columns that give way: name, team, window; 0: not shown.
-fn columns(width: usize) -> (usize, usize, usize) {
+/// Cells of the columns that give way: kind, name, team, window; 0: not shown.
+fn columns(width: usize) -> [usize; 4] {
     match width {
-        0..=69 => (14, 0, 0),
-        70..=99 => (16, 7, 0),
-        100..=139 => (22, 10, 14),
-        _ => (32, 12, 24),
+        0..=69 => [0, 14, 0, 0],
+        70..=99 => [KIND, 16, 7, 0],
+        100..=139 => [KIND, 22, 10, 14],
+        _ => [KIND, 32, 12, 24],
     }
 }
 
 fn table(m: &Model, lines: &[Line<'_>], at: usize, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let width = usize::from(area.width);
-    let (name, team, in_window) = columns(width);
-    let mut head = Row::new(theme).gap(2).left(Role::Dim, "due", WHEN).gap(1).left(Role::Dim, "your time", MOMENT).gap(1);
-    head = head.left(Role::Dim, "what", KIND).gap(1).left(Role::Dim, "name", name).gap(1);
-    for (cells, word) in [(team, "team"), (in_window, "window")] {
+    let [kind, name, team, in_window] = columns(width);
+    let mut head =
+        Row::new(theme).gap(2).left(Role::Dim, "due", WHEN).gap(1).left(Role::Dim, "your time", MOMENT).gap(1);
+    for (cells, word) in [(kind, "what"), (name, "name"), (team, "team"), (in_window, "window")] {
         head = if cells > 0 { head.left(Role::Dim, word, cells).gap(1) } else { head };
     }
     head.put(Role::Dim, "state").draw(area, 0, buf);
@@ -160,9 +164,8 @@ fn table(m: &Model, lines: &[Line<'_>], at: usize, area: Rect, buf: &mut Buffer)
 fn due(line: &Line<'_>) -> (Role, String) {
     match (line.standing, line.due) {
         (Standing::Moved, _) => (Role::Ok, "moved".to_owned()),
-        (Standing::Moving, Due::Now { left_ms }) => (Role::Strong, format!("moves, {} left", text::coarse(left_ms))),
-        (Standing::Moving, _) => (Role::Strong, "moves".to_owned()),
-        (Standing::NotYet, Due::Now { left_ms }) => (Role::Strong, format!("now, {} left", text::coarse(left_ms))),
+        (_, Due::Now { left_ms }) => (Role::Strong, format!("now, {} left", text::coarse(left_ms))),
+        (Standing::Moving, _) => (Role::Strong, "now".to_owned()),
         (Standing::NotYet, Due::In { ms }) => (Role::Text, format!("in {}", text::coarse(ms))),
         (Standing::NotYet, Due::Missed { ms }) => (Role::Fail, format!("missed {} ago", text::coarse(ms))),
         (Standing::NotYet, Due::NoDay { .. }) => (Role::Dim, "no day".to_owned()),
@@ -171,7 +174,7 @@ fn due(line: &Line<'_>) -> (Role, String) {
 
 fn row<'t>(m: &'t Model, l: &Line<'_>, cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
-    let (name, team, in_window) = columns(width);
+    let [kind_cells, name, team, in_window] = columns(width);
     let row = Row::new(theme);
     let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
     let row = if l.conflicts.is_empty() { row.gap(1) } else { row.glyph(Role::Hold, Glyph::Alert) };
@@ -186,7 +189,10 @@ fn row<'t>(m: &'t Model, l: &Line<'_>, cursor: bool, width: usize) -> Row<'t> {
         (Kind::Producer, false) => "prod.",
     };
     let dim = if l.standing == Standing::Moved { Role::Dim } else { Role::Text };
-    let mut row = row.left(role, when, WHEN).gap(1).left(dim, moment, MOMENT).gap(1).left(Role::Dim, kind, KIND).gap(1);
+    let mut row = row.left(role, when, WHEN).gap(1).left(dim, moment, MOMENT).gap(1);
+    if kind_cells > 0 {
+        row = row.left(Role::Dim, kind, kind_cells).gap(1);
+    }
     row = row.name(if cursor { Role::Strong } else { dim }, &l.planned.name, name).gap(1);
     if team > 0 {
         row = row.left(Role::Dim, &l.planned.team, team).gap(1);
@@ -218,7 +224,9 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
     for c in &l.conflicts {
         rows.extend(said("conflict", Role::Hold, &c.words(), 3));
     }
-    let times = |label: &'static str, o: Opening, zone: &str| said(label, Role::Text, &format!("{} {zone}", span(o.from, o.to, zone)), 2);
+    let times = |label: &'static str, o: Opening, zone: &str| {
+        said(label, Role::Text, &format!("{} {zone}", span(o.from, o.to, zone)), 2)
+    };
     let whose = p.window.as_ref().map(|w| format!("window {w}"));
     match (p.opening, l.due) {
         (Some(o), _) => {
@@ -231,7 +239,9 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
             let next = format!("no day yet; its window opens next {} {yours}", span(o.from, o.to, yours));
             rows.extend(said("yours", Role::Text, &next, 2));
         }
-        (None, _) => rows.extend(said("yours", Role::Text, "no day yet: date = \"2026-12-06\" in the plan gives it one", 2)),
+        (None, _) => {
+            rows.extend(said("yours", Role::Text, "no day yet: date = \"2026-12-06\" in the plan gives it one", 2))
+        }
     }
     let whose = whose.unwrap_or_else(|| "no window: the whole day".to_owned());
     let team = if p.team.is_empty() { "no team in the plan".to_owned() } else { format!("team {}", p.team) };
@@ -243,7 +253,16 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
     let whose = if p.opening.is_some() || p.window.is_some() { format!("; {whose}") } else { String::new() };
     rows.extend(said("who", Role::Text, &format!("{team}; {what}{whose}"), 2));
     if l.outside {
-        rows.extend(said("outside", Role::Hold, "it moved while its window was closed", 1));
+        rows.extend(said(
+            "outside",
+            Role::Hold,
+            if l.standing == Standing::Moving {
+                "its window is closed"
+            } else {
+                "it moved while its window was closed"
+            },
+            1,
+        ));
     }
     if let Some(until) = p.blue_until.and_then(|at| short(at, yours)) {
         rows.extend(said("blue", Role::Dim, &format!("kept until {until} {yours} as its way back"), 1));

@@ -1,6 +1,7 @@
 //! The screens, from a model to cells; one file a region. Views name roles and glyphs of the theme, never colours or
 //! characters (a test holds them to it).
 
+mod calendar;
 mod choose;
 mod cluster;
 mod confirm;
@@ -60,6 +61,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         Screen::Partition(id) => partition::draw(m, id, body, buf),
         Screen::Producer(name) => producer::draw(m, name, body, buf),
         Screen::Verify => verify::draw(m, body, buf),
+        Screen::Calendar => calendar::draw(m, body, buf),
     }
     let over = Rect { y: area.y + header::ROWS, height: area.height - header::ROWS - 1, ..area };
     match &m.overlay {

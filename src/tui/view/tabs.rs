@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::line::Row;
 use crate::controller::snapshot::{DiffState, Severity};
+use crate::tui::calendar;
 use crate::tui::model::{Model, Pane};
 use crate::tui::theme::Role;
 
@@ -48,6 +49,21 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         0 => Row::new(m.theme()).put(Role::Dim, "needs you: 0"),
         n => Row::new(m.theme()).put(Role::Fail, format!("needs you: {n}")),
     };
+    // Where there is room: that there is a calendar, and whether its time has come or was missed.
+    let room = usize::from(area.width).saturating_sub(end.width() + 3);
+    let counts = calendar::counts(&calendar::lines(m));
+    let (role, count) = match counts {
+        c if c.now > 0 => (Role::Strong, format!("{} now", c.now)),
+        c if c.missed > 0 => (Role::Fail, format!("{} missed", c.missed)),
+        _ => (Role::TabOff, String::new()),
+    };
+    let named = Row::new(m.theme()).gap(1).put(Role::Dim, "6").gap(1).put(role, "calendar").gap(1);
+    if row.width() + named.width() <= room {
+        row = row.then(named);
+        if row.width() + count.len() < room {
+            row = row.put(role, count);
+        }
+    }
     row.ending(end, usize::from(area.width) - 1).draw(area, 0, buf);
 }
 
