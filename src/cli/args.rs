@@ -1,5 +1,6 @@
 //! The command line, as clap sees it. Help, man page and completions come from here.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
@@ -69,7 +70,7 @@ pub enum Verb {
     #[command(subcommand)]
     Plan(PlanVerb),
     /// The controller without a screen: it goes on when terminals hang up, and any number of screens attach to it
-    Watch,
+    Watch(WatchArgs),
     /// The cockpit of the controller that runs; without one it says so
     Attach,
     /// Who moves what, when, in which window: to be published weeks ahead; needs no network
@@ -120,6 +121,18 @@ pub struct DemoArgs {
     /// Traffic, as a multiple of about 400 records a second
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR")]
     pub scale: f64,
+}
+
+/// `cutover watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// Let Prometheus scrape it: at an address, at a port of this host only, or (without either) at 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = crate::plan::listen::METRICS, value_parser = listen)]
+    pub metrics: Option<SocketAddr>,
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    crate::plan::listen::parse(text).map_err(|t| format!("{}: {}", t.what, t.advice))
 }
 
 /// How the calendar is written.

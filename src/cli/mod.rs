@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::controller::clock::Clock;
+use crate::controller::expose::{self, Exposition, Listening};
 use crate::controller::link::{attach::attach, serve::share};
 use crate::controller::run::{Controller, Handle, Options, Want};
 use crate::journal::Holder;
 use crate::migration::estate::Trouble;
 use crate::plan::{Loaded, Plan, Problems};
+use crate::report;
 use crate::sanitise::visible;
 
 mod act;
@@ -93,7 +95,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Demo(args)) => demo::run(&global, &args),
         Some(Verb::Init(args)) => init::run(&global, &args),
         Some(Verb::Plan(verb)) => plan::run(&global, &verb),
-        Some(Verb::Watch) => watch::run(&global),
+        Some(Verb::Watch(args)) => watch::run(&global, &args),
         Some(Verb::Attach) => cockpit::attach(&global),
         Some(Verb::Calendar(args)) => calendar::run(&global, &args),
         Some(Verb::Doctor(args)) => doctor::run(&global, &args),
@@ -195,29 +197,55 @@ fn options(global: &Global) -> Result<Options, Error> {
 }
 
 /// The controller that holds the plan's journal, if one runs; else one of this process. Tells which: true for one of
-/// another process. A dry run always walks in a controller of its own. `open`: others may attach to it; not to one that
-/// ends with its own command, because theirs would end with it.
+/// another process. `open`: others may attach to it; not to one that ends with its own command, because theirs would end
+/// with it.
 ///
 /// # Errors
 /// One runs, and can't be talked to.
-async fn controller(plan: Plan, options: Options, open: bool) -> Result<(Handle, bool), Error> {
-    if options.want != Want::DryRun {
-        match attach(&plan, options.want).await {
-            Ok(Some(handle)) => return Ok((handle, true)),
-            Ok(None) => {}
-            // Whoever only looks needs no controller but its own.
-            Err(trouble) if options.want == Want::ReadOnly => {
-                eprintln!("cutover: {}; looking without it", visible(&trouble.what));
-            }
-            Err(trouble) => return Err(Error::Failed(trouble)),
-        }
+async fn controller(plan: Plan, mut options: Options, open: bool) -> Result<(Handle, bool), Error> {
+    if let Some(handle) = attached(&plan, &options).await? {
+        return Ok((handle, true));
     }
+    // A screen without its metrics is worth more than none: what is in their way is a notice on it.
+    let listening = match plan.controller.metrics.filter(|_| open && options.want == Want::Armed) {
+        Some(address) => expose::listen(address).await.map_err(|trouble| options.said.push(trouble)).ok(),
+        None => None,
+    };
+    Ok((host(plan, options, open, listening), false))
+}
+
+/// The controller of another process that holds the plan's journal. A dry run always walks in a controller of its own.
+///
+/// # Errors
+/// One runs, and can't be talked to.
+async fn attached(plan: &Plan, options: &Options) -> Result<Option<Handle>, Error> {
+    if options.want == Want::DryRun {
+        return Ok(None);
+    }
+    match attach(plan, options.want).await {
+        Ok(handle) => Ok(handle),
+        // Whoever only looks needs no controller but its own.
+        Err(trouble) if options.want == Want::ReadOnly => {
+            eprintln!("cutover: {}; looking without it", visible(&trouble.what));
+            Ok(None)
+        }
+        Err(trouble) => Err(Error::Failed(trouble)),
+    }
+}
+
+/// A controller of this process.
+fn host(plan: Plan, options: Options, open: bool, metrics: Option<Listening>) -> Handle {
     let (journal, digest, want) = (plan.journal.clone(), plan.digest(), options.want);
     let mut handle = Controller::start(plan, options);
+    if let Some(listening) = metrics {
+        let exposition = Exposition { content_type: report::prometheus::CONTENT_TYPE, text: report::prometheus::text };
+        // it ends with the controller
+        drop(listening.serve(handle.snapshots.clone(), exposition));
+    }
     if open && want == Want::Armed {
         share(&mut handle, &journal, digest);
     }
-    Ok((handle, false))
+    handle
 }
 
 /// Who acts: `user@host`, as the journal names it.

@@ -1,31 +1,35 @@
 //! `cutover watch`: the controller without a screen. It goes on when terminals hang up; screens attach to it.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch::Receiver;
 
-use super::args::Global;
-use super::{Error, Exit, controller, load, options, runtime};
+use super::args::{Global, WatchArgs};
+use super::{Error, Exit, attached, host, load, options, runtime};
+use crate::controller::expose::{self, Listening};
 use crate::controller::run::Want;
 use crate::controller::snapshot::{Arming, Snapshot};
 use crate::migration::estate::Trouble;
+use crate::plan::Plan;
+use crate::plan::listen::exposed;
 use crate::{report, tui};
 
 /// Runs until it is told to stop: SIGTERM and ctrl-c end it in order, a hangup does not end it.
-pub fn run(global: &Global) -> Result<Exit, Error> {
+pub fn run(global: &Global, args: &WatchArgs) -> Result<Exit, Error> {
     let plan = load(global)?;
     let options = options(global)?;
     if options.want == Want::ReadOnly {
         let advice = "leave --read-only out, or open `cutover --read-only`";
         return Err(Error::Usage(Trouble::new("a controller that only looks can't keep watch", advice)));
     }
+    let metrics = metrics(args, &plan, options.want)?;
     runtime()?.block_on(async {
         // Before anything starts: a hangup meanwhile would end it.
         let signals = Signals::listen()?;
-        let (handle, attached) = controller(plan, options, true).await?;
-        if attached {
+        if let Some(handle) = attached(&plan, &options).await? {
             let header = handle.snapshot().header.clone();
             handle.shutdown().await;
             return Err(Error::Failed(Trouble::new(
@@ -33,11 +37,36 @@ pub fn run(global: &Global) -> Result<Exit, Error> {
                 "attach to it with `cutover`, or stop it first",
             )));
         }
-        let mut log = Log { json: global.json, before: None, closed: false };
+        // Whoever starts a watch may rely on its metrics: without them it does not start.
+        let listening = match metrics {
+            Some(address) => Some(expose::listen(address).await.map_err(Error::Failed)?),
+            None => None,
+        };
+        let metrics = listening.as_ref().map(Listening::address);
+        let handle = host(plan, options, true, listening);
+        let mut log = Log { json: global.json, metrics, before: None, closed: false };
         let end = log.follow(handle.snapshots.clone(), signals).await;
         handle.shutdown().await;
         end
     })
+}
+
+/// Where metrics are served: as the argument says, else as the plan says.
+fn metrics(args: &WatchArgs, plan: &Plan, want: Want) -> Result<Option<SocketAddr>, Error> {
+    match (args.metrics, want) {
+        (Some(_), Want::DryRun) => {
+            let what = "a dry run has no metrics: they would look like those of the controller";
+            Err(Error::Usage(Trouble::new(what, "leave --metrics or --dry-run out")))
+        }
+        (None, Want::DryRun) => Ok(None),
+        (Some(address), _) => {
+            if let Some(Trouble { what, advice }) = exposed(address) {
+                eprintln!("cutover: warning: {what} ({advice})");
+            }
+            Ok(Some(address))
+        }
+        (None, _) => Ok(plan.controller.metrics),
+    }
 }
 
 /// What ends it, and what must not.
@@ -64,6 +93,8 @@ impl Signals {
 /// The log: what changes, a line each.
 struct Log {
     json: bool,
+    /// Where metrics are served: said once.
+    metrics: Option<SocketAddr>,
     before: Option<Arc<Snapshot>>,
     /// Standard output went away with its terminal: nobody reads, the controller goes on.
     closed: bool,
@@ -102,10 +133,14 @@ impl Log {
         if self.closed {
             return;
         }
-        let lines = match self.json {
+        let mut lines = match self.json {
             true => report::log::json(self.before.as_deref(), next),
             false => tui::plain::changes(self.before.as_deref(), next),
         };
+        lines.extend(self.metrics.take().map(|address| match self.json {
+            true => report::log::metrics(address, next),
+            false => format!("metrics for Prometheus at http://{address}/metrics"),
+        }));
         let mut out = std::io::stdout().lock();
         for line in lines {
             if writeln!(out, "{line}").is_err() {

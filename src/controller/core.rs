@@ -224,7 +224,8 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         plan,
         options,
     };
-    for trouble in troubles.into_iter().chain(unreadable) {
+    let said = std::mem::take(&mut core.options.said);
+    for trouble in troubles.into_iter().chain(unreadable).chain(said) {
         core.notice(Severity::Warn, Subject::Migration, trouble);
     }
     core.replay(&entries, samples);

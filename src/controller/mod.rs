@@ -3,7 +3,7 @@
 //! [`run::Controller::start`] gives a [`run::Handle`]: snapshots to look at, asks to send, replies to read. Inside,
 //! `core` is the loop around the pure machine; `observe` looks, `translate` measures, `executor` acts, `ledger`
 //! remembers, `present` tells. [`headless`] drives one command without a screen; [`link`] lets screens of other
-//! processes attach.
+//! processes attach, and [`expose`] lets Prometheus look.
 
 pub mod clock;
 mod core;
@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod eos;
 pub mod executor;
 pub mod export;
+pub mod expose;
 pub mod headless;
 mod herald;
 mod ledger;

@@ -10,6 +10,7 @@ use super::crash::CrashAt;
 use super::link::serve::Server;
 use super::snapshot::{Ask, Reply, Snapshot, Witnessed};
 use super::{core, present};
+use crate::migration::estate::Trouble;
 use crate::migration::event::Entry;
 use crate::plan::Plan;
 
@@ -50,6 +51,8 @@ pub struct Options {
     pub witness: Option<Witness>,
     /// Told of every journal entry (the demo's counting consumers mark where a run begins).
     pub on_entry: Option<OnEntry>,
+    /// What its host could not do for it: notices on every screen.
+    pub said: Vec<Trouble>,
     /// Test-only: where to die.
     pub crash_at: Option<CrashAt>,
 }
@@ -57,7 +60,8 @@ pub struct Options {
 impl Options {
     /// Defaults: a round a second, a focused look every 250 ms, no hooks.
     pub fn new(want: Want, actor: impl Into<String>) -> Self {
-        Self { want, actor: actor.into(), poll_ms: 1_000, focus_ms: 250, witness: None, on_entry: None, crash_at: None }
+        let (said, actor) = (Vec::new(), actor.into());
+        Self { want, actor, poll_ms: 1_000, focus_ms: 250, witness: None, on_entry: None, said, crash_at: None }
     }
 }
 

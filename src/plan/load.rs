@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::model::{ClusterPlan, DiffPlan, GroupLimits, Plan};
+use super::model::{ClusterPlan, ControllerPlan, DiffPlan, GroupLimits, Plan};
 use super::problem::{PlanError, Problems, Severity};
 use super::reader::{Places, Report, TableReader, quoted};
 use super::{clusters, sections, validate};
@@ -92,6 +92,7 @@ impl Plan {
             diff: DiffPlan::default(),
             metrics: Vec::new(),
             notify: Vec::new(),
+            controller: ControllerPlan::default(),
         };
         Ok(Loaded { plan, warnings: Vec::new(), places: Places::default() })
     }

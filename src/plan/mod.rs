@@ -9,6 +9,7 @@ mod clusters;
 mod digest;
 pub mod duration;
 pub mod generate;
+pub mod listen;
 mod load;
 pub mod metrics;
 mod model;
@@ -27,9 +28,9 @@ mod windows;
 
 pub use load::Loaded;
 pub use model::{
-    ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, Comparison, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan,
-    Metric, PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPlan, TransactionalIds,
-    Trigger, TriggerMode, WindowPlan,
+    ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, Comparison, ControllerPlan, CriteriaPlan, DiffPlan, GroupLimits,
+    GroupPlan, Metric, PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPlan,
+    TransactionalIds, Trigger, TriggerMode, WindowPlan,
 };
 pub use problem::{PlanError, Problems, Severity};
 pub use provider::{Names, Of, ProviderPlan, SetCommand};

@@ -60,6 +60,15 @@ pub struct Plan {
     pub metrics: Vec<MetricsPlan>,
     /// Who is told what happens.
     pub notify: Vec<NotifyPlan>,
+    /// What the controller serves.
+    pub controller: ControllerPlan,
+}
+
+/// What a controller that acts on the plan serves (`[controller]`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ControllerPlan {
+    /// Where Prometheus may scrape it; `None`: nowhere.
+    pub metrics: Option<std::net::SocketAddr>,
 }
 
 /// What a diff may use (`[diff]`).

@@ -1,17 +1,18 @@
 //! The sections of a plan, read one by one. What is missing or wrong is reported and replaced by its default, so that
 //! everything after it is still checked; a plan with an error is never used.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::calendar::appointment;
 use super::model::{
-    BaselinePlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan, SeamPlan, Selector,
-    TopicPlan, TransactionalIds,
+    BaselinePlan, ControllerPlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan,
+    SeamPlan, Selector, TopicPlan, TransactionalIds,
 };
 use super::problem::nearest;
 use super::provider::Of;
 use super::reader::{Field, TableReader, quoted};
-use super::{clusters, load, metrics, model, notify, providers, schedule};
+use super::{clusters, listen, load, metrics, model, notify, providers, schedule};
 use crate::migration::estate::At;
 use crate::migration::settings::Mode;
 use crate::offsets::identity::IdentityRule;
@@ -65,9 +66,35 @@ pub(super) fn plan(mut root: TableReader<'_>, base: &Path, file: Option<&Path>) 
         diff: diff(&mut root, base),
         metrics: metrics::metrics(&mut root, base, [names[0].as_deref(), names[1].as_deref()]),
         notify: notify::notify(&mut root, base),
+        controller: controller(&mut root),
     };
     root.finish();
     plan
+}
+
+fn controller(root: &mut TableReader<'_>) -> ControllerPlan {
+    let mut controller = ControllerPlan::default();
+    if let Some(mut t) = root.table("controller") {
+        controller.metrics = t.get("metrics").and_then(|field| listen(&field));
+        t.finish();
+    }
+    controller
+}
+
+/// An address to listen on; one that others reach is warned about.
+fn listen(field: &Field<'_>) -> Option<SocketAddr> {
+    match listen::parse(&field.string()?) {
+        Ok(address) => {
+            if let Some(trouble) = listen::exposed(address) {
+                field.warning(trouble.what, Some(trouble.advice));
+            }
+            Some(address)
+        }
+        Err(trouble) => {
+            field.error(trouble.what, Some(trouble.advice));
+            None
+        }
+    }
 }
 
 fn diff(root: &mut TableReader<'_>, base: &Path) -> DiffPlan {

@@ -6,12 +6,14 @@
 use serde::Serialize;
 
 use crate::controller::snapshot::{
-    Arming, DiffView, Fidelity, FidelityFigure, FidelityVerdict, GroupRow, GroupSide, PartitionSide, PhaseView,
-    ProducerRow, SideView, Snapshot, Witnessed,
+    Arming, Countdown, DiffView, Fidelity, FidelityFigure, FidelityVerdict, GateRow, GroupRow, GroupSide,
+    PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, TriggerRow, Witnessed,
 };
 use crate::migration::eos::EosView;
 use crate::migration::estate::{At, FlagState, Observed, Side, SwitchState, Trouble};
+use crate::migration::gate::Gate;
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
+use crate::migration::watch::whole;
 
 /// Number of this layout.
 pub const SCHEMA: u32 = 1;
@@ -129,6 +131,8 @@ pub struct Status<'a> {
     pub groups: Vec<GroupStatus<'a>>,
     /// Producers of the plan.
     pub producers: Vec<ProducerStatus<'a>>,
+    /// Rollback triggers that fired, by when they act.
+    pub countdowns: &'a [Countdown],
     /// What should be read now.
     pub notices: &'a [crate::controller::snapshot::Notice],
     /// The diff that is under way in the controller, or its last one.
@@ -157,6 +161,22 @@ pub struct GroupStatus<'a> {
     pub run: Option<&'a RunView>,
     /// What consumers that keep count saw since the last move.
     pub witnessed: Option<Witnessed>,
+    /// Its soak as a whole; `null` while it does not soak.
+    pub soak: Option<Soak>,
+    /// The criteria of its soak, each with value, limit, baseline, clock and holes.
+    pub gates: &'a [GateRow],
+    /// Rollback triggers that watch its soak.
+    pub triggers: &'a [TriggerRow],
+}
+
+/// All judged criteria of a soak together.
+#[derive(Debug, Serialize)]
+pub struct Soak {
+    /// pass, hold, fail or unknown: what is worst speaks.
+    #[serde(flatten)]
+    pub gate: Gate,
+    /// Since when it is watched.
+    pub since_ms: At,
 }
 
 /// A producer.
@@ -232,6 +252,7 @@ pub fn status(snapshot: &Snapshot) -> Status<'_> {
         clusters: clusters(snapshot),
         groups: snapshot.groups.iter().map(group_status).collect(),
         producers: snapshot.producers.iter().map(|p| producer_status(p, snapshot.now)).collect(),
+        countdowns: &snapshot.countdowns,
         notices: &snapshot.notices,
         diff: snapshot.diff.as_ref(),
     }
@@ -303,7 +324,16 @@ fn group_status(row: &GroupRow) -> GroupStatus<'_> {
         next: &row.next,
         run: row.run.as_ref(),
         witnessed: row.witnessed,
+        soak: soak(row),
+        gates: &row.gates,
+        triggers: &row.triggers,
     }
+}
+
+/// `None` while it does not soak.
+#[must_use]
+pub fn soak(row: &GroupRow) -> Option<Soak> {
+    row.gates.first().map(|first| Soak { gate: whole(&row.gates), since_ms: first.since })
 }
 
 fn fidelity(of: &Fidelity, now: At) -> FidelityJson<'_> {

@@ -1,12 +1,17 @@
 //! The log of `cutover watch --json`: one JSON object a line, for what changed between two snapshots.
 //!
-//! Each has `at_ms` (the controller's clock) and `kind`: `controller`, `cluster`, `group`, `producer`, `notice`,
-//! `journal`. Keys may be added.
+//! Each has `at_ms` (the controller's clock) and `kind`: `controller`, `cluster`, `group`, `gate`, `trigger`,
+//! `countdown`, `producer`, `notice`, `journal`, `metrics` (once: where it is scraped). Keys may be added.
+
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::controller::snapshot::{Arming, GroupRow, Notice, ProducerRow, SideView, Snapshot};
-use crate::migration::estate::{Freshness, Observed};
+use super::words;
+use crate::controller::snapshot::{
+    Arming, Countdown, GateRow, GroupRow, Notice, ProducerRow, SideView, Snapshot, TriggerRow,
+};
+use crate::migration::estate::Observed;
 
 /// The lines for what changed. The journal as it stood at the first look is not repeated.
 #[must_use]
@@ -27,13 +32,15 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         out.extend(changed(was, cluster(is, next)));
     }
     for g in &next.groups {
-        let was = before.and_then(|b| b.groups.iter().find(|x| x.group == g.group)).map(group);
-        out.extend(changed(was, group(g)));
+        let was = before.and_then(|b| b.groups.iter().find(|x| x.group == g.group));
+        out.extend(changed(was.map(group), group(g)));
+        out.extend(soak(was, g));
     }
     for p in &next.producers {
         let was = before.and_then(|b| b.producers.iter().find(|x| x.name == p.name)).map(producer);
         out.extend(changed(was, producer(p)));
     }
+    out.extend(countdowns(before.map_or(&[], |b| &b.countdowns), &next.countdowns));
     let said = |n: &Notice| before.is_some_and(|b| b.notices.iter().any(|x| x.says_as(n)));
     for n in next.notices.iter().filter(|n| !said(n)) {
         out.push(json!({"kind": "notice", "severity": n.severity, "subject": n.subject, "what": n.trouble.what,
@@ -50,17 +57,18 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     out.into_iter().map(stamped).collect()
 }
 
+/// The line that says where Prometheus may scrape.
+#[must_use]
+pub fn metrics(address: SocketAddr, s: &Snapshot) -> String {
+    json!({"kind": "metrics", "address": address.to_string(), "at_ms": s.now.0}).to_string()
+}
+
 fn changed(was: Option<Value>, is: Value) -> Option<Value> {
     (was.as_ref() != Some(&is)).then_some(is)
 }
 
 fn cluster(v: &SideView, s: &Snapshot) -> Value {
-    let state = match &v.link {
-        _ if v.identity_trouble.is_some() => "another_cluster",
-        Observed::Absent { .. } | Observed::Known { trouble: Some(_), .. } => "unreachable",
-        link if link.freshness(s.now, s.header.stale_after_ms) == Freshness::Stale => "stale",
-        Observed::Known { .. } => "reachable",
-    };
+    let state = words::cluster(v, s);
     let trouble = v.identity_trouble.as_ref().or(match &v.link {
         Observed::Absent { why } | Observed::Known { trouble: Some(why), .. } => Some(why),
         Observed::Known { .. } => None,
@@ -73,6 +81,42 @@ fn group(g: &GroupRow) -> Value {
     // Its numbers move with every record: the word is what changes.
     let way_back = serde_json::to_value(&g.way_back).map(|v| v["way_back"].clone()).unwrap_or_default();
     json!({"kind": "group", "group": g.group, "stage": g.stage, "side_state": g.side_state, "way_back": way_back})
+}
+
+/// What changed of a group's gates and triggers: their words; their numbers move with every sample.
+fn soak(was: Option<&GroupRow>, is: &GroupRow) -> Vec<Value> {
+    let gate = |r: &GateRow| {
+        let before = was.and_then(|w| w.gates.iter().find(|x| x.metric == r.metric)).map(|x| words::gate(&x.gate));
+        let now = words::gate(&r.gate);
+        (before != Some(now)).then(|| {
+            json!({"kind": "gate", "group": is.group, "gate": r.metric, "from": before, "to": now, "value": r.value,
+                "limit": r.limit, "held_ms": r.held_ms, "needed_ms": r.needed_ms, "judged": r.judged,
+                "why": r.gate.why()})
+        })
+    };
+    let trigger = |t: &TriggerRow| {
+        let name = &t.trigger.name;
+        let before = was.and_then(|w| w.triggers.iter().find(|x| x.trigger.name == *name));
+        let (before, now) = (before.map(|x| words::trigger(&x.state)), words::trigger(&t.state));
+        (before != Some(now)).then(|| {
+            json!({"kind": "trigger", "group": is.group, "trigger": name, "arm": t.trigger.arm, "from": before,
+                "to": now, "why": words::trigger_why(&t.state)})
+        })
+    };
+    is.gates.iter().filter_map(gate).chain(is.triggers.iter().filter_map(trigger)).collect()
+}
+
+/// Countdowns that began, changed or are over.
+fn countdowns(was: &[Countdown], is: &[Countdown]) -> Vec<Value> {
+    let line = |c: &Countdown, state: &str| {
+        let held = c.held.as_ref().map(|(by, reason)| json!({"by": by, "reason": reason}));
+        json!({"kind": "countdown", "group": c.group, "trigger": c.trigger, "arm": c.arm, "state": state,
+            "acts_at_ms": c.acts_at, "held": held, "why": c.why})
+    };
+    let same = |a: &&Countdown, b: &Countdown| a.group == b.group && a.trigger == b.trigger;
+    let new = is.iter().filter(|c| was.iter().find(|w| same(w, c)) != Some(*c)).map(|c| line(c, words::countdown(c)));
+    let over = was.iter().filter(|w| !is.iter().any(|c| same(&c, w)));
+    new.chain(over.map(|w| line(&Countdown { acts_at: None, ..w.clone() }, "over"))).collect()
 }
 
 fn producer(p: &ProducerRow) -> Value {

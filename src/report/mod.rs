@@ -6,5 +6,7 @@ pub mod json;
 pub mod log;
 pub mod offsets;
 pub mod outcome;
+pub mod prometheus;
 pub mod replay;
 pub mod text;
+pub mod words;

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::json::troubles;
+use super::words;
 use crate::controller::snapshot::{Fidelity, GroupRow, GroupSide, ProducerRow, SideView, Snapshot};
+use crate::migration::gate::span;
 use crate::migration::stage::{SideState, Stage, WayBack};
 use crate::sanitise::visible;
 
@@ -123,6 +125,9 @@ pub fn status(snapshot: &Snapshot) -> String {
         let progress = if phase.total == 0 { "–".to_owned() } else { format!("{}/{}", phase.done, phase.total) };
         let _ = writeln!(out, "  {} {} {progress}", phase.number, phase.name);
     }
+    for countdown in &snapshot.countdowns {
+        let _ = writeln!(out, "  ! {}", visible(&countdown.words(snapshot.now)));
+    }
     side_line(&mut out, "B", &snapshot.blue, snapshot);
     side_line(&mut out, "G", &snapshot.green, snapshot);
     let mut rows =
@@ -140,6 +145,7 @@ pub fn status(snapshot: &Snapshot) -> String {
     }
     out.push('\n');
     out.push_str(&table(&rows));
+    soaks(&mut out, snapshot);
     if !snapshot.producers.is_empty() {
         let mut rows =
             vec![["producer", "team", "flag", "[B] rec/s", "[G] rec/s", "on both", "next"].map(String::from).to_vec()];
@@ -163,6 +169,35 @@ pub fn status(snapshot: &Snapshot) -> String {
         let _ = writeln!(out, "\n{}", visible(&diff.sentence()));
     }
     out
+}
+
+/// Every criterion and trigger of the groups that soak.
+fn soaks(out: &mut String, snapshot: &Snapshot) {
+    let mut gates = vec![["soaks", "criterion", "gate", "now", "held", "holes", "why"].map(String::from).to_vec()];
+    let mut triggers = vec![["soaks", "trigger", "arm", "when", "state", "why"].map(String::from).to_vec()];
+    for g in &snapshot.groups {
+        gates.extend(g.gates.iter().map(|r| {
+            let now = r.value.map_or_else(|| "-".to_owned(), |v| r.metric.show(v));
+            vec![
+                visible(&g.group),
+                visible(&r.words),
+                if r.judged { r.gate.word().to_owned() } else { "not judged".to_owned() },
+                r.age_ms.map_or_else(|| now.clone(), |age| format!("{now}, {} ago", span(age))),
+                format!("{} of {}", span(r.held_ms), span(r.needed_ms)),
+                r.holes.len().to_string(),
+                visible(r.gate.why().unwrap_or_default()),
+            ]
+        }));
+        triggers.extend(g.triggers.iter().map(|t| {
+            let why = words::trigger_why(&t.state).unwrap_or_default();
+            let t = (&t.trigger, words::trigger(&t.state).to_owned());
+            vec![visible(&g.group), visible(&t.0.name), t.0.arm.to_string(), t.0.words(), t.1, visible(why)]
+        }));
+    }
+    for rows in [gates, triggers].into_iter().filter(|rows| rows.len() > 1) {
+        out.push('\n');
+        out.push_str(&table(&rows));
+    }
 }
 
 /// What samples say of a producer that writes to both: with the reason where there is none.

@@ -51,6 +51,31 @@ fn the_page_of_commands_is_what_the_arguments_say() {
     assert_eq!(found, wanted, "docs/cli.md drifted: run UPDATE_PAGES=1 cargo test --test cli");
 }
 
+/// The page with the table of metric families made anew, and every name on it looked up.
+#[test]
+fn the_page_of_metrics_is_what_is_exposed() {
+    use cutover::report::prometheus::FAMILIES;
+    let path = page("docs/watch.md");
+    let found = std::fs::read_to_string(&path).expect("docs/watch.md");
+    let mut table = String::from("\n\n| family | labels | |\n|---|---|---|\n");
+    for f in FAMILIES {
+        let labels: Vec<String> = f.labels.iter().map(|l| format!("`{l}`")).collect();
+        table += &format!("| `{}` | {} | {} |\n", f.name, labels.join(", "), f.help);
+    }
+    let (before, rest) = found.split_once("cargo test --test cli -->").expect("the beginning of the table");
+    let (_, after) = rest.split_once("<!-- end of families -->").expect("the end of the table");
+    let wanted = format!("{before}cargo test --test cli -->{table}\n<!-- end of families -->{after}");
+    if std::env::var_os("UPDATE_PAGES").is_some() {
+        std::fs::write(&path, &wanted).expect("docs/watch.md can be written");
+    }
+    let found = std::fs::read_to_string(&path).expect("docs/watch.md");
+    assert_eq!(found, wanted, "docs/watch.md drifted: run UPDATE_PAGES=1 cargo test --test cli");
+    let word = |c: char| !(c.is_ascii_lowercase() || c == '_');
+    let named = wanted.split(word).filter(|w| w.starts_with("cutover_") && w.len() > "cutover_".len());
+    let unknown: Vec<&str> = named.filter(|w| !FAMILIES.iter().any(|f| f.name == *w)).collect();
+    assert!(unknown.is_empty(), "there is no {unknown:?}");
+}
+
 #[test]
 fn the_changelog_and_the_readme_name_what_there_is() {
     let readme = std::fs::read_to_string(page("README.md")).expect("a README");

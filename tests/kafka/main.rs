@@ -12,6 +12,9 @@ mod conformance;
 #[path = "../support/kill.rs"]
 mod kill_support;
 
+#[path = "../support/exposition.rs"]
+mod exposition;
+
 mod cockpit;
 mod control;
 mod control_faults;
@@ -20,6 +23,7 @@ mod control_transactions;
 mod controller;
 mod diff;
 mod doors;
+mod endpoint;
 mod eos;
 mod eos_edge;
 mod faults;

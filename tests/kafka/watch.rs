@@ -15,14 +15,19 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// A running `cutover watch --json`. Dropped, it is killed.
 pub struct Watch {
-    child: Child,
+    pub child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Watch {
     pub fn start(dir: &std::path::Path) -> Self {
+        Self::start_with(dir, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(dir: &std::path::Path, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-        command.current_dir(dir).env_remove("CUTOVER_PLAN").args(["watch", "--json"]);
+        command.current_dir(dir).env_remove("CUTOVER_PLAN").args(["watch", "--json"]).args(args);
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (tx, lines) = mpsc::channel();

@@ -3,7 +3,10 @@
 mod calendars;
 mod dialogs;
 mod diffs;
+mod exposition;
 mod fixture;
+#[path = "../support/exposition.rs"]
+mod format;
 mod hard;
 mod keys;
 mod looks;

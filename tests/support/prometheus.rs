@@ -67,15 +67,48 @@ fn binary() -> PathBuf {
     binary
 }
 
+/// What Prometheus' own linter says of a page in the text format: nothing, when all is well.
+pub fn lint(page: &str) -> String {
+    promtool(&["metrics"], page)
+}
+
+/// The same of a file of alert rules; it names their number when all is well.
+pub fn lint_rules(rules: &str) -> String {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(file.path(), rules).expect("it can be written");
+    promtool(&["rules", &file.path().display().to_string()], "")
+}
+
+fn promtool(args: &[&str], input: &str) -> String {
+    let promtool = binary().with_file_name("promtool");
+    let piped = Stdio::piped;
+    let mut command = Command::new(promtool);
+    let child = command.arg("check").args(args).stdin(piped()).stdout(piped()).stderr(piped()).spawn();
+    let mut child = child.expect("promtool is in the same package");
+    let mut to = child.stdin.take().expect("piped");
+    to.write_all(input.as_bytes()).expect("it reads the page");
+    drop(to);
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    if output.status.success() { said } else { format!("{said}{}", output.status) }
+}
+
 impl Prometheus {
     /// Starts one; `web` is its web configuration (TLS, users), with files by absolute paths.
     pub fn start(web: Option<&str>) -> Self {
+        Self::start_scraping(web, &[])
+    }
+
+    /// The same, and it scrapes `more` addresses besides the exporter.
+    pub fn start_scraping(web: Option<&str>, more: &[&str]) -> Self {
         let exported: Arc<Mutex<Source>> = Arc::new(Mutex::new(Box::new(String::new)));
         let exporter = export(Arc::clone(&exported));
         let (dir, port) = (tempfile::tempdir().expect("a directory"), take_port());
+        let targets = [&[exporter.as_str()], more].concat().join("', '");
         let config = format!(
             "global: {{ scrape_interval: 500ms, scrape_timeout: 400ms }}\n\
-             scrape_configs: [{{ job_name: t, static_configs: [{{ targets: ['{exporter}'] }}] }}]\n"
+             scrape_configs: [{{ job_name: t, static_configs: [{{ targets: ['{targets}'] }}] }}]\n"
         );
         let file = |name: &str, text: &str| {
             let path = dir.path().join(name);

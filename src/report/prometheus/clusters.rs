@@ -1,0 +1,55 @@
+//! Both clusters, and the groups that the plan does not list.
+
+use super::families as f;
+use super::{Page, count, number, seconds};
+use crate::controller::snapshot::{GroupSide, SideView, Snapshot};
+use crate::migration::estate::{GroupState, Observed, Side};
+use crate::report::words;
+
+pub(super) fn write(page: &mut Page, s: &Snapshot) {
+    let sides = || [&s.blue, &s.green].into_iter().map(|v| ([v.side.name()], v));
+    page.states(&f::CLUSTER_STATE, words::CLUSTERS, sides().map(|(l, v)| (l, state(v, s))));
+    page.add(&f::CLUSTER_AGE, sides().map(|(l, v)| (l, v.link.age_ms(s.now).map(seconds))));
+    // What is stale, or of another cluster, is not said.
+    let seen = |page: &Page, v: &SideView| {
+        v.identity_trouble.is_none() && matches!(&v.link, Observed::Known { at, .. } if page.fresh(*at))
+    };
+    let seen = [&s.blue, &s.green].map(|v| seen(page, v));
+    let mut add = |family, of: fn(&SideView) -> Option<f64>| {
+        page.add(family, sides().zip(seen).map(|((l, v), seen)| (l, of(v).filter(|_| seen))));
+    };
+    add(&f::CLUSTER_BROKERS, |v| Some(f64::from(v.brokers.1)));
+    add(&f::CLUSTER_BROKERS_UP, |v| Some(f64::from(v.brokers.0)));
+    add(&f::CLUSTER_TOPICS, |v| Some(f64::from(v.topics)));
+    add(&f::CLUSTER_UNDER, |v| Some(f64::from(v.under_replicated)));
+    add(&f::CLUSTER_LEADERLESS, |v| Some(f64::from(v.leaderless)));
+    add(&f::CLUSTER_LAG, |v| v.lag.map(number));
+    add(&f::CLUSTER_OLDEST, |v| v.oldest_ms.map(seconds));
+    add(&f::CLUSTER_WRITTEN, |v| v.in_rate);
+    add(&f::CLUSTER_CONSUMED, |v| v.out_rate);
+    unlisted(page, s, seen);
+}
+
+/// `None` before the first look.
+fn state(v: &SideView, s: &Snapshot) -> Option<&'static str> {
+    match &v.link {
+        // nothing was tried yet: nothing is advised
+        Observed::Absent { why } if why.advice.is_empty() && v.identity_trouble.is_none() => None,
+        _ => Some(words::cluster(v, s)),
+    }
+}
+
+fn unlisted(page: &mut Page, s: &Snapshot, seen: [bool; 2]) {
+    let sums = Side::BOTH.into_iter().zip(seen).map(|(side, seen)| {
+        let of = s.groups.iter().filter(|g| !g.listed).map(|g| if side == Side::Blue { &g.blue } else { &g.green });
+        let there = |v: &&GroupSide| v.state.is_some_and(|state| state != GroupState::Dead) || v.trouble.is_some();
+        let found: Vec<&GroupSide> = of.filter(there).collect();
+        // A group without commits has no lag; one that could not be read has one that is not known.
+        let known = seen && found.iter().all(|v| v.trouble.is_none() && v.at.is_some_and(|at| page.fresh(at)));
+        let lag: u64 = found.iter().filter_map(|v| v.lag).sum();
+        (side.name(), seen.then(|| count(found.len())), known.then(|| number(lag)))
+    });
+    let sums: Vec<_> = sums.collect();
+    page.add(&f::UNLISTED, sums.iter().map(|(side, n, _)| ([side], *n)));
+    page.add(&f::UNLISTED_LAG, sums.iter().map(|(side, _, lag)| ([side], *lag)));
+}

@@ -1,0 +1,106 @@
+//! The groups of the plan: where each stands, on both sides.
+
+use super::families as f;
+use super::{HINDRANCES, Page, STAGES, count, hindrance, number, seconds, stage, yes};
+use crate::controller::snapshot::{GroupRow, GroupSide, Snapshot};
+use crate::migration::estate::{Observed, Side, SwitchState};
+use crate::migration::stage::{Stage, WayBack};
+use crate::offsets::verdict::{GroupPlan, Verdict};
+
+pub(super) fn write(page: &mut Page, s: &Snapshot) {
+    let listed = || s.groups.iter().filter(|g| g.listed);
+    let one = |g: &'_ GroupRow| -> [String; 1] { [g.group.clone()] };
+    page.states(&f::GROUP_STAGE, STAGES, listed().map(|g| ([g.group.as_str()], Some(stage(&g.stage)))));
+    let sides = &["blue", "green"];
+    page.states(&f::GROUP_HOME, sides, listed().map(|g| ([g.group.as_str()], Some(home(&g.stage)))));
+    let held = listed().map(|g| ([g.group.as_str()], Some(hindrance(g.side_state.as_ref()))));
+    page.states(&f::GROUP_HINDRANCE, HINDRANCES, held);
+    let (now, stale_ms) = (page.now, page.stale_ms);
+    let switch = listed().map(|g| {
+        let known = g.switch.as_ref().and_then(|o| o.fresh(now, stale_ms));
+        ([g.group.as_str()], known.map(switch))
+    });
+    page.states(&f::GROUP_SWITCH, &["blue", "green", "both", "off"], switch);
+    both_sides(page, s);
+    let way_back = |g: &GroupRow| match g.way_back {
+        WayBack::Exact => "exact",
+        WayBack::Bounded { .. } => "bounded",
+        WayBack::Closed { .. } => "closed",
+        WayBack::Unknown { .. } => "unknown",
+    };
+    let verdicts = &["exact", "bounded", "closed", "unknown"];
+    page.states(&f::GROUP_WAY_BACK, verdicts, listed().map(|g| ([g.group.as_str()], Some(way_back(g)))));
+    let re_read = |g: &GroupRow| match g.way_back {
+        WayBack::Bounded { re_read } => Some(number(re_read)),
+        _ => None,
+    };
+    page.add(&f::GROUP_WAY_BACK_RE_READ, listed().map(|g| (one(g), re_read(g))));
+    offsets(page, s);
+}
+
+fn home(stage: &Stage) -> &'static str {
+    match stage {
+        Stage::OnBlue | Stage::RolledBack { .. } => "blue",
+        Stage::Soaking { .. } | Stage::Complete { .. } => "green",
+        Stage::Moving { .. } => "",
+    }
+}
+
+fn switch(state: &SwitchState) -> &'static str {
+    match state {
+        SwitchState::Blue => "blue",
+        SwitchState::Green => "green",
+        SwitchState::Both => "both",
+        SwitchState::Off => "off",
+    }
+}
+
+fn both_sides(page: &mut Page, s: &Snapshot) {
+    let sides: Vec<([&str; 2], &GroupSide)> = s
+        .groups
+        .iter()
+        .filter(|g| g.listed)
+        .flat_map(|g| {
+            Side::BOTH.map(|of| ([g.group.as_str(), of.name()], if of == Side::Blue { &g.blue } else { &g.green }))
+        })
+        .collect();
+    let ages: Vec<_> = sides.iter().map(|(l, v)| (*l, v.at.map(|at| page.age(at)))).collect();
+    page.add(&f::GROUP_AGE, ages);
+    let fresh: Vec<_> = sides.into_iter().filter(|(_, v)| v.at.is_some_and(|at| page.fresh(at))).collect();
+    let mut add = |family, of: fn(&GroupSide) -> Option<f64>| {
+        page.add(family, fresh.iter().map(|(l, v)| (*l, of(v))));
+    };
+    add(&f::GROUP_TROUBLE, |v| Some(yes(v.trouble.is_some())));
+    add(&f::GROUP_MEMBERS, |v| v.trouble.is_none().then(|| count(v.members.len())));
+    add(&f::GROUP_LAG, |v| v.lag.map(number));
+    add(&f::GROUP_TIME_LAG, |v| v.time_lag_ms.map(seconds));
+    add(&f::GROUP_CONSUMED, |v| v.rate);
+    // whether commits move is known of what has a lag; that it is stuck is also said of a group that is gone
+    add(&f::GROUP_STUCK, |v| (v.stuck || v.lag.is_some()).then(|| yes(v.stuck)));
+}
+
+/// The newest translation of each group, and where to.
+fn offsets(page: &mut Page, s: &Snapshot) {
+    let measured: Vec<([&str; 2], &GroupPlan, f64)> = s
+        .groups
+        .iter()
+        .filter(|g| g.listed)
+        .filter_map(|g| {
+            let Some(Observed::Known { value, at, .. }) = &g.estimate else { return None };
+            Some(([g.group.as_str(), g.estimate_to?.name()], value, page.age(*at)))
+        })
+        .collect();
+    let verdict = |p: &GroupPlan| {
+        p.worst_verdict().map(|v| match v {
+            Verdict::Proven => "proven",
+            Verdict::Bounded => "bounded",
+            Verdict::Guess => "guess",
+            Verdict::Unmappable => "unmappable",
+        })
+    };
+    let verdicts = &["proven", "bounded", "guess", "unmappable"];
+    page.states(&f::GROUP_VERDICT, verdicts, measured.iter().map(|(l, p, _)| (*l, verdict(p))));
+    page.add(&f::GROUP_OFFSETS_AGE, measured.iter().map(|(l, _, age)| (*l, Some(*age))));
+    page.add(&f::GROUP_RE_READ, measured.iter().map(|(l, p, _)| (*l, p.totals.re_read.map(number))));
+    page.add(&f::GROUP_MISSING, measured.iter().map(|(l, p, _)| (*l, p.totals.missing.map(number))));
+}
