@@ -83,7 +83,9 @@ fn nothing_is_drawn_outside_its_area() {
 
 #[test]
 fn ascii_screens_are_ascii() {
-    for name in ["cockpit_ascii_mono", "confirm_ascii_mono", "partition_ascii_mono", "calendar_ascii_mono"] {
+    for name in
+        ["cockpit_ascii_mono", "confirm_ascii_mono", "partition_ascii_mono", "calendar_ascii_mono", "soak_ascii_mono"]
+    {
         let (_, m) = scenes::all().into_iter().find(|s| s.0 == name).expect("a scene");
         let page = text(&drawn(&m));
         assert!(page.is_ascii(), "{name}: {:?}", page.chars().find(|c| !c.is_ascii()));

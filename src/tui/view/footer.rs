@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use super::line::{Row, wipe};
 use crate::tui::actions::{self, Action};
 use crate::tui::hosting;
-use crate::tui::model::{Model, Overlay, Screen};
+use crate::tui::model::{Model, Overlay, Pane, Screen};
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::words;
@@ -95,6 +95,12 @@ fn what_to_say(m: &Model) -> Option<(Role, String)> {
     }
     if m.screen != Screen::Cockpit {
         return None;
+    }
+    if m.pane == Pane::Journal {
+        let lines = m.journal();
+        let line = lines.get(lines.len().checked_sub(1 + m.back)?)?;
+        let subject = line.subject.as_ref().map_or(String::new(), |s| format!("{}: ", words::subject(s)));
+        return Some((Role::Text, format!("{} {subject}{}", line.seq, line.text)));
     }
     let named = |name: &str, (role, why): (Role, String)| (role, format!("{name}: {why}"));
     if let Some(g) = m.current_group() {

@@ -8,20 +8,31 @@ use crate::controller::snapshot::{GateRow, GroupRow, TriggerRow};
 use crate::migration::estate::At;
 use crate::migration::gate::Gate;
 use crate::migration::samples::Mark;
-use crate::migration::trigger::TriggerState;
+use crate::migration::trigger::{Arm, TriggerState};
 use crate::tui::model::Model;
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
 
-/// Cells of the criterion in words, of its gate and value.
-const WORDS: usize = 34;
+/// Cells of a criterion in words.
+fn words(width: usize) -> usize {
+    if width < 70 { 23 } else { 34 }
+}
+
+/// Cells of its gate and of its value.
 const GATE: usize = 8;
 const VALUE: usize = 9;
 
-/// Draws a line a criterion and one a trigger; returns the rows used.
+/// Least rows of the screen under the header where a criterion may take a second line.
+const ROOMY: u16 = 16;
+
+/// Draws a line or two a criterion and one a trigger; returns the rows used.
 pub fn draw(m: &Model, g: &GroupRow, area: Rect, top: u16, buf: &mut Buffer) -> u16 {
     let width = usize::from(area.width);
-    let gates = g.gates.iter().map(|row| gate(m, row, width));
+    let roomy = area.height >= ROOMY;
+    let gates = g.gates.iter().flat_map(|row| {
+        let below = if roomy { below(m, row, width) } else { None };
+        std::iter::once(gate(m, row, width)).chain(below)
+    });
     let triggers = g.triggers.iter().map(|row| trigger(m, row, width));
     let mut y = top;
     for row in gates.chain(triggers) {
@@ -29,6 +40,21 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, top: u16, buf: &mut Buffer) -> 
         y += 1;
     }
     y - top
+}
+
+/// When a soak can be over at the earliest, in words; `None` while something fails or is unknown: no time tells that.
+pub fn completes(g: &GroupRow) -> Option<(Role, String)> {
+    let judged: Vec<&Gate> = g.gates.iter().filter(|row| row.judged).map(|row| &row.gate).collect();
+    let left = judged.iter().map(|gate| match gate {
+        Gate::Pass => Some(0),
+        Gate::Hold { left_ms, .. } => Some(*left_ms),
+        Gate::Fail { .. } | Gate::Unknown { .. } => None,
+    });
+    let left = left.collect::<Option<Vec<u64>>>()?.into_iter().max()?;
+    Some(match left {
+        0 => (Role::Ok, "all pass: d".to_owned()),
+        ms => (Role::Hold, format!("passes in {}", crate::migration::gate::span(ms))),
+    })
 }
 
 fn gate<'t>(m: &'t Model, row: &GateRow, width: usize) -> Row<'t> {
@@ -41,26 +67,64 @@ fn gate<'t>(m: &'t Model, row: &GateRow, width: usize) -> Row<'t> {
         (Gate::Fail { .. }, _) => Role::Fail,
         (Gate::Unknown { .. }, _) => Role::Unknown,
     };
-    let word = if row.judged { row.gate.word() } else { "" };
-    let line = Row::new(theme).gap(1).put(Role::Text, text::cut(&row.words, WORDS - 1, ellipsis)).to(WORDS + 1);
-    let line = line.put(role, word).to(WORDS + 1 + GATE);
-    // What can't be told needs its reason more than a picture.
+    let at = words(width) + 1;
+    let line = Row::new(theme).gap(1).put(Role::Text, text::cut(&row.words, at - 2, ellipsis)).to(at);
+    let line = if row.judged { line.put(role, row.gate.word()).to(at + GATE) } else { line };
+    // The age that it had, and the time since.
+    let age = row.age_ms.filter(|_| row.judged).map(|ms| text::age(ms.saturating_add(m.snapshot_age())));
+    let age = age.map_or_else(|| Row::new(theme), |age| Row::new(theme).gap(1).put(Role::Dim, age));
+    // What can't be told needs its reason more than a picture, which comes below it.
     if let Gate::Unknown { why } | Gate::Fail { why } = &row.gate {
-        let left = width.saturating_sub(line.width() + 1);
-        return line.put(role, text::cut(why, left, ellipsis));
+        let left = width.saturating_sub(line.width() + 2 + age.width());
+        return line.put(role, text::cut(why, left, ellipsis)).ending(age, width - 1);
     }
     let value = row.value.map(|v| row.metric.show(v)).unwrap_or_default();
-    let line = line.put(Role::Strong, value).to(WORDS + 1 + GATE + VALUE);
+    let line = line.put(Role::Strong, value).to(at + GATE + VALUE);
     let end = match &row.gate {
         Gate::Hold { left_ms, .. } => format!("{} left", crate::migration::gate::span(*left_ms)),
         _ => String::new(),
     };
-    let cells = width.saturating_sub(line.width() + end.len() + 3);
+    let cells = width.saturating_sub(line.width() + end.len() + age.width() + 3);
     let line = if row.needed_ms > 0 && cells >= 6 { bar(line, row, m.clock(), cells) } else { line };
-    line.gap(1).put(role, end)
+    line.gap(1).put(role, end).ending(age, width - 1)
 }
 
-/// The time since it is watched, a cell each of its parts: what was good, what was bad, holes left empty.
+/// What belongs under the line of a criterion: the timeline of one that has no room for it there, and where nothing was
+/// measured.
+fn below<'t>(m: &'t Model, row: &GateRow, width: usize) -> Option<Row<'t>> {
+    if !row.judged || row.needed_ms == 0 {
+        return None;
+    }
+    let hole = hole(m, row);
+    let line = Row::new(m.theme()).gap(words(width) + 1 + GATE);
+    match &row.gate {
+        Gate::Fail { .. } | Gate::Unknown { .. } => {
+            let tail = hole.unwrap_or_default();
+            let cells = width.saturating_sub(line.width() + tail.len() + 2).min(60);
+            let line = if cells >= 6 { bar(line, row, m.clock(), cells) } else { line };
+            Some(line.gap(1).put(Role::Dim, tail))
+        }
+        Gate::Pass | Gate::Hold { .. } => hole.map(|hole| line.put(Role::Dim, format!("{hole}: does not count"))),
+    }
+}
+
+/// Where nothing was measured, in words: the newest of the holes.
+fn hole(m: &Model, row: &GateRow) -> Option<String> {
+    let hole = row.holes.last()?;
+    let minutes = |at: At| text::clock(at.0).chars().take(5).collect::<String>();
+    let many = match row.holes.len() {
+        1 => "hole".to_owned(),
+        n => format!("{n} holes, last"),
+    };
+    let open = row.line.last().is_none_or(|(_, to, _)| *to <= hole.from);
+    Some(match open || hole.to > m.clock() {
+        true => format!("{many} since {} UTC", minutes(hole.from)),
+        false => format!("{many} {}-{} UTC", minutes(hole.from), minutes(hole.to)),
+    })
+}
+
+/// The time since it is watched, a cell each of its parts: what was good, what was bad, holes left empty. Each has a shape
+/// of its own, for who sees no colours; help has the legend.
 fn bar<'t>(mut line: Row<'t>, row: &GateRow, now: At, cells: usize) -> Row<'t> {
     let whole = now.since(row.since).max(row.needed_ms).max(1);
     let each = (whole / cells as u64).max(1);
@@ -71,9 +135,10 @@ fn bar<'t>(mut line: Row<'t>, row: &GateRow, now: At, cells: usize) -> Row<'t> {
         let mark = row.line.iter().rev().find(|(a, b, _)| within(*a, *b)).map(|(_, _, mark)| *mark);
         line = match (hole, mark) {
             _ if from > now => line.glyph(Role::Frame, Glyph::Rest),
-            (true, None) => line.gap(1),
-            (_, Some(Mark::Bad)) => line.glyph(Role::Fail, Glyph::Full),
-            (true, Some(_)) | (_, Some(Mark::Idle)) => line.glyph(Role::Dim, Glyph::Rest),
+            (_, Some(Mark::Bad)) => line.glyph(Role::Fail, Glyph::Blocked),
+            // However short a hole is: it is what one must not overlook.
+            (true, _) => line.gap(1),
+            (_, Some(Mark::Idle)) => line.glyph(Role::Dim, Glyph::Rest),
             (false, Some(Mark::Good)) => line.glyph(Role::Ok, Glyph::Full),
             (false, None) => line.glyph(Role::Frame, Glyph::Rest),
         };
@@ -84,16 +149,18 @@ fn bar<'t>(mut line: Row<'t>, row: &GateRow, now: At, cells: usize) -> Row<'t> {
 fn trigger<'t>(m: &'t Model, row: &TriggerRow, width: usize) -> Row<'t> {
     let theme = m.theme();
     let t = &row.trigger;
+    // What it waits for and how long still comes first: the end is cut where there is little room.
     let (role, says) = match &row.state {
-        TriggerState::Quiet { worst } => (Role::Dim, format!("quiet, worst {}", t.metric.show(*worst))),
+        TriggerState::Quiet { worst } => (Role::Dim, format!("quiet, worst {} ({})", t.metric.show(*worst), t.words())),
         TriggerState::Rising { left_ms, why } => {
-            (Role::Hold, format!("{why}, fires in {}", crate::migration::gate::span(*left_ms)))
+            (Role::Hold, format!("fires in {}: {why}", crate::migration::gate::span(*left_ms)))
         }
         TriggerState::Met { why } => (Role::Fail, format!("MET: {why}")),
-        TriggerState::Unknown { why } => (Role::Unknown, format!("? {why}")),
+        TriggerState::Unknown { why } => (Role::Unknown, format!("UNKNOWN: {why}")),
     };
-    let line = Row::new(theme).gap(1).put(Role::Dim, "trigger ").put(Role::Text, &t.name);
-    let line = line.put(Role::Dim, format!(" ({}, {})  ", t.arm, t.words()));
+    let armed = if t.arm == Arm::Armed { Role::Strong } else { Role::Dim };
+    let line = Row::new(theme).gap(1).put(Role::Dim, "trigger ").put(Role::Text, &t.name).gap(1);
+    let line = line.put(armed, t.arm.to_string()).gap(2);
     let left = width.saturating_sub(line.width() + 1);
     line.put(role, text::cut(&says, left, theme.glyph(Glyph::Ellipsis)))
 }

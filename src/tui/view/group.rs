@@ -77,12 +77,22 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     if !g.team.is_empty() {
         row = row.put(Role::Dim, text::cut(&g.team, 16, ellipsis)).gap(2);
     }
-    row = row.put(Role::Dim, g.mode.to_string()).gap(2).put(state.role, state.word);
+    // How it moved does not matter any more once it soaks.
+    if width >= if matches!(g.stage, Stage::Soaking { .. }) { 100 } else { 70 } {
+        row = row.put(Role::Dim, g.mode.to_string()).gap(2);
+    }
+    row = row.put(state.role, state.word);
     if let Stage::Soaking { since } = g.stage {
         row = row.put(Role::Dim, format!(" for {}", text::age(m.clock().since(since))));
     }
     let (role, way) = words::way_back_of(g);
     let end = Row::new(theme).put(Role::Dim, if way.is_empty() { "" } else { "way back " }).put(role, &way).gap(1);
+    if matches!(g.stage, Stage::Soaking { .. })
+        && let Some((role, words)) = super::gates::completes(g)
+        && row.width() + words.len() + end.width() + 5 <= width
+    {
+        row = row.gap(2).put(role, words);
+    }
     line::titled(theme, row.gap(1), end, area, 0, buf);
     let live: Vec<&[Option<u64>]> =
         Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| words::on(g, s).trend.as_slice()).collect();

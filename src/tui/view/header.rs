@@ -40,8 +40,13 @@ fn messages(m: &Model) -> Vec<(Role, String)> {
     if let Some(s) = &m.snapshot {
         for c in s.countdowns.iter().filter(|c| c.arm == Arm::Armed || s.countdowns.len() == 1).take(MESSAGES - 1) {
             let role = if c.acts_at.is_some() { Role::BannerFail } else { Role::BannerHold };
-            let hold = if c.acts_at.is_some() { ". w holds it" } else { "" };
-            out.push((role, format!("{}{hold}", c.words(m.clock()))));
+            let words = c.words(m.clock());
+            // The key stands beside how long one has: what was measured may wrap.
+            let words = match (c.acts_at, words.split_once(": trigger ")) {
+                (Some(_), Some((what, why))) => format!("{what}, w HOLDS IT: trigger {why}"),
+                _ => words,
+            };
+            out.push((role, words));
         }
         for side in [&s.blue, &s.green] {
             let unseen = unseen(side, m);
@@ -268,7 +273,7 @@ impl LastAct {
 
     /// What fits: the host goes first, then the end of what was asked for; without room for who it was, nothing.
     fn within<'t>(&self, m: &'t Model, cells: usize) -> Row<'t> {
-        const NAME: usize = 16;
+        const NAME: usize = 18;
         let theme = m.theme();
         let ellipsis = theme.glyph(Glyph::Ellipsis);
         let long = self.whole() <= cells;

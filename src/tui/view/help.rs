@@ -84,5 +84,8 @@ fn legend<'t>(m: &'t Model) -> Vec<Row<'t>> {
         row = row.glyph(Role::Strong, glyph).put(Role::Dim, format!(" {word}  "));
     }
     let ctl = "ctl: age of the controller's word; `ctl here`: it ends with this cockpit";
-    vec![row.dots(3).put(Role::Dim, " no data"), Row::new(m.theme()).gap(1).put(Role::Dim, ctl)]
+    let line = Row::new(m.theme()).gap(1).glyph(Role::Ok, Glyph::Full).put(Role::Dim, " good  ");
+    let line = line.glyph(Role::Fail, Glyph::Blocked).put(Role::Dim, " bad  ").glyph(Role::Dim, Glyph::Rest);
+    let line = line.put(Role::Dim, " idle or to come   empty: a hole, does not count");
+    vec![row.dots(3).put(Role::Dim, " no data"), line, Row::new(m.theme()).gap(1).put(Role::Dim, ctl)]
 }
