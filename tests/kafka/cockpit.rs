@@ -94,7 +94,7 @@ impl Scene {
         // A dialog whose facts moved under it asks again: a person looks, and presses enter once more.
         for _ in 0..20 {
             terminal.send(key::ENTER);
-            let gone = |s: &vt100::Screen| (!s.contents().contains("esc leave")).then_some(());
+            let gone = |s: &vt100::Screen| (!s.contents().contains("esc cancel")).then_some(());
             if terminal.look_for(Duration::from_secs(2), gone).is_ok() {
                 return limit;
             }

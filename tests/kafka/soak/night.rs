@@ -39,7 +39,7 @@ fn needs_a_person(g: &GroupRow) -> bool {
 
 /// Presses `w` on the line on top, and types why.
 fn hold_it(screen: &Terminal, why: &str) {
-    screen.wait_for_text(SOON, "w holds it");
+    screen.wait_for_text(SOON, "w hold it");
     screen.send("w");
     screen.wait_for_text(SOON, "Why? It goes into the journal");
     screen.send(why);
