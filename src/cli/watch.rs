@@ -43,7 +43,9 @@ pub fn run(global: &Global, args: &WatchArgs) -> Result<Exit, Error> {
             None => None,
         };
         let metrics = listening.as_ref().map(Listening::address);
-        let handle = host(plan, options, true, listening);
+        let mut handle = host(plan, options, true, listening);
+        // Who reads "armed" may attach.
+        handle.attachable().await;
         let mut log = Log { json: global.json, metrics, before: None, closed: false };
         let end = log.follow(handle.snapshots.clone(), signals).await;
         handle.shutdown().await;

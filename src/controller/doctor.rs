@@ -17,7 +17,7 @@ use super::names::TopicNames;
 use super::tools::Tools;
 use crate::journal::Reader;
 use crate::kafka::control::SnapshotOptions;
-use crate::metrics::Provider;
+use crate::metrics::{Provider, WRONG_QUERY};
 use crate::migration::criteria::Metric;
 use crate::migration::estate::{ClusterView, GroupState, Side, Trouble};
 use crate::migration::gate::span;
@@ -275,7 +275,8 @@ async fn ask(
         Err(why) => {
             let question = provider.question(metric, &about).unwrap_or_default();
             let found = format!("{}; asked: {question}", why.what);
-            Check::failed(what, Health::Unknown, Trouble::new(found, why.advice))
+            let health = if why.advice == WRONG_QUERY { Health::Fail } else { Health::Unknown };
+            Check::failed(what, health, Trouble::new(found, why.advice))
         }
     };
     (provider.name().to_owned(), skew, check)

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::clock::Clock;
 use super::crash::CrashAt;
 use super::link::serve::Server;
-use super::snapshot::{Ask, Reply, Snapshot, Witnessed};
+use super::snapshot::{Arming, Ask, Reply, Snapshot, Witnessed};
 use super::{core, present};
 use crate::migration::estate::Trouble;
 use crate::migration::event::Entry;
@@ -111,6 +111,17 @@ impl Handle {
         task: JoinHandle<()>,
     ) -> Self {
         Self { snapshots, asks, replies, stop, task: Some(task), server: None }
+    }
+
+    /// Waits until others can attach to it, or never will: it only looks, or its socket can't be made.
+    pub async fn attachable(&mut self) {
+        let Some(server) = &mut self.server else { return };
+        let mut snapshots = self.snapshots.clone();
+        let only_looks = snapshots.wait_for(|s| s.seq > 0 && s.header.arming != Arming::Armed);
+        tokio::select! {
+            () = server.opened() => {}
+            _ = only_looks => {}
+        }
     }
 
     /// The newest picture.

@@ -14,6 +14,9 @@ use crate::migration::estate::{At, Side, Trouble};
 use crate::plan::metrics::{MetricsPlan, MetricsSource};
 use crate::plan::secrets::resolved;
 
+/// What to do about a query that its provider does not take: no later answer will be another one.
+pub const WRONG_QUERY: &str = "correct the query in the plan";
+
 /// One provider, as the plan names it.
 pub struct Provider {
     plan: MetricsPlan,

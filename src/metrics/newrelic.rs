@@ -59,7 +59,7 @@ fn refused(at: &str, status: u16, error: &Value) -> Trouble {
     let advice = match class {
         "TOO_MANY_REQUESTS" => "New Relic's limit for this account or user: ask less often (`every`)",
         "TIMEOUT" => "the query takes longer than 5 s there: look at less time, or at fewer events",
-        "INVALID_INPUT" => "correct the query in the plan",
+        "INVALID_INPUT" => super::WRONG_QUERY,
         "UNAUTHORIZED" | "ACCESS_DENIED" => "check `key` and `account`",
         _ => "try the query in New Relic",
     };

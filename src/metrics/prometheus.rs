@@ -167,7 +167,7 @@ async fn ask(
         (401, _) => refused("", "check username and password, or bearer"),
         (403, _) => refused("", "this user may not ask: see the proxy before Prometheus"),
         (300..=399, _) => refused("it sends elsewhere", "name the address it sends to as `url`"),
-        (400 | 422, Ok(reply)) => refused(&reply.error, "correct the query in the plan"),
+        (400 | 422, Ok(reply)) => refused(&reply.error, super::WRONG_QUERY),
         (_, Ok(reply)) if !reply.error.is_empty() => refused(&reply.error, "see the server's log"),
         _ => refused(&answer.shown(), "check that `url` is the base address of Prometheus' API (before /api/v1)"),
     }

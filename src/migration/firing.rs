@@ -103,8 +103,18 @@ impl Machine {
 
     /// When an interrupted rollback goes on; `None`: it is none.
     fn goes_on_at(&self, run: &Run) -> Option<At> {
-        let group = run.group().filter(|_| self.firing.interrupted.contains(&run.id))?;
+        let group = run.group().filter(|_| self.counts_down(run))?;
         Some(self.firing.floors.get(group).copied().unwrap_or(At(i64::MIN)))
+    }
+
+    /// Whether it is an interrupted rollback that waits to go on by itself. A person may say so earlier.
+    pub(super) fn counts_down(&self, run: &Run) -> bool {
+        self.firing.interrupted.contains(&run.id)
+    }
+
+    /// It goes on: nothing counts down any more.
+    pub(super) fn ends_countdown(&mut self, id: RunId) {
+        self.firing.interrupted.remove(&id);
     }
 
     /// An interrupted rollback, before its next step: what it waits for, and until when. While it is held no time passes.
@@ -120,7 +130,6 @@ impl Machine {
         if now < until {
             return Some((format!("interrupted by a restart; goes on by itself in {}", span(until.since(now))), until));
         }
-        self.firing.interrupted.remove(&id);
         self.go_on(&subject, &actor, now);
         None
     }

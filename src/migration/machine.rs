@@ -346,7 +346,11 @@ impl Machine {
         match (run.kind, run.to) {
             (RunKind::CutOver, _) if run.no_return && !run.dry_run => Ok(Some(RunKind::RollBack)),
             (RunKind::CutOver, _) => Ok(Some(RunKind::GiveBack)),
-            (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue) if run.needs.is_some() => Ok(None),
+            (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue)
+                if run.needs.is_some() || self.counts_down(run) =>
+            {
+                Ok(None)
+            }
             (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue) => {
                 Err(Refusal::refused(format!("{group} is on its way back to blue"), "wait, or hold it"))
             }
@@ -366,6 +370,7 @@ impl Machine {
             self.forgive(p);
         }
         self.emit(actor, Event::Continued { run: id }, now);
+        self.ends_countdown(id);
         if let Subject::Group(g) = subject {
             self.soaking.forgive(g);
         }

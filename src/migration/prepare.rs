@@ -302,7 +302,7 @@ impl Machine {
             return Ok(Prepared { level: Level::Key, ..plain(command, title) });
         }
         let run = self.state.open_run(&Subject::Group(group.to_string()));
-        let Some(run) = run.filter(|r| r.needs.is_some()) else {
+        let Some(run) = run.filter(|r| r.needs.is_some() || self.counts_down(r)) else {
             return Err(Refusal::refused(format!("nothing of {group} waits to be continued"), "nothing to do"));
         };
         let steps = self.steps_of(run);

@@ -44,6 +44,8 @@ pub(in crate::controller) struct Server {
     stop: watch::Sender<bool>,
     /// The socket is taken away: whoever holds the journal next makes one of its own.
     shut: watch::Receiver<bool>,
+    /// The socket is there.
+    open: watch::Receiver<bool>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -53,6 +55,11 @@ impl Server {
     pub(in crate::controller) async fn close_door(&mut self) {
         let _ = self.stop.send(true); // it may have ended already
         let _ = tokio::time::timeout(LAST_WORD, self.shut.wait_for(|shut| *shut)).await; // the same
+    }
+
+    /// Waits until screens can attach, or never will.
+    pub(in crate::controller) async fn opened(&mut self) {
+        let _ = self.open.wait_for(|open| *open).await; // it could not be made: the log says so
     }
 
     /// Waits, within a bound, until the attached screens have heard of the end.
@@ -83,9 +90,10 @@ pub fn share(handle: &mut Handle, journal: &Path, plan_digest: String) {
     tokio::spawn(forward(hub.clone(), 0, to_local, from_local));
     let (stop, stopped) = watch::channel(false);
     let (shut_tx, shut) = watch::channel(false);
-    let door = Door { path: socket_path(journal), plan: plan_digest.into(), hub, shut: shut_tx };
+    let (open_tx, open) = watch::channel(false);
+    let door = Door { path: socket_path(journal), plan: plan_digest.into(), hub, shut: shut_tx, open: open_tx };
     let task = tokio::spawn(door.serve(handle.snapshots.clone(), stopped));
-    handle.server = Some(Server { stop, shut, task: Some(task) });
+    handle.server = Some(Server { stop, shut, open, task: Some(task) });
 }
 
 /// What a screen of the own process asks.
@@ -107,6 +115,7 @@ struct Door {
     plan: Arc<str>,
     hub: mpsc::Sender<Said>,
     shut: watch::Sender<bool>,
+    open: watch::Sender<bool>,
 }
 
 impl Door {
@@ -122,6 +131,7 @@ impl Door {
             Ok(bound) => bound,
             Err(e) => return tracing::warn!("{path}: {e}: nobody can attach to this controller"),
         };
+        self.open.send_replace(true);
         let (mut screens, mut turned_away) = (JoinSet::new(), JoinSet::new());
         let mut next: ScreenId = 1;
         loop {

@@ -83,14 +83,14 @@ fn it_shows_what_each_query_answers_and_names_the_wrong_one() {
     // A query that Prometheus does not take is named, with what it says; the other one still answers.
     plan("sum(seconds{group=\"{group}\"}");
     let (code, report) = examined();
-    assert_eq!((code, &report["ok"]), (Some(4), &Value::Bool(false)));
+    assert_eq!((code, &report["ok"]), (Some(1), &Value::Bool(false)));
     for side in ["blue", "green"] {
         let wrong = check(&report, &format!("p99 of {group} on {side}"));
         let found = wrong["found"].as_str().unwrap();
-        assert_eq!(wrong["health"], "unknown");
+        assert_eq!(wrong["health"], "fail");
         assert!(found.contains("parse error") && found.contains("asked: sum(seconds"), "{wrong}");
         assert_eq!(check(&report, &format!("error_rate of {group} on {side}"))["health"], "ok");
     }
     let (code, out, _) = cutover(dir.path(), &["doctor"]);
-    assert!(code == Some(4) && out.contains("UNKNOWN") && out.contains("parse error"), "{out}");
+    assert!(code == Some(1) && out.contains("FAIL") && out.contains("parse error"), "{out}");
 }

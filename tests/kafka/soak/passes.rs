@@ -11,7 +11,7 @@ use cutover::migration::gate::Gate;
 use cutover::migration::samples::Mark;
 use cutover::migration::stage::Stage;
 
-use super::rig::{Estate, Look, SOON, events, journal, row, write_plan};
+use super::rig::{Estate, Look, PATIENT, SOON, events, journal, row, write_plan};
 use crate::support::kafka::{create_topic, pair};
 use crate::support::prometheus::Prometheus;
 use crate::support::unique;
@@ -112,7 +112,7 @@ async fn a_soak_passes_in_its_time_and_a_silent_exporter_is_a_hole() {
     write_plan(
         dir.path(),
         &format!(
-            "[defaults]\ndrain_still = \"1s\"\nsettle_timeout = \"8s\"\nsample_gap = {gap:?}\n{}\
+            "{PATIENT}sample_gap = {gap:?}\n{}\
              [metrics.prom]\nprovider = \"prometheus\"\nurl = {:?}\nevery = \"1s\"\n[metrics.prom.queries]\n\
              error_rate = 'sum(rate(failed_total{{group=\"{{group}}\",kafka=\"{{cluster}}\"}}[5s])) / \
              sum(rate(records_total{{group=\"{{group}}\",kafka=\"{{cluster}}\"}}[5s]))'\n\

@@ -60,10 +60,15 @@ impl Estate {
             ..TrafficOptions::default()
         };
         let traffic = Traffic::start(bootstrap, &topics, &options);
+        // A machine that stands still for some seconds throws nobody out of a group.
+        let patient = ApplicationOptions {
+            properties: vec![("session.timeout.ms".into(), "60000".into())],
+            ..ApplicationOptions::default()
+        };
         let member = |name: &&str| {
             let group = unique(name);
             let switch = Switch::file(&dir.join(format!("{group}.json")), &group, "blue");
-            let application = Application::start(bootstrap, &group, &topics, &switch, &ApplicationOptions::default());
+            let application = Application::start(bootstrap, &group, &topics, &switch, &patient);
             Member { group, application, switch }
         };
         let members: Vec<Member> = groups.iter().map(member).collect();
@@ -106,7 +111,10 @@ impl Estate {
     }
 }
 
-/// Writes the plan of the shared pair, with a drain of a second.
+/// Limits under which a machine that is ten times slower moves a group, too.
+pub const PATIENT: &str = "[defaults]\ndrain_still = \"1s\"\nsettle_timeout = \"60s\"\nmax_re_read = 50000\n";
+
+/// Writes the plan of the shared pair.
 pub fn write_plan(dir: &Path, more: &str) {
     let pair = pair();
     let text = format!(
