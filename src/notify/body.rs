@@ -17,9 +17,14 @@ const MOST: usize = 1_500;
 /// Most of one text in Slack's blocks, characters after escaping (a section takes 3,000).
 const SLACK_MOST: usize = 1_400;
 
-/// The body of a message.
-pub(super) fn body(plan: &NotifyPlan, names: &Names, message: &Message) -> Vec<u8> {
-    let value = |word: &str| field(names, message, word);
+/// The body of a message; `own`: what the plan's own words stand for.
+pub(super) fn body(
+    plan: &NotifyPlan,
+    names: &Names,
+    own: impl Fn(&str) -> Option<String>,
+    message: &Message,
+) -> Vec<u8> {
+    let value = |word: &str| field(names, message, word).or_else(|| own(word));
     let text = match (plan.fill(value), plan.kind) {
         (Some(filled), _) => filled,
         (None, NotifyKind::Webhook) => payload(names, message).to_string(),

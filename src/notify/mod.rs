@@ -52,6 +52,8 @@ struct Line {
     /// Path and query: the secret.
     path: String,
     headers: BTreeMap<String, String>,
+    /// The plan's own words for the template.
+    values: BTreeMap<String, String>,
 }
 
 /// Why a message was not delivered.
@@ -134,10 +136,11 @@ impl Target {
         asked && (everyone || ours())
     }
 
-    /// The body that a message is sent with.
+    /// The body that a message is sent with, for people: without the plan's own values.
     #[must_use]
     pub fn body(&self, message: &Message) -> String {
-        String::from_utf8_lossy(&body::body(&self.plan, &self.names, message)).into_owned()
+        let hidden = |word: &str| self.plan.values.contains_key(word).then(|| "(hidden)".to_owned());
+        String::from_utf8_lossy(&body::body(&self.plan, &self.names, hidden, message)).into_owned()
     }
 
     /// Sends a message, once. Returns the status it was taken with.
@@ -149,7 +152,8 @@ impl Target {
         // A secret that can't be read now may be there in a moment: a file that is being replaced.
         let later = |t: Trouble| NotSent { trouble: named(t), again: Again::Later(None) };
         let line = self.line().await.map_err(later)?;
-        let body = body::body(&self.plan, &self.names, message);
+        let own = |word: &str| line.values.get(word).cloned();
+        let body = body::body(&self.plan, &self.names, own, message);
         let request = Request {
             body: Some((&self.plan.content_type, body)),
             put: self.plan.put,
@@ -186,9 +190,9 @@ impl Target {
         let (origin, path) = split_url(url.trim()).ok_or_else(|| {
             Trouble::new("its url is not a URL of HTTP", "it must be https://HOST/PATH, alone in its variable or file")
         })?;
-        let headers = resolved(&self.plan.headers)?;
+        let (headers, values) = (resolved(&self.plan.headers)?, resolved(&self.plan.values)?);
         let server = Server::open(&origin, resolved(&self.plan.client)?).await?;
-        let made = Arc::new(Line { server, path, headers });
+        let made = Arc::new(Line { server, path, headers, values });
         *line = Some(Arc::clone(&made));
         Ok(made)
     }
@@ -211,15 +215,16 @@ fn refused(line: &Line, answer: &Answer) -> NotSent {
     let said = answer.shown();
     let said = match () {
         () if said.is_empty() => String::new(),
-        () if repeats(line, &said) => ": (what it says repeats its address)".to_owned(),
+        () if repeats(line, &said) => ": (what it says repeats a secret)".to_owned(),
         () => format!(": {said}"),
     };
     NotSent { trouble: Trouble::new(format!("{} answers {status}{said}", line.server.shown()), advice), again }
 }
 
-/// Whether a text holds a part of the secret address or of a header.
+/// Whether a text holds a part of the secret address, of a header or of a value.
 fn repeats(line: &Line, text: &str) -> bool {
-    let parts = line.path.split(['/', '?', '&', '=', '#', '%']).chain(line.headers.values().map(String::as_str));
+    let given = line.headers.values().chain(line.values.values()).flat_map(|v| v.split_whitespace());
+    let parts = line.path.split(['/', '?', '&', '=', '#', '%']).chain(given);
     parts.filter(|part| part.chars().count() >= SECRET).any(|part| text.contains(part))
 }
 

@@ -227,7 +227,7 @@ async fn no_error_shows_the_address_or_a_header() {
     let (url, _) = fake(echo("Cannot POST /services/T0SECRET/B0")).await;
     let target = webhook(&format!("{url}/services/T0SECRET/B0"), "");
     let said = target.send(&message("w")).await.unwrap_err().trouble;
-    assert!(said.what.contains("repeats its address") && !said.what.contains("T0SECRET"), "{said:?}");
+    assert!(said.what.contains("repeats a secret") && !said.what.contains("T0SECRET"), "{said:?}");
     let (url, _) = fake(echo("bad token: hunter22")).await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("token");
@@ -235,6 +235,13 @@ async fn no_error_shows_the_address_or_a_header() {
     let headers = format!("headers = {{ authorization = {{ file = {file:?} }} }}");
     let said = webhook(&format!("{url}/x"), &headers).send(&message("w")).await.unwrap_err().trouble;
     assert!(!said.what.contains("hunter22"), "{said:?}");
+    let (url, seen) = fake(echo("no such key: hunter22")).await;
+    let values = format!("values = {{ routing = {{ file = {file:?} }} }}\ntemplate = '[\"{{routing}}\"]'");
+    let keyed = webhook(&format!("{url}/x"), &values);
+    let said = keyed.send(&message("w")).await.unwrap_err().trouble;
+    assert!(!said.what.contains("hunter22"), "{said:?}");
+    assert!(seen.lock().unwrap()[0].ends_with("[\"hunter22\"]"), "it is sent");
+    assert_eq!(keyed.body(&message("w")), "[\"(hidden)\"]", "and not shown");
     // nobody listens on port 1
     let gone = webhook("http://127.0.0.1:1/services/T0SECRET", "");
     let said = gone.send(&message("w")).await.unwrap_err();

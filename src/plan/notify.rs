@@ -67,6 +67,8 @@ pub struct NotifyPlan {
     pub put: bool,
     /// Headers, secrets unresolved.
     pub headers: BTreeMap<String, ClientValue>,
+    /// Further placeholders of the template, secrets unresolved.
+    pub values: BTreeMap<String, ClientValue>,
     /// Type of the body.
     pub content_type: String,
     /// The body with placeholders; `None`: what the kind says by itself.
@@ -193,13 +195,16 @@ fn section(mut t: TableReader<'_>, name: &str, base: &Path) -> Option<NotifyPlan
         NotifyKind::Slack => None,
     };
     let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
-    let template = t.get("template").and_then(|f| template(&f, escape_of(kind, &content_type)));
+    let values = t.get("values").map(|f| values(&f, base)).unwrap_or_default();
+    let escape = escape_of(kind, &content_type);
+    let template = t.get("template").and_then(|f| template(&f, escape, values.keys().map(String::as_str)));
     let on = t.get("on").map_or_else(|| Topic::DEFAULT.to_vec(), |f| topics(&f));
     let section = NotifyPlan {
         name: name.to_owned(),
         kind,
         put,
         headers,
+        values,
         content_type,
         template,
         on,
@@ -262,7 +267,23 @@ fn headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     found
 }
 
-fn template(field: &Field<'_>, how: Escape) -> Option<String> {
+/// Words of the plan's own for a template: a key that must not stand in it.
+fn values(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+    let mut found = BTreeMap::new();
+    let Some(table) = field.table() else { return found };
+    for (name, field) in table.all() {
+        let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && name != "end";
+        if !word || PLACEHOLDERS.contains(&name.as_str()) {
+            let why = if word { "has a meaning already" } else { "must be lower-case letters and underscores" };
+            field.error(format!("{:?} {why}", visible(&name)), None);
+            continue;
+        }
+        found.extend(clusters::secret(&field, base).map(|value| (name, ClientValue::Secret(value))));
+    }
+    found
+}
+
+fn template<'v>(field: &Field<'_>, how: Escape, values: impl Iterator<Item = &'v str>) -> Option<String> {
     let text = field.string()?;
     if text.len() > MAX_TEMPLATE {
         field.error(format!("\"template\" is longer than {} KiB", MAX_TEMPLATE >> 10), None);
@@ -272,7 +293,8 @@ fn template(field: &Field<'_>, how: Escape) -> Option<String> {
         field.error("\"template\" must not be empty", Some("leave it out".to_owned()));
         return None;
     }
-    known(field, &text, PLACEHOLDERS);
+    let words: Vec<&str> = PLACEHOLDERS.iter().copied().chain(values).collect();
+    known(field, &text, &words);
     if matches!(how, Escape::Json | Escape::Slack) {
         // A placeholder outside of quotes breaks with one of the two, whatever it stands for later.
         for sample in ["x\"}],\\ \n<!channel>", ""] {
@@ -422,6 +444,9 @@ mod tests {
         assert!(with("headers = { \"a b\" = \"x\" }").contains("no name of a header"));
         assert!(with("headers = { x = \"a\\nb\" }").contains("what no header may hold"));
         assert!(with("client = { \"sasl.username\" = \"x\" }").contains("says nothing to HTTP"));
+        assert!(with("values = { what = { env = \"X\" } }").contains("\"what\" has a meaning already"));
+        assert!(with("values = { Key = { env = \"X\" } }").contains("lower-case letters and underscores"));
+        good(&format!("{HOOK}values = {{ routing = {{ env = \"X\" }} }}\ntemplate = '[\"{{routing}}\"]'"));
         assert!(bad("kind = \"slack\"").contains("has no \"url\""));
         assert!(bad("url = \"http://h\"").contains("has no \"kind\""));
         let (plan, warnings) =

@@ -13,6 +13,7 @@ use cutover::sim::traffic::{Addresses, EstateSpec, ProducerSpec, TopicSpec, demo
 use cutover::sim::{Traffic, Witness, WitnessReport};
 
 use crate::kill_support::{carry_out, killed};
+use crate::receiver::Receiver;
 use crate::support::kafka::{Broker, create_topic, old_blue, pair};
 use crate::support::unique;
 
@@ -116,6 +117,11 @@ async fn there_and_back(blue: &Broker, green: &Broker) {
         world.goes_on(1_000);
         world
     });
+    let told = Receiver::start(200);
+    let on = format!("on = [\"run\", \"stage\", \"alarm\"]\ngroups = [{:?}]", world.group);
+    let file = world.dir.path().join("cutover.toml");
+    let plan = std::fs::read_to_string(&file).unwrap() + &told.section("ops", &on);
+    std::fs::write(file, plan).unwrap();
     let mut handle = Controller::start(world.plan(), Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
     let group = world.group.clone();
@@ -123,6 +129,10 @@ async fn there_and_back(blue: &Broker, green: &Broker) {
     assert!(matches!(stage(&handle, &group), Stage::Soaking { .. }));
     world.moves(&mut handle, Command::roll_back(group.clone()), "rollback").await;
     assert!(matches!(stage(&handle, &group), Stage::RolledBack { .. }));
+    let told = tokio::task::block_in_place(|| told.until("back on blue", |m| m["stage"] == "rolled back"));
+    let events: Vec<&str> = told.iter().filter_map(|m| m["event"].as_str()).collect();
+    let a_move = ["run_started", "no_return", "run_done"];
+    assert_eq!(events, [a_move, a_move].concat(), "each once, in order");
     handle.shutdown().await;
 }
 

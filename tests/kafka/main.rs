@@ -15,6 +15,10 @@ mod kill_support;
 #[path = "../support/exposition.rs"]
 mod exposition;
 
+#[path = "../support/receiver.rs"]
+#[allow(dead_code, reason = "each binary needs a part of it")]
+mod receiver;
+
 mod cockpit;
 mod control;
 mod control_faults;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use crate::receiver::Receiver;
 use crate::support::kafka::{create_topic, pair};
 use crate::support::{pty, unique};
 
@@ -80,11 +81,13 @@ fn it_outlives_its_terminal_and_the_shell_and_the_cockpit_act_through_it() {
     let (pair, topic, group) = (pair(), unique("loans"), unique("ledger"));
     create_topic(&pair.blue, &topic, 1, &[]);
     create_topic(&pair.green, &topic, 1, &[]);
-    let dir = tempfile::tempdir().unwrap();
+    let (dir, told) = (tempfile::tempdir().unwrap(), Receiver::start(200));
     let plan = format!(
         "[migration]\nname = \"watched\"\n[clusters.blue]\nbootstrap = {:?}\n[clusters.green]\nbootstrap = {:?}\n\
-         [[groups]]\nname = {group:?}\ntopics = [{topic:?}]\n",
-        pair.blue.bootstrap, pair.green.bootstrap
+         {}[[groups]]\nname = {group:?}\ntopics = [{topic:?}]\n",
+        pair.blue.bootstrap,
+        pair.green.bootstrap,
+        told.section("ops", "on = [\"hold\", \"controller\"]")
     );
     std::fs::write(dir.path().join("cutover.toml"), &plan).unwrap();
     assert_eq!(cutover(dir.path(), &["attach"]).0, Some(1), "nobody is there");
@@ -124,4 +127,8 @@ fn it_outlives_its_terminal_and_the_shell_and_the_cockpit_act_through_it() {
     watch.signal(Signal::TERM);
     let end = watch.child.wait().unwrap();
     assert_eq!(end.code(), Some(0), "an orderly end");
+    let ours = |m: &Value| m["migration"] == "watched";
+    let told = told.until("the end", |m| ours(m) && m["event"] == "controller_closed");
+    let events: Vec<&str> = told.iter().filter(|m| ours(m)).filter_map(|m| m["event"].as_str()).collect();
+    assert_eq!(events, ["controller_opened", "held", "controller_closed"], "{told:#?}");
 }

@@ -42,11 +42,17 @@ fn told(dir: &Path, target: &str) -> u64 {
 async fn each_thing_is_told_once_and_a_dead_receiver_delays_nothing() {
     let demo = Demo::start();
     let (good, dead, refuses) = (Receiver::start(200), Receiver::start(SILENT), Receiver::start(403));
+    let gates = Receiver::start(200);
     let sections = good.section("good", ON)
         + &dead.section("dead", &format!("{ON}\ntimeout = \"1m\"\nretries = 10"))
         + &refuses.section("refuses", ON)
+        + &gates.section("gates", "on = [\"gate\"]")
         + SHADOW;
     add(demo.dir.path(), &sections);
+    let file = demo.dir.path().join("cutover.toml");
+    let plan = std::fs::read_to_string(&file).unwrap();
+    assert!(plan.contains("lag_below = 100"), "{plan}");
+    std::fs::write(&file, plan.replace("lag_below = 100", "lag_below = 1")).unwrap();
     let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
     let report = run(&mut handle, Command::cut_over(GROUP), GROUP).await;
@@ -65,6 +71,8 @@ async fn each_thing_is_told_once_and_a_dead_receiver_delays_nothing() {
         assert_eq!((entry.seq, entry.at.0), (seq, message["at_ms"].as_i64().unwrap()), "the entry it names");
     }
 
+    // Live traffic is behind at some time, and at the end at others: that is told once.
+    tokio::task::block_in_place(|| gates.until("a gate that fails", is("gate_failed")));
     let snapshot = until(&mut handle, "a notice of who refuses", |s| {
         s.notices.iter().any(|n| n.trouble.what.contains("notify.refuses") && n.trouble.what.contains("answers 403"))
     })
@@ -75,6 +83,9 @@ async fn each_thing_is_told_once_and_a_dead_receiver_delays_nothing() {
     assert!(told(demo.dir.path(), "good") >= last["journal_seq"].as_u64().unwrap());
     assert!(told(demo.dir.path(), "dead") < first, "what it was not told waits for the next controller");
     assert_eq!(good.taken().len(), 4);
+    let gates: Vec<Value> = gates.taken().into_iter().filter(|m| m["metric"] == "lag").collect();
+    assert_eq!(events(&gates), ["gate_failed"], "{gates:#?}");
+    assert_eq!(gates[0]["key"], format!("loans-psc/gate/{GROUP}/lag"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,8 +111,8 @@ fn what_was_written_before_a_crash_is_told_after_it() {
     let dir = demo.dir.path();
     let receiver = Receiver::start(503);
     add(dir, &receiver.section("ops", &format!("{ON}\nretries = 10\ngroups = [\"{GROUP}\"]")));
-    // killed after the intent to start it on green: past the point of no silent return
-    killed(dir, &Command::cut_over(GROUP), "after-intent:1/5/1");
+    // killed before it is started on green: past the point of no silent return
+    killed(dir, &Command::cut_over(GROUP), "before:1/5/1");
     assert_eq!(receiver.taken(), Vec::<Value>::new(), "it took nothing while the first one lived");
     receiver.answer(200);
     let report = carry_out(dir, Command::Continue { group: GROUP.into() }, None);
