@@ -11,7 +11,7 @@ impl Plan {
     pub fn digest(&self) -> String {
         // A plan is plain data with string keys, so this can't fail; an empty text would only look like another plan.
         let text = serde_json::to_vec(self).unwrap_or_default();
-        Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:x}", Sha256::digest(&text))
     }
 }
 

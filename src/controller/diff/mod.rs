@@ -292,5 +292,7 @@ async fn committed(tools: &Tools, names: &TopicNames, group: &str, source: Side)
 fn fingerprint(clusters: &[Option<String>; 2], topics: &[String], request: &Request) -> String {
     let Request { span, source, replayed, carried, .. } = request;
     let words = format!("{clusters:?} {topics:?} {span:?} {source} {replayed} {carried:?}");
-    Sha256::digest(words.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut digest = format!("{:x}", Sha256::digest(words.as_bytes()));
+    digest.truncate(16);
+    digest
 }
