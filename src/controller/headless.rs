@@ -254,6 +254,8 @@ impl Driver<'_> {
             // A gate that is shut by one row is shown with every row told, if that takes only a moment.
             let untold = self.gate(command).iter().any(|row| matches!(row.gate, Gate::Unknown { .. }));
             let limit = match refusal.exit_code {
+                // A cluster that stays away can be gone without: whoever asks wants to know soon.
+                4 if refusal.gate.is_some() => GATE_MS,
                 4 => READY_MS,
                 _ if untold => GATE_MS,
                 _ => 0,
@@ -277,6 +279,8 @@ impl Driver<'_> {
     async fn measure(&mut self, command: &Command, actor: &str) {
         let (group, to) = match command {
             Command::CutOver { group, .. } => (group, Side::Green),
+            // Without green there is nothing to measure.
+            Command::RollBack { overrides, .. } if overrides.iter().any(|o| o.gate == GateName::Unseen) => return,
             Command::RollBack { group, .. } => (group, Side::Blue),
             Command::ResetOffsets { group, to, .. } => (group, *to),
             _ => return,

@@ -193,24 +193,42 @@ fn find(text: &str, path: &Path, key: &str) -> Result<Flag, Trouble> {
     Ok(Flag { variant, variants, literal: range.start + bom..range.end + bom, targeting })
 }
 
+/// Nobody else changes flag files in a directory while this lives.
+struct Alone(File);
+
+impl Alone {
+    fn in_directory(dir: &Path) -> Result<Self, Trouble> {
+        let failed = |e: std::io::Error| trouble(dir, "lock", &e);
+        let directory = File::open(dir).map_err(failed)?;
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            // a filesystem without locks: the comparison before the replacement has to do
+            Ok(()) | Err(rustix::io::Errno::NOLCK | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::BADF) => {
+                Ok(Self(directory))
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(Trouble::new(
+                format!("another program is changing flag files in {} right now", dir.display()),
+                "try again",
+            )),
+            Err(e) => Err(failed(e.into())),
+        }
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        // Closing it is not enough: a child that is being forked (a switch's command) holds the lock with its copy of
+        // the descriptor until it runs its program.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// `before` runs between the writing of the new file and the last look at the old one: where a test can interfere.
 fn replace(path: &Path, key: &str, variant: &str, mut before: impl FnMut()) -> Result<Result<(), Trouble>, Trouble> {
     // a link stays a link: the file it points to is replaced
     let path = &path.canonicalize().map_err(|e| trouble(path, "read", &e))?;
     let failed = |e: std::io::Error| trouble(path, "write", &e);
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let directory = File::open(dir).map_err(failed)?;
-    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-        // a filesystem without locks: the comparison before the replacement has to do
-        Ok(()) | Err(rustix::io::Errno::NOLCK | rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::BADF) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            return Err(Trouble::new(
-                format!("another program is changing flag files in {} right now", dir.display()),
-                "try again",
-            ));
-        }
-        Err(e) => return Err(failed(e.into())),
-    }
+    let alone = Alone::in_directory(dir)?;
     for _ in 0..ATTEMPTS {
         let (text, meta) = load(path)?;
         let flag = find(&text, path, key)?;
@@ -238,7 +256,7 @@ fn replace(path: &Path, key: &str, variant: &str, mut before: impl FnMut()) -> R
         }
         std::fs::rename(&temporary.0, path).map_err(failed)?;
         temporary.keep();
-        return Ok(directory.sync_all().map_err(|e| {
+        return Ok(alone.0.sync_all().map_err(|e| {
             let what = format!("{} was replaced, and its directory can't be synced: {e}", path.display());
             Trouble::new(what, "check the disk there")
         }));
@@ -321,6 +339,15 @@ mod tests {
         let e = replace(&path, "k", "green", always).unwrap_err();
         assert!(e.what.contains("again and again"), "{}", e.what);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_copy_of_the_descriptor_in_a_child_that_is_being_forked_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let alone = Alone::in_directory(dir.path()).unwrap();
+        let _copy = alone.0.try_clone().unwrap();
+        drop(alone);
+        Alone::in_directory(dir.path()).unwrap();
     }
 
     #[test]

@@ -151,7 +151,7 @@ pub(super) fn ahead(
 }
 
 /// Whoever passes over something, or chooses a strategy, says why.
-fn reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
+pub(super) fn reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
     let silent = |reason: &str| reason.trim().is_empty();
     if let Some(o) = command.overrides().iter().find(|o| silent(&o.reason)) {
         return Err(Refusal::refused(
@@ -164,6 +164,11 @@ fn reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
             format!("strategy {} instead of the plan's needs a reason", c.strategy),
             "say why, for the journal (--reason TEXT)",
         ));
+    }
+    let unseen = command.overrides().iter().any(|o| o.gate == GateName::Unseen);
+    if unseen && !matches!(command, Command::RollBack { .. }) {
+        let why = format!("the gate {} is a rollback's: nothing else goes without the other cluster", GateName::Unseen);
+        return Err(Refusal::refused(why, "leave it out here"));
     }
     let may = |gate: GateName| if alone { gate.of_offsets() } else { gate.for_moves() };
     match command.overrides().iter().find(|o| !may(o.gate)) {

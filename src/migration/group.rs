@@ -111,7 +111,13 @@ fn source<'a>(sight: &Sight<'a>, group: &str, from: Side) -> Result<&'a GroupVie
     Ok(view)
 }
 
-fn target(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, facts: &mut Facts) -> Result<(), Refusal> {
+pub(super) fn target(
+    sight: &Sight<'_>,
+    group: &str,
+    kind: RunKind,
+    to: Side,
+    facts: &mut Facts,
+) -> Result<(), Refusal> {
     let id = sight.id_on(group, to);
     let Some(view) = sight.fresh_group(group, to)? else {
         facts.digest.insert("target group", "none".into());
@@ -220,7 +226,7 @@ fn topics_match(
     Ok(())
 }
 
-fn switch(
+pub(super) fn switch(
     sight: &Sight<'_>,
     group: &str,
     settings: &GroupSettings,
@@ -314,7 +320,7 @@ pub fn still_needed(sight: &Sight<'_>, group: &str, settings: &GroupSettings, fr
 }
 
 /// Who writes what the group reads must write on the side it goes to; and nobody of them may be moving.
-fn producers(sight: &Sight<'_>, group: &str, to: Side, facts: &mut Facts) -> Result<(), Refusal> {
+pub(super) fn producers(sight: &Sight<'_>, group: &str, to: Side, facts: &mut Facts) -> Result<(), Refusal> {
     let alone = match to {
         Side::Green => FlagState::Blue,
         Side::Blue => FlagState::Green,

@@ -4,6 +4,7 @@
 //! `tests/architecture.rs`.
 
 pub mod acl;
+pub mod blind;
 pub mod command;
 mod cost;
 pub mod criteria;

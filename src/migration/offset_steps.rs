@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::blind::is_blind;
 use super::command::Subject;
 use super::cost;
 use super::drain::committed;
@@ -39,14 +40,19 @@ impl Machine {
         match self.acceptable(id, &group, to, &plan, now) {
             Err((why, advice)) => fail(why, advice),
             Ok(passed) => {
-                for passed in passed {
-                    self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
-                }
-                let topic_ids = self.topic_ids(&plan, to);
-                self.emit(CONTROLLER, Event::Predicted { run: id, plan, topic_ids }, now);
+                self.predicted(id, to, plan, passed, now);
                 Next::Done
             }
         }
+    }
+
+    /// Journals a prediction, and what was passed over for it.
+    pub(super) fn predicted(&mut self, id: RunId, to: Side, plan: GroupPlan, passed: Vec<PassedOver>, now: At) {
+        for passed in passed {
+            self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
+        }
+        let topic_ids = self.topic_ids(&plan, to);
+        self.emit(CONTROLLER, Event::Predicted { run: id, plan, topic_ids }, now);
     }
 
     /// Ids of a plan's topics as last seen on a side.
@@ -157,7 +163,13 @@ impl Machine {
         let Some(plan) = &self.state.runs[&id].predicted else { return Err(fail("no prediction to start from", "")) };
         let (sight, since) = (self.sight(now), self.since(id));
         let seen = sight.seen(name, side).filter(|s| s.at >= since && s.view.is_none_or(|v| v.trouble.is_none()));
-        let (Some(seen), Ok(there), Ok(here)) = (seen, sight.fresh(side), sight.fresh(side.other())) else {
+        // Nothing of the other side is waited for where the run goes without it.
+        let blind = is_blind(&self.state.runs[&id]);
+        let here = match blind {
+            true => sight.fresh(side),
+            false => sight.fresh(side.other()),
+        };
+        let (Some(seen), Ok(there), Ok(here)) = (seen, sight.fresh(side), here) else {
             let until = since.plus(FRESH_MS);
             let words = format!("a fresh look at {name} on {side}");
             return Err(match now < until {
@@ -322,7 +334,7 @@ impl Machine {
 }
 
 /// A gate that holds: passed over if that was accepted, at this price.
-fn pass_over(run: &Run, held: Held) -> Result<PassedOver, (String, String)> {
+pub(super) fn pass_over(run: &Run, held: Held) -> Result<PassedOver, (String, String)> {
     match overrides::covering(&held, &run.accepted) {
         Ok(a) => Ok(PassedOver { gate: a.gate, what: held.why, by: run.actor.clone(), reason: a.reason.clone() }),
         Err(Some(most)) => Err((format!("{}, and at most {most} were accepted", held.why), held.advice())),

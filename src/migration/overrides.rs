@@ -38,6 +38,9 @@ pub enum GateName {
     Unsettled,
     /// The other side has a newer commit that nobody wrote from here: it would be set back.
     NewerCommit,
+    /// A rollback while green can't be seen: the group starts where it last stood for certain, and nobody can say how far
+    /// it came since. Producers must have written to blue.
+    Unseen,
     /// More would be read again than `max_re_read` allows. Only offsets that are set by themselves may pass it: a move
     /// over its limit is given back. Of a hard cutover: a group that is coupled with the producer would read records
     /// again, and each is a duplicate in its sink.
@@ -54,7 +57,10 @@ impl GateName {
     /// Whether a move (cutover, rollback) may pass over it; setting offsets by themselves may pass over all.
     #[must_use]
     pub fn for_moves(self) -> bool {
-        matches!(self, GateName::Missing | GateName::Guess | GateName::Unsettled | GateName::NewerCommit)
+        matches!(
+            self,
+            GateName::Missing | GateName::Guess | GateName::Unsettled | GateName::NewerCommit | GateName::Unseen
+        )
     }
 
     /// Whether a producer's hard cutover or rollback may pass over it. What would lose records never may: what only the
@@ -133,6 +139,7 @@ impl Held {
             GateName::Unsettled => counted("unsettled"),
             GateName::NewerCommit => counted("rewind"),
             GateName::ReRead => counted("re-read"),
+            GateName::Unseen => counted("unseen"),
             GateName::Window => "outside window".into(),
             GateName::Coupled => "coupled".into(),
             GateName::Permissions => "hidden".into(),
@@ -147,6 +154,7 @@ impl Held {
             GateName::Guess => "look at the group's partitions; only PROVEN and BOUNDED are committed",
             GateName::Unsettled => "wait until they have arrived, then measure again",
             GateName::NewerCommit => "find out who did, or delete those offsets; they are never set back silently",
+            GateName::Unseen => "wait until green can be seen",
             GateName::ReRead => "raise max_re_read, or wait for a quieter time",
             GateName::Window => "wait for a window",
             GateName::Coupled => "name the groups whose offsets it commits: reads = [\"...\"]",

@@ -7,7 +7,7 @@ use super::criteria::Metric;
 use super::estate::{At, FlagState, Side, SwitchState};
 use super::event::RunKind;
 use super::gate::{Gate, span};
-use super::group;
+use super::group::{self, Facts};
 use super::machine::Machine;
 use super::overrides::{Accepted, GateName, Held};
 use super::producer;
@@ -147,6 +147,9 @@ impl Machine {
         if kind == RunKind::GiveBack {
             return self.prepare_give_back(command, group, now);
         }
+        if self.goes_blind(command, group, now)? {
+            return self.prepare_blind(command, group, kind, now);
+        }
         let lossy = command.overrides().iter().any(|o| o.gate == GateName::Missing);
         // Closed for loss is passed over like any loss; a group that would starve is refused by its preflight.
         if let (WayBack::Closed { why }, false) = (self.way_back(group, now), lossy) {
@@ -186,11 +189,36 @@ impl Machine {
         self.moves_alone(group, kind)?;
         let mut facts = group::preflight(&sight, group, kind, to)?;
         self.seam_holds(group, kind, to, now)?;
-        let way_back = self.way_back(group, now);
         let gates = self.gates(command, group, kind, to, now)?;
+        self.add_measured(command, group, to, &gates, now, &mut facts);
+        if kind != RunKind::ResetOffsets {
+            let still = group::still_needed(&sight, group, settings, to.other());
+            facts.warnings.insert(
+                0,
+                format!(
+                    "nobody consumes for about {} (commits must stand still for {})",
+                    span(still + PAUSE_MS),
+                    span(still)
+                ),
+            );
+        }
+        self.move_as_prepared(command, group, (kind, to), gates, facts, now)
+    }
+
+    /// The dialog of a run whose facts and gates are known.
+    pub(super) fn move_as_prepared(
+        &self,
+        command: &Command,
+        group: &str,
+        (kind, to): (RunKind, Side),
+        gates: Vec<Held>,
+        mut facts: Facts,
+        now: At,
+    ) -> Result<Prepared, Refusal> {
+        let settings = self.sight(now).listed(group)?;
+        let way_back = self.way_back(group, now);
         let accepted = cost::accepted(command, &gates);
         let steps = runbook::group_steps(kind, settings, to, &accepted);
-        self.add_measured(command, group, to, &gates, now, &mut facts);
         let phrases: Vec<String> = gates.iter().map(Held::phrase).collect();
         for (accepted, held) in accepted.iter().zip(&gates).rev() {
             let because = if accepted.reason.is_empty() { String::new() } else { format!(" ({})", accepted.reason) };
@@ -204,17 +232,6 @@ impl Machine {
         if kind == RunKind::CutOver {
             let closed = matches!(way_back, WayBack::Closed { .. });
             facts.digest.insert("way back", if closed { "closed" } else { "not closed" }.into());
-        }
-        if kind != RunKind::ResetOffsets {
-            let still = group::still_needed(&sight, group, settings, to.other());
-            facts.warnings.insert(
-                0,
-                format!(
-                    "nobody consumes for about {} (commits must stand still for {})",
-                    span(still + PAUSE_MS),
-                    span(still)
-                ),
-            );
         }
         if kind == RunKind::CutOver {
             facts.warnings.extend(self.compared_with(group, now));

@@ -40,6 +40,11 @@ pub enum StepKind {
         /// The side the offsets are for.
         to: Side,
     },
+    /// Take the last offsets that are certain, where the side that is left can't be seen.
+    Recall {
+        /// The side the offsets are for.
+        to: Side,
+    },
     /// Commit every partition and read back.
     Commit {
         /// Where.
@@ -170,7 +175,7 @@ impl Step {
             }
             StepKind::Stop | StepKind::Drain { .. } | StepKind::Quiet { .. } => MovePhase::Draining,
             StepKind::Fence { .. } | StepKind::Deny { .. } | StepKind::Still { .. } => MovePhase::Fenced,
-            StepKind::Translate { .. } | StepKind::Couple { .. } => MovePhase::Planned,
+            StepKind::Translate { .. } | StepKind::Recall { .. } | StepKind::Couple { .. } => MovePhase::Planned,
             StepKind::Commit { .. } | StepKind::CoupleCommit { .. } | StepKind::Restore { .. } => MovePhase::Committed,
             StepKind::Carry { .. } | StepKind::Seam { .. } => MovePhase::Seamed,
             StepKind::Start { .. }
@@ -188,6 +193,7 @@ pub fn group_steps(kind: RunKind, group: &GroupSettings, to: Side, accepted: &[A
     match kind {
         RunKind::GiveBack => give_back(group, to),
         RunKind::ResetOffsets => reset(group, to, accepted),
+        RunKind::RollBack if accepted.iter().any(|a| a.gate == GateName::Unseen) => blind(group, to, accepted),
         _ => handover(group, to, accepted),
     }
 }
@@ -232,6 +238,18 @@ fn handover(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step>
             .within(group.stable_timeout_ms)
             .undo(forth),
     ]
+}
+
+/// Back without the side that is left: nothing is waited for there, and nothing of it is claimed.
+fn blind(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
+    let recall = Step::new(StepKind::Recall { to }, format!("take the last offsets that are certain on {to}"));
+    let moved = handover(group, to, accepted);
+    let keep = |s: &Step| !matches!(s.kind, StepKind::Drain { .. } | StepKind::Translate { .. });
+    let mut steps: Vec<Step> = moved.into_iter().filter(keep).collect();
+    steps.insert(2, recall);
+    // What can't be seen can't be gone back to.
+    steps[1].undo = None;
+    steps
 }
 
 fn give_back(group: &GroupSettings, to: Side) -> Vec<Step> {

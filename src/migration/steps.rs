@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::blind::{self, is_blind};
 use super::command::{Command, Subject};
 use super::drain::{Bounds, Look, MIN_GAP_MS, committed};
 use super::effect::{Answer, Effect, Outcome};
@@ -181,7 +182,8 @@ impl Machine {
     /// translated again. An effect that nobody knows the end of is looked at first. Returns whether the run went back.
     pub(super) fn prove_again(&mut self, id: RunId, now: At) -> bool {
         let Some(run) = self.state.runs.get(&id).filter(|r| r.open() && !r.no_return) else { return false };
-        let evidence = |s: &Step| matches!(s.kind, StepKind::Drain { .. } | StepKind::Quiet { .. });
+        let evidence =
+            |s: &Step| matches!(s.kind, StepKind::Drain { .. } | StepKind::Quiet { .. } | StepKind::Recall { .. });
         let drain = self.steps_of(run).iter().position(evidence);
         let back_to = match drain {
             _ if run.effects.is_empty() => 0,
@@ -219,7 +221,8 @@ impl Machine {
             self.live.remove(&id);
             return None;
         }
-        if moving && touched && !run.no_return {
+        // Without green there is nothing to give back to.
+        if moving && touched && !run.no_return && !is_blind(run) {
             let (subject, home) = (run.subject.clone(), run.to.other());
             let what = format!(
                 "given back to {home}: {why}{}",
@@ -250,6 +253,7 @@ impl Machine {
             StepKind::Stop => self.switch(id, step, now),
             StepKind::Drain { side } => self.drain(id, step, side, now),
             StepKind::Translate { to } => self.translate(id, step, to, now),
+            StepKind::Recall { .. } => self.recall(id, now),
             StepKind::Commit { side } => self.commit(id, side, now),
             StepKind::Restore { side } => self.restore(id, side, now),
             StepKind::Start { side } => match self.ready_to_start(id, side, now) {
@@ -297,6 +301,7 @@ impl Machine {
                 let p = p.clone();
                 self.hard_preflight(id, &p, now)
             }
+            (Subject::Group(g), _) if is_blind(run) => blind::blind_facts(&self.sight(now), g).map(|_| ()),
             (Subject::Group(g), _) => group::preflight(&self.sight(now), g, run.kind, run.to)
                 .and_then(|_| self.seam_holds(g, run.kind, run.to, now)),
             _ => return fail("a run without a subject", ""),
@@ -405,19 +410,12 @@ impl Machine {
         }
         let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
         let (passed, from) = (run.no_return, side.other());
+        let blind = is_blind(run);
         if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.sight(now).identity_trouble(s)) {
             return Next::Help(t.what, t.advice);
         }
-        let stood: BTreeMap<_, _> = run.proof.iter().flat_map(|p| p.committed.iter().cloned()).collect();
-        let view = match self.empty_look(id, &group, from, self.since(id), now) {
-            Ok(view) => view,
-            Err(next) => return next,
-        };
-        if let Some((tp, o)) = committed(view).into_iter().find(|(tp, o)| stood.get(tp) != Some(o)) {
-            return fail(
-                format!("{group} committed {o} at {tp} on {from} after the drain"),
-                "find who still consumes there",
-            );
+        if let Some(next) = (!blind).then(|| self.still_stands(id, &group, from, now)).flatten() {
+            return next;
         }
         if let Err(next) = self.as_committed(id, &group, side, now) {
             return next;
@@ -426,6 +424,19 @@ impl Machine {
             self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
         }
         Next::Done
+    }
+
+    /// Whether the drained side stands as it was proven; if not, what comes of it.
+    fn still_stands(&self, id: RunId, group: &str, from: Side, now: At) -> Option<Next> {
+        let proof = self.state.runs[&id].proof.iter();
+        let stood: BTreeMap<_, _> = proof.flat_map(|p| p.committed.iter().cloned()).collect();
+        let view = match self.empty_look(id, group, from, self.since(id), now) {
+            Ok(view) => view,
+            Err(next) => return Some(next),
+        };
+        let (tp, o) = committed(view).into_iter().find(|(tp, o)| stood.get(tp) != Some(o))?;
+        let why = format!("{group} committed {o} at {tp} on {from} after the drain");
+        Some(fail(why, "find who still consumes there"))
     }
 
     fn stable(&mut self, id: RunId, step: &Step, side: Side, now: At) -> Next {

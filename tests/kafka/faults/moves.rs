@@ -70,3 +70,47 @@ fn greens_broker_dies_after_the_commit() {
     println!("{seen}");
     assert_eq!(seen.lost, Vec::<u64>::new(), "{seen}");
 }
+
+/// Green is gone for good while the group soaks there: without a word nothing is done, and with it the group goes back to
+/// where it last stood for certain. It reads again, and loses nothing.
+#[test]
+fn green_dies_while_soaking_and_the_group_goes_back_without_it() {
+    let green = throwaway("mortal-green", &[]);
+    let this = Move::start(&pair().blue, &green, "drain_still = \"2s\"\nstale_after = \"4s\"", &slow());
+    let yes = format!("--yes={}", this.group);
+    let run = |verb: &str, more: &[&str]| {
+        let begun = std::time::Instant::now();
+        let ran = this.desk.run(&[&["group", verb, &this.group, &yes], more].concat());
+        println!(
+            "$ cutover group {verb} {} -> {:?} in {:.1?}\n{}{}",
+            more.join(" "),
+            ran.code,
+            begun.elapsed(),
+            ran.out,
+            ran.err
+        );
+        ran
+    };
+    assert_eq!(run("cutover", &[]).code, Some(0));
+    let moved = this.application.events().len();
+    this.application.wait_processed(moved + 300, SOON);
+    let seen = ["--override", "unseen", "--reason", "green is down"];
+    let refused = run("rollback", &seen);
+    assert!(refused.code == Some(1) && refused.err.contains("green can be seen"), "{}", refused.err);
+    green.kill();
+    let refused = run("rollback", &[]);
+    assert_eq!(refused.code, Some(4), "{}", refused.err);
+    assert!(refused.err.contains("--override unseen --reason TEXT"), "{}", refused.err);
+    let back = run("rollback", &[&seen[..], &["--json"]].concat());
+    assert_eq!(back.code, Some(0), "{}", back.err);
+    let told: serde_json::Value = serde_json::from_str(&back.out).expect("JSON");
+    let predicted = told["offsets"]["totals"]["re_read"].as_u64().expect("a number");
+    assert_eq!(told["run"]["passed_over"][0]["gate"], "unseen", "{told}");
+    this.application.wait_running(Cluster::Blue, true, SOON);
+    // What the producers still owe green arrives there when it is back: nobody reads it.
+    green.restart();
+    let seen = this.audit(Cluster::Blue);
+    println!("at most {predicted} were to be re-read: {seen}");
+    assert_eq!(seen.lost, Vec::<u64>::new(), "{seen}");
+    assert!(seen.re_read > 0 && seen.re_read <= predicted, "{predicted}: {seen}");
+}
