@@ -391,6 +391,9 @@ impl Core {
             Sighting::Metric(group, side, metric, result) => {
                 self.machine.handle_metric(&group, side, metric, at, result);
             }
+            Sighting::Past(group, side, metric, points) => {
+                self.machine.handle_past(&group, side, metric, at, &points);
+            }
             Sighting::Flag(producer, result) => {
                 let slot = self.estate.flags.entry(producer).or_insert_with(Observed::not_yet);
                 present::seen(slot, result, at);

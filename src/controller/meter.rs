@@ -11,14 +11,18 @@ use super::clock::Clock;
 use super::observe::{Seen, Sighting, Sightings};
 use crate::metrics::{About, Provider};
 use crate::migration::criteria::Metric;
-use crate::migration::estate::Side;
+use crate::migration::estate::{At, Side};
+use crate::migration::soaking::{Past, Question};
 use crate::plan::Plan;
 
 /// Queries of one provider under way at once (New Relic allows 25 a user).
 const AT_ONCE: usize = 4;
 
-/// What is to be asked: group by its id on blue, side, metric.
-pub type Questions = Vec<(String, Side, Metric)>;
+/// Steps that a hole is filled in, while they are not too far apart for that.
+const STEPS: u64 = 5_000;
+
+/// What is to be asked.
+pub type Questions = Vec<Question>;
 
 /// Starts one poller a provider of the plan. They end with the set, or when the receiver of the sightings is gone.
 pub fn ask_all(tasks: &mut JoinSet<()>, plan: &Arc<Plan>, questions: &watch::Receiver<Questions>, to: &Sightings) {
@@ -47,7 +51,7 @@ async fn turns(provider: Provider, plan: Arc<Plan>, mut questions: watch::Receiv
     let known: Vec<Metric> = provider.metrics().collect();
     loop {
         let mine: Questions =
-            questions.borrow_and_update().iter().filter(|(_, _, metric)| known.contains(metric)).cloned().collect();
+            questions.borrow_and_update().iter().filter(|q| known.contains(&q.metric)).cloned().collect();
         if mine.is_empty() {
             if questions.changed().await.is_err() {
                 return;
@@ -56,18 +60,41 @@ async fn turns(provider: Provider, plan: Arc<Plan>, mut questions: watch::Receiv
         }
         let watch = Clock.stopwatch();
         let (provider, plan) = (&provider, &plan);
-        let ask = |(group, side, metric): (String, Side, Metric)| async move {
-            let at = Clock.now();
-            let answer = provider.ask(metric, &about(plan, &group, side), at).await;
-            Seen { at, what: Sighting::Metric(group, side, metric, answer.map(|a| a.value)) }
-        };
-        let mut answers = stream::iter(mine.into_iter().map(ask)).buffer_unordered(AT_ONCE);
+        let mut answers = stream::iter(mine.into_iter().map(|q| ask(provider, plan, q))).buffer_unordered(AT_ONCE);
         while let Some(seen) = answers.next().await {
-            if to.send(seen).await.is_err() {
-                return;
+            for one in seen {
+                if to.send(one).await.is_err() {
+                    return;
+                }
             }
         }
         // as often as the plan says, and idle for as long as a turn took: nobody is asked without a pause
         Clock.sleep(provider.every_ms().saturating_sub(watch.ms()).max(watch.ms().min(provider.every_ms()))).await;
     }
+}
+
+/// The answer, after what the provider knows of the past where that is asked for. A hole is filled only when there is
+/// an answer about now: until then it grows.
+async fn ask(provider: &Provider, plan: &Plan, q: Question) -> Vec<Seen> {
+    let Question { group, side, metric, past } = q;
+    let (at, about) = (Clock.now(), about(plan, &group, side));
+    let answer = provider.ask(metric, &about, at).await.map(|a| a.value);
+    let range = match past {
+        _ if !provider.knows_the_past() => None,
+        Past::Known => None,
+        Past::Back { ms, step_ms } => Some((At(at.0.saturating_sub_unsigned(ms)), step_ms.max(provider.every_ms()))),
+        Past::Since { .. } if answer.is_err() => None,
+        // as dense as it is asked for now, coarser over a long time, and never coarser than what makes a hole
+        Past::Since { from, step_ms } => Some((from, (at.since(from) / STEPS).max(provider.every_ms()).min(step_ms))),
+    };
+    let mut seen = Vec::with_capacity(2);
+    if let Some((from, step_ms)) = range {
+        match provider.series(metric, &about, (from, at), step_ms).await {
+            Ok(points) => seen.push(Seen { at, what: Sighting::Past(group.clone(), side, metric, points) }),
+            // what is not known stays a hole, and a baseline is made of what comes
+            Err(trouble) => tracing::warn!("the past of {metric} of {group} on {side}: {trouble}"),
+        }
+    }
+    seen.push(Seen { at, what: Sighting::Metric(group, side, metric, answer) });
+    seen
 }

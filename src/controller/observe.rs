@@ -42,6 +42,8 @@ pub enum Sighting {
     Eos(Side, String, Result<Box<EosLook>, Trouble>),
     /// What a provider of metrics answered about a group (by its id on blue) on a side.
     Metric(String, Side, Metric, Result<f64, Trouble>),
+    /// What it knows of the past of that, oldest first; before the answer about now.
+    Past(String, Side, Metric, Vec<(At, f64)>),
 }
 
 /// A sighting with the time its question was asked.

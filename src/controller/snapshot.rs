@@ -18,6 +18,7 @@ pub use crate::migration::notice::{Notice, Severity};
 pub use crate::migration::phase::PhaseView;
 pub use crate::migration::producer::ObservedWriting;
 use crate::migration::settings::Mode;
+pub use crate::migration::soaking::{Baseline, BaselineFrom};
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
 pub use crate::migration::trigger::TriggerRow;
 use crate::offsets::verdict::GroupPlan;
@@ -236,6 +237,9 @@ pub struct GroupRow {
     /// Rollback triggers that watch its soak.
     #[serde(default)]
     pub triggers: Vec<TriggerRow>,
+    /// What its soak is compared with, or would be if it moved now.
+    #[serde(default)]
+    pub baselines: Vec<Baseline>,
 }
 
 /// What consumers that keep count say they saw.

@@ -182,11 +182,12 @@ impl Teller {
             Event::TriggerCleared { group, trigger } => {
                 format!("{group}: trigger {trigger} is not met any more, and nothing was done")
             }
-            Event::Baselined { group, metric: Metric::DlqGrowth, value } => {
+            Event::Baselined { group, metric: Metric::DlqGrowth, value, .. } => {
                 format!("{group}: its dead-letter topic on green holds {value:.0} records before the soak")
             }
-            Event::Baselined { group, metric, value } => {
-                format!("{group}: baseline of {} is {}, measured on blue", metric.label(), metric.show(*value))
+            Event::Baselined { group, metric, value, samples } => {
+                let of = samples.map(|n| format!(": the middle of {n} samples")).unwrap_or_default();
+                format!("{group}: baseline of {} is {}, measured on blue{of}", metric.label(), metric.show(*value))
             }
             Event::GateTurned { group, metric, gate } => gate_words(group, *metric, gate),
             Event::PhaseTurned { number, name, done, total } => phase_words(*number, name, *done, *total),

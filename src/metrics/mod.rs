@@ -89,7 +89,15 @@ impl Provider {
         self.checked(metric, answer, now).map_err(named)
     }
 
-    /// Asks for a series between two moments, oldest first; a moment without a sample is left out.
+    /// Whether it can be asked about the past.
+    #[must_use]
+    pub fn knows_the_past(&self) -> bool {
+        matches!(self.plan.source, MetricsSource::Prometheus { .. })
+    }
+
+    /// Asks for a series between two moments, oldest first, at most 10,000 steps back from the second. A moment at which
+    /// nothing was measured within the step before it is left out, and so is one whose value is no number: Prometheus
+    /// itself would go on with the last one for five minutes.
     ///
     /// # Errors
     /// As [`Provider::ask`]; only Prometheus knows the past.
@@ -100,13 +108,16 @@ impl Provider {
         (from, to): (At, At),
         step_ms: u64,
     ) -> Result<Vec<(At, f64)>, Trouble> {
+        let named = |t: Trouble| Trouble::new(format!("{}: {}", self.plan.name, t.what), t.advice);
         let MetricsSource::Prometheus { credentials, .. } = &self.plan.source else {
-            return Err(Trouble::new(format!("{} can't be asked about the past", self.plan.name), ""));
+            return Err(named(Trouble::new("it can't be asked about the past", "")));
         };
         let query = self.fill(metric, about)?.join(" ");
         let scale = self.scale(metric);
-        let range = prometheus::Range { from, to, step_ms };
-        let points = prometheus::range(self.server().await?, credentials, &query, &range, self.plan.timeout_ms).await?;
+        let range = prometheus::Range::new(from, to, step_ms);
+        let server = self.server().await.map_err(named)?;
+        let points =
+            prometheus::past(server, credentials, &query, &range, self.plan.timeout_ms).await.map_err(named)?;
         Ok(points.into_iter().filter(|(_, v)| v.is_finite()).map(|(at, v)| (at, v * scale)).collect())
     }
 

@@ -2,6 +2,8 @@
 //!
 //! An unknown metric answers success with an empty vector: that is "no data", never 0.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::Answer;
@@ -10,14 +12,23 @@ use crate::migration::estate::{At, Trouble};
 use crate::plan::metrics::Credentials;
 use crate::sanitise::visible;
 
-/// Points of a range that are read at most: Prometheus itself refuses more than 11,000.
-const MAX_POINTS: usize = 11_000;
+/// Steps of a range at most: Prometheus itself refuses more than 11,000.
+const MAX_STEPS: u64 = 10_000;
 
 /// From when to when, and how far apart.
 pub(super) struct Range {
-    pub from: At,
-    pub to: At,
-    pub step_ms: u64,
+    from: At,
+    to: At,
+    step_ms: u64,
+}
+
+impl Range {
+    /// A longer one than can be answered begins later.
+    pub fn new(from: At, to: At, step_ms: u64) -> Self {
+        let step_ms = step_ms.max(1);
+        let earliest = At(to.0.saturating_sub_unsigned(step_ms.saturating_mul(MAX_STEPS)));
+        Self { from: from.max(earliest), to, step_ms }
+    }
 }
 
 #[derive(Deserialize)]
@@ -112,7 +123,38 @@ pub(super) async fn instant(
     Ok(Answer { value: point.number()?, at: Some(point.at()) })
 }
 
-pub(super) async fn range(
+/// A range of which every point rests on a scrape within the step before it. An answer alone does not say so: for five
+/// minutes Prometheus goes on with the last sample of a series, when it was down itself or a series carries times of its
+/// own. So it is asked for these times too: those of the series, where the query is a plain selector, and those of its
+/// own newest scrape of anything (`up`), without which nothing can be believed.
+pub(super) async fn past(
+    server: &Server,
+    credentials: &Credentials,
+    query: &str,
+    range: &Range,
+    timeout_ms: u64,
+) -> Result<Vec<(At, f64)>, Trouble> {
+    let asked = async |query: &str| self::range(server, credentials, query, range, timeout_ms).await;
+    let points = asked(query).await?;
+    if points.is_empty() {
+        return Ok(points);
+    }
+    let scraped = times(&asked("max(timestamp(up))").await?);
+    // of a whole expression this is the time that was asked about; of a number it is an error
+    let own = asked(&format!("timestamp(\n{query}\n)")).await.ok().map(|own| times(&own));
+    let young = |at: At, seen: Option<&At>| seen.is_some_and(|seen| at.since(*seen) < range.step_ms);
+    let real = |at: At| young(at, scraped.get(&at)) && own.as_ref().is_none_or(|own| young(at, own.get(&at)));
+    Ok(points.into_iter().filter(|(at, _)| real(*at)).collect())
+}
+
+/// Points whose values are times in seconds, by the moment that was asked about.
+fn times(points: &[(At, f64)]) -> BTreeMap<At, At> {
+    #[allow(clippy::cast_possible_truncation)] // saturates: a time beyond all years is old or from the future
+    let of = |(at, seconds): &(At, f64)| (*at, At((*seconds * 1000.0) as i64));
+    points.iter().map(of).collect()
+}
+
+async fn range(
     server: &Server,
     credentials: &Credentials,
     query: &str,
@@ -131,7 +173,7 @@ pub(super) async fn range(
         }
         Data::Matrix(mut found) => {
             let points = found.pop().map(|s| s.values).unwrap_or_default();
-            points.iter().take(MAX_POINTS).map(|p| Ok((p.at(), p.number()?))).collect()
+            points.iter().map(|p| Ok((p.at(), p.number()?))).collect()
         }
         _ => Err(Trouble::new("a range query answers no range", "check that this is Prometheus' API")),
     }

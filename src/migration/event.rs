@@ -279,6 +279,9 @@ pub enum Event {
         metric: Metric,
         /// The number.
         value: f64,
+        /// Samples that it is the middle of; `None`: it is a count.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        samples: Option<u32>,
     },
     /// A rollback trigger was met.
     TriggerFired {

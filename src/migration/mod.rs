@@ -31,7 +31,7 @@ pub mod samples;
 pub mod settings;
 pub mod sight;
 mod soak;
-mod soaking;
+pub mod soaking;
 pub mod stage;
 pub mod state;
 mod steps;

@@ -273,9 +273,9 @@ impl Machine {
     /// What a soak's p99 will be compared with: it can be measured only before the group moves.
     fn compared_with(&self, group: &str, now: At) -> Option<String> {
         let criteria = &self.settings.groups.get(group)?.criteria;
-        let rule = criteria.rules.iter().find(|r| r.metric == Metric::P99 && r.unmeasured.is_none())?;
+        criteria.rules.iter().find(|r| r.metric == Metric::P99 && r.unmeasured.is_none())?;
         Some(match self.baseline(group, Metric::P99, now) {
-            Some(value) => format!("its soak compares p99 with {}", rule.metric.show(value)),
+            Some(baseline) => format!("its soak compares p99 with {}", baseline.words()),
             None => "p99 was not measured on blue within the last hour: its soak can't pass without a baseline \
                      (see `cutover doctor`, wait for a sample, or name `baseline` in the plan)"
                 .into(),

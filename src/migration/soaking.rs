@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::command::Subject;
-use super::criteria::{GateRow, Metric, Reading};
+use super::criteria::{GateRow, Limit, Metric, Reading};
 use super::estate::{At, Side, Trouble};
 use super::event::{Event, RunId, RunKind};
 use super::gate::{Gate, span};
@@ -14,9 +16,87 @@ use super::trigger::TriggerRow;
 use super::watch::{Kept, Unsaved, Watch, whole, worst};
 
 /// Readings on blue that a baseline is made of, at most: the middle one of the newest.
-const BEFORE: usize = 60;
+const BEFORE: usize = 360;
 /// A baseline is made of readings of at most this age, ms.
 const BEFORE_AGE_MS: u64 = 3_600_000;
+
+/// Which part of the past a provider is to be asked for, besides now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// None: it is known, or nobody asked then.
+    Known,
+    /// What was measured on blue within this time, ms, in steps of at least so many ms: a baseline is made of it.
+    Back {
+        /// How far back, ms.
+        ms: u64,
+        /// Least distance of two samples, ms.
+        step_ms: u64,
+    },
+    /// What was measured since then, while nobody looked, in steps of at most so many ms.
+    Since {
+        /// The last sample.
+        from: At,
+        /// Largest distance of two samples, ms.
+        step_ms: u64,
+    },
+}
+
+/// What a provider is to be asked now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Group, by its id on blue.
+    pub group: String,
+    /// On which side.
+    pub side: Side,
+    /// For what.
+    pub metric: Metric,
+    /// And about the past, if the provider knows it.
+    pub past: Past,
+}
+
+/// What a soak will be compared with, or is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Of what.
+    pub metric: Metric,
+    /// The number, in the metric's unit.
+    pub value: f64,
+    /// Where it comes from.
+    pub from: BaselineFrom,
+}
+
+/// Where a baseline comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum BaselineFrom {
+    /// The plan names it.
+    Plan,
+    /// It was written down when the cutover began.
+    Journal,
+    /// It is the middle of what was measured on blue: a cutover that begins now would write it down.
+    Measured {
+        /// Samples.
+        samples: u32,
+        /// From the oldest to the newest of them, ms.
+        over_ms: u64,
+    },
+}
+
+impl Baseline {
+    /// `84ms, the middle of 231 samples on blue over 59m45s`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let value = self.metric.show(self.value);
+        match self.from {
+            BaselineFrom::Plan => format!("{value}, as the plan says"),
+            BaselineFrom::Journal => format!("{value}, measured on blue before the cutover"),
+            BaselineFrom::Measured { samples: 1, .. } => format!("{value}, from one sample on blue"),
+            BaselineFrom::Measured { samples, over_ms } => {
+                format!("{value}, the middle of {samples} samples on blue over {}", span(over_ms))
+            }
+        }
+    }
+}
 
 /// What the machine knows of soaks besides the journal.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +105,15 @@ pub(super) struct Soaking {
     /// Samples of soaks that an earlier process watched.
     kept: BTreeMap<String, Kept>,
     /// What was measured of groups on blue.
-    before: BTreeMap<(String, Metric), VecDeque<(At, f64)>>,
+    before: BTreeMap<(String, Metric), Before>,
+}
+
+/// What was measured of a group on blue, oldest first.
+#[derive(Debug, Clone, Default)]
+struct Before {
+    readings: VecDeque<(At, f64)>,
+    /// What was measured before this process began is part of it.
+    past: bool,
 }
 
 impl Soaking {
@@ -75,7 +163,7 @@ impl Machine {
             }
             Side::Blue => {
                 let Some(value) = result.ok().filter(|v| v.is_finite() && *v > 0.0) else { return };
-                let before = self.soaking.before.entry((group.to_owned(), metric)).or_default();
+                let before = &mut self.soaking.before.entry((group.to_owned(), metric)).or_default().readings;
                 if before.len() >= BEFORE {
                     before.pop_front();
                 }
@@ -84,11 +172,49 @@ impl Machine {
         }
     }
 
+    /// Takes in what a provider knows of the past of a metric, oldest first, asked for at `now`: on green, before the
+    /// reading of `now` is; on blue at any time.
+    pub fn handle_past(&mut self, group: &str, side: Side, metric: Metric, now: At, points: &[(At, f64)]) {
+        let points = &points[..points.partition_point(|(at, _)| *at <= now)];
+        match side {
+            Side::Green => {
+                let gap = self.settings.sample_gap_ms;
+                if let Some(soak) = self.soaking.soaks.get_mut(group) {
+                    soak.watch.feed_past(metric, points, gap);
+                }
+            }
+            Side::Blue => {
+                let before = self.soaking.before.entry((group.to_owned(), metric)).or_default();
+                before.past = true;
+                for (at, value) in points.iter().rev().filter(|(_, v)| v.is_finite() && *v > 0.0) {
+                    let older = before.readings.front().is_none_or(|(first, _)| at < first);
+                    if older && before.readings.len() < BEFORE && now.since(*at) <= BEFORE_AGE_MS {
+                        before.readings.push_front((*at, *value));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Which part of a metric's past is asked for.
+    fn past_of(&mut self, group: &str, side: Side, metric: Metric, now: At) -> Past {
+        let gap = self.settings.sample_gap_ms;
+        match side {
+            Side::Blue if self.soaking.before.get(&(group.to_owned(), metric)).is_some_and(|b| b.past) => Past::Known,
+            Side::Blue => Past::Back { ms: BEFORE_AGE_MS, step_ms: BEFORE_AGE_MS / BEFORE as u64 },
+            Side::Green => {
+                let soak = self.soaking.soaks.get_mut(group);
+                let silent = soak.and_then(|s| s.watch.silent_since(metric, now, gap));
+                silent.map_or(Past::Known, |from| Past::Since { from, step_ms: gap / 2 })
+            }
+        }
+    }
+
     /// What a provider is to be asked about now: groups on green whose soak it judges, and on blue, before a cutover,
     /// what they will be compared with.
     #[must_use]
-    pub fn wanted_metrics(&self) -> Vec<(String, Side, Metric)> {
-        let mut wanted = Vec::new();
+    pub fn wanted_metrics(&mut self, now: At) -> Vec<Question> {
+        let mut wanted: Vec<(String, Side, Metric)> = Vec::new();
         for (name, group) in &self.settings.groups {
             let rules = group.criteria.rules.iter().filter(|r| r.unmeasured.is_none()).map(|r| r.metric);
             let metrics = rules.chain(group.criteria.triggers.iter().map(|t| t.metric));
@@ -105,23 +231,48 @@ impl Machine {
             }
             wanted.extend(metrics.into_iter().map(|m| (name.clone(), side, m)));
         }
-        wanted
+        let question = |(group, side, metric): (String, Side, Metric)| {
+            let past = self.past_of(&group, side, metric, now);
+            Question { group, side, metric, past }
+        };
+        wanted.into_iter().map(question).collect()
     }
 
-    /// The baseline that a cutover would write down now: what the plan names, or the middle of what was measured on
-    /// blue within the last hour.
+    /// What a group's soak is compared with while it rests on green, else what a cutover would write down now: what the
+    /// plan names, or the middle of what was measured on blue within the last hour.
     #[must_use]
-    pub fn baseline(&self, group: &str, metric: Metric, now: At) -> Option<f64> {
+    pub fn baseline(&self, group: &str, metric: Metric, now: At) -> Option<Baseline> {
+        let of = |value: &f64, from| Baseline { metric, value: *value, from };
         let named = self.settings.groups.get(group).and_then(|g| g.criteria.baselines.get(&metric));
-        named.copied().or_else(|| self.measured_before(group, metric, now))
+        if let Some(value) = named {
+            return Some(of(value, BaselineFrom::Plan));
+        }
+        // a group that was never moved has no state yet
+        match self.state.groups.get(group) {
+            Some(state) if matches!(state.rest, Stage::Soaking { .. } | Stage::Complete { .. }) => {
+                state.baselines.get(&metric).map(|value| of(value, BaselineFrom::Journal))
+            }
+            _ => self.measured_before(group, metric, now),
+        }
     }
 
-    fn measured_before(&self, group: &str, metric: Metric, now: At) -> Option<f64> {
-        let before = self.soaking.before.get(&(group.to_owned(), metric))?;
-        let mut young: Vec<f64> =
-            before.iter().filter(|(at, _)| now.since(*at) <= BEFORE_AGE_MS).map(|(_, v)| *v).collect();
-        young.sort_by(f64::total_cmp);
-        young.get(young.len() / 2).copied()
+    /// The baselines of every metric that a group's soak compares with one.
+    #[must_use]
+    pub fn baselines(&self, group: &str, now: At) -> Vec<Baseline> {
+        let rules = self.settings.groups.get(group).map(|g| g.criteria.rules.as_slice()).unwrap_or_default();
+        let within = rules.iter().filter(|r| matches!(r.limit, Limit::Within(_)) && r.unmeasured.is_none());
+        within.filter_map(|r| self.baseline(group, r.metric, now)).collect()
+    }
+
+    fn measured_before(&self, group: &str, metric: Metric, now: At) -> Option<Baseline> {
+        let before = &self.soaking.before.get(&(group.to_owned(), metric))?.readings;
+        let young = before.iter().filter(|(at, _)| now.since(*at) <= BEFORE_AGE_MS);
+        let (first, last) = (young.clone().next()?.0, young.clone().next_back()?.0);
+        let mut values: Vec<f64> = young.map(|(_, v)| *v).collect();
+        values.sort_by(f64::total_cmp);
+        let samples = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        let from = BaselineFrom::Measured { samples, over_ms: last.since(first) };
+        Some(Baseline { metric, value: *values.get(values.len() / 2)?, from })
     }
 
     /// Writes down, before a group moves, what its soak will be compared with.
@@ -130,14 +281,16 @@ impl Machine {
         let Some(group) = run.group().map(str::to_owned) else { return };
         let Some(criteria) = self.settings.groups.get(&group).map(|g| g.criteria.clone()) else { return };
         if !criteria.baselines.contains_key(&Metric::P99)
-            && let Some(value) = self.measured_before(&group, Metric::P99, now)
+            && let Some(Baseline { metric, value, from }) = self.measured_before(&group, Metric::P99, now)
         {
-            self.emit(CONTROLLER, Event::Baselined { group: group.clone(), metric: Metric::P99, value }, now);
+            let samples = if let BaselineFrom::Measured { samples, .. } = from { Some(samples) } else { None };
+            self.emit(CONTROLLER, Event::Baselined { group: group.clone(), metric, value, samples }, now);
         }
         let green = self.sight(now).fresh(Side::Green).ok();
         let held = criteria.dlq.as_deref().zip(green).and_then(|(topic, view)| dead_letters(view, topic).ok());
         if let Some(value) = held {
-            self.emit(CONTROLLER, Event::Baselined { group, metric: Metric::DlqGrowth, value }, now);
+            let (metric, samples) = (Metric::DlqGrowth, None);
+            self.emit(CONTROLLER, Event::Baselined { group, metric, value, samples }, now);
         }
     }
 
@@ -187,7 +340,8 @@ impl Machine {
                 continue;
             }
             if let Some(value) = dead {
-                self.emit(CONTROLLER, Event::Baselined { group: group.clone(), metric: Metric::DlqGrowth, value }, now);
+                let (group, metric, samples) = (group.clone(), Metric::DlqGrowth, None);
+                self.emit(CONTROLLER, Event::Baselined { group, metric, value, samples }, now);
             }
             let run = self.state.groups.get(&group).and_then(|g| g.run);
             if let (Some(why), Some(run)) = (intruder, run) {

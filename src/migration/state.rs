@@ -245,7 +245,7 @@ impl State {
             Event::Opened { .. } | Event::Closed { .. } => {}
             Event::Pinned { side, cluster_id } => self.pins[index(*side)] = Some(cluster_id.clone()),
             Event::RunStarted { .. } => self.started(entry),
-            Event::Baselined { group, metric, value } => {
+            Event::Baselined { group, metric, value, .. } => {
                 self.groups.entry(group.clone()).or_default().baselines.insert(*metric, *value);
             }
             Event::TriggerFired { group, trigger, why, arm, countdown_ms, .. } => {

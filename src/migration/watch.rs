@@ -94,6 +94,38 @@ impl Watch {
         }
     }
 
+    /// Takes in what somebody else measured of a metric while nobody looked, oldest first. Each series takes what is
+    /// newer than its own last sample and not older than the watch: nothing is put between samples that are there, so
+    /// this has to come before the next look is fed. What is not a number is no sample; what is bad starts the count anew.
+    pub fn feed_past(&mut self, metric: Metric, points: &[(At, f64)], gap_ms: u64) {
+        let (since, baseline) = (self.since, self.baselines.get(&metric).copied());
+        let newer = |at: At, series: &mut Series| at >= since && series.last_at().is_none_or(|last| at > last);
+        for (at, value) in points {
+            let reading = Reading::number(*at, *value);
+            for judge in self.judges.iter_mut().filter(|j| j.rule.metric == metric) {
+                if newer(*at, judge.series()) {
+                    judge.feed(&reading, baseline, gap_ms);
+                }
+            }
+            for sentry in self.sentries.iter_mut().filter(|s| s.trigger.metric == metric) {
+                if newer(*at, sentry.series()) {
+                    sentry.feed(&reading, gap_ms);
+                }
+            }
+        }
+    }
+
+    /// Since when a metric was not measured, if that is longer than `gap_ms`: what is measured then comes after a hole.
+    #[must_use]
+    pub fn silent_since(&mut self, metric: Metric, now: At, gap_ms: u64) -> Option<At> {
+        let since = self.since;
+        let judges = self.judges.iter_mut().filter(|j| j.rule.metric == metric && j.rule.unmeasured.is_none());
+        let sentries = self.sentries.iter_mut().filter(|s| s.trigger.metric == metric);
+        let last = judges.map(Judge::series).chain(sentries.map(Sentry::series));
+        let last = last.map(|series| series.last_at().unwrap_or(since)).min()?;
+        (now.since(last) > gap_ms).then_some(last)
+    }
+
     /// Every criterion as it stands. `stale_ms` is how old the newest sample of what the clusters say may be; what
     /// providers are asked for comes less often, and may be as old as a gap.
     #[must_use]

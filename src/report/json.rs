@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::controller::snapshot::{
-    Arming, Countdown, DiffView, Fidelity, FidelityFigure, FidelityVerdict, GateRow, GroupRow, GroupSide,
+    Arming, Baseline, Countdown, DiffView, Fidelity, FidelityFigure, FidelityVerdict, GateRow, GroupRow, GroupSide,
     PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, TriggerRow, Witnessed,
 };
 use crate::migration::eos::EosView;
@@ -167,6 +167,8 @@ pub struct GroupStatus<'a> {
     pub gates: &'a [GateRow],
     /// Rollback triggers that watch its soak.
     pub triggers: &'a [TriggerRow],
+    /// What its soak is compared with, or would be if it moved now.
+    pub baselines: &'a [Baseline],
 }
 
 /// All judged criteria of a soak together.
@@ -327,6 +329,7 @@ fn group_status(row: &GroupRow) -> GroupStatus<'_> {
         soak: soak(row),
         gates: &row.gates,
         triggers: &row.triggers,
+        baselines: &row.baselines,
     }
 }
 

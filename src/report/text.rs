@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::json::troubles;
 use super::words;
-use crate::controller::snapshot::{Fidelity, GroupRow, GroupSide, ProducerRow, SideView, Snapshot};
+use crate::controller::snapshot::{Baseline, Fidelity, GroupRow, GroupSide, ProducerRow, SideView, Snapshot};
 use crate::migration::gate::span;
 use crate::migration::stage::{SideState, Stage, WayBack};
 use crate::sanitise::visible;
@@ -171,7 +171,7 @@ pub fn status(snapshot: &Snapshot) -> String {
     out
 }
 
-/// Every criterion and trigger of the groups that soak.
+/// What soaks are compared with, and every criterion and trigger of the groups that soak.
 fn soaks(out: &mut String, snapshot: &Snapshot) {
     let mut gates = vec![["soaks", "criterion", "gate", "now", "held", "holes", "why"].map(String::from).to_vec()];
     let mut triggers = vec![["soaks", "trigger", "arm", "when", "state", "why"].map(String::from).to_vec()];
@@ -194,7 +194,12 @@ fn soaks(out: &mut String, snapshot: &Snapshot) {
             vec![visible(&g.group), visible(&t.0.name), t.0.arm.to_string(), t.0.words(), t.1, visible(why)]
         }));
     }
-    for rows in [gates, triggers].into_iter().filter(|rows| rows.len() > 1) {
+    let mut baselines = vec![["baseline", "of", "is"].map(String::from).to_vec()];
+    for g in &snapshot.groups {
+        let of = |b: &Baseline| vec![visible(&g.group), b.metric.label().to_owned(), b.words()];
+        baselines.extend(g.baselines.iter().map(of));
+    }
+    for rows in [baselines, gates, triggers].into_iter().filter(|rows| rows.len() > 1) {
         out.push('\n');
         out.push_str(&table(&rows));
     }

@@ -12,6 +12,8 @@
 //! pass 61s                         time passes without a sample
 //! restart 30s                      the process is gone for so long; what it kept is there again
 //! clock +1h                        the machine's clock steps, no time passes
+//! past p99 88 every 30s from 20m to 31m   what a provider knows of a time in which nobody asked, told now
+//! silent p99 20m                   since when it was not measured, if that is longer than a gap; `none`
 //! gate lag HOLD 2h left            PASS, HOLD, FAIL or UNKNOWN, and words of the reason (or `T left`)
 //! whole FAIL                       all criteria together
 //! held lag 3h59m                   how long it has held
@@ -57,7 +59,7 @@ pub fn play(script: &str) -> Said {
     let mut checks = 0;
     for (n, line) in crate::cases::lines(script) {
         let verb = line.split_whitespace().next().unwrap_or_default();
-        checks += u32::from(["gate", "whole", "held", "holes", "trigger"].contains(&verb));
+        checks += u32::from(["gate", "whole", "held", "holes", "trigger", "silent"].contains(&verb));
         world.line(line).map_err(|why| format!("line {n} `{line}`: {why}"))?;
     }
     if checks == 0 { Err("it checks nothing".into()) } else { Ok(()) }
@@ -175,6 +177,25 @@ impl World {
         }
     }
 
+    /// `p99 88 every 30s from 20m to 31m`; times before the start with a minus.
+    fn past(&mut self, rest: &str) {
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let [of, value, "every", step, "from", from, "to", to] = words[..] else {
+            panic!("past METRIC VALUE every TIME from TIME to TIME: {rest:?}");
+        };
+        let at = |text: &str| match text.strip_prefix('-') {
+            Some(before) => At(START - i64::try_from(ms(before)).unwrap()),
+            None => At(START).plus(ms(text)),
+        };
+        let (mut next, end, value, gap) = (at(from), at(to), number(value), self.gap_ms);
+        let mut points = Vec::new();
+        while next <= end {
+            points.push((next, value));
+            next = next.plus(ms(step));
+        }
+        self.watch().feed_past(metric(of), &points, gap);
+    }
+
     fn row(&mut self, of: &str) -> GateRow {
         let (now, gap, stale) = (self.now, self.gap_ms, self.stale_ms);
         let of = metric(of);
@@ -235,6 +256,17 @@ impl World {
                 return if found == wanted { Ok(()) } else { Err(format!("they are {found}")) };
             }
             "trigger" => return self.trigger(rest),
+            "past" => {
+                self.past(rest);
+                self.keep();
+            }
+            "silent" => {
+                let (of, wanted) = rest.split_once(' ').ok_or("silent METRIC TIME")?;
+                let (now, gap) = (self.now, self.gap_ms);
+                let found = self.watch().silent_since(metric(of), now, gap);
+                let found = found.map_or("none".to_owned(), |at| span(at.since(At(START))));
+                return if found == wanted { Ok(()) } else { Err(format!("it is {found}")) };
+            }
             _ => {
                 self.feed(line);
                 self.keep();

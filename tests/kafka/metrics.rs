@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cutover::controller::clock::Clock;
+use cutover::controller::snapshot::BaselineFrom;
+use cutover::controller::{Controller, Options, Want};
 use cutover::metrics::{About, Answer, Provider};
 use cutover::migration::criteria::Metric;
 use cutover::migration::estate::{At, Side, Trouble};
@@ -143,4 +145,59 @@ async fn prometheus_behind_tls_and_a_password() {
     let plain = provider(&prometheus.url.replace("https", "http"), "", query);
     assert!(ask(&plain, Metric::ErrorRate, Side::Blue).await.is_err());
     println!("over TLS as app: {}; {refused}; {untrusted}", seen.value);
+}
+
+/// An hour of scrapes every 15 s up to `now`, 84 ms each; between 30 and 20 minutes ago nothing was scraped at all.
+fn an_hour(now: At) -> String {
+    let times: Vec<i64> = (0..=240).map(|i| now.0 - 3_600_000 + i * 15_000).collect();
+    let scraped = |at: &&i64| !(now.0 - 1_800_000..now.0 - 1_200_000).contains(*at);
+    let mut text = String::from("# TYPE up gauge\n");
+    for at in times.iter().filter(scraped) {
+        text += &format!("up{{job=\"app\",instance=\"a:1\"}} 1 {}.{:03}\n", at / 1_000, at % 1_000);
+    }
+    text += "# TYPE p99_seconds gauge\n";
+    for at in times.iter().filter(scraped) {
+        let labels = "job=\"app\",instance=\"a:1\",group=\"ledger\",kafka=\"legacy\"";
+        text += &format!("p99_seconds{{{labels}}} 0.084 {}.{:03}\n", at / 1_000, at % 1_000);
+    }
+    text + "# EOF\n"
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_past_is_what_was_scraped_then_and_a_baseline_is_made_of_it() {
+    let begun = Clock.now();
+    let prometheus = tokio::task::block_in_place(|| Prometheus::start_with_past(&an_hour(begun)));
+    let about = About { group: "ledger".into(), team: "t".into(), side: Side::Blue };
+    let hole = (begun.0 - 1_800_000, begun.0 - 1_200_000);
+    for query in ["p99_seconds{group=\"{group}\"}", "sum(p99_seconds{group=\"{group}\"})"] {
+        let p = provider(&prometheus.url, "", &format!("p99 = {{ query = '{query}', unit = \"s\" }}"));
+        let past = p.series(Metric::P99, &about, (At(begun.0 - 3_600_000), begun), 15_000).await.unwrap();
+        assert!(past.iter().all(|(_, v)| (*v - 84.0).abs() < 1e-9) && past.is_sorted_by_key(|(at, _)| *at), "{past:?}");
+        // Prometheus by itself goes on with the last sample for five minutes: 20 points that nobody measured
+        let made_up = past.iter().filter(|(at, _)| at.0 >= hole.0 && at.0 < hole.1).count();
+        println!("{query}: {} points, {made_up} in the hole", past.len());
+        assert!((199..=202).contains(&past.len()) && made_up <= 1, "{} points, {made_up} in the hole", past.len());
+    }
+
+    // A controller that has just started knows the hour: it is asked for once, whatever `every` says.
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[migration]\nname = \"past\"\n[clusters.blue]\nbootstrap = \"127.0.0.1:1\"\nname = \"legacy\"\n[clusters.green]\n\
+         bootstrap = \"127.0.0.1:2\"\n[defaults]\nsample_gap = \"2h\"\n[[groups]]\nname = \"ledger\"\n[metrics.prom]\nevery = \"15s\"\n\
+         provider = \"prometheus\"\nurl = \"{}\"\n[metrics.prom.queries]\n\
+         p99 = {{ query = 'p99_seconds{{group=\"{{group}}\",kafka=\"{{cluster}}\"}}', unit = \"s\" }}\n",
+        prometheus.url
+    );
+    std::fs::write(dir.path().join("cutover.toml"), text).unwrap();
+    let plan = Plan::load(&dir.path().join("cutover.toml")).unwrap_or_else(|p| panic!("{p}")).plan;
+    let mut handle = Controller::start(plan, Options::new(Want::Armed, "ada@bastion"));
+    let known = handle.snapshots.wait_for(|s| s.groups.first().is_some_and(|g| !g.baselines.is_empty()));
+    let known = tokio::time::timeout(Duration::from_secs(120), known).await.expect("a baseline").unwrap().clone();
+    let baseline = &known.groups[0].baselines[0];
+    println!("after {} ms: {}", Clock.now().since(begun), baseline.words());
+    assert!((baseline.value - 84.0).abs() < 1e-9, "{baseline:?}");
+    let BaselineFrom::Measured { samples, over_ms } = baseline.from else { panic!("{baseline:?}") };
+    // an hour back from when it asked; a machine that is slow loses a few of the oldest
+    assert!((100..=202).contains(&samples) && over_ms > 1_800_000, "{baseline:?}");
+    handle.shutdown().await;
 }

@@ -69,21 +69,21 @@ fn binary() -> PathBuf {
 
 /// What Prometheus' own linter says of a page in the text format: nothing, when all is well.
 pub fn lint(page: &str) -> String {
-    promtool(&["metrics"], page)
+    promtool(&["check", "metrics"], page)
 }
 
 /// The same of a file of alert rules; it names their number when all is well.
 pub fn lint_rules(rules: &str) -> String {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), rules).expect("it can be written");
-    promtool(&["rules", &file.path().display().to_string()], "")
+    promtool(&["check", "rules", &file.path().display().to_string()], "")
 }
 
 fn promtool(args: &[&str], input: &str) -> String {
     let promtool = binary().with_file_name("promtool");
     let piped = Stdio::piped;
     let mut command = Command::new(promtool);
-    let child = command.arg("check").args(args).stdin(piped()).stdout(piped()).stderr(piped()).spawn();
+    let child = command.args(args).stdin(piped()).stdout(piped()).stderr(piped()).spawn();
     let mut child = child.expect("promtool is in the same package");
     let mut to = child.stdin.take().expect("piped");
     to.write_all(input.as_bytes()).expect("it reads the page");
@@ -100,8 +100,17 @@ impl Prometheus {
         Self::start_scraping(web, &[])
     }
 
-    /// The same, and it scrapes `more` addresses besides the exporter.
+    /// One that has a past already: samples in the OpenMetrics format, with their times.
+    pub fn start_with_past(open_metrics: &str) -> Self {
+        Self::launch(None, &[], Some(open_metrics))
+    }
+
+    /// The same as [`Prometheus::start`], and it scrapes `more` addresses besides the exporter.
     pub fn start_scraping(web: Option<&str>, more: &[&str]) -> Self {
+        Self::launch(web, more, None)
+    }
+
+    fn launch(web: Option<&str>, more: &[&str], past: Option<&str>) -> Self {
         let exported: Arc<Mutex<Source>> = Arc::new(Mutex::new(Box::new(String::new)));
         let exporter = export(Arc::clone(&exported));
         let (dir, port) = (tempfile::tempdir().expect("a directory"), take_port());
@@ -121,6 +130,11 @@ impl Prometheus {
             format!("--web.listen-address=127.0.0.1:{}", port.number),
         ];
         args.extend(web.map(|text| format!("--web.config.file={}", file("web.yml", text))));
+        if let Some(past) = past {
+            let (input, data) = (file("past.om", past), dir.path().join("data").display().to_string());
+            let said = promtool(&["tsdb", "create-blocks-from", "openmetrics", &input, &data], "");
+            assert!(!said.contains("exit status") && !said.contains("err"), "the past is written: {said}");
+        }
         // ends with standard input, however the test process ends
         let child = Command::new("sh")
             .args(["-c", r#""$@" & p=$!; read _; kill -9 $p; wait $p"#, "watchdog"])

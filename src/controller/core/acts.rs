@@ -37,7 +37,7 @@ impl Core {
             }
         }
         let now = Clock.now();
-        let questions = self.machine.wanted_metrics();
+        let questions = self.machine.wanted_metrics(now);
         self.questions.send_if_modified(|asked| replaced(asked, questions));
         let closely: EosFocus = self.machine.eos_focus(now).into_iter().collect();
         self.eos_focus.send_if_modified(|focus| replaced(focus, closely));

@@ -83,6 +83,7 @@ fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
         offers: machine.offers(&group, now),
         gates: machine.gate_rows(&group, now),
         triggers: machine.trigger_rows(&group, now),
+        baselines: machine.baselines(&group, now),
         green_group,
         group,
     }

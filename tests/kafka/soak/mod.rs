@@ -4,4 +4,5 @@
 mod doctor;
 mod night;
 mod passes;
+mod past;
 mod rig;

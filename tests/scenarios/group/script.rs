@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cutover::migration::command::{Command, Subject};
 use cutover::migration::criteria::{Criterion, Limit, Metric};
-use cutover::migration::estate::{GroupKind, Observed, Side, SwitchState};
+use cutover::migration::estate::{At, GroupKind, Observed, Side, SwitchState};
 use cutover::migration::settings::Settings;
 use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
 use cutover::offsets::verdict::Verdict;
@@ -181,6 +181,16 @@ impl Scripted for World {
             "p99" => {
                 let (at, ms) = (d.world.now, number(rest) as f64);
                 d.machine.handle_metric(GROUP, Side::Blue, Metric::P99, at, Ok(ms));
+                Ok(())
+            }
+            // `past 60 81 83 80`: so many seconds apart, up to now
+            "past" => {
+                let words: Vec<u64> = rest.split_whitespace().map(number).collect();
+                let [step, values @ ..] = words.as_slice() else { return Err("past SECONDS VALUES".into()) };
+                let now = d.world.now;
+                let at = |i: usize| At(now.0 - i64::try_from(step * 1_000 * (values.len() - 1 - i) as u64).unwrap());
+                let points: Vec<(At, f64)> = values.iter().enumerate().map(|(i, v)| (at(i), *v as f64)).collect();
+                d.machine.handle_past(GROUP, Side::Blue, Metric::P99, now, &points);
                 Ok(())
             }
             other => panic!("no verb {other:?}"),
