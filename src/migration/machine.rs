@@ -39,6 +39,8 @@ pub struct Session {
 pub enum Action {
     /// Write this durably before anything that follows.
     Journal {
+        /// When it became true for this machine: the entry has this time, or a replay would see another one.
+        at: At,
         /// Who caused it: user@host, or `controller`.
         actor: String,
         /// The fact.
@@ -421,7 +423,7 @@ impl Machine {
         self.seq += 1;
         let entry = Entry { seq: self.seq, at: now, actor: actor.to_string(), event };
         self.state.apply(&entry);
-        self.queue.push_back(Action::Journal { actor: entry.actor, event: entry.event });
+        self.queue.push_back(Action::Journal { at: now, actor: entry.actor, event: entry.event });
     }
 
     /// Issues an effect of the step under way: the intent first.

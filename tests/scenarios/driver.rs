@@ -124,7 +124,7 @@ impl<W: World> Driver<W> {
         while !self.dead {
             let Some(action) = self.machine.poll() else { return };
             match action {
-                Action::Journal { actor, event } => self.write(actor, event),
+                Action::Journal { actor, event, .. } => self.write(actor, event),
                 Action::Do(issued) => self.carry_out(issued),
                 Action::Measure { group, to, chosen } => {
                     let now = self.now();

@@ -27,8 +27,8 @@ impl Core {
                 // No new effect when it ends: neither the intent nor the deed; the next start finds the run where the
                 // journal leaves it.
                 Action::Journal { event: Event::Intent { .. }, .. } | Action::Do(_) if self.stopping => {}
-                Action::Journal { actor, event } => {
-                    if !self.write(actor, event).await {
+                Action::Journal { at, actor, event } => {
+                    if !self.write_at(at, actor, event).await {
                         return;
                     }
                 }
@@ -47,13 +47,18 @@ impl Core {
 
     /// Writes an entry. When the journal can't be written, nothing is done any more: not one effect without its intent on disk.
     pub(super) async fn write(&mut self, actor: String, event: Event) -> bool {
+        self.write_at(Clock.now(), actor, event).await
+    }
+
+    /// The same for what became true at `at`.
+    async fn write_at(&mut self, at: At, actor: String, event: Event) -> bool {
         if let Event::Intent { issued, .. } = &event {
             crash::point(self.options.crash_at.as_ref(), Boundary::Before, &issued.key);
         }
         if matches!(self.arming, Arming::ReadOnly { .. }) {
             return false;
         }
-        match self.ledger.append(Clock.now(), actor, event).await {
+        match self.ledger.append(at, actor, event).await {
             Ok(entry) => {
                 self.remember(&entry);
                 if let Some(told) = &self.options.on_entry {

@@ -86,7 +86,7 @@ impl Run {
         while !self.dead {
             let Some(action) = self.machine.poll() else { return };
             match action {
-                Action::Journal { actor, event } => {
+                Action::Journal { actor, event, .. } => {
                     let seq = self.journal.len() as u64 + 1;
                     self.journal.push(Entry { seq, at: self.world.now, actor, event });
                 }
