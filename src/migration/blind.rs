@@ -1,16 +1,17 @@
-//! Going back to blue while green can't be seen: the group starts there where it is known to have been.
+//! Going back to blue while green can't be seen: the group starts there where it stood when it left.
 //!
-//! Nothing of green can be proven now, so nothing of it is claimed. What is certain is that the group had processed, when
-//! it left blue, everything below its offsets there; and, where the way back was measured since, everything below the
-//! offsets that came out then. The higher of both is where it starts: nothing it has not processed lies below, what it
-//! processed since is read again. Blue must hold what was written since, so producers must have written to it.
+//! Nothing of green can be proven now, so nothing of it is claimed. What is certain is the drain that was proven when the
+//! group left blue: everything below it was processed there. What is committed on blue now counts only where it is lower:
+//! somebody may have set it ahead meanwhile. What a measurement of the way back once said is left aside: records that only
+//! blue holds, or that were missing then, are not in it. All that was processed since is read again, and blue must hold it,
+//! so producers must have written to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::{Command, Prepared, Refusal};
 use super::cost;
 use super::drain::committed;
-use super::estate::{At, FlagState, PartitionView, Side, TopicPartition};
+use super::estate::{At, PartitionView, Side, TopicPartition};
 use super::event::{RunId, RunKind};
 use super::gate::span;
 use super::group::{self, Facts};
@@ -33,43 +34,41 @@ pub fn is_blind(run: &Run) -> bool {
     run.accepted.iter().any(|a| a.gate == GateName::Unseen)
 }
 
-/// Since when a group rests on green.
+/// Since when a group soaks on green; as long as anybody knows where it does not.
 fn rests_since(sight: &Sight<'_>, group: &str) -> At {
     match sight.state.groups.get(group).map(|g| &g.rest) {
         Some(Stage::Soaking { since }) => *since,
-        _ => At(i64::MAX),
+        _ => At(i64::MIN),
     }
 }
 
-/// What is certain of one partition: the offset to start at on blue, and how that is known. `None`: nothing is.
-fn last_known(on_blue: Option<i64>, measured: Option<(i64, u64)>) -> Option<(i64, String)> {
-    match (on_blue, measured) {
-        (Some(left), Some((offset, age))) if offset > left => Some((offset, format!("measured {} ago", span(age)))),
-        (Some(left), _) => Some((left, "its own commit, from before it left".to_owned())),
-        (None, Some((offset, age))) => Some((offset, format!("measured {} ago", span(age)))),
-        (None, None) => None,
-    }
-}
-
-/// One partition's place, from what blue's log says now.
-fn place(tp: &TopicPartition, log: &PartitionView, known: Option<(i64, String)>, at: At) -> PartitionPlan {
+/// One partition's place: `left` is where it stood when it was drained on blue, `has` what is committed there now.
+fn place(tp: &TopicPartition, log: &PartitionView, left: Option<i64>, has: Option<i64>, at: At) -> PartitionPlan {
     let none = |why: &str| PartitionPlan::unmappable(tp.clone(), STRATEGY, why, at);
-    let (Some(log_start), Some(end)) = (log.log_start, log.lso) else {
+    let (Some(log_start), Some(end), Some(high)) = (log.log_start, log.lso, log.high_watermark) else {
         return none("the ends of its log on blue are not known now");
     };
-    // Nothing was ever there: nothing to read again, and nothing to lose.
-    let known = known.or_else(|| (log_start == end).then(|| (end, "its log on blue is empty".to_owned())));
-    let Some((offset, evidence)) = known else {
-        return none("the group has no offset there on blue, and none was measured");
+    let (known, evidence) = match (left, has) {
+        (Some(left), Some(has)) => (Some(left.min(has)), "where it stood when it left blue"),
+        (None, Some(has)) => (Some(has), "its own commit there"),
+        // Without a commit of its own it may be another log by now: nothing lies below the beginning of any.
+        (_, None) => (None, "the beginning of its log"),
     };
-    let start = offset.clamp(log_start, end.max(log_start));
+    if let Some(beyond) = known.filter(|o| *o > high) {
+        return none(&format!("it stood at {beyond}, and the log on blue ends at {high}: it is another log by now"));
+    }
+    let start = known.unwrap_or(log_start).max(log_start);
     PartitionPlan {
         source: SourcePosition::default(),
-        target: TargetPosition { offset: Some(start), log_start, end },
+        target: TargetPosition { offset: Some(start), log_start, end: end.max(start) },
         verdict: Verdict::Bounded,
         re_read: Some(end.saturating_sub(start).max(0).unsigned_abs()),
-        missing: Some(log_start.saturating_sub(offset).max(0).unsigned_abs()),
-        evidence,
+        missing: match known {
+            Some(known) => Some(log_start.saturating_sub(known).max(0).unsigned_abs()),
+            // What expired of a log whose place in it is not known may have been owed.
+            None => (log_start == 0).then_some(0),
+        },
+        evidence: evidence.to_owned(),
         why: Some("green can't be seen: how far it came there is not known".to_owned()),
         ..none("")
     }
@@ -80,7 +79,10 @@ impl Machine {
     pub(super) fn goes_blind(&self, command: &Command, group: &str, now: At) -> Result<bool, Refusal> {
         let said = command.overrides().iter().any(|o| o.gate == GateName::Unseen);
         let sight = self.sight(now);
-        match (sight.fresh(Side::Green).and_then(|_| sight.fresh_group(group, Side::Green)), said) {
+        let green = sight.fresh(Side::Green).map(|_| sight.seen(group, Side::Green).is_some_and(|s| s.view.is_none()));
+        match (green, said) {
+            // It was deleted there: nothing of it can be proven either.
+            (Ok(gone), _) if gone == said => Ok(said),
             (Ok(_), false) => Ok(false),
             (Ok(_), true) => Err(Refusal::refused(
                 "green can be seen: the way back is translated and proven",
@@ -99,41 +101,32 @@ impl Machine {
         }
     }
 
-    /// The newest measurement of the way back that still bounds where the group is: since it rests on green, and since
-    /// nobody set its offsets there.
-    fn measured_since(&self, group: &str, now: At) -> BTreeMap<TopicPartition, (i64, u64)> {
-        let sight = self.sight(now);
-        let set = |r: &Run| r.kind == RunKind::ResetOffsets && r.group() == Some(group) && !r.dry_run;
-        let since = self.state.runs.values().filter(|r| set(r)).map(|r| r.ended.as_ref().map_or(now, |e| e.1));
-        let since = since.chain([rests_since(&sight, group)]).max().unwrap_or(At(i64::MAX));
-        let Some((plan, _)) = self.measured(group, Side::Blue, None, now) else { return BTreeMap::new() };
-        let sound = |p: &&PartitionPlan| matches!(p.verdict, Verdict::Proven | Verdict::Bounded) && p.at > since;
-        let place = |p: &PartitionPlan| Some((p.tp.clone(), (p.target.offset?, now.since(p.at))));
-        plan.partitions.iter().filter(sound).filter_map(place).collect()
-    }
-
     /// Where a group starts on blue when nothing of green is known now.
     fn recalled(&self, group: &str, now: At) -> Result<GroupPlan, Refusal> {
         let sight = self.sight(now);
         let blue = sight.fresh(Side::Blue)?;
-        let id = sight.id_on(group, Side::Blue);
+        let drained = sight.state.groups.get(group).and_then(|g| g.drained.as_ref()).filter(|p| p.side == Side::Blue);
+        let left: BTreeMap<_, _> = drained.iter().flat_map(|p| p.committed.iter().cloned()).collect();
         let Some(view) = sight.fresh_group(group, Side::Blue)? else {
+            let id = sight.id_on(group, Side::Blue);
+            let stood: Vec<String> = left.iter().map(|(tp, o)| format!("{tp} {o}")).collect();
             return Err(Refusal::refused(
                 format!("group {id} does not exist on blue any more, and its offsets with it"),
-                "set its offsets there by hand (kafka-consumer-groups --reset-offsets), then start it there",
+                format!(
+                    "set its offsets there (kafka-consumer-groups --reset-offsets), and try again; when it left it stood at {}",
+                    if stood.is_empty() { "a place that the journal does not know".into() } else { stood.join(", ") }
+                ),
             ));
         };
-        let (stood, measured) = (committed(Some(view)), self.measured_since(group, now));
-        let topics = group::topics(&sight, group, Side::Blue);
+        let has = committed(Some(view));
         let mut partitions = Vec::new();
-        for topic in &topics {
+        for topic in &reads(&sight, group) {
             let Some(log) = blue.topics.get(topic) else {
                 return Err(Refusal::refused(format!("topic {topic} does not exist on blue"), "create it there"));
             };
             for (n, log) in log.partitions.iter().enumerate() {
                 let tp = TopicPartition::new(topic.clone(), i32::try_from(n).unwrap_or(i32::MAX));
-                let known = last_known(stood.get(&tp).copied(), measured.get(&tp).copied());
-                partitions.push(place(&tp, log, known, now));
+                partitions.push(place(&tp, log, left.get(&tp).copied(), has.get(&tp).copied(), now));
             }
         }
         if partitions.is_empty() {
@@ -148,13 +141,15 @@ impl Machine {
     }
 
     /// What a confirmation of it passes over.
-    fn blind_gates(&self, group: &str, plan: &GroupPlan) -> Vec<Held> {
+    fn blind_gates(&self, group: &str, plan: &GroupPlan, now: At) -> Vec<Held> {
         let again = plan.totals.re_read.unwrap_or_default();
-        let mut all: Vec<Held> = overrides::held(plan, Side::Blue, None, false)
-            .into_iter()
-            .filter(|h| h.gate == GateName::Missing)
-            .collect();
-        let why = format!("green can't be seen: {group} starts where it last stood for certain, {again} records back");
+        let of_loss = |h: &Held| matches!(h.gate, GateName::Missing | GateName::Guess);
+        let mut all: Vec<Held> = overrides::held(plan, Side::Blue, None, false).into_iter().filter(of_loss).collect();
+        let unknown = away(&self.sight(now), group);
+        if let Some(why) = unknown.filter(|_| all.iter().all(|h| h.gate != GateName::Guess)) {
+            all.push(Held { gate: GateName::Guess, cost: None, why });
+        }
+        let why = format!("green can't be seen: {group} starts where it stood when it left blue, {again} records back");
         // No number is typed for it: it grows while the dialog is read.
         all.push(Held { gate: GateName::Unseen, cost: None, why });
         all
@@ -173,18 +168,16 @@ impl Machine {
         let sight = self.sight(now);
         let mut facts = blind_facts(&sight, group)?;
         let plan = self.recalled(group, now)?;
-        let gates = self.blind_gates(group, &plan);
+        let gates = self.blind_gates(group, &plan, now);
         let named = |h: &&Held| !command.overrides().iter().any(|o| o.gate == h.gate);
         if let Some(h) = gates.iter().find(named) {
             return Err(Refusal::holds(h.why.clone(), h.advice()).of(h.gate));
         }
-        let old = |p: &&PartitionPlan| p.evidence.starts_with("measured");
-        let measured = plan.partitions.iter().filter(old).count();
-        facts.warnings.push(format!(
-            "whether it still runs on green can't be seen: its switch is set to off, and then nobody looks; {measured} of {} \
-             partitions start where the way back was last measured, the others where the group left blue",
-            plan.partitions.len()
-        ));
+        facts.warnings.push(
+            "whether it still runs on green can't be seen: its switch is set to off, and nobody can look whether it obeys; \
+             what it does there after that is done twice"
+                .to_owned(),
+        );
         self.move_as_prepared(command, group, (kind, Side::Blue), gates, facts, now)
     }
 
@@ -199,7 +192,7 @@ impl Machine {
             Err(r) => return Next::Help(r.why, r.advice),
         };
         let mut passed = Vec::new();
-        for held in self.blind_gates(&group, &plan) {
+        for held in self.blind_gates(&group, &plan, now) {
             match pass_over(&self.state.runs[&id], held) {
                 Ok(one) => passed.push(one),
                 Err((why, advice)) => return Next::Help(why, advice),
@@ -220,23 +213,31 @@ pub(super) fn blind_facts(sight: &Sight<'_>, group: &str) -> Result<Facts, Refus
     group::target(sight, group, RunKind::RollBack, Side::Blue, &mut facts)?;
     group::switch(sight, group, settings, Side::Green, &mut facts)?;
     group::producers(sight, group, Side::Blue, &mut facts)?;
-    facts.warnings.extend(away(sight, group));
     Ok(facts)
 }
 
-/// Producers that wrote to green alone for a while since the group came there: that can't be counted now.
-fn away(sight: &Sight<'_>, group: &str) -> Vec<String> {
-    let since = rests_since(sight, group);
-    let topics = group::topics(sight, group, Side::Blue);
-    let routed = sight.state.runs.values().filter(|r| !r.dry_run && r.started >= since);
-    let to_green = routed.filter_map(|r| match &r.command {
-        Command::Route { producer, to: FlagState::Green } => Some(producer),
-        _ => None,
-    });
-    let of_topics = to_green.filter(|name| {
-        sight.settings.producers.get(*name).is_some_and(|p| p.topics.iter().any(|t| topics.contains(t)))
-    });
-    of_topics.map(|p| format!("{p} wrote to green alone for a while: what it wrote then is not on blue")).collect()
+/// What a group reads as far as anybody knows: a topic that came while it was on green is one of them.
+pub(super) fn reads(sight: &Sight<'_>, group: &str) -> BTreeSet<String> {
+    let of = |side| group::topics(sight, group, side);
+    of(Side::Blue).union(&of(Side::Green)).cloned().collect()
+}
+
+/// Why records may be on green alone, or topics be unknown: what can't be counted without it.
+fn away(sight: &Sight<'_>, group: &str) -> Option<String> {
+    let (since, topics) = (rests_since(sight, group), reads(sight, group));
+    let alone = |(name, state): (&String, &super::state::ProducerState)| {
+        let writes = sight.settings.producers.get(name).is_some_and(|p| p.topics.iter().any(|t| topics.contains(t)));
+        let at = state.green_alone.filter(|at| writes && *at >= since)?;
+        let ago = span(sight.now.since(at));
+        Some(format!("{name} was set to write to green alone {ago} ago: what it wrote then is not on blue"))
+    };
+    let lists = sight.settings.groups.get(group).is_some_and(|g| !g.topics.is_empty());
+    let unlisted = || {
+        let seen = sight.seen(group, Side::Green).is_some();
+        (!lists && !seen)
+            .then(|| format!("the plan lists no topics of {group}, and what it read on green is not known"))
+    };
+    sight.state.producers.iter().find_map(alone).or_else(unlisted)
 }
 
 #[cfg(test)]
@@ -244,25 +245,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_higher_of_what_is_certain_is_where_it_starts() {
-        let offset = |blue, measured| last_known(blue, measured).map(|(o, _)| o);
-        assert_eq!(offset(Some(7), None), Some(7));
-        assert_eq!(offset(Some(7), Some((9, 1000))), Some(9));
-        assert_eq!(offset(Some(7), Some((5, 1000))), Some(7), "what it committed itself was processed");
-        assert_eq!(offset(None, Some((5, 1000))), Some(5));
-        assert_eq!(offset(None, None), None);
-    }
-
-    #[test]
-    fn what_expired_meanwhile_is_missing_and_an_empty_log_has_one_place() {
+    fn it_starts_where_it_was_drained_and_never_ahead_of_that() {
         let tp = TopicPartition::new("t", 0);
-        let log = |start, end| PartitionView { log_start: Some(start), lso: Some(end), ..PartitionView::default() };
-        let at = |log: &PartitionView, offset: Option<i64>| place(&tp, log, offset.map(|o| (o, String::new())), At(0));
+        let log = |start, end| PartitionView {
+            log_start: Some(start),
+            lso: Some(end),
+            high_watermark: Some(end),
+            ..PartitionView::default()
+        };
+        let at = |log: &PartitionView, left, has| place(&tp, log, left, has, At(0));
         let told = |p: &PartitionPlan| (p.target.offset, p.re_read, p.missing);
-        assert_eq!(told(&at(&log(0, 100), Some(40))), (Some(40), Some(60), Some(0)));
-        assert_eq!(told(&at(&log(50, 100), Some(40))), (Some(50), Some(50), Some(10)));
-        assert_eq!(told(&at(&log(5, 5), None)), (Some(5), Some(0), Some(0)));
-        assert_eq!(at(&log(0, 100), None).verdict, Verdict::Unmappable);
-        assert_eq!(at(&PartitionView::default(), Some(3)).verdict, Verdict::Unmappable, "unknown is no end");
+        assert_eq!(told(&at(&log(0, 100), Some(40), Some(40))), (Some(40), Some(60), Some(0)));
+        assert_eq!(told(&at(&log(0, 100), Some(40), Some(90))), (Some(40), Some(60), Some(0)), "set ahead by hand");
+        assert_eq!(told(&at(&log(0, 100), Some(40), Some(30))), (Some(30), Some(70), Some(0)));
+        assert_eq!(told(&at(&log(50, 100), Some(40), Some(40))), (Some(50), Some(50), Some(10)), "expired");
+        assert_eq!(told(&at(&log(0, 100), Some(40), None)), (Some(0), Some(100), Some(0)), "it may be another log");
+        assert_eq!(told(&at(&log(7, 100), None, None)), (Some(7), Some(93), None), "what expired may have been owed");
+        assert_eq!(at(&log(0, 30), Some(40), Some(40)).verdict, Verdict::Unmappable, "it is another log");
+        assert_eq!(at(&PartitionView::default(), Some(3), Some(3)).verdict, Verdict::Unmappable, "unknown is no end");
     }
 }

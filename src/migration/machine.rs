@@ -12,7 +12,7 @@ use super::estate::{At, Estate, Observed, Side, TopicPartition, Trouble};
 use super::event::{Entry, Event, RunEnd, RunId, RunKind};
 use super::firing::Firing;
 use super::lag::LagBook;
-use super::overrides::Accepted;
+use super::overrides::{Accepted, Override};
 use super::settings::Settings;
 use super::sight::Sight;
 use super::soaking::Soaking;
@@ -327,7 +327,7 @@ impl Machine {
                 Some(run) if run.command == *command => self.go_on(&Subject::Producer(producer.clone()), actor, now),
                 _ => Some(self.start(start(RunKind::Route), now)),
             },
-            Command::RollBack { group, .. } => match self.roll_back_kind(group)? {
+            Command::RollBack { group, overrides } => match self.roll_back_kind(group, overrides)? {
                 Some(kind) => Some(self.start(start(kind), now)),
                 None => self.go_on(&Subject::Group(group.clone()), actor, now),
             },
@@ -337,7 +337,7 @@ impl Machine {
     }
 
     /// What a rollback amounts to now; `None`: the run under way goes to blue already and only has to go on.
-    pub(super) fn roll_back_kind(&self, group: &str) -> Result<Option<RunKind>, Refusal> {
+    pub(super) fn roll_back_kind(&self, group: &str, overrides: &[Override]) -> Result<Option<RunKind>, Refusal> {
         let subject = Subject::Group(group.to_string());
         let Some(run) = self.state.open_run(&subject) else {
             return match self.state.groups.get(group).map(|g| &g.rest) {
@@ -348,6 +348,10 @@ impl Machine {
         match (run.kind, run.to) {
             (RunKind::CutOver, _) if run.no_return && !run.dry_run => Ok(Some(RunKind::RollBack)),
             (RunKind::CutOver, _) => Ok(Some(RunKind::GiveBack)),
+            // With other words than it was confirmed with it is another one: with green in sight again, or without it.
+            (RunKind::RollBack, _) if run.needs.is_some() && !run.no_return && run.command.overrides() != overrides => {
+                Ok(Some(RunKind::RollBack))
+            }
             (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue)
                 if run.needs.is_some() || self.counts_down(run) =>
             {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::blind::is_blind;
+use super::blind::{self, is_blind};
 use super::command::Subject;
 use super::cost;
 use super::drain::committed;
@@ -178,7 +178,7 @@ impl Machine {
             });
         };
         let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
-        let topics = group::topics(&sight, name, side.other());
+        let topics = if blind { blind::reads(&sight, name) } else { group::topics(&sight, name, side.other()) };
         let grown = [there, here].into_iter().flat_map(|v| group::partitions(v, &topics));
         if let Some(tp) = grown.into_iter().find(|tp| !planned.contains_key(tp)) {
             return Err(fail(

@@ -143,7 +143,9 @@ impl Machine {
 
     fn prepare_roll_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
         self.sight(now).listed(group)?;
-        let Some(kind) = self.roll_back_kind(group)? else { return self.prepare_continue(command, group) };
+        let Some(kind) = self.roll_back_kind(group, command.overrides())? else {
+            return self.prepare_continue(command, group);
+        };
         if kind == RunKind::GiveBack {
             return self.prepare_give_back(command, group, now);
         }

@@ -7,7 +7,7 @@ use super::command::{Command, Subject};
 use super::criteria::Metric;
 use super::effect::{Effect, Issued, Outcome};
 use super::eos::{Fenced, Seam, Seams};
-use super::estate::{At, Side};
+use super::estate::{At, FlagState, Side};
 use super::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use super::firing::{Fired, by_trigger};
 use super::overrides::{Accepted, PassedOver};
@@ -78,6 +78,8 @@ pub struct ProducerState {
     pub approved: Option<Approval>,
     /// Its ids as they were fenced last, by side.
     pub fenced: BTreeMap<Side, Vec<Fenced>>,
+    /// When it was last set to write to green alone.
+    pub green_alone: Option<At>,
     /// Denials that were made from here and not removed since, by side.
     pub denied: BTreeMap<Side, Vec<Acl>>,
     /// Why it waits for a person although no run is under way, and what can be done.
@@ -315,6 +317,13 @@ impl State {
         let goes_on = replaces.and_then(|id| self.runs.get(&id)).is_some_and(|r| {
             *kind == RunKind::HardBack && r.kind == RunKind::HardBack && r.no_return && !(*dry_run || r.dry_run)
         });
+        let alone = match command {
+            Command::Route { producer, to: FlagState::Green } | Command::HardCut { producer, .. } => Some(producer),
+            _ => None,
+        };
+        if let Some(producer) = alone.filter(|_| !*dry_run) {
+            self.producers.entry(producer.clone()).or_default().green_alone = Some(entry.at);
+        }
         self.last_run = self.last_run.max(*run);
         self.forget(subject, replaces);
         let new = Run {

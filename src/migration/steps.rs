@@ -414,7 +414,11 @@ impl Machine {
         if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.sight(now).identity_trouble(s)) {
             return Next::Help(t.what, t.advice);
         }
-        if let Some(next) = (!blind).then(|| self.still_stands(id, &group, from, now)).flatten() {
+        let not_yet = match blind {
+            true => self.runs_there(id, &group, from, now),
+            false => self.still_stands(id, &group, from, now),
+        };
+        if let Some(next) = not_yet {
             return next;
         }
         if let Err(next) = self.as_committed(id, &group, side, now) {
@@ -424,6 +428,18 @@ impl Machine {
             self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
         }
         Next::Done
+    }
+
+    /// A side that came back into sight with the group at work on it; what comes of it.
+    fn runs_there(&self, id: RunId, group: &str, from: Side, now: At) -> Option<Next> {
+        let sight = self.sight(now);
+        let view = sight.fresh_group(group, from).ok().flatten().filter(|view| !group::is_empty(view))?;
+        let what = format!("{from} can be seen again, and {group} runs there with {} members", view.members.len());
+        let until = self.since(id).plus(FRESH_MS);
+        Some(match now < until {
+            true => Next::Wait(what, Some(until)),
+            false => Next::Help(what, format!("stop it on {from}, then continue: it would run on both sides")),
+        })
     }
 
     /// Whether the drained side stands as it was proven; if not, what comes of it.
