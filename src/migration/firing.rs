@@ -174,19 +174,26 @@ impl Machine {
             TriggerState::Rising { .. } | TriggerState::Unknown { .. } => (None, false),
         };
         match (fired, met) {
-            (None, Some(why)) => {
-                let countdown_ms = (row.trigger.arm == Arm::Armed).then_some(row.trigger.countdown_ms);
-                let way_back = self.way_back(group, now);
-                let (group, why, arm) = (group.to_owned(), why.clone(), row.trigger.arm);
-                let event = Event::TriggerFired { group, trigger: name.clone(), why, arm, way_back, countdown_ms };
-                Next::Write(Box::new(event))
-            }
+            (None, Some(why)) => self.fired(group, row, why, now),
             (None, None) => Next::Nothing,
             (Some(_), None) if quiet => {
                 Next::Write(Box::new(Event::TriggerCleared { group: group.to_owned(), trigger: name.clone() }))
             }
+            // The plan has armed it since.
+            (Some(fired), Some(why)) if fired.arm == Arm::Shadow && row.trigger.arm == Arm::Armed => {
+                self.fired(group, row, why, now)
+            }
+            // The plan has disarmed it since.
+            (Some(_), _) if row.trigger.arm == Arm::Shadow => Next::Nothing,
             (Some(fired), _) => self.counted_down(group, fired, state.alarm.is_some(), now),
         }
+    }
+
+    fn fired(&self, group: &str, row: &TriggerRow, why: &str, now: At) -> Next {
+        let countdown_ms = (row.trigger.arm == Arm::Armed).then_some(row.trigger.countdown_ms);
+        let way_back = self.way_back(group, now);
+        let (group, trigger, arm) = (group.to_owned(), row.trigger.name.clone(), row.trigger.arm);
+        Next::Write(Box::new(Event::TriggerFired { group, trigger, why: why.to_owned(), arm, way_back, countdown_ms }))
     }
 
     /// What a trigger that fired does now.
@@ -240,6 +247,13 @@ impl Machine {
         self.emit(CONTROLLER, Event::NeedsOperator { run, why, advice }, now);
     }
 
+    /// Whether a trigger that fired acts in this session: as the plan has it now, and not where nothing is changed.
+    fn acts(&self, group: &str, trigger: &str) -> bool {
+        let planned = self.settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
+        let armed = planned.iter().any(|t| t.name == trigger && t.arm == Arm::Armed);
+        armed && self.session.read_only.is_none() && !self.session.dry_run
+    }
+
     /// Every trigger that fired, by when it acts.
     #[must_use]
     pub fn countdowns(&self) -> Vec<Countdown> {
@@ -254,7 +268,7 @@ impl Machine {
                     trigger: run.actor.strip_prefix(TRIGGER).unwrap_or_default().to_owned(),
                     why: format!("a restart interrupted it at step {}", run.step + 1),
                     arm: Arm::Armed,
-                    acts_at: held.is_none().then_some(at),
+                    acts_at: (held.is_none() && self.session.read_only.is_none()).then_some(at),
                     held,
                 });
             }
@@ -266,7 +280,7 @@ impl Machine {
                 trigger: trigger.clone(),
                 why: fired.why.clone(),
                 arm: fired.arm,
-                acts_at: self.acts_at(group, fired).filter(|_| state.alarm.is_none()),
+                acts_at: self.acts_at(group, fired).filter(|_| state.alarm.is_none() && self.acts(group, trigger)),
                 held: self.state.holder(&subject).cloned(),
             }));
         }

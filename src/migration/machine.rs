@@ -175,6 +175,8 @@ impl Machine {
             } else if run.dry_run {
                 let end = RunEnd::Failed("interrupted; it was a dry run and changed nothing".into());
                 self.emit(CONTROLLER, Event::RunEnded { run: id, end }, now);
+            } else if self.session.dry_run {
+                // A real run is the next real session's affair.
             } else if run.needs.is_none() && !self.goes_on_by_itself(id, now) {
                 let Some(run) = self.state.runs.get(&id) else { continue };
                 let steps = self.steps_of(run);

@@ -88,8 +88,13 @@ impl Machine {
                 },
                 Some(_) => return,
             }
+            let counted = self.state.runs.get(&id).is_some_and(|run| self.counts_down(run));
             if let Some((words, until)) = self.interrupted(id, held.is_some(), now) {
                 return self.wait(id, words, Some(until));
+            }
+            // It went on: from an earlier step, if what it had proven is proven anew.
+            if counted && held.is_none() {
+                continue;
             }
             if let Some((by, why)) = held {
                 self.live.entry(id).or_default().paused = true;
