@@ -202,6 +202,8 @@ impl Server {
             Trouble::new(format!("{}: the answer can't be read: {}", self.shown(), visible(why)), "ask for less")
         };
         let body = match most {
+            // it was taken: whether more comes of the answer changes nothing
+            Some(_) if (200..300).contains(&status) => Vec::new(),
             Some(most) => beginning(sent.into_body(), most).await,
             None => match Limited::new(sent.into_body(), MAX_ANSWER).collect().await {
                 Ok(body) => body.to_bytes().to_vec(),

@@ -14,7 +14,7 @@ use crate::migration::command::Subject;
 use crate::migration::event::Entry;
 use crate::migration::news::{Newsroom, Told};
 use crate::notify::Target;
-use crate::notify::queue::{Message, Queue};
+use crate::notify::queue::{Message, OLD_MS, Queue};
 use crate::plan::Plan;
 
 /// How long what still waits may take to be delivered when the controller ends, ms. The rest is told by the next one.
@@ -176,7 +176,7 @@ impl Courier {
         }
     }
 
-    /// Tries until it is taken, refused for good, or has been tried as often as the plan says.
+    /// Tries until it is taken or refused for good; as often as the plan says, and on while it is young.
     async fn deliver(&self, message: &Message) {
         let name = &self.target.plan().name;
         for tries in 1.. {
@@ -186,7 +186,9 @@ impl Courier {
                     let (seq, what) = (message.news.seq, &not_sent.trouble.what);
                     tracing::warn!("{what} (entry {seq}, try {tries})");
                     self.queue().failed(Clock.now(), not_sent.trouble.clone());
-                    let pause = not_sent.again.pause_ms(tries).filter(|_| tries <= self.target.plan().retries);
+                    let (retries, age) = (self.target.plan().retries, Clock.now().since(message.news.at));
+                    let more = tries <= retries || (retries > 0 && age <= OLD_MS);
+                    let pause = not_sent.again.pause_ms(tries).filter(|_| more);
                     let Some(pause) = pause else {
                         tracing::warn!("notify.{name}: entry {seq} is given up after {tries} tries");
                         return self.queue().given_up(message);

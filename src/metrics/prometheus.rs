@@ -141,7 +141,11 @@ pub(super) async fn past(
     }
     let scraped = times(&asked("max(timestamp(up))").await?);
     // of a whole expression this is the time that was asked about; of a number it is an error
-    let own = asked(&format!("timestamp(\n{query}\n)")).await.ok().map(|own| times(&own));
+    let own = match asked(&format!("timestamp(\n{query}\n)")).await {
+        Ok(own) => Some(times(&own)),
+        Err(refused) if refused.advice == super::WRONG_QUERY => None,
+        Err(why) => return Err(why),
+    };
     let young = |at: At, seen: Option<&At>| seen.is_some_and(|seen| at.since(*seen) < range.step_ms);
     let real = |at: At| young(at, scraped.get(&at)) && own.as_ref().is_none_or(|own| young(at, own.get(&at)));
     Ok(points.into_iter().filter(|(at, _)| real(*at)).collect())

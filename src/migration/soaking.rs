@@ -186,7 +186,13 @@ impl Machine {
             Side::Blue => {
                 let before = self.soaking.before.entry((group.to_owned(), metric)).or_default();
                 before.past = true;
-                for (at, value) in points.iter().rev().filter(|(_, v)| v.is_finite() && *v > 0.0) {
+                // What was measured while it ran on green is no baseline.
+                let since = match self.state.groups.get(group).map(|g| &g.rest) {
+                    Some(Stage::RolledBack { at }) => *at,
+                    _ => At(i64::MIN),
+                };
+                let real = |(at, v): &&(At, f64)| v.is_finite() && *v > 0.0 && *at > since;
+                for (at, value) in points.iter().rev().filter(real) {
                     let older = before.readings.front().is_none_or(|(first, _)| at < first);
                     if older && before.readings.len() < BEFORE && now.since(*at) <= BEFORE_AGE_MS {
                         before.readings.push_front((*at, *value));

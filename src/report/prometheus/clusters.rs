@@ -45,7 +45,13 @@ fn unlisted(page: &mut Page, s: &Snapshot, seen: [bool; 2]) {
         let there = |v: &&GroupSide| v.state.is_some_and(|state| state != GroupState::Dead) || v.trouble.is_some();
         let found: Vec<&GroupSide> = of.filter(there).collect();
         // A group without commits has no lag; one that could not be read has one that is not known.
-        let known = seen && found.iter().all(|v| v.trouble.is_none() && v.at.is_some_and(|at| page.fresh(at)));
+        let told = |v: &&GroupSide| v.trouble.is_none() && v.at.is_some_and(|at| page.fresh(at));
+        // ... and one with a commit where the end is not known has a lag that is not known either.
+        let endless = s.groups.iter().filter(|g| !g.listed).flat_map(|g| &g.partitions).any(|p| {
+            let p = if side == Side::Blue { &p.blue } else { &p.green };
+            p.committed.is_some() && p.end.is_none()
+        });
+        let known = seen && !endless && found.iter().all(told);
         let lag: u64 = found.iter().filter_map(|v| v.lag).sum();
         (side.name(), seen.then(|| count(found.len())), known.then(|| number(lag)))
     });
