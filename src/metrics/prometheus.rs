@@ -97,6 +97,7 @@ pub(super) async fn instant(
 ) -> Result<Answer, Trouble> {
     let form = form(&[("query", query)]);
     let data = ask(server, credentials, "/api/v1/query", form, timeout_ms).await?;
+    let is_series = matches!(data, Data::Vector(_));
     let point = match data {
         Data::Scalar(point) => point,
         Data::Vector(found) if found.len() > 1 => {
@@ -120,7 +121,37 @@ pub(super) async fn instant(
         }
         Data::String(_) => return Err(Trouble::new("the query answers a text", "ask for a number")),
     };
-    Ok(Answer { value: point.number()?, at: Some(point.at()) })
+    let at = match is_series && !query.contains('(') {
+        true => own_time(server, credentials, query, timeout_ms).await?.unwrap_or(point.at()),
+        false => point.at(),
+    };
+    Ok(Answer { value: point.number()?, at: Some(at) })
+}
+
+/// When the sample that a plain selector answers was taken: the answer's own time is the one that was asked about, and
+/// for five minutes a series that has stopped without a staleness marker (federation, times of its own, remote write)
+/// goes on with its last sample. `None`: it is no selector.
+async fn own_time(
+    server: &Server,
+    credentials: &Credentials,
+    query: &str,
+    timeout_ms: u64,
+) -> Result<Option<At>, Trouble> {
+    let form = form(&[("query", &format!("timestamp(\n{query}\n)"))]);
+    match ask(server, credentials, "/api/v1/query", form, timeout_ms).await {
+        Ok(Data::Vector(mut found)) => match found.pop().and_then(|i| i.value) {
+            Some(point) => Ok(Some(seconds(point.number()?))),
+            None => Err(Trouble::new("the series ended while it was asked for", "the next look tells")),
+        },
+        Err(why) if why.advice != super::WRONG_QUERY => Err(why),
+        _ => Ok(None),
+    }
+}
+
+/// A time in seconds, as Prometheus has it.
+#[allow(clippy::cast_possible_truncation)] // saturates: a time beyond all years is old or from the future
+fn seconds(time: f64) -> At {
+    At((time * 1000.0) as i64)
 }
 
 /// A range of which every point rests on a scrape within the step before it. An answer alone does not say so: for five
@@ -153,9 +184,7 @@ pub(super) async fn past(
 
 /// Points whose values are times in seconds, by the moment that was asked about.
 fn times(points: &[(At, f64)]) -> BTreeMap<At, At> {
-    #[allow(clippy::cast_possible_truncation)] // saturates: a time beyond all years is old or from the future
-    let of = |(at, seconds): &(At, f64)| (*at, At((*seconds * 1000.0) as i64));
-    points.iter().map(of).collect()
+    points.iter().map(|(at, time)| (*at, seconds(*time))).collect()
 }
 
 async fn range(

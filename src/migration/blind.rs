@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::command::{Command, Prepared, Refusal};
 use super::cost;
 use super::drain::committed;
-use super::estate::{At, PartitionView, Side, TopicPartition};
+use super::estate::{At, Observed, PartitionView, Side, TopicPartition};
 use super::event::{RunId, RunKind};
 use super::gate::span;
 use super::group::{self, Facts};
@@ -45,9 +45,11 @@ fn rests_since(sight: &Sight<'_>, group: &str) -> At {
 /// One partition's place: `left` is where it stood when it was drained on blue, `has` what is committed there now.
 fn place(tp: &TopicPartition, log: &PartitionView, left: Option<i64>, has: Option<i64>, at: At) -> PartitionPlan {
     let none = |why: &str| PartitionPlan::unmappable(tp.clone(), STRATEGY, why, at);
-    let (Some(log_start), Some(end), Some(high)) = (log.log_start, log.lso, log.high_watermark) else {
+    let (Some(log_start), Some(end)) = (log.log_start, log.lso) else {
         return none("the ends of its log on blue are not known now");
     };
+    // Not every look asks for both ends.
+    let high = log.high_watermark.unwrap_or(end);
     let (known, evidence) = match (left, has) {
         (Some(left), Some(has)) => (Some(left.min(has)), "where it stood when it left blue"),
         (None, Some(has)) => (Some(has), "its own commit there"),
@@ -79,6 +81,10 @@ impl Machine {
     pub(super) fn goes_blind(&self, command: &Command, group: &str, now: At) -> Result<bool, Refusal> {
         let said = command.overrides().iter().any(|o| o.gate == GateName::Unseen);
         let sight = self.sight(now);
+        // Nobody has looked yet: that says nothing of green.
+        if matches!(sight.estate.side(Side::Green), Observed::Absent { why } if why.advice.is_empty()) {
+            return sight.fresh(Side::Green).map(|_| false);
+        }
         let green = sight.fresh(Side::Green).map(|_| sight.seen(group, Side::Green).is_some_and(|s| s.view.is_none()));
         match (green, said) {
             // It was deleted there: nothing of it can be proven either.
@@ -247,12 +253,7 @@ mod tests {
     #[test]
     fn it_starts_where_it_was_drained_and_never_ahead_of_that() {
         let tp = TopicPartition::new("t", 0);
-        let log = |start, end| PartitionView {
-            log_start: Some(start),
-            lso: Some(end),
-            high_watermark: Some(end),
-            ..PartitionView::default()
-        };
+        let log = |start, end| PartitionView { log_start: Some(start), lso: Some(end), ..PartitionView::default() };
         let at = |log: &PartitionView, left, has| place(&tp, log, left, has, At(0));
         let told = |p: &PartitionPlan| (p.target.offset, p.re_read, p.missing);
         assert_eq!(told(&at(&log(0, 100), Some(40), Some(40))), (Some(40), Some(60), Some(0)));

@@ -12,6 +12,7 @@ use super::event::{Entry, Event, RunEnd, RunId, RunKind};
 use super::firing::by_trigger;
 use super::gate::Gate;
 use super::notice::Severity;
+use super::stage::Stage;
 use super::state::State;
 use super::trigger::Arm;
 
@@ -165,7 +166,8 @@ pub struct News {
     pub trigger: Option<String>,
     /// The criterion it is about.
     pub metric: Option<Metric>,
-    /// What it belongs together with: `gate/loan-audit/lag`. A later one with the same key and nothing bad ends it.
+    /// What it belongs together with: `gate/loan-audit/lag/1767225600000` (a soak by when it began: what another one left
+    /// open ends with it, and hides nothing of this one). A later one with the same key and nothing bad ends it.
     pub key: String,
 }
 
@@ -264,6 +266,14 @@ struct Piece {
 }
 
 impl Newsroom {
+    /// Which soak of a group it is: when it began, ms since the epoch; 0 where it does not soak.
+    fn soak(&self, group: &str) -> i64 {
+        match self.state.groups.get(group).map(|g| &g.rest) {
+            Some(Stage::Soaking { since }) => since.0,
+            _ => 0,
+        }
+    }
+
     /// The news in an entry, if it is any. `words`: the entry as the journal tells it.
     pub fn entry(&mut self, entry: &Entry, words: &str) -> Option<News> {
         if let Event::RunStarted { run, kind, subject, dry_run, .. } = &entry.event {
@@ -344,7 +354,7 @@ impl Newsroom {
                     (_, Gate::Pass | Gate::Hold { .. }) => (H::GateRecovered, S::Info),
                 };
                 let name = metric.map_or_else(|| "soak".to_owned(), |m| m.to_string());
-                piece(&[T::Gate], event, severity, &subject, format!("gate/{group}/{name}"))
+                piece(&[T::Gate], event, severity, &subject, format!("gate/{group}/{name}/{}", self.soak(group)))
             }
             Event::PhaseTurned { number, done, total, .. } => {
                 let (event, severity) =
@@ -453,7 +463,7 @@ impl Newsroom {
             None => (Happening::TriggerCleared, Severity::Info),
         };
         let subject = Subject::Group(group.clone());
-        let key = format!("trigger/{group}/{trigger}");
+        let key = format!("trigger/{group}/{trigger}/{}", self.soak(group));
         Some(Piece { topics: &[Topic::Trigger], event, severity, subject, key })
     }
 }

@@ -91,6 +91,12 @@ async fn prometheus_is_asked_and_believed_only_where_it_knows() {
     // a series that is gone is no data at once, not its last value for five minutes
     let gone = until(&p, Side::Blue, Result::is_err).await.unwrap_err();
     assert!(gone.what.contains("no data"), "{gone:?}");
+    // a series with times of its own leaves no marker when it stops: its last sample is as old as it is
+    let stopped = provider(&prometheus.url, "max_age = \"20s\"", "error_rate = 'federated'");
+    prometheus.export(&format!("federated 0.5 {}\n", Clock.now().0 - 60_000));
+    let old =
+        until(&stopped, Side::Blue, |a| a.as_ref().is_err_and(|t| t.what.contains("has stopped"))).await.unwrap_err();
+    println!("{old}");
     // an exporter that is gone
     prometheus.export("");
     let gone = until(&p, Side::Green, |a| a.as_ref().is_err_and(|t| t.what.contains("no data"))).await.unwrap_err();
