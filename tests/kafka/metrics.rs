@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cutover::controller::clock::Clock;
-use cutover::controller::snapshot::BaselineFrom;
+use cutover::controller::snapshot::{Baseline, BaselineFrom};
 use cutover::controller::{Controller, Options, Want};
 use cutover::metrics::{About, Answer, Provider};
 use cutover::migration::criteria::Metric;
@@ -169,6 +169,18 @@ fn an_hour(now: At) -> String {
     text + "# EOF\n"
 }
 
+/// The past, once Prometheus has read its blocks: before that it answers 503.
+async fn known(p: &Provider, about: &About, range: (At, At)) -> Vec<(At, f64)> {
+    let begun = Instant::now();
+    loop {
+        match p.series(Metric::P99, about, range, 15_000).await {
+            Ok(past) => return past,
+            Err(why) => assert!(begun.elapsed() < WITHIN, "it stays {why}"),
+        }
+        Clock.sleep(100).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_past_is_what_was_scraped_then_and_a_baseline_is_made_of_it() {
     let begun = Clock.now();
@@ -177,7 +189,7 @@ async fn the_past_is_what_was_scraped_then_and_a_baseline_is_made_of_it() {
     let hole = (begun.0 - 1_800_000, begun.0 - 1_200_000);
     for query in ["p99_seconds{group=\"{group}\"}", "sum(p99_seconds{group=\"{group}\"})"] {
         let p = provider(&prometheus.url, "", &format!("p99 = {{ query = '{query}', unit = \"s\" }}"));
-        let past = p.series(Metric::P99, &about, (At(begun.0 - 3_600_000), begun), 15_000).await.unwrap();
+        let past = known(&p, &about, (At(begun.0 - 3_600_000), begun)).await;
         assert!(past.iter().all(|(_, v)| (*v - 84.0).abs() < 1e-9) && past.is_sorted_by_key(|(at, _)| *at), "{past:?}");
         // Prometheus by itself goes on with the last sample for five minutes: 20 points that nobody measured
         let made_up = past.iter().filter(|(at, _)| at.0 >= hole.0 && at.0 < hole.1).count();
@@ -197,7 +209,8 @@ async fn the_past_is_what_was_scraped_then_and_a_baseline_is_made_of_it() {
     std::fs::write(dir.path().join("cutover.toml"), text).unwrap();
     let plan = Plan::load(&dir.path().join("cutover.toml")).unwrap_or_else(|p| panic!("{p}")).plan;
     let mut handle = Controller::start(plan, Options::new(Want::Armed, "ada@bastion"));
-    let known = handle.snapshots.wait_for(|s| s.groups.first().is_some_and(|g| !g.baselines.is_empty()));
+    let whole = |b: &Baseline| matches!(b.from, BaselineFrom::Measured { samples, .. } if samples >= 100);
+    let known = handle.snapshots.wait_for(|s| s.groups.first().is_some_and(|g| g.baselines.iter().any(whole)));
     let known = tokio::time::timeout(Duration::from_secs(120), known).await.expect("a baseline").unwrap().clone();
     let baseline = &known.groups[0].baselines[0];
     println!("after {} ms: {}", Clock.now().since(begun), baseline.words());

@@ -9,7 +9,7 @@ use cutover::migration::gate::Gate;
 use cutover::migration::stage::Stage;
 use rustix::process::Signal;
 
-use super::rig::{Estate, Look, row, write_plan};
+use super::rig::{Estate, Look, PATIENT, row, write_plan};
 use crate::support::prometheus::Prometheus;
 use crate::support::workload::Cluster;
 use crate::watch::{Watch, cutover};
@@ -34,7 +34,7 @@ async fn what_was_scraped_while_the_controller_was_dead_counts() {
     write_plan(
         dir.path(),
         &format!(
-            "[defaults]\ndrain_still = \"1s\"\nsettle_timeout = \"8s\"\nsample_gap = \"4s\"\n{}\
+            "{PATIENT}sample_gap = \"4s\"\n{}\
              [metrics.prom]\nprovider = \"prometheus\"\nurl = {:?}\nevery = \"1s\"\n[metrics.prom.queries]\n\
              p99 = {{ query = 'p99_seconds{{group=\"{{group}}\",kafka=\"{{cluster}}\"}}', unit = \"s\" }}\n",
             estate.toml(criteria),
@@ -65,7 +65,9 @@ async fn what_was_scraped_while_the_controller_was_dead_counts() {
     tokio::task::block_in_place(|| watch.line("armed", |v| v["arming"] == "armed"));
     let mut look = Look::at(dir.path()).await;
     let again = |s: &Snapshot| {
-        let holds = |m| gate(s, &group, m).is_some_and(|g| matches!(g.gate, Gate::Hold { .. }));
+        // what was kept before it died is older than that, and may still hold
+        let young = |g: &GateRow| g.age_ms.is_some_and(|age| age < GAP_MS);
+        let holds = |m| gate(s, &group, m).is_some_and(|g| matches!(g.gate, Gate::Hold { .. }) && young(g));
         holds(Metric::Lag) && holds(Metric::P99)
     };
     let seen = look.until("both are measured again", again).await;
