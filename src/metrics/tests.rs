@@ -72,8 +72,31 @@ fn new_relic(url: String) -> MetricsSource {
 
 async fn prometheus_says(body: &str, status: u16) -> Result<Answer, Trouble> {
     let (url, _) = fake(vec![(status, body.to_owned())]).await;
-    let p = provider(prometheus(url, Credentials::None), "x", 1000.0);
+    let p = provider(prometheus(url, Credentials::None), "sum(x)", 1000.0);
     p.ask(Metric::P99, &about("g"), NOW).await
+}
+
+/// The answer of a plain selector carries the time of the question; when its sample was taken is asked for.
+#[tokio::test]
+async fn the_sample_of_a_plain_selector_is_as_old_as_it_is() {
+    let vector = |value: &str| {
+        let result = format!(r#"{{"metric":{{}},"value":[1699999999.5,"{value}"]}}"#);
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{result}]}}}}"#)
+    };
+    let refused = r#"{"status":"error","errorType":"bad_data","error":"expected type instant vector"}"#;
+    let told = [
+        (200, vector("1699999990.5"), "Some(At(1699999990500))"),
+        (200, vector("1699999000"), "the series has stopped"),
+        (400, refused.to_owned(), "Some(At(1699999999500))"),
+        (503, String::new(), "503"),
+    ];
+    for (status, taken, says) in told {
+        let (url, seen) = fake(vec![(200, vector("0.084")), (status, taken)]).await;
+        let p = provider(prometheus(url, Credentials::None), "x", 1.0);
+        let answer = format!("{:?}", p.ask(Metric::P99, &about("g"), NOW).await);
+        assert!(answer.contains(says), "{answer}, and not {says}");
+        assert!(seen.lock().unwrap()[1].contains("timestamp%28"), "{:?}", seen.lock().unwrap());
+    }
 }
 
 #[test]

@@ -173,12 +173,12 @@ fn a_trigger_tells_that_it_fires_is_held_acts_and_clears() {
         "run_done Info run+stage [soaking] run/group/loan-audit",
         "held Info hold [soaking] hold/group/loan-audit",
         "resumed Info hold [soaking] hold/group/loan-audit",
-        "trigger_fired Fail trigger [soaking] trigger/loan-audit/green-lag",
+        "trigger_fired Fail trigger [soaking] trigger/loan-audit/green-lag/60000",
         "held Info hold+trigger [soaking] hold/group/loan-audit",
         "held Info hold+trigger hold/migration",
         "resumed Info hold+trigger [soaking] hold/group/loan-audit",
-        "trigger_cleared Info trigger [soaking] trigger/loan-audit/green-lag",
-        "trigger_fired Fail trigger [soaking] trigger/loan-audit/green-lag",
+        "trigger_cleared Info trigger [soaking] trigger/loan-audit/green-lag/60000",
+        "trigger_fired Fail trigger [soaking] trigger/loan-audit/green-lag/60000",
         "run_started Fail run+trigger [moving] run/group/loan-audit",
         "run_done Info run+stage [rolled back] run/group/loan-audit",
     ];
@@ -201,14 +201,14 @@ fn gates_phases_and_the_rest() {
     let opened = || Event::Opened { actor: ADA.into(), pid: 1, version: "1".into(), clusters: [None, None] };
     let passed = PassedOver { gate: GateName::ReRead, what: "over".into(), by: ADA.into(), reason: "ok".into() };
     let cases = [
-        (WE, gate(Some(Metric::Lag), Gate::Fail { why: why() }), "gate_failed Fail gate gate/loan-audit/lag"),
+        (WE, gate(Some(Metric::Lag), Gate::Fail { why: why() }), "gate_failed Fail gate gate/loan-audit/lag/0"),
         (
             WE,
             gate(Some(Metric::Lag), Gate::Hold { left_ms: 1, why: why() }),
-            "gate_recovered Info gate gate/loan-audit/lag",
+            "gate_recovered Info gate gate/loan-audit/lag/0",
         ),
-        (WE, gate(Some(Metric::P99), Gate::Unknown { why: why() }), "gate_unknown Warn gate gate/loan-audit/p99"),
-        (WE, gate(None, Gate::Pass), "soak_passed Info gate gate/loan-audit/soak"),
+        (WE, gate(Some(Metric::P99), Gate::Unknown { why: why() }), "gate_unknown Warn gate gate/loan-audit/p99/0"),
+        (WE, gate(None, Gate::Pass), "soak_passed Info gate gate/loan-audit/soak/0"),
         (WE, phase(4), "phase_complete Info phase phase/3"),
         (WE, phase(3), "phase_incomplete Warn phase phase/3"),
         (ADA, opened(), "controller_opened Info controller controller"),

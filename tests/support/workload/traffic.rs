@@ -234,7 +234,7 @@ impl Writer {
             std::thread::park_timeout(soonest.saturating_duration_since(Instant::now()));
         }
         for client in &self.clients {
-            client.flush(Duration::from_secs(60)).expect("every send is acknowledged");
+            client.flush(Duration::from_secs(180)).expect("every send is acknowledged");
         }
     }
 
