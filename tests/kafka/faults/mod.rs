@@ -196,7 +196,7 @@ impl Move {
         terminal.wait_for(SOON, |s| says(s, &[open, "estimate"]));
         // What comes in a dialog's first moments is dropped (typed ahead), and facts may change while one types: both
         // are said, and then it is done again.
-        for _ in 0..20 {
+        for _ in 0..90 {
             terminal.send(&key::BACKSPACE.repeat(phrase.len()));
             terminal.send(&phrase);
             let typed = |s: &vt100::Screen| says(s, &[&format!("> {phrase}"), "✓"]);
