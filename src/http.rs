@@ -1,6 +1,9 @@
 //! HTTP/1.1 requests, each on a connection of its own, over the one TLS stack: bounded in time and in size. A redirect
 //! is an answer like any other and is not followed: credentials go where the plan says and nowhere else.
 
+#[cfg(test)]
+pub mod fake;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

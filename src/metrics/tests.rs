@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::http::fake as http;
 use crate::plan::metrics::{Credentials, QueryPlan};
 use crate::plan::secrets::Secret;
 
@@ -32,34 +32,9 @@ fn provider(source: MetricsSource, query: &str, scale: f64) -> Provider {
     Provider::from_plan(&plan, "mig")
 }
 
-/// Answers one request after the other with what is given, and remembers them. A fake: shapes as documented.
+/// Answers one request after the other with these statuses and bodies.
 async fn fake(answers: Vec<(u16, String)>) -> (String, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let into = Arc::clone(&seen);
-    tokio::spawn(async move {
-        for (status, body) in answers {
-            let Ok((mut stream, _)) = listener.accept().await else { return };
-            let mut request = Vec::new();
-            let mut buffer = [0; 4096];
-            loop {
-                let n = stream.read(&mut buffer).await.unwrap_or(0);
-                request.extend_from_slice(&buffer[..n]);
-                let text = String::from_utf8_lossy(&request).into_owned();
-                let length =
-                    text.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-                let body = text.split_once("\r\n\r\n").map(|(_, b)| b.len());
-                if n == 0 || body.is_some_and(|b| b >= length.unwrap_or(0)) {
-                    into.lock().unwrap().push(text);
-                    break;
-                }
-            }
-            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
-        }
-    });
-    (url, seen)
+    http::fake(answers.iter().map(|(status, body)| http::answer(*status, "", body)).collect()).await
 }
 
 fn prometheus(url: String, credentials: Credentials) -> MetricsSource {
