@@ -107,7 +107,7 @@ impl Listening {
             Ok(Arming::Armed) => {}
             Ok(_) | Err(_) => return,
         }
-        let pages = Arc::new(Pages { snapshots: snapshots.clone(), exposition, one: Mutex::new(()) });
+        let pages = Arc::new(Pages { snapshots: snapshots.clone(), exposition, one: Arc::default() });
         tokio::select! {
             () = self.accept(pages) => {}
             // which is never: until the controller has ended
@@ -159,7 +159,7 @@ struct Pages {
     snapshots: watch::Receiver<Arc<Snapshot>>,
     exposition: Exposition,
     /// One page is made at a time: many who ask at once take no more threads than one.
-    one: Mutex<()>,
+    one: Arc<Mutex<()>>,
 }
 
 impl Pages {
@@ -195,9 +195,14 @@ impl Pages {
     }
 
     async fn metrics(&self) -> Response<Full<Bytes>> {
-        let _one = self.one.lock().await;
+        // goes along with the page: a connection that is ended leaves its page behind, and its turn with it
+        let one = Arc::clone(&self.one).lock_owned().await;
         let (s, text) = (self.snapshot(), self.exposition.text);
-        match tokio::task::spawn_blocking(move || text(&s, Clock.now())).await {
+        let made = tokio::task::spawn_blocking(move || {
+            let _one = one;
+            text(&s, Clock.now())
+        });
+        match made.await {
             Ok(text) => page(StatusCode::OK, self.exposition.content_type, text),
             Err(e) => {
                 tracing::error!("metrics: the page could not be made: {e}");
