@@ -1,12 +1,28 @@
-//! The one sanitiser: makes characters visible that would drive, reorder or hide text in a terminal.
+//! The one sanitiser: nothing from outside drives, reorders or hides text in a terminal, and nothing looks like what it is
+//! not.
 //!
-//! Strings from brokers, flag servers, hooks and files pass through here once, where they come in.
-//! Names that go back into requests (topics, groups) stay raw as keys and pass through at the display edge.
+//! Three gates, each for one place:
+//! - [`visible_name`] where a foreign *name* (group, topic, client, principal, transactional id) enters a sentence or a
+//!   cell: injective. Names that go back into requests stay raw as keys, and pass through here where they are shown.
+//! - [`visible`] for *texts*: where foreign words come in (errors, answers, output of commands), and again at every way out
+//!   (lines, cells, logs). Idempotent, so that any number of gates may stand in a row, and a visible name stays as it is.
+//! - [`ascii_json`] for JSON that leaves the program: what can't be seen is `\u`-escaped, so that scripts read the raw
+//!   name back.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// `text` with every control character, bidirectional control and zero-width character made visible.
+use unicode_width::UnicodeWidthChar as _;
+
+mod names;
+
+pub use names::{is_legible, visible_name};
+
+/// Most combining marks on one base character of a text: more make a pile that leaves its line (two are what languages
+/// need).
+const MAX_MARKS: usize = 2;
+
+/// `text` with every control character, bidirectional control, invisible character and odd space made visible.
 ///
 /// C0 and DEL become their pictures (`ESC` is `␛`), everything else `\u{..}`. Idempotent: the result
 /// holds nothing that would be changed again. Text that is already clean is copied unchanged.
@@ -20,32 +36,83 @@ pub fn visible(text: &str) -> String {
 pub fn visible_cow(text: &str) -> Cow<'_, str> {
     // Clean ASCII is nearly all there is: decide on bytes.
     let Some(first) = text.bytes().position(|b| !(0x20..0x7f).contains(&b)) else { return Cow::Borrowed(text) };
-    let Some(offset) = text[first..].find(is_hidden) else { return Cow::Borrowed(text) };
-    let (clean, rest) = text.split_at(first + offset);
-    let mut out = String::with_capacity(text.len() + 16);
-    out.push_str(clean);
-    for c in rest.chars() {
+    let (clean, rest) = text.split_at(first);
+    let mut out = String::new();
+    // Marks since the last base character; a mark without a base would sit on what the program wrote before it.
+    let mut marks = if clean.is_empty() { MAX_MARKS } else { 0 };
+    let mut kept = 0;
+    for (at, c) in rest.char_indices() {
+        let mark = !c.is_ascii() && c.width() == Some(0);
+        marks = if mark { marks + 1 } else { 0 };
+        if !is_hidden(c) && marks <= MAX_MARKS {
+            continue;
+        }
+        if out.is_empty() {
+            out.reserve(text.len() + 16);
+            out.push_str(clean);
+        }
+        out.push_str(&rest[kept..at]);
+        kept = at + c.len_utf8();
         match c {
             '\0'..='\x1f' => out.extend(char::from_u32(0x2400 + c as u32)),
             '\x7f' => out.push('\u{2421}'),
-            _ if is_hidden(c) => {
+            _ => {
                 let _ = write!(out, "\\u{{{:x}}}", c as u32); // writing to a String cannot fail
             }
-            _ => out.push(c),
         }
     }
+    if kept == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(&rest[kept..]);
     Cow::Owned(out)
 }
 
-/// Whether `text` would be changed by [`visible`].
+/// As [`visible`], line by line: for text of our own making that spans lines. What is foreign in it has passed a gate
+/// before it was put together, else its line breaks would count as ours.
+#[must_use]
+pub fn visible_lines(text: &str) -> Cow<'_, str> {
+    if text.split('\n').all(is_clean) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.split('\n').map(visible_cow).collect::<Vec<_>>().join("\n"))
+}
+
+/// Whether `text` would be left as it is by [`visible`].
 #[must_use]
 pub fn is_clean(text: &str) -> bool {
     matches!(visible_cow(text), Cow::Borrowed(_))
 }
 
-/// Characters that act on the terminal or on the order of text, or that cannot be seen.
-/// Unicode's Cc, bidirectional controls (UAX 9), default-ignorable format characters and blank letters.
-fn is_hidden(c: char) -> bool {
+/// JSON with everything outside printable ASCII `\u`-escaped: a terminal can show it, no two names look alike in it, and
+/// it parses back to the same value (RFC 8259, 7). `json` is JSON already: such characters stand only inside its strings.
+#[must_use]
+pub fn ascii_json(json: &str) -> Cow<'_, str> {
+    let Some(first) = json.bytes().position(|b| b >= 0x7f) else { return Cow::Borrowed(json) };
+    let mut out = String::with_capacity(json.len() + 32);
+    out.push_str(&json[..first]);
+    for c in json[first..].chars() {
+        if c < '\x7f' {
+            out.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}"); // writing to a String cannot fail
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Whether no character of `text` acts on a terminal or on the order of text, or takes no place: a name that people
+/// typed into a file may hold odd spaces, and nothing of these.
+#[must_use]
+pub fn is_inert(text: &str) -> bool {
+    !text.chars().any(acts)
+}
+
+/// Characters that act on the terminal or on the order of text, or that take no place: Unicode's Cc, bidirectional
+/// controls (UAX 9), default-ignorable format characters, blank letters.
+fn acts(c: char) -> bool {
     matches!(c,
         '\0'..='\x1f' | '\x7f'..='\u{9f}'                   // C0, DEL, C1
         | '\u{ad}' | '\u{34f}' | '\u{61c}'                  // soft hyphen, grapheme joiner, Arabic letter mark
@@ -61,13 +128,27 @@ fn is_hidden(c: char) -> bool {
     )
 }
 
+/// As [`acts`], and what can't be told from something else: spaces but U+0020, blank signs, private use, what is not
+/// assigned, and what terminals give different widths.
+fn is_hidden(c: char) -> bool {
+    acts(c)
+        || matches!(c,
+            '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' // spaces
+            | '\u{2800}'                                       // blank Braille
+            | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}' // private use: whatever the font says
+            | '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f3fb}'..='\u{1f3ff}' // flags, skin tones: one cell or two or four
+        )
+        || (c.width() != Some(0) && !names::is_assigned(c))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn clean_text_is_borrowed() {
-        for text in ["", "orders-7", "Überweisung", "注文", "🚀 go", "a\\u{202e}b"] {
+        for text in ["", "orders-7", "Überweisung", "注文", "🚀 go", "a\\u{202e}b", "e\u{301}", "ế", "– … → ≥ ✓"]
+        {
             assert!(matches!(visible_cow(text), Cow::Borrowed(t) if t == text), "{text}");
         }
     }
@@ -80,14 +161,36 @@ mod tests {
         assert_eq!(visible("gro\u{202e}pu"), "gro\\u{202e}pu");
         assert_eq!(visible("or\u{200b}ders\u{feff}"), "or\\u{200b}ders\\u{feff}");
         assert_eq!(visible("é\x07"), "é␇");
+        assert_eq!(visible("a\u{a0}b\u{3000}c"), "a\\u{a0}b\\u{3000}c");
+        assert_eq!(visible_lines("a\x1b\n\nb\r\n"), "a␛\n\nb␍\n");
+    }
+
+    #[test]
+    fn marks_do_not_pile_up() {
+        assert_eq!(visible("\u{301}a"), "\\u{301}a", "nothing to sit on");
+        assert_eq!(visible("a\u{301}\u{302}\u{303}\u{304}b"), "a\u{301}\u{302}\\u{303}\\u{304}b");
+        let zalgo = format!("é{}b", "\u{301}".repeat(400));
+        assert_eq!(visible(&zalgo).chars().filter(|c| c.width() == Some(0)).count(), MAX_MARKS);
     }
 
     #[test]
     fn every_character_is_stable_and_harmless() {
         for c in (0..=0x10_ffff).filter_map(char::from_u32) {
-            let once = visible(&c.to_string());
+            let once = visible(&format!("a{c}"));
             assert!(!once.chars().any(|c| c.is_control()), "{c:?}");
             assert_eq!(visible(&once), once, "{c:?}");
+            let name = visible_name(c.encode_utf8(&mut [0; 4]));
+            assert_eq!(visible(&name), name, "a visible name passes every gate as it is: {c:?}");
         }
+    }
+
+    #[test]
+    fn json_is_ascii_and_parses_back() {
+        let names = ["plain", "\x7f\u{9b}\u{202e}\u{200b}", "p\u{430}y", "🚀", "\\u{200b}", "é\"\n"];
+        let json = serde_json::to_string(&names).unwrap();
+        let shown = ascii_json(&json);
+        assert!(shown.bytes().all(|b| (0x20..0x7f).contains(&b)), "{shown}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), names);
+        assert!(matches!(ascii_json("{\"a\": 1}"), Cow::Borrowed(_)));
     }
 }

@@ -65,7 +65,7 @@ fn rooms(text: &str) -> BTreeSet<String> {
 
 /// A room and the rooms it may name besides itself.
 const MAY_KNOW: &[(&str, &[&str])] = &[
-    ("migration", &["offsets", "replay"]),
+    ("migration", &["offsets", "replay", "sanitise"]),
     ("replay", &["migration"]),
     ("offsets", &["migration"]),
     ("diff", &["offsets", "migration"]),

@@ -66,7 +66,7 @@ fn carry_out(global: &Global, command: Command, yes: Option<&str>) -> Result<Exi
     let (actor, subject) = (options.actor.clone(), command.subject());
     let report = runtime()?.block_on(async {
         let (mut handle, attached) = controller(plan, options, false).await?;
-        let mut progress = |line: &str| eprintln!("{line}");
+        let mut progress = |line: &str| say!("{}", visible(line));
         let report = tokio::select! {
             report = execute(&mut handle, command, &actor, yes, &mut progress) => Some(report),
             how = interrupted() => {
@@ -101,7 +101,7 @@ async fn leave(handle: &mut Handle, subject: &Subject, how: Interrupt, actor: &s
             Err(refusal) => format!("the controller (pid {pid}) may go on with it: {}", refusal.why),
         },
     };
-    eprintln!("cutover: {}", visible(&words));
+    say!("cutover: {}", visible(&words));
 }
 
 /// What interrupted a verb.
@@ -131,9 +131,9 @@ pub(super) async fn interrupted() -> Interrupt {
 /// Says that it was interrupted.
 pub(super) fn over(global: &Global) -> Exit {
     let trouble = Trouble::new("interrupted", "the journal says how far it came (cutover status)");
-    eprintln!("cutover: {}; {}", trouble.what, trouble.advice);
+    say!("cutover: {}; {}", trouble.what, trouble.advice);
     if global.json {
-        print_text(&format!("{}\n", serde_json::json!({"ok": false, "errors": [trouble]})));
+        super::out::print_json_line(&serde_json::json!({"ok": false, "errors": [trouble]}));
     }
     Exit::INTERRUPTED
 }
@@ -160,9 +160,9 @@ pub(super) fn finish(global: &Global, reports: &[(String, RunReport)]) -> Result
 fn tell(report: &RunReport) {
     print_text(&report::outcome::text(report));
     if report.exit_code != 0 {
-        eprintln!("cutover: {}", visible(&report.summary));
+        say!("cutover: {}", visible(&report.summary));
     }
     if !report.advice.is_empty() {
-        eprintln!("  {}", visible(&report.advice));
+        say!("  {}", visible(&report.advice));
     }
 }

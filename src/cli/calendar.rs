@@ -15,7 +15,7 @@ pub fn run(global: &Global, args: &CalendarArgs) -> Result<Exit, Error> {
     match (global.json, args.format) {
         (true, _) => print_json(&calendar)?,
         (false, CalendarFormat::Markdown) => print_text(&report::calendar::markdown(&calendar)),
-        (false, CalendarFormat::Ics) => print_text(&report::calendar::ics(&calendar, now)),
+        (false, CalendarFormat::Ics) => super::out::print_crlf(&report::calendar::ics(&calendar, now)),
     }
     Ok(Exit::DONE)
 }

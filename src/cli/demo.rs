@@ -111,7 +111,7 @@ async fn story(
     predicted: &Predicted,
 ) -> Result<Vec<Chapter>, Error> {
     seen(handle).await?;
-    let mut say = |line: &str| eprintln!("{line}");
+    let mut say = |line: &str| say!("{}", crate::sanitise::visible(line));
     let route = Command::Route { producer: PRODUCER.into(), to: FlagState::Dual };
     let report = execute(handle, route, actor, Some(PRODUCER), &mut say).await;
     let mut chapters = vec![plain_chapter("route a producer to dual", &report)];

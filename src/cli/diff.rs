@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::act::interrupted;
 use super::args::{DiffArgs, Global, ProgressArg};
+use super::out::redraw;
 use super::{Error, Exit, load, print_json, print_text, runtime, tell};
 use crate::controller::diff::{self, Broken, Ended, Progress, Request, Span, Tell, What};
 use crate::diff::Verdict;
 use crate::migration::estate::Trouble;
 use crate::replay::Ranges;
 use crate::report;
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_name};
 
 /// `cutover diff`.
 pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
@@ -34,7 +35,7 @@ pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
     let ended =
         ended.map_err(|e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug")))?;
     if args.progress == ProgressArg::Text && std::io::stderr().is_terminal() {
-        tell("\r\u{1b}[K");
+        redraw("");
     }
     let report = match ended {
         Ok(Ended::Done(report)) => report,
@@ -114,10 +115,10 @@ fn teller(how: ProgressArg) -> Tell {
         ProgressArg::None => {}
         ProgressArg::Json => {
             if let Ok(line) = serde_json::to_string(progress) {
-                tell(&format!("{line}\n"));
+                say!("{}", crate::sanitise::ascii_json(&line));
             }
         }
-        ProgressArg::Text if terminal => tell(&format!("\r\u{1b}[K{}", words(progress))),
+        ProgressArg::Text if terminal => redraw(&words(progress)),
         ProgressArg::Text => {
             if told.fetch_add(1, Ordering::Relaxed).is_multiple_of(10) {
                 tell(&format!("{}\n", words(progress)));
@@ -134,7 +135,7 @@ fn words(p: &Progress) -> String {
     let rate = crate::plan::size::format((p.bytes as f64 / seconds) as u64);
     format!(
         "{} ({} of {all}): {:.0} %, {} records, {rate}/s, {left}{held}",
-        visible(&p.topic),
+        visible_name(&p.topic),
         done + 1,
         p.share * 100.0,
         p.records

@@ -7,17 +7,18 @@ use crate::controller::words::Teller;
 use crate::journal::Reader;
 use crate::migration::estate::Trouble;
 use crate::report::text::{clock, table};
+use crate::sanitise::visible;
 
 /// `cutover journal ...`.
 pub fn run(global: &Global, verb: &JournalVerb) -> Result<Exit, Error> {
     let plan = load(global)?;
     let reader = Reader::open(&plan.journal).map_err(Error::Failed)?;
-    reader.warnings().iter().for_each(|w| eprintln!("cutover: {w}"));
+    reader.warnings().iter().for_each(|w| say!("cutover: {}", visible(w)));
     match verb {
         JournalVerb::Show { lines } => show(global, &reader, *lines),
         JournalVerb::Verify => verify(global, &reader),
         JournalVerb::Export => {
-            reader.export(&mut std::io::stdout().lock()).map_err(Error::Failed)?;
+            reader.export(&mut super::out::document()).map_err(Error::Failed)?;
             Ok(Exit::DONE)
         }
     }

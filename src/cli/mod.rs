@@ -15,6 +15,10 @@ use crate::plan::{Loaded, Plan, Problems};
 use crate::report;
 use crate::sanitise::visible;
 
+// first: its macro is for all the others
+#[macro_use]
+mod out;
+
 mod act;
 pub mod args;
 mod calendar;
@@ -33,6 +37,7 @@ mod sim;
 mod watch;
 
 use args::{Cli, Global, Verb};
+use out::{print_json_line, print_text, tell};
 
 /// How a verb ended, as an exit code (02-architecture, "Commands").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,12 +121,17 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
 /// What clap says of the arguments: help and version on standard output, errors on standard error, and as JSON on
 /// standard output where JSON was asked for.
 fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print(); // a reader that went away (`| head`) is no error
-    if error.use_stderr() && std::env::args_os().any(|a| a == "--json") {
+    if !error.use_stderr() {
+        let _ = error.print(); // help and version are our own words; a reader that went away (`| head`) is no error
+        return ExitCode::from(Exit::DONE.0);
+    }
+    // It repeats what was typed, and a script may type what a broker said: colours are given up for that.
+    tell(&error.render().to_string());
+    if std::env::args_os().any(|a| a == "--json") {
         let what = error.to_string();
         let what = what.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let trouble = Trouble::new(visible(what), "cutover --help lists what there is");
-        println!("{}", serde_json::json!({"ok": false, "errors": [trouble]}));
+        print_json_line(&serde_json::json!({"ok": false, "errors": [trouble]}));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE.0))
 }
@@ -134,13 +144,13 @@ fn complain(error: &Error, json: bool) -> Exit {
         Error::Failed(t) => (Exit::FAILED, words(t)),
         Error::Unknown(t) => (Exit::UNKNOWN, words(t)),
     };
-    eprintln!("{lines}");
+    say!("{lines}");
     if json {
         let value = match error {
             Error::Plan(problems) => serde_json::json!({"ok": false, "errors": problems}),
             Error::Usage(t) | Error::Failed(t) | Error::Unknown(t) => serde_json::json!({"ok": false, "errors": [t]}),
         };
-        println!("{value}");
+        print_json_line(&value);
     }
     exit
 }
@@ -154,28 +164,14 @@ fn words(trouble: &Trouble) -> String {
 fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::Failed(Trouble::new(format!("can't be written as JSON: {e}"), "report this as a bug")))?;
-    print_text(&(text + "\n"));
+    out::print_json_text(&text);
     Ok(())
-}
-
-/// Words on standard error. It may be gone: that ends nothing.
-fn tell(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
-}
-
-fn print_text(text: &str) {
-    use std::io::Write as _;
-    let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        tracing::debug!("standard output was closed");
-    }
 }
 
 /// Loads the plan and prints its warnings on standard error.
 fn load(global: &Global) -> Result<Plan, Error> {
     let Loaded { plan, warnings, .. } = Plan::load(&global.plan)?;
-    warnings.iter().for_each(|w| eprintln!("{w}"));
+    warnings.iter().for_each(|w| say!("{w}"));
     Ok(plan)
 }
 
@@ -226,7 +222,7 @@ async fn attached(plan: &Plan, options: &Options) -> Result<Option<Handle>, Erro
         Ok(handle) => Ok(handle),
         // Whoever only looks needs no controller but its own.
         Err(trouble) if options.want == Want::ReadOnly => {
-            eprintln!("cutover: {}; looking without it", visible(&trouble.what));
+            say!("cutover: {}; looking without it", visible(&trouble.what));
             Ok(None)
         }
         Err(trouble) => Err(Error::Failed(trouble)),
@@ -274,11 +270,11 @@ fn log_to(global: &Global) -> Option<tracing_appender::non_blocking::WorkerGuard
     let file = match std::fs::OpenOptions::new().create(true).append(true).open(path) {
         Ok(file) => file,
         Err(e) => {
-            eprintln!("cutover: --log-file {}: {e}; going on without a log", path.display());
+            say!("cutover: --log-file {}: {e}; going on without a log", path.display());
             return None;
         }
     };
-    let (writer, guard) = tracing_appender::non_blocking(file);
+    let (writer, guard) = tracing_appender::non_blocking(out::OneLine(file));
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "cutover=debug,info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).init();
     Some(guard)

@@ -1,9 +1,11 @@
 //! `cutover offsets plan|apply`: where groups must start on the other cluster, and setting it.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use super::act::{finish, interrupted, over, say};
 use super::args::{Global, OffsetsArgs, OffsetsVerb, OverrideArgs};
+use super::out::print_file;
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
 use crate::controller::export;
 use crate::controller::headless::{self, RunReport, execute};
@@ -14,7 +16,7 @@ use crate::offsets::verdict::{GroupPlan, Verdict};
 use crate::offsets::{Chosen, Strategy, reset_file};
 use crate::plan::Plan;
 use crate::report;
-use crate::sanitise::visible;
+use crate::sanitise::{is_clean, visible, visible_name};
 
 /// `cutover offsets ...`.
 pub fn run(global: &Global, verb: OffsetsVerb) -> Result<Exit, Error> {
@@ -72,13 +74,13 @@ fn measure(
     let actor = options.actor.clone();
     Ok(runtime()?.block_on(async {
         let mut handle = Controller::start(plan, options);
-        let mut said = |line: &str| eprintln!("{line}");
+        let mut said = |line: &str| say!("{}", visible(line));
         let work = async {
             let mut measured = headless::estimate(&mut handle, groups, to, chosen, &actor, &mut said).await;
             for (group, plan) in measured.iter_mut().filter(|_| values) {
                 let Ok(plan) = plan else { continue };
                 if let Err(why) = headless::show_values(&mut handle, group, to, chosen, plan).await {
-                    eprintln!("cutover: {}: values not read: {}", visible(group), visible(&why.why));
+                    say!("cutover: {}: values not read: {}", visible_name(group), visible(&why.why));
                 }
             }
             measured
@@ -132,7 +134,7 @@ fn print(
     measured: &[Measured],
 ) -> Result<(), Error> {
     for (group, refusal) in measured.iter().filter_map(|(g, r)| Some((g, r.as_ref().err()?))) {
-        eprintln!("cutover: {}: {}\n  {}", visible(group), visible(&refusal.why), visible(&refusal.advice));
+        say!("cutover: {}: {}\n  {}", visible_name(group), visible(&refusal.why), visible(&refusal.advice));
     }
     let plans: Vec<(&str, &GroupPlan)> =
         measured.iter().filter_map(|(g, r)| Some((g.as_str(), r.as_ref().ok()?))).collect();
@@ -141,10 +143,16 @@ fn print(
         left_out(&plans);
         if let Some((path, force)) = wanted.export {
             export::write(path, &file, force).map_err(Error::Failed)?;
-            eprintln!("cutover: {} written", path.display());
+            say!("cutover: {} written", path.display());
         }
         if wanted.csv {
-            print_text(&file);
+            if std::io::stdout().is_terminal() && file.lines().any(|l| !is_clean(l)) {
+                return Err(Error::Failed(Trouble::new(
+                    "a name in the file holds characters that a terminal would obey",
+                    "write it to a file with --export FILE, or send it on with | or >",
+                )));
+            }
+            print_file(&file);
             return Ok(());
         }
     }
@@ -185,9 +193,9 @@ fn reset_csv(config: &Plan, to: Side, plans: &[(&str, &GroupPlan)]) -> Result<St
 /// Says which partitions the file can't name: the tool would leave them as they are.
 fn left_out(plans: &[(&str, &GroupPlan)]) {
     for p in plans.iter().flat_map(|(_, plan)| &plan.partitions).filter(|p| p.target.offset.is_none()) {
-        eprintln!(
+        say!(
             "cutover: {} has no offset, and no line in the file: it is {}",
-            visible(&p.tp.to_string()),
+            visible_name(&p.tp.to_string()),
             p.verdict
         );
     }
@@ -222,8 +230,9 @@ fn apply(
         let (mut handle, _) = controller(plan, options, false).await?;
         let mut reports: Vec<(String, RunReport)> = Vec::new();
         for group in &what.group {
-            let named = yes.iter().find(|y| *y == group).or(yes.first()).map(String::as_str);
-            let mut said = |line: &str| eprintln!("{line}");
+            let named =
+                yes.iter().find(|y| *y == group || **y == visible_name(group)).or(yes.first()).map(String::as_str);
+            let mut said = |line: &str| say!("{}", visible(line));
             let report = tokio::select! {
                 report = execute(&mut handle, command(group), &actor, named, &mut said) => report,
                 _ = interrupted() => break,
@@ -247,13 +256,13 @@ fn apply(
             reports.iter().filter_map(|(g, r)| Some((g.as_str(), &r.run.as_ref()?.offsets.as_ref()?.plan))).collect();
         let wrote = reset_csv(&config, to, &plans).map(|text| export::write(path, &text, force));
         match wrote {
-            Ok(Ok(())) => eprintln!("cutover: {} written", path.display()),
-            Ok(Err(why)) => eprintln!("cutover: {}\n  {}", visible(&why.what), visible(&why.advice)),
+            Ok(Ok(())) => say!("cutover: {} written", path.display()),
+            Ok(Err(why)) => say!("cutover: {}\n  {}", visible(&why.what), visible(&why.advice)),
             Err(why) => return Err(why),
         }
     }
     for left in what.group.iter().skip(reports.len()) {
-        eprintln!("cutover: {} was not tried", visible(left));
+        say!("cutover: {} was not tried", visible_name(left));
     }
     match reports.as_slice() {
         [(_, report)] if what.group.len() == 1 => say(global, report)?,

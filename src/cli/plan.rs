@@ -30,7 +30,7 @@ fn check(global: &Global) -> Result<Exit, Error> {
         return Ok(Exit::DONE);
     }
     for warning in &warnings {
-        eprintln!("{warning}");
+        say!("{warning}");
     }
     print_text(&format!(
         "{}: ok, {} groups, {} producers, {} topic rules, {} warnings\n",

@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::replay::report::{After, Progress};
 use crate::replay::{Piece, Ranges, ReplayReport};
 use crate::report;
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_name};
 
 /// A document of missing ranges larger than this is none of ours, bytes.
 const LARGEST_DOCUMENT: u64 = 64 << 20;
@@ -43,7 +43,7 @@ pub fn run(global: &Global, args: &ReplayArgs) -> Result<Exit, Error> {
     let mut report = runtime()?.block_on(async {
         let watcher = tokio::spawn(watch(Arc::clone(&stop), Arc::clone(&asking)));
         let mut ui = Ui {
-            say: &mut |line| tell(&(visible(line) + "\n")),
+            say: &mut |line| say!("{}", visible(line)),
             tell: Arc::new(Lines::default().teller()),
             confirm: &mut |question| {
                 asking.store(true, Ordering::Relaxed);
@@ -196,7 +196,7 @@ fn compared(
         carried: replayed.unwrap_or_default(),
     };
     let stop = Arc::new(AtomicBool::new(false));
-    let said: diff::Tell = Arc::new(|p| tell(&format!("comparing {}: {:.0} %\n", visible(&p.topic), p.share * 100.0)));
+    let said: diff::Tell = Arc::new(|p| say!("comparing {}: {:.0} %", visible_name(&p.topic), p.share * 100.0));
     let ended = runtime()?.block_on(async {
         let heard = Arc::clone(&stop);
         let ear = tokio::spawn(async move {
@@ -227,7 +227,7 @@ async fn watch(stop: Arc<Stop>, asking: Arc<AtomicBool>) {
 
 /// Shows what is going to happen, and takes `--yes` or what is typed.
 fn confirm(question: &Question, yes: Option<&str>) -> Answer {
-    question.lines.iter().for_each(|line| tell(&(visible(line) + "\n")));
+    question.lines.iter().for_each(|line| say!("{}", visible(line)));
     if let Some(yes) = yes {
         return Answer::Yes(yes.to_owned());
     }

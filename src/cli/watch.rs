@@ -15,6 +15,7 @@ use crate::controller::snapshot::{Arming, Snapshot};
 use crate::migration::estate::Trouble;
 use crate::plan::Plan;
 use crate::plan::listen::exposed;
+use crate::sanitise::visible_cow;
 use crate::{report, tui};
 
 /// Runs until it is told to stop: SIGTERM and ctrl-c end it in order, a hangup does not end it.
@@ -63,7 +64,7 @@ fn metrics(args: &WatchArgs, plan: &Plan, want: Want) -> Result<Option<SocketAdd
         (None, Want::DryRun) => Ok(None),
         (Some(address), _) => {
             if let Some(Trouble { what, advice }) = exposed(address) {
-                eprintln!("cutover: warning: {what} ({advice})");
+                say!("cutover: warning: {what} ({advice})");
             }
             Ok(Some(address))
         }
@@ -143,9 +144,10 @@ impl Log {
             true => report::log::metrics(address, next),
             false => format!("metrics for Prometheus at http://{address}/metrics"),
         }));
-        let mut out = std::io::stdout().lock();
+        // Each is one line whatever it holds: JSON is escaped already, and words have passed the gate.
+        let mut out = super::out::document();
         for line in lines {
-            if writeln!(out, "{line}").is_err() {
+            if writeln!(out, "{}", visible_cow(&line)).is_err() {
                 self.closed = true;
                 return;
             }

@@ -17,6 +17,7 @@ use crate::migration::overrides::GateName;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
+use crate::sanitise::visible_name;
 
 /// How long a fresh controller may take to see what a command needs, ms.
 const READY_MS: u64 = 60_000;
@@ -186,7 +187,8 @@ impl Driver<'_> {
             let typed = match &prepared.level {
                 Level::None | Level::Key => String::new(),
                 Level::Typed(phrase) => match (yes, subject_name(&command.subject())) {
-                    (Some(yes), name) if yes == name => phrase.clone(),
+                    // as it is, or as it is shown
+                    (Some(yes), name) if yes == name || yes == visible_name(&name) => phrase.clone(),
                     (given, name) => return Err((unconfirmed(given, &name, &prepared.title), Some(prepared))),
                 },
             };

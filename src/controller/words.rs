@@ -15,7 +15,7 @@ use crate::migration::machine::CONTROLLER;
 use crate::migration::turns::{gate_words, phase_words};
 use crate::offsets::verdict::GroupPlan;
 use crate::replay::ReplayEnd;
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_name};
 
 /// Tells entries in words. It remembers which run is about what, so entries go in by number, from the first.
 #[derive(Debug, Clone, Default)]
@@ -56,9 +56,11 @@ impl Teller {
                 None => format!("continue run {run}"),
             },
             Event::Completed { group: name } | Event::ProducerCompleted { producer: name } => {
-                format!("declare {name} complete")
+                format!("declare {} complete", visible_name(name))
             }
-            Event::Approved { producer, .. } => format!("agree to the hard cutover of {producer}"),
+            Event::Approved { producer, .. } => {
+                format!("agree to the hard cutover of {producer}", producer = visible_name(producer))
+            }
             Event::Held { subject, .. } => format!("hold {}", bare(subject)),
             Event::Resumed { subject } => format!("resume {}", bare(subject)),
             Event::ReplayStarted { replay, .. } => format!("replay {replay}"),
@@ -81,8 +83,8 @@ impl Teller {
                 };
                 let before: BTreeMap<_, _> = old.into_iter().collect();
                 let line = |(tp, to): &(TopicPartition, Option<i64>)| match before.get(tp) {
-                    Some(was) => visible(&format!("{tp}: {} -> {}", offset(*was), offset(*to))),
-                    None => visible(&format!("{tp}: -> {}", offset(*to))),
+                    Some(was) => format!("{}: {} -> {}", visible_name(&tp.to_string()), offset(*was), offset(*to)),
+                    None => format!("{}: -> {}", visible_name(&tp.to_string()), offset(*to)),
                 };
                 let lines = changes.iter().map(line).collect();
                 self.before.insert(issued.key.clone(), before);
@@ -91,8 +93,10 @@ impl Teller {
             Event::Result { key, outcome: Outcome::Done { result: Answer::Offsets { offsets } }, .. } => {
                 let before = self.before.remove(key).unwrap_or_default();
                 let line = |(tp, is): &(TopicPartition, Option<i64>)| match before.get(tp) {
-                    Some(was) => visible(&format!("{tp}: was {}, reads {}", offset(*was), offset(*is))),
-                    None => visible(&format!("{tp}: reads {}", offset(*is))),
+                    Some(was) => {
+                        format!("{}: was {}, reads {}", visible_name(&tp.to_string()), offset(*was), offset(*is))
+                    }
+                    None => format!("{}: reads {}", visible_name(&tp.to_string()), offset(*is)),
                 };
                 offsets.iter().map(line).collect()
             }
@@ -167,27 +171,52 @@ impl Teller {
                 RunEnd::ReplacedBy(other) => format!("{}: taken over by run {other}", self.run(*run)),
                 RunEnd::Failed(why) => format!("{}: failed: {why}", self.run(*run)),
             },
-            Event::Completed { group } => format!("{group} declared complete"),
-            Event::ProducerCompleted { producer } => format!("{producer} declared complete"),
-            Event::Approved { producer, .. } => format!("the hard cutover of {producer} is agreed to"),
+            Event::Completed { group } => format!("{group} declared complete", group = visible_name(group)),
+            Event::ProducerCompleted { producer } => {
+                format!("{producer} declared complete", producer = visible_name(producer))
+            }
+            Event::Approved { producer, .. } => {
+                format!("the hard cutover of {producer} is agreed to", producer = visible_name(producer))
+            }
             Event::Coupled { run, group, plan } => {
-                format!("{}: {group}, which moves with it, translated after the stop: {}", self.run(*run), budget(plan))
+                format!(
+                    "{}: {group}, which moves with it, translated after the stop: {}",
+                    self.run(*run),
+                    budget(plan),
+                    group = visible_name(group)
+                )
             }
             Event::Seamed { run, producer, to, seams } => {
-                format!("{}: the seam of {producer} to {to}: {}", self.run(*run), seam_words(seams))
+                format!(
+                    "{}: the seam of {producer} to {to}: {}",
+                    self.run(*run),
+                    seam_words(seams),
+                    producer = visible_name(producer)
+                )
             }
             Event::TriggerFired { group, trigger, why, way_back, countdown_ms, .. } => {
-                format!("{group}: {}", fired_words(trigger, why, way_back, *countdown_ms))
+                format!("{group}: {}", fired_words(trigger, why, way_back, *countdown_ms), group = visible_name(group))
             }
             Event::TriggerCleared { group, trigger } => {
-                format!("{group}: trigger {trigger} is not met any more, and nothing was done")
+                format!(
+                    "{group}: trigger {trigger} is not met any more, and nothing was done",
+                    group = visible_name(group)
+                )
             }
             Event::Baselined { group, metric: Metric::DlqGrowth, value, .. } => {
-                format!("{group}: its dead-letter topic on green holds {value:.0} records before the soak")
+                format!(
+                    "{group}: its dead-letter topic on green holds {value:.0} records before the soak",
+                    group = visible_name(group)
+                )
             }
             Event::Baselined { group, metric, value, samples } => {
                 let of = samples.map(|n| format!(": the middle of {n} samples")).unwrap_or_default();
-                format!("{group}: baseline of {} is {}, measured on blue{of}", metric.label(), metric.show(*value))
+                format!(
+                    "{group}: baseline of {} is {}, measured on blue{of}",
+                    metric.label(),
+                    metric.show(*value),
+                    group = visible_name(group)
+                )
             }
             Event::GateTurned { group, metric, gate } => gate_words(group, *metric, gate),
             Event::PhaseTurned { number, name, done, total } => phase_words(*number, name, *done, *total),
@@ -251,7 +280,7 @@ fn bare(subject: &Subject) -> String {
     match subject {
         Subject::Migration => "the migration".into(),
         Subject::Cluster(side) => side.name().into(),
-        Subject::Group(name) | Subject::Producer(name) => name.clone(),
+        Subject::Group(name) | Subject::Producer(name) => visible_name(name),
     }
 }
 
@@ -294,8 +323,8 @@ pub fn name(subject: &Subject) -> String {
     match subject {
         Subject::Migration => "the migration".into(),
         Subject::Cluster(side) => side.name().into(),
-        Subject::Group(group) => format!("group {group}"),
-        Subject::Producer(producer) => format!("producer {producer}"),
+        Subject::Group(group) => format!("group {group}", group = visible_name(group)),
+        Subject::Producer(producer) => format!("producer {producer}", producer = visible_name(producer)),
     }
 }
 
@@ -310,27 +339,39 @@ pub fn budget(plan: &GroupPlan) -> String {
 #[must_use]
 pub fn effect(effect: &Effect) -> String {
     match effect {
-        Effect::SetSwitch { group, to } => format!("set the switch of {group} to {to}"),
+        Effect::SetSwitch { group, to } => format!("set the switch of {group} to {to}", group = visible_name(group)),
         Effect::Translate { group, to, chosen } => {
             let by = chosen.as_ref().map(|c| format!(" by {}", c.strategy)).unwrap_or_default();
-            format!("translate the offsets of {group} to {to}{by}")
+            format!("translate the offsets of {group} to {to}{by}", group = visible_name(group))
         }
         Effect::CommitOffsets { group, side, offsets, .. } => {
-            format!("commit {} partitions of {group} on {side}", offsets.len())
+            format!("commit {} partitions of {group} on {side}", offsets.len(), group = visible_name(group))
         }
         Effect::RestoreOffsets { group, side, offsets } => {
-            format!("restore the old offsets of {} partitions of {group} on {side}", offsets.len())
+            format!(
+                "restore the old offsets of {} partitions of {group} on {side}",
+                offsets.len(),
+                group = visible_name(group)
+            )
         }
-        Effect::SetFlag { producer, to } => format!("set the flag of {producer} to {to}"),
+        Effect::SetFlag { producer, to } => {
+            format!("set the flag of {producer} to {to}", producer = visible_name(producer))
+        }
         Effect::Fence { producer, side, ids } => {
-            format!("fence {} transactional ids of {producer} on {side}: {}", ids.len(), ids.join(", "))
+            format!(
+                "fence {} transactional ids of {producer} on {side}: {}",
+                ids.len(),
+                ids.join(", "),
+                producer = visible_name(producer)
+            )
         }
         Effect::Deny { side, acls, .. } => format!("on {side}: {}", acl_words("make", acls)),
         Effect::Allow { side, acls, .. } => format!("on {side}: {}", acl_words("remove", acls)),
         Effect::Carry { producer, replay, from, ranges } => format!(
             "carry {} offsets that only {from} holds of {producer} to {}, replay {replay}",
             ranges.offsets(),
-            from.other()
+            from.other(),
+            producer = visible_name(producer)
         ),
     }
 }
@@ -345,7 +386,11 @@ fn acl_words(verb: &str, acls: &[Acl]) -> String {
 
 /// `ledger-0 4711 -> 12, ledger-1 0 -> 0`: where one side ends, and the other begins.
 fn seam_words(seams: &[Seam]) -> String {
-    seams.iter().map(|s| format!("{} {} -> {}", s.tp, s.source, s.target)).collect::<Vec<_>>().join(", ")
+    seams
+        .iter()
+        .map(|s| format!("{} {} -> {}", visible_name(&s.tp.to_string()), s.source, s.target))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// What a diff counted, without what there is none of.

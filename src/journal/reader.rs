@@ -13,6 +13,7 @@ use super::trouble::trouble;
 use super::{place, writer};
 use crate::migration::estate::{At, Trouble};
 use crate::migration::event::{Entry, Event};
+use crate::sanitise::ascii_json;
 
 /// `application_id` in the file's header: "CUTV".
 pub(super) const APPLICATION_ID: i32 = 0x4355_5456;
@@ -219,7 +220,7 @@ impl Reader {
                 "seq": raw.seq, "at": raw.at, "actor": raw.actor, "event": event,
                 "prev": hex(&raw.prev), "hash": hex(&raw.hash),
             });
-            writeln!(out, "{line}").map_err(|e| {
+            writeln!(out, "{}", ascii_json(&line.to_string())).map_err(|e| {
                 Trouble::new(format!("can't write the export after entry {count}: {e}"), "check where the output goes")
             })?;
             count += 1;

@@ -123,7 +123,7 @@ impl Writer {
     fn initialised(self, transactional_id: &str) -> Result<Writer, Trouble> {
         let (writer, within) = (&self, self.within);
         let initialised = writer.producer.init_transactions(within);
-        let what = format!("initialising transactional id {}", crate::sanitise::visible(transactional_id));
+        let what = format!("initialising transactional id {}", crate::sanitise::visible_name(transactional_id));
         initialised.map_err(|e| writer.trouble(&what, &e))?;
         Ok(self)
     }

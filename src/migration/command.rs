@@ -6,6 +6,7 @@ use super::eos::{GreenOnly, Row};
 use super::estate::{FlagState, Side};
 use super::overrides::{GateName, Held, Override};
 use crate::offsets::strategy::Chosen;
+use crate::sanitise::is_legible;
 
 /// What an operator may ask. Everything a key, a palette line or a subcommand can do to an estate is one of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -318,11 +319,28 @@ pub struct Offer {
     pub refused: Option<Refusal>,
 }
 
-/// A word as a POSIX shell reads it back: group ids may hold anything, and these lines are made to be copied.
+/// A word as a POSIX shell reads it back: group ids may hold anything, and these lines are made to be copied from where
+/// they are shown. What can't be copied from a screen is written as bytes for `printf` (`$'..'` is not in every shell).
 #[must_use]
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.into();
+    }
+    if is_legible(word) {
+        return format!("'{}'", word.replace('\'', "'\\''"));
+    }
+    // `$(..)` takes line breaks at the end away: those stand after it, in quotes of a shell that has them.
+    let kept = word.trim_end_matches('\n');
+    let octal = |b: u8| match b {
+        b'%' => "%%".to_owned(),
+        b if b.is_ascii_alphanumeric() || b" ._-/:@+=,".contains(&b) => char::from(b).to_string(),
+        b => format!("\\{b:03o}"),
+    };
+    let bytes: String = kept.bytes().map(octal).collect();
+    let dash = if bytes.starts_with('-') { "-- " } else { "" };
+    let breaks = "$'\\n'".repeat(word.len() - kept.len());
+    if kept.is_empty() { breaks } else { format!("\"$(printf {dash}'{bytes}')\"{breaks}") }
 }
 
 #[cfg(test)]
@@ -334,10 +352,27 @@ mod tests {
         for plain in ["loan-audit", "a.b_c:d@e"].iter() {
             assert_eq!(shell_word(plain), *plain);
         }
-        for hostile in ["", "a b", "x; rm -rf ~", "$(reboot)", "it's", "`id`", "a\nb", "#", "команда"] {
+        for hostile in [
+            "",
+            "a b",
+            "x; rm -rf ~",
+            "$(reboot)",
+            "it's",
+            "`id`",
+            "a\nb",
+            "#",
+            "команда",
+            "\u{1b}]0;x\u{7}",
+            "a\u{200b}b",
+            "p\u{430}y 100%d's",
+            "-n\t\"\\",
+            "\r 'x'",
+            "a\\101\u{9b}",
+        ] {
             let out =
                 std::process::Command::new("sh").arg("-c").arg(format!("printf %s {}", shell_word(hostile))).output();
             assert_eq!(String::from_utf8(out.unwrap().stdout).unwrap(), hostile);
+            assert!(crate::sanitise::is_clean(&shell_word(hostile)), "it can be shown and copied: {hostile:?}");
         }
     }
 }

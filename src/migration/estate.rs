@@ -221,6 +221,20 @@ pub struct BrokerView {
     pub answered: Option<Result<(), Trouble>>,
 }
 
+impl BrokerView {
+    /// Where it is reached.
+    #[must_use]
+    pub fn address(&self) -> String {
+        host_port(&self.host, self.port)
+    }
+}
+
+/// `host:port` as people and tools read it back: an IPv6 address stands in brackets (RFC 3986, 3.2.2).
+#[must_use]
+pub fn host_port(host: &str, port: impl fmt::Display) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 /// A topic's partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct TopicView {

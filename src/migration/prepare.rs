@@ -4,7 +4,7 @@
 use super::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use super::cost;
 use super::criteria::Metric;
-use super::estate::{At, FlagState, Side, SwitchState};
+use super::estate::{At, BrokerView, FlagState, Side, SwitchState};
 use super::event::RunKind;
 use super::gate::{Gate, span};
 use super::group::{self, Facts};
@@ -16,6 +16,7 @@ use super::runbook;
 use super::sight::kind_refusal;
 use super::stage::{Stage, WayBack};
 use crate::offsets::reset_file;
+use crate::sanitise::visible_name;
 
 /// What a move takes besides the time that commits have to stand still, ms: stop, translate, commit, start, join.
 const PAUSE_MS: u64 = 5000;
@@ -168,6 +169,7 @@ impl Machine {
     fn prepare_give_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
         let settings = self.sight(now).listed(group)?;
         let steps = runbook::group_steps(RunKind::GiveBack, settings, Side::Blue, &[]);
+        let group = visible_name(group);
         Ok(Prepared {
             title: format!("Give {group} back to BLUE"),
             steps: steps.iter().map(runbook::Step::line).collect(),
@@ -241,6 +243,9 @@ impl Machine {
         if self.session.dry_run {
             facts.warnings.push("dry run: nothing will be changed".into());
         }
+        let by_hand = self.same_by_hand(command, group, kind, to, now);
+        // What is to be typed is what is shown: a space at the end of a name can be neither seen nor typed.
+        let group = visible_name(group);
         let (title, phrase) = match (kind, to) {
             (RunKind::ResetOffsets, _) => {
                 (format!("Set the offsets of {group} on {}", upper(to)), format!("offsets {to} {group}"))
@@ -266,7 +271,7 @@ impl Machine {
             },
             warnings: facts.warnings,
             gates,
-            by_hand: self.same_by_hand(command, group, kind, to, now),
+            by_hand,
             facts: digest(&facts.digest),
             ..plain(command, String::new())
         })
@@ -293,7 +298,7 @@ impl Machine {
             None => Err(Refusal::refused(format!("group {id} does not exist on {}", to.other()), "check its name")),
             Some(view) => match kind_refusal(id, to.other(), view) {
                 Some(refusal) => Err(refusal),
-                None => Ok(plain(command, format!("Measure {group} to {}", upper(to)))),
+                None => Ok(plain(command, format!("Measure {} to {}", visible_name(group), upper(to)))),
             },
         }
     }
@@ -331,6 +336,7 @@ impl Machine {
             // The drain is proven again before anything that rests on it.
             run.step.min(2)
         };
+        let group = visible_name(group);
         Ok(Prepared {
             steps: steps.iter().skip(from).map(runbook::Step::line).collect(),
             no_return_after: runbook::no_return_after(run.kind, &steps).and_then(|n| n.checked_sub(from)),
@@ -355,9 +361,10 @@ impl Machine {
             return Err(Refusal::refused(format!("{group} is not soaking"), "only a soak can be completed"));
         }
         match self.soak_gate(group, now) {
-            Gate::Pass => {
-                Ok(Prepared { level: Level::Key, ..plain(command, format!("Declare the soak of {group} complete")) })
-            }
+            Gate::Pass => Ok(Prepared {
+                level: Level::Key,
+                ..plain(command, format!("Declare the soak of {} complete", visible_name(group)))
+            }),
             Gate::Hold { left_ms, why } => Err(Refusal::holds(format!("{why}, {} left", span(left_ms)), "wait")),
             Gate::Fail { why } => Err(Refusal::holds(why, "the time counts again from when that is good")),
             Gate::Unknown { why } => Err(Refusal::unknown(why, "wait for fresh samples")),
@@ -373,7 +380,7 @@ impl Machine {
                 return Ok(Prepared {
                     level: Level::Key,
                     facts,
-                    ..plain(command, format!("Go on routing {name} to {to}"))
+                    ..plain(command, format!("Go on routing {} to {to}", visible_name(name)))
                 });
             }
             if run.needs.is_none() || run.command == *command {
@@ -396,7 +403,8 @@ impl Machine {
         if to == FlagState::Green {
             warnings.push(format!("the way back of groups that read {} closes with this", p.topics.join(", ")));
         }
-        let level = if to == FlagState::Dual { Level::Key } else { Level::Typed(format!("{to} {name}")) };
+        let level =
+            if to == FlagState::Dual { Level::Key } else { Level::Typed(format!("{to} {}", visible_name(name))) };
         Ok(Prepared {
             steps: steps.iter().map(runbook::Step::line).collect(),
             level,
@@ -404,7 +412,7 @@ impl Machine {
             warnings,
             by_hand: Some(p.flag_words.setting(to).to_owned()).filter(|w| !w.is_empty()).into_iter().collect(),
             facts: format!("flag={from}\ntopics={}", p.topics.join(" ")),
-            ..plain(command, format!("Route {name} from {from} to {to}"))
+            ..plain(command, format!("Route {} from {from} to {to}", visible_name(name)))
         })
     }
 
@@ -412,10 +420,13 @@ impl Machine {
     fn same_by_hand(&self, command: &Command, group: &str, kind: RunKind, to: Side, now: At) -> Vec<String> {
         let sight = self.sight(now);
         let Some(settings) = self.settings.groups.get(group) else { return Vec::new() };
-        let brokers = self.estate.side(to).value().map(|v| {
-            v.brokers.values().take(3).map(|b| format!("{}:{}", b.host, b.port)).collect::<Vec<_>>().join(",")
-        });
+        let brokers = self
+            .estate
+            .side(to)
+            .value()
+            .map(|v| v.brokers.values().take(3).map(BrokerView::address).collect::<Vec<_>>().join(","));
         let bootstrap = brokers.filter(|b| !b.is_empty()).unwrap_or_else(|| to.name().to_uppercase());
+        let bootstrap = shell_word(&bootstrap);
         let id = shell_word(sight.id_on(group, to));
         let mut lines = Vec::new();
         let stop = settings.switch_words.setting(SwitchState::Off);
@@ -463,7 +474,7 @@ impl Machine {
             }
             if typed.trim() != phrase && loss.is_none() {
                 return Err(Refusal::refused(
-                    format!("that is not confirmed: type {phrase:?}"),
+                    format!("that is not confirmed: type \"{phrase}\""),
                     "type exactly what the dialog asks for",
                 ));
             }

@@ -8,7 +8,7 @@ use crate::migration::command::Subject;
 use crate::migration::estate::At;
 use crate::migration::notice::Severity;
 use crate::plan::notify::{NotifyKind, NotifyPlan, slack_escape};
-use crate::sanitise::visible;
+use crate::sanitise::{ascii_json, visible, visible_name};
 
 /// Layout version of the payload.
 const SCHEMA: u32 = 1;
@@ -27,8 +27,8 @@ pub(super) fn body(
     let value = |word: &str| field(names, message, word).or_else(|| own(word));
     let text = match (plan.fill(value), plan.kind) {
         (Some(filled), _) => filled,
-        (None, NotifyKind::Webhook) => payload(names, message).to_string(),
-        (None, NotifyKind::Slack) => slack(names, message).to_string(),
+        (None, NotifyKind::Webhook) => ascii_json(&payload(names, message).to_string()).into_owned(),
+        (None, NotifyKind::Slack) => ascii_json(&slack(names, message).to_string()).into_owned(),
     };
     text.into_bytes()
 }
@@ -38,17 +38,17 @@ fn field(names: &Names, message: &Message, word: &str) -> Option<String> {
     let news = &message.news;
     let text = match word {
         "event" => news.event.to_string(),
-        "migration" => names.migration.clone(),
+        "migration" => visible_name(&names.migration),
         "subject" => subject(&news.subject),
         "group" => match &news.subject {
-            Subject::Group(group) => group.clone(),
+            Subject::Group(group) => visible_name(group),
             _ => String::new(),
         },
         "producer" => match &news.subject {
-            Subject::Producer(producer) => producer.clone(),
+            Subject::Producer(producer) => visible_name(producer),
             _ => String::new(),
         },
-        "team" => names.team(&news.subject).unwrap_or_default().to_owned(),
+        "team" => visible_name(names.team(&news.subject).unwrap_or_default()),
         "severity" => severity(news.severity).to_owned(),
         "action" => if news.resolves() { "resolve" } else { "trigger" }.to_owned(),
         "what" => news.what.clone(),
@@ -60,8 +60,8 @@ fn field(names: &Names, message: &Message, word: &str) -> Option<String> {
         "stage" => news.stage.clone().unwrap_or_default(),
         "trigger" => news.trigger.clone().unwrap_or_default(),
         "metric" => news.metric.map(|m| m.to_string()).unwrap_or_default(),
-        "key" => format!("{}/{}", names.migration, news.key),
-        "id" => format!("{}#{}", names.migration, news.seq),
+        "key" => visible_name(&format!("{}/{}", names.migration, news.key)),
+        "id" => format!("{}#{}", visible_name(&names.migration), news.seq),
         "journal_seq" => news.seq.to_string(),
         "missed" => message.missed.to_string(),
         _ => return None,
@@ -153,8 +153,8 @@ fn subject(subject: &Subject) -> String {
     match subject {
         Subject::Migration => "the migration".into(),
         Subject::Cluster(side) => side.name().into(),
-        Subject::Group(group) => format!("group {group}"),
-        Subject::Producer(producer) => format!("producer {producer}"),
+        Subject::Group(group) => format!("group {}", visible_name(group)),
+        Subject::Producer(producer) => format!("producer {}", visible_name(producer)),
     }
 }
 

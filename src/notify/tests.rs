@@ -247,3 +247,25 @@ async fn one_that_never_answers_costs_no_more_than_its_time() {
     let patient = webhook(&url, "");
     assert!(patient.reach().await.unwrap().starts_with("127.0.0.1:"), "it can be connected to");
 }
+
+#[test]
+fn a_hostile_name_drives_nothing_and_is_told_apart() {
+    let evil = "g\u{1b}]0;x\u{7}\r\n\u{9b}\u{202e}\u{200d}\u{200b}\u{7f} ";
+    let mut keys = std::collections::BTreeSet::new();
+    let slack = target("kind = \"slack\"\nurl = \"http://h/x\"\ntimeout = \"1m\"\n");
+    for of in [&webhook("http://h/x", ""), &slack] {
+        for name in [evil, "g", "g ", "g\u{200b}", "g\\u{200b}", "g\u{430}", "ga"] {
+            let mut message = message(evil);
+            message.news.subject = Subject::Group(name.to_owned());
+            message.news.key = format!("gate/{name}/lag");
+            (message.news.advice, message.news.actor) = (evil.to_owned(), evil.to_owned());
+            let body = of.body(&message);
+            assert!(body.bytes().all(|b| (0x20..0x7f).contains(&b)), "{body:?}");
+            let value: Value = serde_json::from_str(&body).unwrap();
+            let clean = |text: &str| text.split('\n').all(crate::sanitise::is_clean);
+            assert!(["text", "group", "what"].iter().all(|k| clean(value[k].as_str().unwrap_or_default())), "{body}");
+            keys.insert(value["key"].as_str().map(str::to_owned));
+        }
+    }
+    assert_eq!(keys.len(), 8, "a key each, and none of Slack's: {keys:?}");
+}

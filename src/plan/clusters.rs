@@ -88,6 +88,22 @@ pub(super) fn addresses(text: &str) -> (Vec<String>, Vec<(String, Option<String>
         }
         let bracketed = address.starts_with('[');
         let (host, port) = match address.rsplit_once(':') {
+            _ if address.contains([';', '|']) || address.contains(char::is_whitespace) => {
+                let parts: Vec<&str> =
+                    address.split(|c: char| ";|".contains(c) || c.is_whitespace()).filter(|p| !p.is_empty()).collect();
+                bad.push((
+                    format!("{shown}: a comma stands between two addresses"),
+                    Some(format!("write {}", quoted(&parts.join(",")))),
+                ));
+                continue;
+            }
+            Some((h, _)) if !bracketed && h.contains(':') && h.parse::<std::net::Ipv6Addr>().is_err() => {
+                bad.push((
+                    format!("{shown} has more than one port"),
+                    Some("write \"HOST:PORT\", with a comma between two".to_owned()),
+                ));
+                continue;
+            }
             Some((h, p)) if !bracketed && h.contains(':') => {
                 bad.push((
                     format!("{shown}: an IPv6 address needs brackets"),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::model::ClusterPlan;
 use super::secrets::{ClientValue, Secret};
 use crate::migration::estate::{ClusterView, GroupKind, GroupView, Side, TopicView};
-use crate::sanitise::{is_clean, visible};
+use crate::sanitise::{is_inert, is_legible, visible, visible_name};
 
 /// Members of a group that are named in a comment; the rest is counted.
 const MEMBERS_SHOWN: usize = 8;
@@ -109,9 +109,21 @@ impl Writer {
     }
 }
 
-/// A TOML string.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+/// A TOML string, in which everything can be seen: the rest is written as `\uXXXX`.
+pub(super) fn quoted(text: &str) -> String {
+    if is_legible(text) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        let _ = match c {
+            '"' | '\\' => write!(out, "\\{c}"),
+            ' '..='~' => write!(out, "{c}"),
+            c if u32::from(c) > 0xffff => write!(out, "\\U{:08x}", u32::from(c)),
+            c => write!(out, "\\u{:04x}", u32::from(c)),
+        };
+    }
+    out + "\""
 }
 
 fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
@@ -125,7 +137,18 @@ fn count(n: usize, what: &str) -> String {
 
 /// Whether the loader would take it as a name.
 fn usable(name: &str) -> bool {
-    !name.trim().is_empty() && name.len() <= LONGEST_NAME && is_clean(name)
+    !name.trim().is_empty() && name.len() <= LONGEST_NAME && is_inert(name)
+}
+
+/// Whether the loader would take it as the id of a group.
+fn usable_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= LONGEST_NAME && !id.contains('\0')
+}
+
+/// The beginning of a foreign name, for a comment.
+fn named(name: &str) -> String {
+    let shown: String = name.chars().take(200).collect();
+    visible_name(&shown)
 }
 
 fn head(out: &mut Writer, name: &str, blue: &ClusterView, green: &ClusterView) {
@@ -202,11 +225,11 @@ fn topics(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
     let mut left_out = Vec::new();
     for (name, topic) in &blue.topics {
         if !usable(name) {
-            left_out.push(format!("{name:?} (its name can't be written in a plan)"));
+            left_out.push(format!("\"{}\" (its name can't be written in a plan)", named(name)));
             continue;
         }
         if let Some(why) = machinery(name) {
-            left_out.push(format!("{name} ({why})"));
+            left_out.push(format!("{} ({why})", named(name)));
             continue;
         }
         out.line("\n[[topics]]");
@@ -235,7 +258,7 @@ fn topics(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
         green.topics.keys().filter(|t| !blue.topics.contains_key(*t)).map(String::as_str).collect();
     if !only_green.is_empty() {
         out.line("");
-        let shown: Vec<&str> = only_green.iter().take(20).copied().collect();
+        let shown: Vec<String> = only_green.iter().take(20).map(|t| named(t)).collect();
         let more = only_green.len() - shown.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         out.note(&format!("on green only: {}{more}", shown.join(", ")));
@@ -267,7 +290,6 @@ fn groups(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
     }
     let mut left_out = Vec::new();
     for (name, group) in &blue.groups {
-        let shown: String = name.chars().take(200).collect();
         let refused = match group.kind {
             GroupKind::Classic | GroupKind::Consumer => None,
             GroupKind::Share => Some("a share group: it has no offsets to move"),
@@ -277,11 +299,11 @@ fn groups(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
             }
         };
         if let Some(why) = refused {
-            left_out.push(format!("{shown} ({why})"));
-        } else if usable(name) {
+            left_out.push(format!("{} ({why})", named(name)));
+        } else if usable_id(name) {
             one_group(out, name, group, green);
         } else {
-            left_out.push(format!("{shown:?} (its name can't be written in a plan)"));
+            left_out.push(format!("\"{}\" (its name can't be written in a plan)", named(name)));
         }
     }
     leave_out(out, &left_out);
@@ -313,6 +335,7 @@ fn one_group(out: &mut Writer, name: &str, group: &GroupView, green: &ClusterVie
     let topics: BTreeSet<&str> = group.offsets.keys().map(String::as_str).chain(assigned).collect();
     let missing: Vec<&str> = topics.iter().filter(|t| !green.topics.contains_key(**t)).copied().collect();
     if !missing.is_empty() {
+        let missing: Vec<String> = missing.into_iter().map(named).collect();
         out.note(&format!("MISSING on green: {}", missing.join(", ")));
     }
     if green.groups.get(name).is_some_and(|g| !g.offsets.is_empty()) {
@@ -422,8 +445,8 @@ mod tests {
         assert_eq!(loaded.plan.name, "loans-psc");
         assert_eq!(loaded.plan.blue.cluster_id.as_deref(), Some("qDm3vN3pTbCq5wqUuKZ6nQ"));
         let groups: Vec<&str> = loaded.plan.groups.iter().map(|g| g.name.as_str()).collect();
-        assert_eq!(groups, ["a \"quoted\" \\ name", "half", "loan-audit"]);
-        assert_eq!(loaded.plan.groups[2].topics, ["loan-events", "loan-notes"]);
+        assert_eq!(groups, ["a \"quoted\" \\ name", "bad\u{202e}name", "half", "loan-audit"]);
+        assert_eq!(loaded.plan.groups[3].topics, ["loan-events", "loan-notes"]);
         assert_eq!(loaded.plan.topics.len(), 4);
         // the only thing to warn about is what a person has to add
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
@@ -489,6 +512,12 @@ mod tests {
             let text = text(&name, &view(&topics, &groups), &view(&topics[topics.len() / 2..], &[]));
             let loaded = Plan::parse(&text, Path::new("x.toml"));
             prop_assert!(loaded.is_ok(), "{}\n{text}", loaded.unwrap_err());
+            prop_assert!(crate::sanitise::is_clean(&text.replace('\n', "")), "{text:?}");
+            let loaded = loaded.unwrap_or_else(|e| panic!("{e}")).plan;
+            let ids: std::collections::BTreeSet<&str> = loaded.groups.iter().map(|g| g.name.as_str()).collect();
+            for (id, _) in groups.iter().filter(|(id, _)| usable_id(id)) {
+                prop_assert!(ids.contains(id), "{id:?} is not in\n{text}");
+            }
         }
     }
 }

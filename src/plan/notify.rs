@@ -209,7 +209,7 @@ fn section(mut t: TableReader<'_>, name: &str, base: &Path) -> Option<NotifyPlan
         template,
         on,
         teams: t.names("teams"),
-        groups: t.names("groups"),
+        groups: t.group_ids("groups"),
         client: client(&mut t, base),
         timeout_ms: bounded(&mut t, "timeout", TIMEOUT_MS, 100..=60_000),
         retries: t.get("retries").and_then(|f| f.integer(0..=10)).unwrap_or(RETRIES).try_into().unwrap_or(0),

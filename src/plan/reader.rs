@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{PlanError, Severity, alternatives, nearest};
 use super::{duration, size};
-use crate::sanitise::visible;
+use crate::sanitise::{is_inert, visible};
 
 /// At most this many findings are kept: a hostile file must not fill the memory or the screen.
 const MAX_FINDINGS: usize = 200;
@@ -98,6 +98,11 @@ impl Report {
     pub(super) fn at_span(&self, span: Range<usize>, severity: Severity, message: String, suggestion: Option<String>) {
         let finding = self.places.borrow().finding(Some(span), severity, message, suggestion);
         self.push(finding);
+    }
+
+    /// What is written at a place of the file.
+    fn source(&self, span: Range<usize>) -> Option<String> {
+        self.places.borrow().text.get(span).map(str::to_owned)
     }
 
     pub(super) fn error(&self, path: &str, message: impl Into<String>, suggestion: Option<String>) {
@@ -236,8 +241,25 @@ impl<'a> Field<'a> {
             self.error(format!("\"{key}\" must not be empty"), None);
         } else if s.len() > 1024 {
             self.error(format!("\"{key}\" is {} bytes long; 1024 is the most", s.len()), None);
-        } else if visible(&s) != s {
+        } else if !is_inert(&s) {
             self.error(format!("\"{key}\" holds characters that can't be seen: {}", quoted(&s)), None);
+        } else {
+            return Some(s);
+        }
+        None
+    }
+
+    /// A group's id: whatever Kafka took, as long as the file shows it: what can't be seen is written as `\u200b`.
+    pub(super) fn group_id(&self) -> Option<String> {
+        let s = self.string()?;
+        let key = &self.label;
+        if s.is_empty() {
+            self.error(format!("\"{key}\" must not be empty"), None);
+        } else if s.len() > 1024 {
+            self.error(format!("\"{key}\" is {} bytes long; 1024 is the most", s.len()), None);
+        } else if !self.report.source(self.span.clone()).is_some_and(|written| is_inert(&written)) {
+            let message = format!("\"{key}\" holds characters that can't be seen: {}", quoted(&s));
+            self.error(message, Some(format!("write it as {}", super::generate::quoted(&s))));
         } else {
             return Some(s);
         }
@@ -462,6 +484,17 @@ impl<'a> TableReader<'a> {
         }
     }
 
+    /// A required group id; its absence is an error at the table.
+    pub(super) fn required_group_id(&mut self, key: &'static str, example: &str) -> Option<String> {
+        match self.get(key) {
+            Some(f) => f.group_id(),
+            None => {
+                self.missing(key, example);
+                None
+            }
+        }
+    }
+
     pub(super) fn missing(&self, key: &str, example: &str) {
         let shown = if self.path.is_empty() { "the plan".to_owned() } else { heading(&self.path) };
         let message = format!("{shown} has no \"{key}\"");
@@ -480,6 +513,12 @@ impl<'a> TableReader<'a> {
         let Some(field) = self.get(key) else { return Vec::new() };
         let items = field.items("a list of texts", false).unwrap_or_default();
         items.iter().filter_map(Field::name).collect()
+    }
+
+    pub(super) fn group_ids(&mut self, key: &'static str) -> Vec<String> {
+        let Some(field) = self.get(key) else { return Vec::new() };
+        let items = field.items("a list of texts", false).unwrap_or_default();
+        items.iter().filter_map(Field::group_id).collect()
     }
 
     pub(super) fn table(&mut self, key: &'static str) -> Option<TableReader<'a>> {

@@ -337,7 +337,7 @@ fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
         transactional_ids,
         when: appointment(&mut t),
         keep_blue_ms: t.duration("keep_blue").unwrap_or(keep_hours * 3_600_000),
-        reads: t.has("reads").then(|| t.names("reads")),
+        reads: t.has("reads").then(|| t.group_ids("reads")),
         principals: principals.unwrap_or_default(),
         still_ms: positive(&mut t, "still").unwrap_or(10_000),
         drain_timeout_ms: positive(&mut t, "drain_timeout").unwrap_or(120_000),
@@ -351,7 +351,7 @@ fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
 fn group(mut t: TableReader<'_>, base: &Path, defaults: &GroupLimits) -> GroupPlan {
     let mut limits = *defaults;
     read_limits(&mut t, &mut limits);
-    let name = t.required_name("name", "name = \"loan-audit\"").unwrap_or_default();
+    let name = t.required_group_id("name", "name = \"loan-audit\"").unwrap_or_default();
     let group = GroupPlan {
         team: t.name("team").unwrap_or_default(),
         topics: t.names("topics"),
@@ -359,7 +359,7 @@ fn group(mut t: TableReader<'_>, base: &Path, defaults: &GroupLimits) -> GroupPl
         registry_flag: t.table("registry_flag").and_then(|f| providers::provider(f, Of::Group, base)),
         group_id_flag: t.table("group_id_flag").and_then(|f| providers::provider(f, Of::Group, base)),
         dlq: t.name("dlq"),
-        green_group: t.name("green_group").unwrap_or_else(|| name.clone()),
+        green_group: t.get("green_group").and_then(|f| f.group_id()).unwrap_or_else(|| name.clone()),
         baseline: t.table("baseline").and_then(|mut b| {
             if !b.has("p99") {
                 b.missing("p99", "p99 = \"84ms\"");

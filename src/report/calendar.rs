@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::controller::snapshot::calendar::{Calendar, Kind, Move, WindowDates, local, span};
 use crate::migration::estate::At;
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 fn kind(m: &Move) -> &'static str {
     match (m.kind, m.hard) {
@@ -76,7 +76,7 @@ fn window(w: &WindowDates) -> String {
 
 /// A name inside a Markdown table: visible, on one line, no cell of its own.
 fn cell(text: &str) -> String {
-    visible(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
+    visible_name(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
 }
 
 /// As iCalendar: one event a move with a day. `now` is the stamp of this issue of the calendar. Events keep their UID as
@@ -84,18 +84,18 @@ fn cell(text: &str) -> String {
 #[must_use]
 pub fn ics(calendar: &Calendar, now: At) -> String {
     let mut out = icalendar::Calendar::new();
-    out.name(&visible(&calendar.migration));
+    out.name(&visible_name(&calendar.migration));
     for m in &calendar.moves {
         let Some(opening) = m.opening else { continue };
         let what = if m.hard { "hard cutover of" } else { "cut over" };
         let noun = if m.kind == Kind::Group { "group" } else { "producer" };
-        let team = if m.team.is_empty() { String::new() } else { format!(" ({})", visible(&m.team)) };
+        let team = if m.team.is_empty() { String::new() } else { format!(" ({})", visible_name(&m.team)) };
         let mut event = icalendar::Event::new();
         event.uid(&format!("{noun}-{}@{}.cutover", percent(&m.name), percent(&calendar.migration)));
-        event.summary(&format!("{what} {noun} {}{team}", visible(&m.name)));
-        let mut words = format!("Migration {}.", visible(&calendar.migration));
+        event.summary(&format!("{what} {noun} {}{team}", visible_name(&m.name)));
+        let mut words = format!("Migration {}.", visible_name(&calendar.migration));
         if let Some(window) = &m.window {
-            let _ = write!(words, " Window {} ({}).", visible(window), m.zone);
+            let _ = write!(words, " Window {} ({}).", visible_name(window), visible_name(&m.zone));
         }
         if let Some(until) = m.blue_until.and_then(|at| local(at, "UTC")) {
             let _ = write!(words, " Blue is kept until {until} UTC.");

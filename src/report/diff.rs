@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::text::table;
 use crate::controller::snapshot::document;
 use crate::diff::{DiffReport, PartitionDiff, TopicDiff};
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_name};
 
 /// Ranges that are written out in words; JSON has them all.
 const RANGES_SHOWN: usize = 8;
@@ -38,7 +38,7 @@ pub fn text(report: &DiffReport) -> String {
         let known = !t.partitions.is_empty() || t.unknown.is_empty();
         let number = |n: u64| if known { n.to_string() } else { "-".to_owned() };
         rows.push(vec![
-            visible(&t.topic),
+            visible_name(&t.topic),
             t.said(),
             number(f.equal),
             number(f.missing),
@@ -53,10 +53,10 @@ pub fn text(report: &DiffReport) -> String {
     let mut out = table(&rows);
     for t in &report.topics {
         for why in &t.unknown {
-            out += &format!("{}: unknown: {}\n", visible(&t.topic), visible(why));
+            out += &format!("{}: unknown: {}\n", visible_name(&t.topic), visible(why));
         }
         for remark in &t.remarks {
-            out += &format!("{}: {}\n", visible(&t.topic), visible(remark));
+            out += &format!("{}: {}\n", visible_name(&t.topic), visible(remark));
         }
         for p in &t.partitions {
             out += &of_partition(report, t, p);
@@ -79,7 +79,7 @@ pub fn text(report: &DiffReport) -> String {
 fn of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> String {
     let mut out = String::new();
     for (what, spans) in p.findings(report.source, report.target) {
-        let name = visible(&t.topic);
+        let name = visible_name(&t.topic);
         out += &format!("  {name}-{}: {} {what}: {}\n", p.partition, spans.count, spans.words(RANGES_SHOWN));
     }
     out

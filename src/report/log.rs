@@ -12,6 +12,7 @@ use crate::controller::snapshot::{
     Arming, Countdown, GateRow, GroupRow, Notice, ProducerRow, SideView, Snapshot, TriggerRow,
 };
 use crate::migration::estate::Observed;
+use crate::sanitise::ascii_json;
 
 /// The lines for what changed. The journal as it stood at the first look is not repeated.
 #[must_use]
@@ -52,7 +53,7 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     }
     let stamped = |mut line: Value| {
         line["at_ms"] = json!(next.now.0);
-        line.to_string()
+        ascii_json(&line.to_string()).into_owned()
     };
     out.into_iter().map(stamped).collect()
 }
@@ -60,7 +61,7 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
 /// The line that says where Prometheus may scrape.
 #[must_use]
 pub fn metrics(address: SocketAddr, s: &Snapshot) -> String {
-    json!({"kind": "metrics", "address": address.to_string(), "at_ms": s.now.0}).to_string()
+    ascii_json(&json!({"kind": "metrics", "address": address.to_string(), "at_ms": s.now.0}).to_string()).into_owned()
 }
 
 fn changed(was: Option<Value>, is: Value) -> Option<Value> {

@@ -9,7 +9,7 @@ use crate::migration::command::shell_word;
 use crate::migration::estate::{At, Side};
 use crate::migration::gate::span;
 use crate::offsets::verdict::{CutRecord, GroupPlan, PartitionPlan, Verdict};
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_name};
 
 /// Reasons and ranges printed below the table for each partition at most; the JSON has all.
 const RANGES: usize = 20;
@@ -81,7 +81,7 @@ pub fn text(group: &str, to: Side, plan: &GroupPlan, now: At) -> String {
     for p in &plan.partitions {
         let there = |end: i64| if end < 0 { "-".to_owned() } else { end.to_string() };
         rows.push(vec![
-            visible(&p.tp.to_string()),
+            visible_name(&p.tp.to_string()),
             at(p.source.committed),
             there(p.source.end),
             format!("-> {}", at(p.target.offset)),
@@ -106,7 +106,7 @@ pub fn text(group: &str, to: Side, plan: &GroupPlan, now: At) -> String {
     let _ = writeln!(
         out,
         "{}: {lost}, {} read again on {to}; {}; read {} records of {from}, {} of {to}{age}",
-        visible(group),
+        visible_name(group),
         unknown(plan.totals.re_read),
         plan.worst_verdict().map_or_else(|| "no partitions".to_owned(), |v| v.to_string()),
         read.0,
@@ -118,7 +118,7 @@ pub fn text(group: &str, to: Side, plan: &GroupPlan, now: At) -> String {
 fn reasons(out: &mut String, from: Side, plan: &GroupPlan) {
     for p in plan.partitions.iter().filter(|p| p.verdict != Verdict::Proven) {
         let why = p.why.as_deref().unwrap_or("no reason was given");
-        let _ = writeln!(out, "{} is {}: {}", visible(&p.tp.to_string()), p.verdict, visible(why));
+        let _ = writeln!(out, "{} is {}: {}", visible_name(&p.tp.to_string()), p.verdict, visible(why));
         let u = p.unsettled;
         if !u.is_none() {
             let _ = writeln!(
@@ -137,7 +137,7 @@ fn reasons(out: &mut String, from: Side, plan: &GroupPlan) {
 fn to_replay(out: &mut String, group: &str, from: Side, plan: &GroupPlan) {
     let mut any = false;
     for p in plan.partitions.iter().filter(|p| p.missing.is_some_and(|n| n > 0)) {
-        let tp = visible(&p.tp.to_string());
+        let tp = visible_name(&p.tp.to_string());
         let ranges: Vec<String> = p.missing_ranges.iter().take(RANGES).map(|(a, b)| format!("[{a},{b})")).collect();
         let more = p.missing_ranges.len().saturating_sub(RANGES);
         let more = if more > 0 { format!(" and {more} more ranges (--json has all)") } else { String::new() };
@@ -162,7 +162,7 @@ fn to_replay(out: &mut String, group: &str, from: Side, plan: &GroupPlan) {
 pub fn records(to: Side, plan: &GroupPlan) -> String {
     let mut out = String::new();
     for p in &plan.partitions {
-        let _ = writeln!(out, "\n{}", visible(&p.tp.to_string()));
+        let _ = writeln!(out, "\n{}", visible_name(&p.tp.to_string()));
         cut(&mut out, to.other(), "committed", p.source.committed, &p.cut.source);
         cut(&mut out, to, "starts at", p.target.offset, &p.cut.target);
     }

@@ -9,7 +9,7 @@ use crate::migration::command::Subject;
 use crate::migration::eos::Row;
 use crate::migration::estate::TopicPartition;
 use crate::migration::stage::RunOffsets;
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_name};
 
 /// `group ... --json`, `offsets apply --json`, `producer ... --json`: docs/json.md.
 #[must_use]
@@ -85,7 +85,7 @@ fn offsets_table(offsets: &RunOffsets) -> String {
     let number = |at: Option<i64>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
     for p in &offsets.plan.partitions {
         rows.push(vec![
-            visible(&p.tp.to_string()),
+            visible_name(&p.tp.to_string()),
             number(at(&offsets.before, &p.tp)),
             number(at(&offsets.after, &p.tp)),
             offsets::verdict(p),

@@ -7,7 +7,7 @@ use super::words;
 use crate::controller::snapshot::{Baseline, Fidelity, GroupRow, GroupSide, ProducerRow, SideView, Snapshot};
 use crate::migration::gate::span;
 use crate::migration::stage::{SideState, Stage, WayBack};
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_cow, visible_name};
 
 /// A count, or `-` where there is nothing to measure.
 fn count(value: Option<u64>) -> String {
@@ -20,7 +20,7 @@ fn side_line(out: &mut String, letter: &str, side: &SideView, snapshot: &Snapsho
         Some(age) => writeln!(
             out,
             "[{letter}] {}  brokers {}/{}  topics {}  under-replicated {}  lag {}  seen {:.1}s ago",
-            visible(&side.name),
+            visible_name(&side.name),
             side.brokers.0,
             side.brokers.1,
             side.topics,
@@ -28,7 +28,7 @@ fn side_line(out: &mut String, letter: &str, side: &SideView, snapshot: &Snapsho
             count(side.lag),
             age as f64 / 1000.0
         ),
-        None => writeln!(out, "[{letter}] {}  not seen", visible(&side.name)),
+        None => writeln!(out, "[{letter}] {}  not seen", visible_name(&side.name)),
     };
     for trouble in troubles(side) {
         let _ = writeln!(out, "    {}", visible(&trouble.what));
@@ -73,15 +73,16 @@ pub fn way_back_word(way: &WayBack) -> String {
     }
 }
 
-/// Pads every column to its widest cell; the last one is left as it is.
+/// Pads every column to its widest cell; the last one is left as it is. A cell is one line whatever it holds.
 #[must_use]
 pub fn table(rows: &[Vec<String>]) -> String {
     use unicode_width::UnicodeWidthStr as _;
+    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| visible_cow(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> =
         (0..columns).map(|c| rows.iter().filter_map(|r| r.get(c)).map(|s| s.width()).max().unwrap_or(0)).collect();
     let mut out = String::new();
-    for row in rows {
+    for row in &rows {
         for (i, cell) in row.iter().enumerate() {
             out.push_str(cell);
             if i + 1 < row.len() {
@@ -102,7 +103,7 @@ pub fn lag(snapshot: &Snapshot) -> String {
     let mut rows = vec![["group", "kind", "[B] state", "[B] lag", "[G] state", "[G] lag"].map(String::from).to_vec()];
     for g in &snapshot.groups {
         rows.push(vec![
-            visible(&g.group),
+            visible_name(&g.group),
             g.kind.to_string(),
             side_words(&g.blue),
             count(g.blue.lag),
@@ -123,7 +124,7 @@ pub fn status(snapshot: &Snapshot) -> String {
         writeln!(out, "{}  controller {}", visible(&snapshot.header.migration), visible(&snapshot.header.controller));
     for phase in &snapshot.phases {
         let progress = if phase.total == 0 { "–".to_owned() } else { format!("{}/{}", phase.done, phase.total) };
-        let _ = writeln!(out, "  {} {} {progress}", phase.number, phase.name);
+        let _ = writeln!(out, "  {} {} {progress}", phase.number, visible(&phase.name));
     }
     for countdown in &snapshot.countdowns {
         let _ = writeln!(out, "  ! {}", visible(&countdown.words(snapshot.now)));
@@ -134,8 +135,8 @@ pub fn status(snapshot: &Snapshot) -> String {
         vec![["group", "team", "stage", "[B] lag", "[G] lag", "way back", "next"].map(String::from).to_vec()];
     for g in &snapshot.groups {
         rows.push(vec![
-            visible(&g.group),
-            visible(&g.team),
+            visible_name(&g.group),
+            visible_name(&g.team),
             stage_word(g),
             count(g.blue.lag),
             count(g.green.lag),
@@ -153,8 +154,8 @@ pub fn status(snapshot: &Snapshot) -> String {
         for p in &snapshot.producers {
             let flag = p.flag.as_ref().and_then(|f| f.value()).map_or_else(|| "-".to_owned(), ToString::to_string);
             rows.push(vec![
-                visible(&p.name),
-                visible(&p.team),
+                visible_name(&p.name),
+                visible_name(&p.team),
                 flag,
                 rate(p.observed.blue_rate),
                 rate(p.observed.green_rate),
@@ -179,7 +180,7 @@ fn soaks(out: &mut String, snapshot: &Snapshot) {
         gates.extend(g.gates.iter().map(|r| {
             let now = r.value.map_or_else(|| "-".to_owned(), |v| r.metric.show(v));
             vec![
-                visible(&g.group),
+                visible_name(&g.group),
                 visible(&r.words),
                 if r.judged { r.gate.word().to_owned() } else { "not judged".to_owned() },
                 r.age_ms.map_or_else(|| now.clone(), |age| format!("{now}, {} ago", span(age))),
@@ -191,12 +192,19 @@ fn soaks(out: &mut String, snapshot: &Snapshot) {
         triggers.extend(g.triggers.iter().map(|t| {
             let why = words::trigger_why(&t.state).unwrap_or_default();
             let t = (&t.trigger, words::trigger(&t.state).to_owned());
-            vec![visible(&g.group), visible(&t.0.name), t.0.arm.to_string(), t.0.words(), t.1, visible(why)]
+            vec![
+                visible_name(&g.group),
+                visible(&t.0.name),
+                t.0.arm.to_string(),
+                visible(&t.0.words()),
+                t.1,
+                visible(why),
+            ]
         }));
     }
     let mut baselines = vec![["baseline", "of", "is"].map(String::from).to_vec()];
     for g in &snapshot.groups {
-        let of = |b: &Baseline| vec![visible(&g.group), b.metric.label().to_owned(), b.words()];
+        let of = |b: &Baseline| vec![visible_name(&g.group), b.metric.label().to_owned(), b.words()];
         baselines.extend(g.baselines.iter().map(of));
     }
     for rows in [baselines, gates, triggers].into_iter().filter(|rows| rows.len() > 1) {

@@ -18,6 +18,7 @@ use crate::migration::estate::{At, FlagState, TopicPartition};
 use crate::migration::overrides::GateName;
 use crate::migration::stage::{SideState, Stage};
 use crate::offsets::Cut;
+use crate::sanitise::visible_name;
 
 /// Most requests whose answers are waited for at once; older ones are forgotten.
 const MAX_PENDING: usize = 64;
@@ -351,7 +352,7 @@ impl Model {
         let mut rows: Vec<&GroupRow> = s
             .groups
             .iter()
-            .filter(|g| filter.matches(&[&g.group, &g.team, &words::group_state(g).word, &g.next]))
+            .filter(|g| filter.matches(&[&visible_name(&g.group), &g.team, &words::group_state(g).word, &g.next]))
             .collect();
         rows.sort_by_key(|g| group_rank(g));
         rows
@@ -362,8 +363,11 @@ impl Model {
     pub fn producers(&self) -> Vec<&ProducerRow> {
         let Some(s) = &self.snapshot else { return Vec::new() };
         let filter = Filter::new(self.filter(Pane::Producers));
-        let mut rows: Vec<&ProducerRow> =
-            s.producers.iter().filter(|p| filter.matches(&[&p.name, &p.team, &p.topics.join(" "), &p.next])).collect();
+        let mut rows: Vec<&ProducerRow> = s
+            .producers
+            .iter()
+            .filter(|p| filter.matches(&[&visible_name(&p.name), &p.team, &p.topics.join(" "), &p.next]))
+            .collect();
         rows.sort_by_key(|p| producer_rank(p));
         rows
     }

@@ -10,6 +10,7 @@ use super::terminal::ExitReason;
 use super::{text, words};
 use crate::controller::snapshot::{Arming, DiffView, FidelityVerdict, SideView, Snapshot};
 use crate::migration::estate::{Freshness, Observed};
+use crate::sanitise::{visible_cow, visible_name};
 
 /// Writes a line for each change until the controller stops or a signal comes.
 ///
@@ -54,7 +55,7 @@ pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
             Arming::DryRun => "dry run: nothing is changed".to_owned(),
             Arming::ReadOnly { why } => format!("read-only: {why}"),
         };
-        out.push(format!("{}: {arming}", next.header.migration));
+        out.push(format!("{}: {arming}", visible_name(&next.header.migration)));
     }
     for (was, now) in [(before.map(|b| &b.blue), &next.blue), (before.map(|b| &b.green), &next.green)] {
         let (was, now_words) = (was.map(|w| side(w, before.unwrap_or(next))), side(now, next));
@@ -87,11 +88,12 @@ pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         out.push(format!("journal {}: {about}{} ({})", l.seq, l.text, l.actor));
     }
     let stamp = text::clock(next.now.0);
-    out.into_iter().map(|l| format!("{stamp} {l}")).collect()
+    // One line each, whatever was said: the gate for all of them.
+    out.into_iter().map(|l| format!("{stamp} {}", visible_cow(&l))).collect()
 }
 
 fn side(v: &SideView, s: &Snapshot) -> String {
-    let name = format!("{} {}", v.side.name(), v.name);
+    let name = format!("{} {}", v.side.name(), visible_name(&v.name));
     if let Some(t) = &v.identity_trouble {
         return format!("{name}: {}", words::sentence(&t.what, &t.advice));
     }
@@ -112,7 +114,7 @@ fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
             let why = words::why(&g.side_state).map_or(String::new(), |w| format!(", {}", w.1));
             format!(
                 "group {}: {}{why}, way back {}",
-                g.group,
+                visible_name(&g.group),
                 words::group_state(g).word,
                 words::way_back(&g.way_back).1
             )
@@ -138,7 +140,7 @@ fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
                 FidelityVerdict::Unknown => ", samples unknown".to_owned(),
                 FidelityVerdict::Idle => ", nothing written to sample".to_owned(),
             };
-            format!("producer {}: flag {flag}{odd}{both}", p.name)
+            format!("producer {}: flag {flag}{odd}{both}", visible_name(&p.name))
         };
         let was = before.and_then(|b| Some(say(b.producers.iter().find(|x| x.name == p.name)?, b)));
         let now = say(p, next);

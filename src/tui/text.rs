@@ -1,8 +1,13 @@
 //! Strings on a grid of cells: cut by display width, numbers and durations that a tired person can read.
 
+use std::collections::{HashMap, HashSet};
+
 use ratatui::style::Style;
 use ratatui::text::Span;
 use unicode_width::UnicodeWidthStr;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::sanitise::{visible_cow, visible_name};
 
 /// Most code points of one grapheme that are drawn: a name made of combining marks must not flood a cell.
 const MAX_GRAPHEME_CHARS: usize = 6;
@@ -13,9 +18,9 @@ pub fn width(s: &str) -> usize {
     graphemes(s).iter().map(|g| g.1).sum()
 }
 
-/// Graphemes with the number of cells each takes; those that take none are left out.
+/// Graphemes with the number of cells each takes. What takes none has been made visible before.
 fn graphemes(s: &str) -> Vec<(String, usize)> {
-    Span::raw(s)
+    Span::raw(visible_cow(s))
         .styled_graphemes(Style::default())
         .map(|g| g.symbol.chars().take(MAX_GRAPHEME_CHARS).collect::<String>())
         .map(|g| {
@@ -51,6 +56,26 @@ pub fn cut(s: &str, cells: usize, ellipsis: &str) -> String {
     }
     out.push_str(ellipsis);
     out
+}
+
+/// Foreign names as a table shows them, in at most `cells` each: made visible, cut in the middle, and never two that
+/// differ alike. Where the cut would make them so, a sum over the whole name takes the place of the end.
+#[must_use]
+pub fn names<'a>(names: impl IntoIterator<Item = &'a str>, cells: usize, ellipsis: &str) -> Vec<String> {
+    let whole: Vec<String> = names.into_iter().map(visible_name).collect();
+    let mut shown: Vec<String> = whole.iter().map(|n| cut_middle(n, cells, ellipsis)).collect();
+    let mut first: HashMap<&str, &str> = HashMap::new();
+    let alike: HashSet<String> = shown
+        .iter()
+        .zip(&whole)
+        .filter(|(shown, whole)| *first.entry(shown).or_insert(whole) != whole.as_str())
+        .map(|(shown, _)| shown.clone())
+        .collect();
+    for (shown, whole) in shown.iter_mut().zip(&whole).filter(|(shown, _)| alike.contains(*shown)) {
+        let sum = format!("{ellipsis}{:03x}", xxh3_64(whole.as_bytes()) & 0xfff);
+        *shown = cut(whole, cells.saturating_sub(sum.width()), "") + &sum;
+    }
+    shown
 }
 
 /// At most `cells` wide, cut in the middle: names of one estate share their beginnings and differ at their ends.
@@ -96,7 +121,7 @@ pub fn wrap(s: &str, cells: usize, max: usize, ellipsis: &str) -> Vec<String> {
         return lines;
     }
     let mut line = String::new();
-    for word in s.split_whitespace() {
+    for word in visible_cow(s).split(' ').filter(|word| !word.is_empty()) {
         let mut word = word.to_owned();
         loop {
             let gap = usize::from(!line.is_empty());
@@ -314,6 +339,31 @@ mod tests {
         assert!(cut(&zalgo, 2, "…").chars().count() <= 2 * MAX_GRAPHEME_CHARS);
         assert_eq!(cut_middle("payments-eu-west-1-ledger-audit", 16, "…"), "payments-…-audit");
         assert!(width(&cut_middle("日本語の名前日本語の名前", 9, "…")) <= 9);
+    }
+
+    #[test]
+    fn what_is_hidden_takes_its_place() {
+        assert_eq!(cut("a\u{200b}b", 20, "…"), "a\\u{200b}b");
+        assert_eq!(cut("a\u{200d}\x1b", 20, "…"), "a\\u{200d}␛");
+        assert_eq!(cut_middle("a\u{2066}b", 20, "…"), "a\\u{2066}b");
+        assert_eq!(wrap("a\nb\tc", 20, 3, "…"), ["a␊b␉c"]);
+        assert_eq!(width("a\u{200b}"), 9, "as wide as it is drawn");
+    }
+
+    #[test]
+    fn names_that_differ_never_look_alike() {
+        let long = ["payments-eu-west-1-ledger-audit", "payments-us-west-1-ledger-audit", "loan-audit"];
+        let shown = names(long, 16, "…");
+        assert_ne!(shown[0], shown[1]);
+        assert!(shown[0].starts_with("payments-eu-") && shown[0].contains('…'), "{shown:?}");
+        assert_eq!(shown[2], "loan-audit");
+        assert!(shown.iter().all(|n| width(n) <= 16), "{shown:?}");
+        assert_eq!(names([long[0], "x", long[0]], 16, "…")[0], "payments-…-audit", "the same name twice is no clash");
+        let odd = names(["a", "a ", "a\u{200b}", "a\\u{200b}", "\u{430}b", "ab"], 12, "…");
+        assert_eq!(odd.iter().collect::<HashSet<_>>().len(), odd.len(), "{odd:?}");
+        let tails: Vec<String> = (0..40).map(|n| format!("{}{n:02}{}", "x".repeat(140), "y".repeat(140))).collect();
+        let shown = names(tails.iter().map(String::as_str), 13, "…");
+        assert_eq!(shown.iter().collect::<HashSet<_>>().len(), 40, "{shown:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::migration::event::RunKind;
 use crate::migration::rollback::ESTIMATE_AGE_MS;
 use crate::migration::stage::{MovePhase, SideState, Stage, WayBack};
 use crate::offsets::verdict::{PartitionPlan, Verdict};
+use crate::sanitise::visible_name;
 
 /// A state as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,14 +30,13 @@ impl Word {
     }
 }
 
-/// A subject in words.
+/// A subject in words: its name made visible.
 #[must_use]
 pub fn subject(s: &Subject) -> String {
     match s {
         Subject::Migration => "migration".into(),
         Subject::Cluster(side) => side.name().into(),
-        Subject::Group(g) => g.clone(),
-        Subject::Producer(p) => p.clone(),
+        Subject::Group(name) | Subject::Producer(name) => visible_name(name),
     }
 }
 

@@ -276,7 +276,7 @@ fn names_that_try_to_break_the_page() {
     s.countdowns.clear();
     let page = page(&s);
     for (name, i) in names.iter().zip(1_u32..) {
-        let shown = cutover::sanitise::visible(name);
+        let shown = cutover::sanitise::visible_name(name);
         let lag = page.value("cutover_group_lag_records", &[("group", &shown), ("side", "blue")]);
         assert_eq!(lag, Some(f64::from(i)), "{name:?}");
     }

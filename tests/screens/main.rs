@@ -8,6 +8,7 @@ mod fixture;
 #[path = "../support/exposition.rs"]
 mod format;
 mod hard;
+mod hostile;
 mod keys;
 mod looks;
 mod pictures;

@@ -15,11 +15,13 @@ use crate::controller::executor::WriteLease;
 use crate::controller::ledger::{Access, Ledger};
 use crate::controller::run::{Options, Want};
 use crate::controller::snapshot::Arming;
+use crate::migration::command::shell_word;
 use crate::migration::estate::{Side, Trouble};
 use crate::migration::event::{Entry, Event};
 use crate::plan::Plan;
 use crate::replay::spec::transactional_id;
 use crate::replay::{Census, KeyBook, Limits, Ranges, Reordered, ReplayEnd, ReplayReport, ReplaySpec, ranges};
+use crate::sanitise::visible_name;
 
 /// Carries out a replay, or (with [`Want::DryRun`] or [`Want::ReadOnly`]) says what it would carry. Never fails: what
 /// stood in the way is in the report. `stop` ends it in order after the transaction that is open.
@@ -274,21 +276,25 @@ impl Session<'_> {
             lines.iter().for_each(|line| (ui.say)(line));
             return Ok(None);
         }
-        let phrase = format!("{} {name}", if reorders { "reorder" } else { "replay" });
+        let shown = visible_name(&name);
+        let phrase = format!("{} {shown}", if reorders { "reorder" } else { "replay" });
         let question = Question { lines, phrase, name: name.clone(), reorders };
         let behind = "records would land behind newer ones of their keys";
         match (ui.confirm)(&question) {
-            Answer::Typed(text) if text == question.phrase => Ok(Some(text)),
-            Answer::Yes(given) if given == name && reorders => Err(Halt::Holds(Trouble::new(
+            Answer::Typed(text) if text.trim() == question.phrase => Ok(Some(text)),
+            Answer::Yes(given) if (given == name || given == shown) && reorders => Err(Halt::Holds(Trouble::new(
                 behind,
                 "accept that with --accept-reorder, or carry them into a side topic with --into TOPIC",
             ))),
-            Answer::Yes(given) if given == name => Ok(Some(given)),
+            Answer::Yes(given) if given == name || given == shown => Ok(Some(given)),
             Answer::Typed(given) | Answer::Yes(given) => Err(Halt::Refused(Trouble::new(
                 format!("not confirmed: {given:?} is not what was asked for"),
-                format!("type {:?}, or add --yes={name}", question.phrase),
+                format!("type \"{}\", or add --yes={}", question.phrase, shell_word(&name)),
             ))),
-            Answer::No => Err(Halt::Refused(Trouble::new("not confirmed", format!("add --yes={name} to confirm it")))),
+            Answer::No => Err(Halt::Refused(Trouble::new(
+                "not confirmed",
+                format!("add --yes={} to confirm it", shell_word(&name)),
+            ))),
         }
     }
 

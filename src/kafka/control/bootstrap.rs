@@ -34,7 +34,13 @@ fn parse_address(text: &str) -> Result<(String, u16), Trouble> {
         return Err(bad("the host is missing or has characters that no host has"));
     }
     if !rest.starts_with('[') && host.contains(':') {
-        return Err(bad("an IPv6 address needs brackets"));
+        return Err(bad(match host.parse::<std::net::Ipv6Addr>() {
+            Ok(_) => "an IPv6 address needs brackets",
+            Err(_) => "it has more than one port: a comma stands between two addresses",
+        }));
+    }
+    if host.contains([';', '|']) {
+        return Err(bad("a comma stands between two addresses"));
     }
     Ok((host.to_owned(), port))
 }
@@ -53,6 +59,11 @@ mod tests {
             ["", " , ", "host", "host:", "host:0", "host:70000", ":9092", "::1:9092", "http://x:80", "a b:1", "[::1"]
         {
             assert!(parse_bootstrap(bad).is_err(), "{bad}");
+        }
+        let why = |t: &str| parse_bootstrap(t).unwrap_err().what;
+        assert!(why("::1:9092").contains("IPv6"), "{}", why("::1:9092"));
+        for slip in ["a:1;b:2", "a:1 b:2", "a:1|b:2", "a;b:2", "a:1:b:2"] {
+            assert!(!why(slip).contains("IPv6"), "{}", why(slip));
         }
         assert!(!parse_bootstrap("x\x1b[2J:0").unwrap_err().what.contains('\x1b'));
     }

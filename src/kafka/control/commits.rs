@@ -16,7 +16,7 @@ use super::failure::{Class, Failure, check};
 use super::group_requests::group_id;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, KeyType, pause};
 use crate::migration::estate::{GroupKind, GroupState, TopicPartition, Trouble};
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// Partitions in one OffsetCommit: the broker writes them as one batch, which must stay below `message.max.bytes`
 /// (1 MB by default) even with the longest names.
@@ -32,7 +32,7 @@ impl Cluster {
         offsets: &[(TopicPartition, i64)],
     ) -> Result<BTreeMap<TopicPartition, Outcome>, Trouble> {
         if let Some((tp, offset)) = offsets.iter().find(|(_, o)| *o < 0) {
-            let what = format!("{}: {offset} is not an offset", visible(&tp.to_string()));
+            let what = format!("{}: {offset} is not an offset", visible_name(&tp.to_string()));
             return Err(Trouble::new(what, "this is a fault of cutover: please report it"));
         }
         self.inner.must_be_idle(group).await?;
@@ -80,7 +80,7 @@ impl Inner {
     async fn must_be_movable(&self, id: &str) -> Result<GroupState, Failure> {
         let group = self.group(id, false).await?;
         let refuse = |what: &str, advice: &str| {
-            let what = format!("group `{}` on {} {what}", visible(id), self.side());
+            let what = format!("group `{}` on {} {what}", visible_name(id), self.side());
             Err(Failure::new(Class::Final, what, advice))
         };
         match group.kind {
@@ -93,7 +93,7 @@ impl Inner {
                 "move it with Kafka Streams' own tools; cutover does not touch it",
             ),
             GroupKind::Other => refuse(
-                &format!("is used with protocol `{}`, not by consumers", visible(&group.protocol_type)),
+                &format!("is used with protocol `{}`, not by consumers", visible_name(&group.protocol_type)),
                 "groups of Kafka Connect workers and the like are not moved by their offsets",
             ),
         }
@@ -104,7 +104,7 @@ impl Inner {
             GroupState::Empty | GroupState::Dead => Ok(()),
             state => Err(Failure::new(
                 Class::Final,
-                format!("group `{}` on {} is {state}, not Empty", visible(id), self.side()),
+                format!("group `{}` on {} is {state}, not Empty", visible_name(id), self.side()),
                 "stop every member first; static members leave only when their session times out",
             )),
         }
@@ -314,7 +314,7 @@ fn settle(
 }
 
 fn unanswered(connection: &Connection, subject: &str) -> Failure {
-    let what = format!("{}: {} left it out of its answer", visible(subject), connection.label());
+    let what = format!("{}: {} left it out of its answer", visible_name(subject), connection.label());
     Failure::new(Class::Lost, what, "look at what is committed before going on")
 }
 

@@ -9,7 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::connection::Connection;
 use super::failure::{Class, Failure, check_message};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Inner, KeyType, lock, pause};
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// Groups in one FindCoordinator request (v4, KIP-699).
 const KEYS_PER_LOOKUP: usize = 500;
@@ -138,5 +138,5 @@ async fn find_one(connection: &Connection, version: i16, kind: KeyType, key: &st
 }
 
 fn subject(key: &str) -> String {
-    format!("coordinator of `{}`", visible(key))
+    format!("coordinator of `{}`", visible_name(key))
 }

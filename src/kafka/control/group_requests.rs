@@ -19,7 +19,7 @@ use super::connection::Connection;
 use super::failure::{Class, Failure, check, check_message};
 use super::guard;
 use crate::migration::estate::{Committed, GroupKind, GroupState, GroupView, MemberView, TopicPartition, Trouble};
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// Groups in one DescribeGroups, ConsumerGroupDescribe or OffsetFetch (v8) request. Brokers answer the requests of one
 /// connection one after the other: with pieces of this size we decode one answer while the broker works on the next.
@@ -59,7 +59,7 @@ pub(super) struct Described {
 }
 
 pub(super) fn unanswered(id: &str) -> Failure {
-    Failure::new(Class::Retry, format!("group `{}`: no answer", visible(id)), "")
+    Failure::new(Class::Retry, format!("group `{}`: no answer", visible_name(id)), "")
 }
 
 /// Every group that a broker coordinates; with `types` (v5) only those.
@@ -268,10 +268,10 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
                         }
                         _ => Vec::new(),
                     },
-                    member_id: visible(&m.member_id),
-                    instance_id: m.group_instance_id.map(|i| visible(&i)),
-                    client_id: visible(&m.client_id),
-                    host: visible(m.client_host.trim_start_matches('/')),
+                    member_id: visible_name(&m.member_id),
+                    instance_id: m.group_instance_id.map(|i| visible_name(&i)),
+                    client_id: visible_name(&m.client_id),
+                    host: visible_name(m.client_host.trim_start_matches('/')),
                 });
                 let members = members.collect();
                 Described { state: state(&g.group_state), protocol_type: g.protocol_type.to_string(), members, trouble }
@@ -284,7 +284,7 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
 
 fn unreadable(member: &str) -> Trouble {
     Trouble::new(
-        format!("the assignment of member {} can't be read", visible(member)),
+        format!("the assignment of member {} can't be read", visible_name(member)),
         "its client uses a form of its own: who reads which partition is unknown",
     )
 }
@@ -329,10 +329,10 @@ pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -
             let described = checked.map(|()| {
                 let member = |m: kafka_protocol::messages::consumer_group_describe_response::Member| MemberView {
                     assigned: assigned(m.assignment),
-                    member_id: visible(&m.member_id),
-                    instance_id: m.instance_id.map(|i| visible(&i)),
-                    client_id: visible(&m.client_id),
-                    host: visible(m.client_host.trim_start_matches('/')),
+                    member_id: visible_name(&m.member_id),
+                    instance_id: m.instance_id.map(|i| visible_name(&i)),
+                    client_id: visible_name(&m.client_id),
+                    host: visible_name(m.client_host.trim_start_matches('/')),
                 };
                 let members = g.members.into_iter().map(member).collect();
                 Described { state: state(&g.group_state), protocol_type: String::new(), members, trouble: None }

@@ -18,8 +18,8 @@ use super::connection::{ApiTable, Connection};
 use super::failure::{Class, Failure, check_message};
 use super::transport::Endpoint;
 use crate::kafka::properties::{ClientProperties, ControlProperties};
-use crate::migration::estate::{Side, Trouble};
-use crate::sanitise::visible;
+use crate::migration::estate::{Side, Trouble, host_port};
+use crate::sanitise::visible_name;
 
 /// How often something is asked in all when brokers answer "come back later". With [`pause`] that is 3.6 s of waiting:
 /// longer than an election (about 3 s), shorter than a person's patience.
@@ -295,11 +295,11 @@ impl Inner {
             Peer::Seed(index) => {
                 let seeds = self.seeds.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
                 let (host, port) = seeds[index].clone();
-                Ok(Endpoint { label: format!("{side} broker {}", visible(&format!("{host}:{port}"))), host, port })
+                Ok(Endpoint { label: format!("{side} broker {}", visible_name(&host_port(&host, port))), host, port })
             }
             Peer::Node(id) => match self.topology().brokers.get(&id) {
                 Some((host, port)) => Ok(Endpoint {
-                    label: format!("{side} broker {id} ({})", visible(&format!("{host}:{port}"))),
+                    label: format!("{side} broker {id} ({})", visible_name(&host_port(&host, port))),
                     host: host.clone(),
                     port: *port,
                 }),

@@ -16,7 +16,7 @@ use super::router::{Cluster, Inner, KeyType, pause};
 use crate::migration::estate::{
     BrokerView, ClusterView, GroupKind, GroupState, GroupView, PartitionView, TopicPartition, TopicView, Trouble,
 };
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// How often a part is asked in all while leaders or coordinators move. Few: the next picture comes soon.
 const SNAPSHOT_ATTEMPTS: u32 = 3;
@@ -135,9 +135,9 @@ impl Inner {
     fn skeleton(&self, metadata: &MetadataResponse) -> ClusterView {
         let broker = |b: &kafka_protocol::messages::metadata_response::MetadataResponseBroker| {
             let view = BrokerView {
-                host: visible(&b.host),
+                host: visible_name(&b.host),
                 port: u16::try_from(b.port).unwrap_or(0),
-                rack: b.rack.as_ref().map(|r| visible(r)),
+                rack: b.rack.as_ref().map(|r| visible_name(r)),
                 answered: None,
             };
             (b.node_id.0, view)
@@ -148,7 +148,7 @@ impl Inner {
             Some((name, view))
         };
         ClusterView {
-            cluster_id: metadata.cluster_id.as_ref().map(|id| visible(id)),
+            cluster_id: metadata.cluster_id.as_ref().map(|id| visible_name(id)),
             controller: metadata.controller_id.0,
             brokers: metadata.brokers.iter().map(broker).collect(),
             topics: metadata.topics.iter().filter_map(topic).collect(),

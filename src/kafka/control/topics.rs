@@ -16,7 +16,7 @@ use super::connection::Connection;
 use super::failure::{Class, Failure, check, check_message};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
 use crate::migration::estate::Trouble;
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// DescribeConfigs' and CreateTopics' number for a topic.
 const TOPIC: i8 = 2;
@@ -76,13 +76,13 @@ impl Cluster {
         let metadata = self.inner.refresh(Some(topics)).await?;
         let count = |t: &MetadataResponseTopic| {
             let name = t.name.as_ref()?.to_string();
-            let checked = check(t.error_code, format_args!("topic {}", visible(&name)), &self.side().to_string());
+            let checked = check(t.error_code, format_args!("topic {}", visible_name(&name)), &self.side().to_string());
             let count = checked.map(|()| i32::try_from(t.partitions.len()).unwrap_or(i32::MAX));
             Some((name, count.map_err(Trouble::from)))
         };
         let found: BTreeMap<_, _> = metadata.topics.iter().filter_map(count).collect();
         let missing = |t: &String| {
-            let what = format!("{} did not say how many partitions {} has", self.side(), visible(t));
+            let what = format!("{} did not say how many partitions {} has", self.side(), visible_name(t));
             Err(Trouble::new(what, "look at the brokers' logs"))
         };
         Ok(topics.iter().map(|t| (t.clone(), found.get(t).cloned().unwrap_or_else(|| missing(t)))).collect())
@@ -178,7 +178,7 @@ impl Inner {
             };
             let mut again = Vec::new();
             for name in pending {
-                let missing = || Err(Failure::new(Class::Lost, format!("no word on topic {}", visible(name)), ""));
+                let missing = || Err(Failure::new(Class::Lost, format!("no word on topic {}", visible_name(name)), ""));
                 let result = answers.remove(name).unwrap_or_else(missing);
                 let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
                 // Deleting what is not there is an answer, although Kafka counts it among those that may pass.

@@ -21,7 +21,7 @@ use crate::migration::estate::{At, TopicPartition, Trouble};
 use crate::migration::transactions::{
     Answer, Fencing, Hanging, ListedTransaction, Since, TransactionState, TransactionView, Unavailable,
 };
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// The transaction timeout that a fence sets on its id, until a producer initialises it again, ms. It also bounds how
 /// long the coordinator waits for its own log, so it must not be tiny (KAFKA-16047).
@@ -66,7 +66,7 @@ impl Cluster {
     /// The broker that coordinates a transactional id.
     pub async fn transaction_coordinator(&self, id: &str) -> Answer<i32> {
         let found = self.inner.coordinators(KeyType::Transaction, &[id.to_owned()]).await.remove(id);
-        let nobody = || Err(Failure::new(Class::Retry, format!("no coordinator of `{}`", visible(id)), ""));
+        let nobody = || Err(Failure::new(Class::Retry, format!("no coordinator of `{}`", visible_name(id)), ""));
         answer(found.unwrap_or_else(nobody), Since::V0_11)
     }
 
@@ -105,7 +105,7 @@ impl Cluster {
     }
 
     async fn must_hang(&self, hanging: &Hanging) -> Result<(), Trouble> {
-        let place = visible(&hanging.partition.to_string());
+        let place = visible_name(&hanging.partition.to_string());
         let name = format!(
             "the transaction of producer id {} epoch {} from offset {} of {place} on {}",
             hanging.producer_id,
@@ -135,7 +135,7 @@ impl Cluster {
             );
         }
         for (id, found) in self.describe_transactions(&ids).await {
-            let id = visible(&id);
+            let id = visible_name(&id);
             match found {
                 Answer::Told(Some(view)) if view.producer_id != hanging.producer_id => {
                     let what = format!("is not of {id}, which has producer id {} now", view.producer_id);

@@ -8,7 +8,7 @@ use super::seam::Seam;
 use super::view::green_only_words;
 use super::{GreenOnly, Row, RowId};
 use crate::migration::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
-use crate::migration::estate::{At, FlagState, Side};
+use crate::migration::estate::{At, BrokerView, FlagState, Side};
 use crate::migration::event::{Event, RunId, RunKind};
 use crate::migration::gate::span;
 use crate::migration::machine::{CONTROLLER, Machine};
@@ -18,6 +18,7 @@ use crate::migration::runbook::{self, Step, StepKind};
 use crate::migration::settings::ProducerSettings;
 use crate::migration::stage::Stage;
 use crate::migration::steps::unresolved;
+use crate::sanitise::visible_name;
 
 impl Machine {
     pub(in crate::migration) fn prepare_hard(
@@ -92,13 +93,14 @@ impl Machine {
         let phrases: Vec<String> = gates.iter().map(Held::phrase).collect();
         // What is lost grows while it is read: the number is in the phrase, and holds when the step comes.
         let fixed = gates.iter().filter(|h| h.gate != GateName::Missing).map(Held::phrase).collect::<Vec<_>>();
-        let phrase = std::iter::once(format!("{to} {name}")).chain(phrases).collect::<Vec<_>>().join(" ");
+        let shown = visible_name(name);
+        let phrase = std::iter::once(format!("{to} {shown}")).chain(phrases).collect::<Vec<_>>().join(" ");
         let sight = self.sight(now);
         let run = self.state.open_run(&command.subject()).map_or("none".into(), |r| r.id.to_string());
         let facts = Cut { sight: &sight, name, plan, to }.approval_facts();
         let title = match to {
-            Side::Green => format!("Cut {name} over to {} (exactly-once, hard)", upper(to)),
-            Side::Blue => format!("Roll {name} back to {} (exactly-once, hard)", upper(to)),
+            Side::Green => format!("Cut {shown} over to {} (exactly-once, hard)", upper(to)),
+            Side::Blue => format!("Roll {shown} back to {} (exactly-once, hard)", upper(to)),
         };
         Ok(Prepared {
             title,
@@ -210,6 +212,7 @@ impl Machine {
         let run = self.state.open_run(&command.subject());
         let home = run.map_or(Side::Blue, |r| r.to.other());
         let steps = hard_steps(RunKind::HardGiveBack, plan, command, home);
+        let name = visible_name(name);
         Prepared {
             steps: steps.iter().map(Step::line).collect(),
             level: Level::Typed(format!("{home} {name}")),
@@ -236,6 +239,7 @@ impl Machine {
             None if run.no_return => run.step,
             None => run.step.min(quiet),
         };
+        let name = visible_name(name);
         Ok(Prepared {
             steps: steps.iter().skip(from).map(Step::line).collect(),
             no_return_after: runbook::no_return_after(run.kind, &steps).and_then(|n| n.checked_sub(from)),
@@ -390,10 +394,12 @@ impl Machine {
     }
 
     fn brokers(&self, side: Side) -> String {
-        let seen = self.estate.side(side).value().map(|v| {
-            v.brokers.values().take(3).map(|b| format!("{}:{}", b.host, b.port)).collect::<Vec<_>>().join(",")
-        });
-        seen.filter(|b| !b.is_empty()).unwrap_or_else(|| side.name().to_uppercase())
+        let seen = self
+            .estate
+            .side(side)
+            .value()
+            .map(|v| v.brokers.values().take(3).map(BrokerView::address).collect::<Vec<_>>().join(","));
+        shell_word(&seen.filter(|b| !b.is_empty()).unwrap_or_else(|| side.name().to_uppercase()))
     }
 }
 

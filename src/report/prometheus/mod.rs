@@ -18,7 +18,7 @@ pub use families::{ALL as FAMILIES, Family, Kind};
 use crate::controller::snapshot::{Arming, Severity, Snapshot};
 use crate::migration::estate::At;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
-use crate::sanitise::visible_cow;
+use crate::sanitise::visible_name;
 
 /// Content type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -112,9 +112,10 @@ impl Page {
         let _ = writeln!(self.out, "# HELP {} {help}\n# TYPE {} {}", family.name, family.name, family.kind.word());
     }
 
-    /// A label's value: made visible as everywhere (a NUL would end the whole page for Prometheus), then escaped.
+    /// A label's value: made visible as a name (a NUL would end the whole page for Prometheus, and two values that become
+    /// alike would be one series twice), then escaped.
     fn escaped(&mut self, text: &str) {
-        for c in visible_cow(text).chars() {
+        for c in visible_name(text).chars() {
             match c {
                 '\\' => self.out.push_str("\\\\"),
                 '"' => self.out.push_str("\\\""),

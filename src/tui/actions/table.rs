@@ -83,7 +83,7 @@ actions! {
     "roll-back" "roll back" ["b"], GROUP, Changes, 21, ready::can_roll_back, asks::roll_back,
         "Moves the group back to blue, or undoes a cutover that is under way.";
     "reset-offsets" "offsets" ["o"], GROUP, Changes, 23, ready::can_reset, asks::reset,
-        "Sets the group's offsets on the other cluster to the equivalent of its position, without starting anything; asks by
+        "Sets the group's offsets on the other cluster to the equivalent of its position, without starting anything; asks by \
          which strategy.";
     "hard-cut" "hard cut" ["e"], PRODUCER, Changes, 20, ready::can_hard_cut, asks::hard_cut,
         "Moves an exactly-once producer to green: stop, drain, fence, seam, start; one on green goes back to blue, and what

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::groups::more;
 use super::line::{self, Row, rule, window};
 use crate::controller::snapshot::calendar::{Due, Kind, Opening, short, span};
+use crate::sanitise::visible_name;
 use crate::tui::calendar::{self, Counts, Line, Standing};
 use crate::tui::model::Model;
 use crate::tui::text;
@@ -68,7 +69,13 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     table(m, &lines, at, Rect { height: body.height - below, ..body }, buf);
     if below > 0 {
         let rest = Rect { y: body.bottom() - below, height: below, ..body };
-        rule(theme, &text::cut_middle(&lines[at].planned.name, 40, theme.glyph(Glyph::Ellipsis)), rest, 0, buf);
+        rule(
+            theme,
+            &text::cut_middle(&visible_name(&lines[at].planned.name), 40, theme.glyph(Glyph::Ellipsis)),
+            rest,
+            0,
+            buf,
+        );
         for (y, row) in (1u16..).zip(detail) {
             row.draw(rest, y, buf);
         }
@@ -153,8 +160,10 @@ fn table(m: &Model, lines: &[Line<'_>], at: usize, area: Rect, buf: &mut Buffer)
     head.put(Role::Dim, "state").draw(area, 0, buf);
     let range = window(lines.len(), at, usize::from(area.height.saturating_sub(1)));
     let (above, below) = (range.start, lines.len() - range.end);
-    for (y, i) in (1u16..).zip(range) {
-        let row = row(m, &lines[i], i == at, width);
+    let ids = lines[range.clone()].iter().map(|l| l.planned.name.as_str());
+    let names = text::names(ids, name, theme.glyph(Glyph::Ellipsis));
+    for ((y, i), name) in (1u16..).zip(range).zip(&names) {
+        let row = row(m, (&lines[i], name), i == at, width);
         if i == at { row.draw_cursor(area, y, buf) } else { row.draw(area, y, buf) }
     }
     more(m, above, below, area, buf);
@@ -172,7 +181,7 @@ fn due(line: &Line<'_>) -> (Role, String) {
     }
 }
 
-fn row<'t>(m: &'t Model, l: &Line<'_>, cursor: bool, width: usize) -> Row<'t> {
+fn row<'t>(m: &'t Model, (l, shown): (&Line<'_>, &str), cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
     let [kind_cells, name, team, in_window] = columns(width);
     let row = Row::new(theme);
@@ -193,7 +202,7 @@ fn row<'t>(m: &'t Model, l: &Line<'_>, cursor: bool, width: usize) -> Row<'t> {
     if kind_cells > 0 {
         row = row.left(Role::Dim, kind, kind_cells).gap(1);
     }
-    row = row.name(if cursor { Role::Strong } else { dim }, &l.planned.name, name).gap(1);
+    row = row.left(if cursor { Role::Strong } else { dim }, shown, name).gap(1);
     if team > 0 {
         row = row.left(Role::Dim, &l.planned.team, team).gap(1);
     }

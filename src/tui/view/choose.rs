@@ -10,6 +10,7 @@ use super::prompts::{boxed, cells, typed};
 use crate::controller::snapshot::GroupRow;
 use crate::migration::estate::Side;
 use crate::offsets::Strategy;
+use crate::sanitise::visible_name;
 use crate::tui::choose::{self, Choose, Step};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
@@ -30,7 +31,7 @@ pub fn draw(m: &Model, c: &Choose, over: Rect, buf: &mut Buffer) {
         Step::Reason => asked(m, c, "Why not the plan's own? It goes into the journal, for the next person.", cells),
     };
     let by = c.option().filter(|_| c.step != Step::Strategy).map_or(String::new(), |s| format!(" by {s}"));
-    let title = format!("Set the offsets of {} on {}{by}", c.group, c.to.name().to_uppercase());
+    let title = format!("Set the offsets of {} on {}{by}", visible_name(&c.group), c.to.name().to_uppercase());
     boxed(m, &title, rows, over, buf);
 }
 

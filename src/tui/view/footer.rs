@@ -5,6 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::{Row, wipe};
+use super::{groups, producers};
+use crate::sanitise::visible_name;
 use crate::tui::actions::{self, Action};
 use crate::tui::hosting;
 use crate::tui::model::{Model, Overlay, Pane, Screen};
@@ -60,7 +62,7 @@ pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
     let kept = if m.screen == Screen::Cockpit && body.height >= 16 { 2 } else { 1 };
     let rest = Rect { height: body.height.saturating_sub(kept), ..body };
     let width = usize::from(body.width) - 2;
-    let said = what_to_say(m).map(|(role, words)| {
+    let said = what_to_say(m, usize::from(body.width)).map(|(role, words)| {
         let max = if m.flash.is_some() { MAX_MESSAGE } else { usize::from(kept) };
         (role, text::wrap(&words, width, max, theme.glyph(Glyph::Ellipsis)))
     });
@@ -89,7 +91,7 @@ fn hosting_remark(m: &Model, width: usize) -> Option<&'static str> {
 }
 
 /// What was just said; else what is known of the row under the cursor.
-fn what_to_say(m: &Model) -> Option<(Role, String)> {
+fn what_to_say(m: &Model, columns: usize) -> Option<(Role, String)> {
     if let Some(flash) = &m.flash {
         return Some((words::tone_role(flash.tone), flash.text.clone()));
     }
@@ -102,7 +104,7 @@ fn what_to_say(m: &Model) -> Option<(Role, String)> {
         let subject = line.subject.as_ref().map_or(String::new(), |s| format!("{}: ", words::subject(s)));
         return Some((Role::Text, format!("{} {subject}{}", line.seq, line.text)));
     }
-    let named = |name: &str, (role, why): (Role, String)| (role, format!("{name}: {why}"));
+    let named = |name: &str, (role, why): (Role, String)| (role, format!("{}: {why}", visible_name(name)));
     if let Some(g) = m.current_group() {
         let stuck =
             |side: &str| (Role::Hold, format!("stuck on {side}: there is something to read and commits do not move."));
@@ -114,10 +116,18 @@ fn what_to_say(m: &Model) -> Option<(Role, String)> {
                 let t = g.blue.trouble.as_ref().or(g.green.trouble.as_ref())?;
                 Some((Role::Hold, words::sentence(&t.what, &t.advice)))
             })
-            .map(|w| named(&g.group, w));
+            .map(|w| named(&g.group, w))
+            .or_else(|| whole(&g.group, groups::Columns::at(columns).name()));
     }
     let p = m.current_producer()?;
     words::why(&p.side_state)
         .or_else(|| p.disagreement.as_ref().map(|d| (Role::Hold, d.clone())))
         .map(|w| named(&p.name, w))
+        .or_else(|| whole(&p.name, producers::Columns::at(columns).name()))
+}
+
+/// The whole name of the row under the cursor, where the table cuts it: names may differ only there.
+fn whole(name: &str, cells: usize) -> Option<(Role, String)> {
+    let name = visible_name(name);
+    (text::width(&name) > cells).then_some((Role::Dim, name))
 }

@@ -9,6 +9,7 @@ use crate::controller::snapshot::GroupRow;
 use crate::migration::estate::{Observed, Side};
 use crate::migration::stage::Stage;
 use crate::offsets::verdict::{GroupPlan, Verdict};
+use crate::sanitise::visible_name;
 use crate::tui::model::{Focus, Model};
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
@@ -17,7 +18,7 @@ use crate::tui::{spark, text, words};
 pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let Some(g) = m.group_row(id) else {
-        let words = format!("{id} is on neither cluster any more, and not in the plan. esc goes back.");
+        let words = format!("{} is on neither cluster any more, and not in the plan. esc goes back.", visible_name(id));
         Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
         return;
     };
@@ -73,7 +74,8 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     let width = usize::from(area.width);
     let state = words::group_state(g);
     let ellipsis = theme.glyph(Glyph::Ellipsis);
-    let mut row = Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(&g.group, width / 3, ellipsis)).gap(2);
+    let name = visible_name(&g.group);
+    let mut row = Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(&name, width / 3, ellipsis)).gap(2);
     if !g.team.is_empty() {
         row = row.put(Role::Dim, text::cut(&g.team, 16, ellipsis)).gap(2);
     }
@@ -102,11 +104,18 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     let green = side(m, Side::Green, g, width - half, max);
     blue.to(half).then(green).draw(area, 1, buf);
     let mut y = 2;
+    if text::width(&name) > width / 3 {
+        // Whole, once: the title cuts it, and names may differ only there.
+        for line in text::wrap(&name, width.saturating_sub(2), 5, ellipsis) {
+            Row::new(theme).gap(1).put(Role::Text, line).draw(area, y, buf);
+            y += 1;
+        }
+    }
     if g.green_group != g.group {
         Row::new(theme)
             .gap(1)
             .put(Role::Dim, "on green it is called ")
-            .put(Role::Text, &g.green_group)
+            .put(Role::Text, visible_name(&g.green_group))
             .draw(area, y, buf);
         y += 1;
     }
@@ -229,7 +238,7 @@ fn members(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.height - 1);
     let width = usize::from(area.width);
     for (y, (side, member)) in (1u16..).zip(all.iter().take(room)) {
-        let row = Row::new(theme).gap(1).mark(*side).gap(1).name(Role::Text, &member.client_id, 24.min(width / 3));
+        let row = Row::new(theme).gap(1).mark(*side).gap(1).middle(Role::Text, &member.client_id, 24.min(width / 3));
         let row = row.gap(1).left(Role::Dim, member.host.trim_start_matches('/'), 22.min(width / 4));
         let row = row.gap(1).put(Role::Dim, words::plural(member.assigned.len(), "partition"));
         let row = match &member.instance_id {

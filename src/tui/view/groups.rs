@@ -23,6 +23,11 @@ pub(super) struct Columns {
 }
 
 impl Columns {
+    /// Cells of a group's name.
+    pub(super) fn name(&self) -> usize {
+        self.name
+    }
+
     /// More room shows longer trends first, then names, then more facts.
     pub(super) fn at(width: usize) -> Self {
         let base = Self { name: 15, team: 6, state: 11, spark: 6, members: 0, time_lag: 0, way_back: 0, switch: 0 };
@@ -51,9 +56,11 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     }
     let range = window(rows.len(), at, height);
     let (above, below) = (range.start, rows.len() - range.end);
-    for (y, i) in (1u16..).zip(range) {
+    let ids = rows[range.clone()].iter().map(|g| g.group.as_str());
+    let names = text::names(ids, columns.name, theme.glyph(Glyph::Ellipsis));
+    for ((y, i), name) in (1u16..).zip(range).zip(&names) {
         let cursor = focus && i == at;
-        let line = row(m, rows[i], &columns, cursor, usize::from(area.width));
+        let line = row(m, (rows[i], name), &columns, cursor, usize::from(area.width));
         if cursor { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
     }
     more(m, above, below, area, buf);
@@ -116,14 +123,14 @@ fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {
     row.gap(2).put(Role::Dim, "next")
 }
 
-fn row<'t>(m: &'t Model, g: &GroupRow, c: &Columns, cursor: bool, width: usize) -> Row<'t> {
+fn row<'t>(m: &'t Model, (g, name): (&GroupRow, &str), c: &Columns, cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
     let state = words::group_state(g);
     let plain = if g.listed { Role::Text } else { Role::Dim };
     let row = Row::new(theme);
     let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
     let row = state.mark.map_or_else(|| Row::new(theme).gap(1), |g| Row::new(theme).glyph(state.role, g)).after(row);
-    let mut row = row.gap(1).name(if cursor { Role::Strong } else { plain }, &g.group, c.name).gap(1);
+    let mut row = row.gap(1).left(if cursor { Role::Strong } else { plain }, name, c.name).gap(1);
     if c.team > 0 {
         row = row.left(Role::Dim, &g.team, c.team).gap(1);
     }

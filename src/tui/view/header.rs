@@ -151,7 +151,7 @@ fn rail<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let mut best = Row::new(m.theme());
     for (names, joint, name_cells) in tries {
         let cells = text::width(name).min(name_cells);
-        let row = Row::new(m.theme()).gap(1).name(Role::Strong, name, cells).gap(2).then(phases(m, names, joint));
+        let row = Row::new(m.theme()).gap(1).middle(Role::Strong, name, cells).gap(2).then(phases(m, names, joint));
         best = row;
         if best.width() <= room {
             break;

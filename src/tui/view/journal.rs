@@ -63,9 +63,9 @@ fn entry<'t>(m: &'t Model, l: &JournalLine, area: Rect) -> Row<'t> {
         .right(Role::Dim, l.seq.to_string(), 6)
         .gap(1)
         .left(Role::Dim, text::clock(l.at.0), 9)
-        .name(Role::Dim, &l.actor, who(area))
+        .middle(Role::Dim, &l.actor, who(area))
         .gap(1)
-        .name(Role::Text, l.subject.as_ref().map_or(String::new(), words::subject), about(area))
+        .middle(Role::Text, l.subject.as_ref().map_or(String::new(), words::subject), about(area))
         .gap(1);
     let left = usize::from(area.width).saturating_sub(row.width() + 1);
     row.left(Role::Text, &l.text, left)
@@ -102,7 +102,7 @@ pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
             .left(role, word, 5)
             .right(Role::Dim, text::age(m.clock().since(n.at)), 7)
             .gap(2)
-            .name(Role::Strong, words::subject(&n.subject), 16)
+            .middle(Role::Strong, words::subject(&n.subject), 16)
             .gap(2);
         let column = row.width();
         if i != at {

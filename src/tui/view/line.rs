@@ -6,6 +6,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::migration::estate::Side;
+use crate::sanitise::visible_name;
 use crate::tui::theme::{Glyph, Role, Theme, side_role};
 use crate::tui::{spark, text};
 
@@ -32,9 +33,13 @@ impl<'t> Row<'t> {
         self.width
     }
 
-    /// Appends text as it is.
-    pub fn put(mut self, role: Role, s: impl AsRef<str>) -> Self {
-        let s = text::cut(s.as_ref(), usize::from(u16::MAX), "");
+    /// Appends text; what would not be seen in it, or would drive the terminal, is made visible: the last gate before
+    /// the cells.
+    pub fn put(self, role: Role, s: impl AsRef<str>) -> Self {
+        self.drawn(role, text::cut(s.as_ref(), usize::from(u16::MAX), ""))
+    }
+
+    fn drawn(mut self, role: Role, s: String) -> Self {
         self.width += text::width(&s);
         self.spans.push(Span::styled(s, self.theme.style(role)));
         self
@@ -80,8 +85,13 @@ impl<'t> Row<'t> {
         self.put(role, s).to(end)
     }
 
-    /// Appends a name in exactly `cells`, cut in its middle.
+    /// Appends a foreign name as it came, in exactly `cells`: made visible, cut in its middle.
     pub fn name(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
+        self.middle(role, visible_name(s.as_ref()), cells)
+    }
+
+    /// Appends text in exactly `cells`, cut in its middle.
+    pub fn middle(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
         let end = self.width + cells;
         let s = text::cut_middle(s.as_ref(), cells, self.theme.glyph(Glyph::Ellipsis));
         self.put(role, s).to(end)

@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::line::{Row, frame, window, wipe};
+use crate::sanitise::visible_name;
 use crate::tui::actions::Ready;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
@@ -45,9 +46,17 @@ pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buf
         let row = Row::new(theme);
         let row = if i == at { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
         let cells = (width / 3).clamp(16, 40);
-        let row = row.gap(1).name(name, e.completion.trim_end(), cells).gap(1).left(Role::Key, e.key, 9).gap(1);
+        let row = row.gap(1).middle(name, completed(&e.completion), cells).gap(1).left(Role::Key, e.key, 9).gap(1);
         let left = width.saturating_sub(row.width() + 1);
         let row = row.put(doc, text::cut(&words, left, theme.glyph(Glyph::Ellipsis)));
         if i == at { row.draw_cursor(list, y, buf) } else { row.draw(list, y, buf) }
+    }
+}
+
+/// A line of the palette as it is shown: a word, and a foreign name made visible.
+fn completed(completion: &str) -> String {
+    match completion.split_once(' ') {
+        Some((word, name)) if !name.is_empty() => format!("{word} {}", visible_name(name)),
+        _ => completion.trim_end().to_owned(),
     }
 }

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use super::line::{self, Row, rule_row};
 use crate::migration::estate::Side;
 use crate::offsets::verdict::{CutRecord, PartitionPlan};
+use crate::sanitise::visible_name;
 use crate::tui::model::{Model, Values};
 use crate::tui::partitions::{self, Pair, Twin};
 use crate::tui::theme::{Glyph, Role, side_role};
@@ -19,7 +20,7 @@ const MAX_WHY: usize = 12;
 pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let gone = |buf: &mut Buffer| {
-        let words = format!("That partition of {group} is not there any more. esc goes back.");
+        let words = format!("That partition of {} is not there any more. esc goes back.", visible_name(group));
         Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
     };
     let (Some(g), Some(tp)) = (m.group_row(group), &m.partition) else { return gone(buf) };
@@ -27,8 +28,11 @@ pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
     let width = usize::from(area.width);
     let ellipsis = theme.glyph(Glyph::Ellipsis);
     let (role, verdict) = words::verdict(line.plan);
-    let title = Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(&tp.to_string(), width / 2, ellipsis)).gap(2);
-    let title = title.put(Role::Dim, text::cut_middle(group, width / 5, ellipsis)).gap(1);
+    let title = Row::new(theme)
+        .gap(1)
+        .put(Role::Strong, text::cut_middle(&visible_name(&tp.to_string()), width / 2, ellipsis))
+        .gap(2);
+    let title = title.put(Role::Dim, text::cut_middle(&visible_name(group), width / 5, ellipsis)).gap(1);
     let mut end = Row::new(theme).put(role, verdict);
     if let Some(p) = line.plan {
         if words::loses(p) {

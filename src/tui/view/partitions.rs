@@ -8,6 +8,7 @@ use super::line::{Row, rule, window};
 use crate::controller::snapshot::{GroupRow, PartitionSide};
 use crate::migration::estate::Side;
 use crate::offsets::verdict::{Cut, CutRecord, PartitionPlan, Verdict};
+use crate::sanitise::visible_name;
 use crate::tui::model::{Model, Table};
 use crate::tui::partitions::Line;
 use crate::tui::theme::{Glyph, Role, side_role};
@@ -73,8 +74,10 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
     let table = Rect { height: (area.height.saturating_sub(detail_rows + filtered)).min(needed), ..area };
     let range = window(shown.lines.len(), at, usize::from(table.height.saturating_sub(1)));
     let (above, below) = (range.start, shown.lines.len() - range.end);
-    for (y, i) in (1u16..).zip(range) {
-        let line = row(m, &shown.lines[i], &columns, to, i == at, usize::from(area.width));
+    let ids: Vec<String> = shown.lines[range.clone()].iter().map(|l| format!("{}-{}", l.topic, l.partition)).collect();
+    let names = text::names(ids.iter().map(String::as_str), columns.name, theme.glyph(Glyph::Ellipsis));
+    for ((y, i), name) in (1u16..).zip(range).zip(&names) {
+        let line = row(m, (&shown.lines[i], name), &columns, to, i == at, usize::from(area.width));
         if i == at { line.draw_cursor(table, y, buf) } else { line.draw(table, y, buf) }
     }
     more(m, above, below, table, buf);
@@ -120,7 +123,7 @@ pub fn number<'t>(m: &'t Model, row: Row<'t>, role: Role, n: Option<i64>, cells:
     }
 }
 
-fn row<'t>(m: &'t Model, l: &Line<'_>, c: &Columns, to: Side, cursor: bool, width: usize) -> Row<'t> {
+fn row<'t>(m: &'t Model, (l, name): (&Line<'_>, &str), c: &Columns, to: Side, cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
     let seen = |side: Side| match (l.row, side) {
         (None, _) => PartitionSide::default(),
@@ -130,7 +133,7 @@ fn row<'t>(m: &'t Model, l: &Line<'_>, c: &Columns, to: Side, cursor: bool, widt
     let (source, target) = (seen(to.other()), seen(to));
     let row = Row::new(theme);
     let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor).gap(1) } else { row.gap(2) };
-    let row = row.name(if cursor { Role::Strong } else { Role::Text }, format!("{}-{}", l.topic, l.partition), c.name);
+    let row = row.left(if cursor { Role::Strong } else { Role::Text }, name, c.name);
     // What was measured belongs together: the group may have gone on since.
     let from = l.plan.map_or(source.committed, |p| p.source.committed);
     let start = l.plan.map_or(target.committed, |p| p.target.offset);
@@ -201,7 +204,7 @@ fn detail_height(p: &PartitionPlan) -> u16 {
 /// Evidence, why it is not better, and the records on both sides of the cut.
 fn cut(m: &Model, p: &PartitionPlan, to: Side, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    rule(theme, &format!("{} {}", p.tp, words::verdict(Some(p)).1), area, 0, buf);
+    rule(theme, &format!("{} {}", visible_name(&p.tp.to_string()), words::verdict(Some(p)).1), area, 0, buf);
     let width = usize::from(area.width);
     let mut y = 1;
     let mut evidence = format!("{}: {}", p.strategy, p.evidence);

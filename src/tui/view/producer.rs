@@ -9,6 +9,7 @@ use crate::controller::snapshot::Fidelity;
 use crate::migration::eos::EosView;
 use crate::migration::estate::{Observed, Side};
 use crate::migration::stage::{SideState, Stage};
+use crate::sanitise::visible_name;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -17,7 +18,7 @@ use crate::tui::{text, words};
 pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let Some(p) = m.producer_row(name) else {
-        let words = format!("{name} is not in the plan any more. esc goes back.");
+        let words = format!("{} is not in the plan any more. esc goes back.", visible_name(name));
         Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
         return;
     };
@@ -25,7 +26,7 @@ pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
     let mut lines: Vec<Row<'_>> = Vec::new();
     let row = Row::new(theme)
         .gap(1)
-        .put(Role::Strong, text::cut_middle(&p.name, width / 2, theme.glyph(Glyph::Ellipsis)))
+        .put(Role::Strong, text::cut_middle(&visible_name(&p.name), width / 2, theme.glyph(Glyph::Ellipsis)))
         .gap(2)
         .put(Role::Dim, &p.team);
     let row = if p.critical { row.gap(2).put(Role::Text, "critical: passes through dual") } else { row };

@@ -11,7 +11,7 @@ use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};
 
-struct Columns {
+pub(super) struct Columns {
     name: usize,
     team: usize,
     topics: usize,
@@ -23,7 +23,12 @@ struct Columns {
 }
 
 impl Columns {
-    fn at(width: usize) -> Self {
+    /// Cells of a producer's name.
+    pub(super) fn name(&self) -> usize {
+        self.name
+    }
+
+    pub(super) fn at(width: usize) -> Self {
         match width {
             0..=69 => Self { name: 15, team: 0, topics: 0, kind: 0, both: 0, rate: 9 },
             70..=99 => Self { name: 17, team: 0, topics: 0, kind: 4, both: BOTH, rate: 7 },
@@ -58,9 +63,11 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     }
     let range = window(rows.len(), at, usize::from(area.height.saturating_sub(1)));
     let (above, below) = (range.start, rows.len() - range.end);
-    for (y, i) in (1u16..).zip(range) {
+    let ids = rows[range.clone()].iter().map(|p| p.name.as_str());
+    let names = text::names(ids, columns.name, theme.glyph(Glyph::Ellipsis));
+    for ((y, i), name) in (1u16..).zip(range).zip(&names) {
         let cursor = focus && i == at;
-        let line = row(m, rows[i], &columns, cursor, usize::from(area.width));
+        let line = row(m, (rows[i], name), &columns, cursor, usize::from(area.width));
         if cursor { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
     }
     more(m, above, below, area, buf);
@@ -90,7 +97,7 @@ fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {
     row.put(Role::Dim, "next")
 }
 
-fn row<'t>(m: &'t Model, p: &ProducerRow, c: &Columns, cursor: bool, width: usize) -> Row<'t> {
+fn row<'t>(m: &'t Model, (p, name): (&ProducerRow, &str), c: &Columns, cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
     let state = words::producer_state(p);
     let row = Row::new(theme);
@@ -99,7 +106,7 @@ fn row<'t>(m: &'t Model, p: &ProducerRow, c: &Columns, cursor: bool, width: usiz
         Some(mark) => row.glyph(state.role, mark),
         None => row.gap(1),
     };
-    let mut row = row.gap(1).name(if cursor { Role::Strong } else { Role::Text }, &p.name, c.name).gap(1);
+    let mut row = row.gap(1).left(if cursor { Role::Strong } else { Role::Text }, name, c.name).gap(1);
     if c.team > 0 {
         row = row.left(Role::Dim, &p.team, c.team).gap(1);
     }

@@ -10,6 +10,7 @@ use crate::migration::estate::FlagState;
 use crate::migration::overrides::GateName;
 use crate::migration::stage::{RunView, Stage, StepState};
 use crate::migration::trigger::Arm;
+use crate::sanitise::visible_name;
 use crate::tui::hosting::{self, Hosted};
 use crate::tui::model::{Model, ROUTES};
 use crate::tui::theme::{Glyph, Role};
@@ -65,7 +66,7 @@ pub fn route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut B
             rows.push((start.left(role, line, left), cursor));
         }
     }
-    boxed(m, &format!("Route {producer}"), rows, over, buf);
+    boxed(m, &format!("Route {}", visible_name(producer)), rows, over, buf);
 }
 
 fn meaning(state: FlagState) -> &'static str {
@@ -126,7 +127,7 @@ pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
     };
     let mut rows = Vec::new();
     for (name, role, what) in stopping(m, &h) {
-        let row = Row::new(theme).name(Role::Strong, name, 20.min(cells / 3)).gap(2);
+        let row = Row::new(theme).middle(Role::Strong, name, 20.min(cells / 3)).gap(2);
         let left = cells.saturating_sub(row.width());
         rows.push((row.left(role, what, left), false));
     }
@@ -201,18 +202,18 @@ fn stopping(m: &Model, h: &Hosted<'_>) -> Vec<(String, Role, String)> {
         .collect();
     rows.extend(h.countdowns.iter().map(|c| {
         let left = c.acts_at.map_or(0, |at| at.since(m.clock()));
-        (c.group.clone(), Role::Fail, format!("rolls back in {}: trigger {}", text::duration(left), c.trigger))
+        (visible_name(&c.group), Role::Fail, format!("rolls back in {}: trigger {}", text::duration(left), c.trigger))
     }));
     rows.extend(h.soaks.iter().map(|g| {
-        let Stage::Soaking { since } = g.stage else { return (g.group.clone(), Role::Text, String::new()) };
+        let Stage::Soaking { since } = g.stage else { return (visible_name(&g.group), Role::Text, String::new()) };
         let armed = g.triggers.iter().filter(|t| t.trigger.arm == Arm::Armed).count();
         let watched = if armed > 0 { format!(", {}", words::plural(armed, "armed trigger")) } else { String::new() };
         let soaked = text::age(m.clock().since(since));
-        (g.group.clone(), Role::Text, format!("soaking for {soaked}{watched}; {}", g.next))
+        (visible_name(&g.group), Role::Text, format!("soaking for {soaked}{watched}; {}", g.next))
     }));
     rows.extend(h.producers.iter().map(|p| {
         let what = "soaking: writers on the side it left are not watched then";
-        (p.name.clone(), Role::Text, what.to_owned())
+        (visible_name(&p.name), Role::Text, what.to_owned())
     }));
     if rows.len() > MOST {
         let more = rows.split_off(MOST - 1).len();

@@ -8,6 +8,7 @@ use super::line::{self, Row, rule, window};
 use super::prompts::{boxed, cells};
 use crate::controller::snapshot::{DiffProgress, DiffResult, DiffRow, DiffState, DiffVerdict, DiffView, DiffWhat};
 use crate::migration::estate::Side;
+use crate::sanitise::visible_name;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::verify::RANGES;
@@ -106,7 +107,8 @@ fn running<'t>(m: &'t Model, progress: Option<&DiffProgress>, stopping: bool, ar
         return said(m, "reading", Role::Text, "asking both clusters where their logs begin and end", area, 1);
     };
     let (done, all) = p.topics;
-    let mut rows = said(m, "reading", Role::Text, &format!("{}, {} of {all} topics", p.topic, done + 1), area, 2);
+    let mut rows =
+        said(m, "reading", Role::Text, &format!("{}, {} of {all} topics", visible_name(&p.topic), done + 1), area, 2);
     let width = usize::from(area.width).saturating_sub(LABEL + 10).min(60);
     let full = ((p.share.clamp(0.0, 1.0) * width as f64) as usize).min(width);
     let bar = Row::new(theme).gap(1 + LABEL).put(Role::Ok, theme.glyph(Glyph::HeavyRule).repeat(full));
@@ -188,7 +190,8 @@ fn table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mut Buf
 }
 
 fn named(row: &DiffRow) -> String {
-    row.partition.map_or_else(|| row.topic.clone(), |p| format!("{}-{p}", row.topic))
+    let topic = visible_name(&row.topic);
+    row.partition.map_or_else(|| topic.clone(), |p| format!("{topic}-{p}"))
 }
 
 /// Cells of a name, of a number, and how many numbers there is room for.
@@ -216,9 +219,9 @@ fn row<'t>(m: &'t Model, r: &DiffRow, cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
     let row = Row::new(theme);
     let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) }.gap(1);
-    let name = r.partition.map_or_else(|| r.topic.clone(), |p| format!("  partition {p}"));
+    let name = r.partition.map_or_else(|| visible_name(&r.topic), |p| format!("  partition {p}"));
     let (cells, number, count) = columns(width);
-    let row = row.name(if r.partition.is_none() { Role::Strong } else { Role::Text }, name, cells).gap(1);
+    let row = row.middle(if r.partition.is_none() { Role::Strong } else { Role::Text }, name, cells).gap(1);
     let (role, said) = match (r.partition, r.said.as_str()) {
         (None, "CLEAN") => (Role::Ok, "CLEAN"),
         (None, "UNKNOWN") => (Role::Unknown, "UNKNOWN"),

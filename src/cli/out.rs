@@ -1,0 +1,95 @@
+//! The one door to standard output and standard error (`tests/architecture.rs` holds everything else to it). What goes
+//! through it can't drive a terminal: of control characters only the line breaks that the program itself put there pass.
+
+use std::io::Write as _;
+
+use crate::sanitise::{ascii_json, visible_lines};
+
+/// A line on standard error, written like `format!`.
+macro_rules! say {
+    ($($word:tt)*) => { crate::cli::out::tell_line(&format!($($word)*)) };
+}
+
+/// Words on standard error, as they are. It may be gone: that ends nothing.
+pub(super) fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(visible_lines(text).as_bytes());
+}
+
+/// A line on standard error.
+pub(super) fn tell_line(line: &str) {
+    tell(&format!("{line}\n"));
+}
+
+/// A line on standard error that is drawn over the one before it; empty: takes it away.
+pub(super) fn redraw(line: &str) {
+    let line = crate::sanitise::visible_cow(line);
+    let _ = std::io::stderr().lock().write_all(format!("\r\u{1b}[K{line}").as_bytes());
+}
+
+/// Words on standard output, as they are.
+pub(super) fn print_text(text: &str) {
+    print(&visible_lines(text));
+}
+
+/// A document whose lines end in CRLF, as RFC 5545 wants it.
+pub(super) fn print_crlf(text: &str) {
+    let lines: Vec<_> = text.split("\r\n").map(crate::sanitise::visible_cow).collect();
+    print(&lines.join("\r\n"));
+}
+
+/// A file for another program, byte for byte, on standard output: it may hold what a terminal would obey.
+pub(super) fn print_file(text: &str) {
+    print(text);
+}
+
+/// One JSON value on a line of standard output.
+pub(super) fn print_json_line(value: &serde_json::Value) {
+    print(&format!("{}\n", ascii_json(&value.to_string())));
+}
+
+/// A JSON document on standard output, for people too.
+pub(super) fn print_json_text(pretty: &str) {
+    print(&format!("{}\n", ascii_json(pretty)));
+}
+
+/// Standard output for a document that is clean by its making, and that may be long.
+pub(super) fn document() -> impl std::io::Write {
+    std::io::stdout().lock()
+}
+
+/// A reader that went away (`| head`) is no error.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        tracing::debug!("standard output was closed");
+    }
+}
+
+/// A log in which each event is one line, and nothing that a terminal obeys: what brokers and libraries say goes into it.
+/// The subscriber writes an event at once.
+pub(super) struct OneLine<W>(pub(super) W);
+
+impl<W: std::io::Write> std::io::Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = crate::sanitise::visible_cow(text.strip_suffix('\n').unwrap_or(&text));
+        self.0.write_all(format!("{line}\n").as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    #[test]
+    fn an_event_of_the_log_is_one_line() {
+        let mut out = Vec::new();
+        super::OneLine(&mut out).write_all(b"a\x1b[2J\nb\xff\x9b\n").unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "a\u{241b}[2J\u{240a}b\u{fffd}\u{fffd}\n");
+    }
+}
