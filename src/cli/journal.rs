@@ -26,11 +26,12 @@ pub fn run(global: &Global, verb: &JournalVerb) -> Result<Exit, Error> {
 
 fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
     // from the first entry on: the teller has to know which run is about what
-    let entries = reader.entries(1).map_err(Error::Failed)?;
+    let (entries, broken) = reader.sound_entries(1).map_err(Error::Failed)?;
+    let broken = broken.or_else(|| reader.check_file().err());
     let newest = &entries[entries.len().saturating_sub(lines)..];
     if global.json {
         print_json(&newest)?;
-        return Ok(Exit::DONE);
+        return sound(broken);
     }
     let mut teller = Teller::default();
     let told: Vec<_> = entries.iter().map(|entry| (teller.line(entry), teller.details(entry))).collect();
@@ -41,7 +42,12 @@ fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
         .iter()
         .flat_map(|(line, details)| std::iter::once(row(line)).chain(details.iter().map(below)));
     print_text(&table(&rows.collect::<Vec<_>>()));
-    Ok(Exit::DONE)
+    sound(broken)
+}
+
+/// What was shown is all there is, or ends where the chain breaks.
+fn sound(broken: Option<Trouble>) -> Result<Exit, Error> {
+    broken.map_or(Ok(Exit::DONE), |why| Err(Error::Failed(why)))
 }
 
 fn verify(global: &Global, reader: &Reader) -> Result<Exit, Error> {
@@ -50,7 +56,11 @@ fn verify(global: &Global, reader: &Reader) -> Result<Exit, Error> {
             if global.json {
                 print_json(&serde_json::json!({ "ok": true, "verified": verified }))?;
             } else {
-                print_text(&format!("{}: the chain holds\n", reader.path().display()));
+                let (at, n) = (reader.path().display(), verified.entries);
+                print_text(&format!(
+                    "{at}: the chain of {n} entries holds\nhead {} (note it elsewhere)\n",
+                    verified.head
+                ));
             }
             Ok(Exit::DONE)
         }

@@ -267,7 +267,9 @@ fn on_terminal() -> bool {
 /// Sends the log to a file when one is asked for: the terminal belongs to the screen.
 fn log_to(global: &Global) -> Option<tracing_appender::non_blocking::WorkerGuard> {
     let path = global.log_file.as_ref()?;
-    let file = match std::fs::OpenOptions::new().create(true).append(true).open(path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // Names of groups, topics and hosts are nobody else's business, whatever the umask says.
+    let file = match std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path) {
         Ok(file) => file,
         Err(e) => {
             say!("cutover: --log-file {}: {e}; going on without a log", path.display());

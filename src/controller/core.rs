@@ -9,6 +9,7 @@ mod compare;
 mod export;
 mod fidelity;
 mod look;
+mod strand;
 mod tell;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use compare::Comparing;
 use fidelity::Fidelities;
+use strand::Stranding;
 
 use super::clock::{Clock, Stopwatch};
 use super::diff::sample::{self, Sampled};
@@ -159,8 +161,11 @@ struct Core {
     herald: Herald,
     ends: Ends,
     stopping: bool,
+    /// Why the journal is not the whole truth: what rests on it is not known.
+    unsound: Option<Trouble>,
     /// Why the journal can't be written any more: nothing is done then.
     unwritable: Option<Trouble>,
+    stranding: Stranding,
     seq: u64,
 }
 
@@ -182,7 +187,8 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
     observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
 
-    let Access { ledger, entries, samples, told, arming, troubles } = Ledger::open(&plan, &options, Clock.now()).await;
+    let Access { ledger, entries, samples, told, arming, troubles, unsound } =
+        Ledger::open(&plan, &options, Clock.now()).await;
     let translator = Translator::new(Arc::clone(&plan), names, tools.clusters().clone(), Arc::clone(&history));
     let (translator, unreadable) = match translator {
         Ok(translator) => (Some(translator), None),
@@ -219,7 +225,9 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         herald,
         ends,
         stopping: false,
+        unsound,
         unwritable: None,
+        stranding: Stranding::default(),
         seq: 0,
         plan,
         options,
@@ -299,6 +307,7 @@ impl Core {
                     }
                 }
                 Some(ended) = self.effects.join_next() => self.effect_ended(ended),
+                Some(tried) = self.stranding.tried.join_next() => self.strand(tried),
                 ask = self.ends.asks.recv() => match ask {
                     Some(ask) => self.answer(ask).await,
                     None => return,
@@ -333,6 +342,7 @@ impl Core {
             self.machine.handle_timeout(now);
         }
         self.act().await;
+        self.give_stranded_back();
         self.measure();
         if pulse.followed.ms() >= FOLLOW_MS {
             pulse.followed = Clock.stopwatch();
@@ -432,12 +442,15 @@ impl Core {
         let now = Clock.now();
         let reply = match ask {
             Ask::Prepare { id, command } => {
-                let result = self.machine.prepare(&command, now).map(Box::new);
+                let room = self.room_for(&command).await;
+                let result = room.and_then(|()| self.machine.prepare(&command, now)).map(Box::new);
                 Reply::Prepared { id, result }
             }
             Ask::Execute { id, command, actor, typed, facts, asked } => {
                 let late = late(&command, asked, now);
-                let mut result = late.and_then(|()| self.execute(&command, &actor, &typed, facts.as_deref(), now));
+                let room = self.room_for(&command).await;
+                let mut result =
+                    late.and(room).and_then(|()| self.execute(&command, &actor, &typed, facts.as_deref(), now));
                 // The start of the run is durable, and in the picture, before anybody is told that it was taken.
                 self.act().await;
                 if let (Ok(_), Some(why)) = (&result, &self.unwritable) {
@@ -506,7 +519,10 @@ impl Core {
                     self.remember(entry);
                 }
             }
-            Err(trouble) => self.notice(Severity::Warn, Subject::Migration, trouble),
+            Err(trouble) => {
+                self.notice(Severity::Fail, Subject::Migration, trouble.clone());
+                self.unsound = Some(trouble);
+            }
         }
     }
 
@@ -542,6 +558,7 @@ impl Core {
             diff: self.diff_view(),
             fidelity: self.fidelity(),
             calendar: self.dates.at(&self.plan, now),
+            unsound: self.unsound.as_ref(),
             seq: self.seq,
             now,
         };
@@ -556,13 +573,15 @@ impl Core {
             executor.wind_up();
         }
         let watch = Clock.stopwatch();
-        while !self.effects.is_empty() && watch.ms() < LAST_EFFECT_MS {
+        while !(self.effects.is_empty() && self.stranding.tried.is_empty()) && watch.ms() < LAST_EFFECT_MS {
             tokio::select! {
                 Some(ended) = self.effects.join_next() => self.effect_ended(ended),
+                Some(tried) = self.stranding.tried.join_next() => self.strand(tried),
                 Some(murmur) = heard.recv() => self.hear(murmur),
                 () = Clock.sleep(SNAPSHOT_LONGEST_MS) => {}
             }
             self.act().await;
+            self.give_stranded_back();
             self.publish();
         }
         self.keep_samples().await;

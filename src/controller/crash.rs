@@ -1,4 +1,5 @@
-//! Test-only: dies at an effect boundary, as `kill -9` would, so that tests can show what the next start makes of it.
+//! Test-only: dies at an effect boundary, as `kill -9` would, so that tests can show what the next start makes of it; or
+//! finds the journal's disk full there.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,9 +13,11 @@ pub enum Boundary {
     AfterIntent,
     /// The effect is done, its outcome is not in the journal.
     AfterEffect,
+    /// The process lives on, and the journal takes no entry from this intent on.
+    Full,
 }
 
-/// `before:KEY`, `after-intent:KEY` or `after-effect:KEY`, KEY as in [`crate::migration::effect::Issued`]: `7/2/1` is run 7, step 2, attempt 1.
+/// `before:KEY`, `after-intent:KEY`, `after-effect:KEY` or `full:KEY`, KEY as in [`crate::migration::effect::Issued`]: `7/2/1` is run 7, step 2, attempt 1.
 /// Only honoured through a hidden command line option; never in a plan or an environment variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CrashAt {
@@ -24,7 +27,7 @@ pub struct CrashAt {
 
 /// Not a crash point.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not before:KEY, after-intent:KEY or after-effect:KEY")]
+#[error("{0:?} is not before:KEY, after-intent:KEY, after-effect:KEY or full:KEY")]
 pub struct NotACrashPoint(String);
 
 impl FromStr for CrashAt {
@@ -37,6 +40,7 @@ impl FromStr for CrashAt {
             "before" => Boundary::Before,
             "after-intent" => Boundary::AfterIntent,
             "after-effect" => Boundary::AfterEffect,
+            "full" => Boundary::Full,
             _ => return Err(wrong()),
         };
         if key.is_empty() {
@@ -52,6 +56,7 @@ impl fmt::Display for CrashAt {
             Boundary::Before => "before",
             Boundary::AfterIntent => "after-intent",
             Boundary::AfterEffect => "after-effect",
+            Boundary::Full => "full",
         };
         write!(f, "{boundary}:{}", self.key)
     }
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn points_are_words() {
-        for word in ["before:1/0/1", "after-intent:7/2/1", "after-effect:12/4/3"] {
+        for word in ["before:1/0/1", "after-intent:7/2/1", "after-effect:12/4/3", "full:1/4/1"] {
             assert_eq!(word.parse::<CrashAt>().unwrap().to_string(), word);
         }
         for word in ["", "before", "before:", "while:1/0/1", "1/0/1"] {

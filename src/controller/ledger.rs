@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::executor::WriteLease;
 use super::run::{Options, Want};
 use super::snapshot::Arming;
-use crate::journal::{Holder, Journal, Opened, Reader};
+use crate::journal::{Holder, Journal, Opened, Reader, Room};
 use crate::migration::estate::{At, Trouble};
 use crate::migration::event::{Entry, Event};
 use crate::migration::news::Told;
@@ -42,6 +42,8 @@ pub(super) struct Access {
     pub arming: Arming,
     /// What a person should read about it.
     pub troubles: Vec<Trouble>,
+    /// Why `entries` are not the whole truth, where they are not: the chain is broken, or nothing can be read.
+    pub unsound: Option<Trouble>,
 }
 
 impl Ledger {
@@ -72,6 +74,21 @@ impl Ledger {
         let entry = entry?;
         self.last = entry.seq;
         Ok(entry)
+    }
+
+    /// Room for entries; a session that does not hold the journal needs none. Errors: the filesystem can't be asked or is
+    /// read-only.
+    pub async fn room(&mut self) -> Result<Option<Room>, Trouble> {
+        let Store::Writer(mut journal) = std::mem::replace(&mut self.store, Store::None) else { return Ok(None) };
+        let looked = tokio::task::spawn_blocking(move || {
+            let room = journal.look_for_room();
+            (journal, room)
+        });
+        let (journal, room) = looked
+            .await
+            .map_err(|e| Trouble::new(format!("looking for room broke off: {e}"), "start cutover again"))?;
+        self.store = Store::Writer(journal);
+        room.map(Some)
     }
 
     /// Keeps what changed in soaks' samples; a session that does not hold the journal keeps nothing. Errors: it could
@@ -145,18 +162,26 @@ impl Ledger {
 }
 
 impl Access {
+    /// A journal that can't be read: nothing is known of what was done.
     fn unusable(path: PathBuf, trouble: Trouble) -> Self {
         let arming = Arming::ReadOnly { why: trouble.what.clone() };
+        let (troubles, unsound) = (vec![trouble.clone()], Some(trouble));
+        Self { arming, troubles, unsound, ..Self::empty(path) }
+    }
+
+    /// A journal that is not there.
+    fn empty(path: PathBuf) -> Self {
         let ledger = Ledger { store: Store::None, path, last: 0 };
-        Self { ledger, entries: Vec::new(), samples: Vec::new(), told: Vec::new(), arming, troubles: vec![trouble] }
+        let (entries, samples, told, troubles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { ledger, entries, samples, told, arming: super::core::asked_for(), troubles, unsound: None }
     }
 }
 
 fn open(path: PathBuf, want: Want, now: At) -> Access {
     let opened = match want {
-        Want::ReadOnly if !path.exists() => None,
-        Want::ReadOnly => Some(Reader::open(&path).map(|r| (Store::Reader(Box::new(r)), super::core::asked_for()))),
-        Want::Armed | Want::DryRun => Some(Journal::open(&path, &Holder::me(now)).map(|opened| match opened {
+        Want::ReadOnly if !path.exists() => return Access::empty(path),
+        Want::ReadOnly => Reader::open(&path).map(|r| (Store::Reader(Box::new(r)), super::core::asked_for())),
+        Want::Armed | Want::DryRun => Journal::open(&path, &Holder::me(now)).map(|opened| match opened {
             Opened::Writer(journal) => {
                 let arming = if want == Want::DryRun { Arming::DryRun } else { Arming::Armed };
                 (Store::Writer(Box::new(journal)), arming)
@@ -165,17 +190,12 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
                 let who = holder.map_or_else(|| "another cutover".to_owned(), |h| h.to_string());
                 (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: format!("the journal is held by {who}") })
             }
-        })),
+            Opened::Damaged { journal, why } => (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: why.what }),
+        }),
     };
-    let (mut store, arming) = match opened {
-        None => {
-            let ledger = Ledger { store: Store::None, path, last: 0 };
-            let (entries, samples, told) = (Vec::new(), Vec::new(), Vec::new());
-            let (arming, troubles) = (super::core::asked_for(), Vec::new());
-            return Access { ledger, entries, samples, told, arming, troubles };
-        }
-        Some(Err(trouble)) => return Access::unusable(path, trouble),
-        Some(Ok(opened)) => opened,
+    let (mut store, mut arming) = match opened {
+        Err(trouble) => return Access::unusable(path, trouble),
+        Ok(opened) => opened,
     };
     let dropped = match &mut store {
         Store::Writer(journal) => journal.drop_old_samples(now).err(),
@@ -198,16 +218,20 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
         troubles.push(trouble);
         Vec::new()
     });
-    match reader.entries(1) {
-        Ok(entries) => {
-            let ledger = Ledger { store, path, last: entries.last().map_or(0, |e| e.seq) };
-            Access { ledger, entries, samples, told, arming, troubles }
+    let (entries, unsound) = match reader.sound_entries(1) {
+        // The writer's file was looked through when it was opened.
+        Ok((entries, None)) if matches!(store, Store::Reader(_)) => (entries, reader.check_file().err()),
+        Ok(read) => read,
+        Err(trouble) => (Vec::new(), Some(trouble)),
+    };
+    let last = entries.last().map_or(0, |e| e.seq);
+    if let Some(why) = &unsound {
+        // What can't be read whole must not be written on.
+        if let Store::Writer(_) = store {
+            store = Reader::open(&path).map_or(Store::None, |reader| Store::Reader(Box::new(reader)));
         }
-        Err(trouble) => {
-            // What can't be read whole must not be written on.
-            let mut access = Access::unusable(path, trouble);
-            access.troubles.append(&mut troubles);
-            access
-        }
+        arming = Arming::ReadOnly { why: why.what.clone() };
+        troubles.push(why.clone());
     }
+    Access { ledger: Ledger { store, path, last }, entries, samples, told, arming, troubles, unsound }
 }

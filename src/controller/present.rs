@@ -1,5 +1,6 @@
 //! What is known, as screens and reports see it: one [`Snapshot`], plain values.
 
+mod distrust;
 mod groups;
 mod producers;
 mod sides;
@@ -39,6 +40,8 @@ pub(super) struct Scene<'a> {
     pub fidelity: BTreeMap<String, Fidelity>,
     /// What the plan moves when.
     pub calendar: Calendar,
+    /// Why the journal is not the whole truth.
+    pub unsound: Option<&'a Trouble>,
     pub seq: u64,
     pub now: At,
 }
@@ -111,6 +114,7 @@ pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
         diff: None,
         fidelity: BTreeMap::new(),
         calendar: Dates::default().at(plan, now),
+        unsound: None,
         seq: 0,
         now,
     })
@@ -134,7 +138,7 @@ pub(super) fn snapshot(scene: &Scene<'_>) -> Snapshot {
     notices.sort_by_key(|n| n.at);
     let excess = notices.len().saturating_sub(super::core::NOTICES);
     notices.drain(..excess);
-    Snapshot {
+    let mut snapshot = Snapshot {
         schema: SCHEMA,
         seq: scene.seq,
         now: scene.now,
@@ -149,7 +153,11 @@ pub(super) fn snapshot(scene: &Scene<'_>) -> Snapshot {
         journal: scene.lines.iter().cloned().collect(),
         diff: scene.diff.clone(),
         calendar: scene.calendar.clone(),
+    };
+    if let Some(why) = scene.unsound {
+        distrust::distrust(&mut snapshot, why);
     }
+    snapshot
 }
 
 fn header(scene: &Scene<'_>) -> Header {
@@ -162,6 +170,7 @@ fn header(scene: &Scene<'_>) -> Header {
         journal: plan.journal.display().to_string(),
         plan: plan.file.as_ref().map_or_else(|| "(none)".to_owned(), |f| f.display().to_string()),
         stale_after_ms: plan.stale_after_ms,
+        journal_trouble: scene.unsound.cloned(),
     }
 }
 

@@ -82,6 +82,9 @@ pub struct Header {
     pub plan: String,
     /// An observation older than this is stale, ms.
     pub stale_after_ms: u64,
+    /// Why the journal is not the whole truth (damaged, cut off, unreadable): where anything stands is not known then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_trouble: Option<Trouble>,
 }
 
 /// Whether a session may change anything.

@@ -4,17 +4,21 @@
 //!   The file is in WAL mode: there, FULL syncs at every commit, while in rollback-journal mode a power loss after the
 //!   commit may still bring the old state back (SQLite: "EXTRA"); and readers never hold the controller up. WAL needs
 //!   shared memory, so the journal must be on a local disk; network filesystems are refused.
-//! - **Chained.** Each entry's SHA-256 covers its content and the hash before it: [`Reader::verify`] names the first
-//!   entry that was changed, removed or inserted. What was cut off at the end shows only against a head noted elsewhere.
+//! - **Chained.** Each entry's SHA-256 covers its content and the hash before it. Entries are read along the chain only,
+//!   and a journal whose chain is broken, at the end too (`JOURNAL.head` notes the last entry), is never written to:
+//!   [`Reader::verify`] names the first entry that was changed, removed, inserted or cut off.
+//! - **Room.** `JOURNAL.reserve` keeps room for the entries of what is under way when the disk fills up.
 //! - **Samples.** What soaks measured lies beside the chain, bounded and thinned out, so that a restart goes on counting.
 //! - **Told.** How far each target of notifications was told lies there too, so that a crash between a fact and its
 //!   message loses none.
 //! - **One writer.** A lease (`flock` on `JOURNAL.lock`) makes a second process read-only, and says who holds it.
 
 mod chain;
+mod head;
 mod lease;
 mod place;
 mod reader;
+mod reserve;
 mod samples;
 mod told;
 mod trouble;
@@ -24,10 +28,12 @@ use std::path::Path;
 
 pub use lease::Holder;
 pub use reader::{Broken, Reader, Verified};
+pub use reserve::Room;
 pub use writer::Journal;
 
 use crate::migration::estate::Trouble;
 use lease::{Attempt, Lease};
+use writer::Start;
 
 /// A journal as it could be opened.
 #[derive(Debug)]
@@ -41,6 +47,13 @@ pub enum Opened {
         /// Who holds it; `None` when they have not signed yet.
         holder: Option<Holder>,
     },
+    /// Its chain is broken: reading only, up to there.
+    Damaged {
+        /// The journal.
+        journal: Reader,
+        /// Where it breaks, and what to do.
+        why: Trouble,
+    },
 }
 
 impl Opened {
@@ -49,7 +62,7 @@ impl Opened {
     pub fn reader(&self) -> &Reader {
         match self {
             Opened::Writer(journal) => journal,
-            Opened::ReadOnly { journal, .. } => journal,
+            Opened::ReadOnly { journal, .. } | Opened::Damaged { journal, .. } => journal,
         }
     }
 }
@@ -64,7 +77,10 @@ impl Journal {
     pub fn open(path: &Path, me: &Holder) -> Result<Opened, Trouble> {
         let path = place::prepare(path)?;
         match Lease::take(&path, me)? {
-            Attempt::Taken(lease) => Journal::create_or_open(&path, lease).map(Opened::Writer),
+            Attempt::Taken(lease) => Ok(match Journal::create_or_open(&path, lease)? {
+                Start::Whole(journal) => Opened::Writer(journal),
+                Start::Damaged(journal, why) => Opened::Damaged { journal, why },
+            }),
             Attempt::Held(holder) => Ok(Opened::ReadOnly { journal: Reader::open(&path)?, holder }),
         }
     }

@@ -1,5 +1,6 @@
 //! Reading a journal: entries, the tail, the chain, export.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Row};
 use serde::Serialize;
 
-use super::chain::{GENESIS, Hash, hash, hex};
+use super::chain::{Hash, hash, hex};
+use super::head::{self, Head, Noted};
 use super::lease::{self, Holder};
 use super::trouble::trouble;
 use super::{place, writer};
@@ -22,11 +24,13 @@ pub(super) const SCHEMA: i32 = 1;
 /// How long a statement waits for another program's lock.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-/// A journal that can be read. It never changes the file.
+/// A journal that can be read. It never changes the file. Entries leave it only along a chain that holds.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) conn: Connection,
     pub(super) path: PathBuf,
+    /// How far this reader has walked the chain: what follows is held against it, not against the first entry again.
+    walked: Cell<Head>,
 }
 
 /// A chain that holds.
@@ -34,7 +38,8 @@ pub struct Reader {
 pub struct Verified {
     /// Number of entries.
     pub entries: u64,
-    /// Hash of the last one, hexadecimal: note it elsewhere to see later whether entries were cut off.
+    /// Hash of the last one, hexadecimal: note it elsewhere (the note beside the journal is on the same disk) to see
+    /// later whether entries were cut off.
     pub head: String,
 }
 
@@ -59,15 +64,15 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            seq: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
-            at: At(row.get(1)?),
-            actor: row.get(2)?,
-            event: row.get(3)?,
-            prev: row.get(4)?,
-            hash: row.get(5)?,
-        })
+    /// A row as it lies there; `Err` when a part of it is none that was ever written (a damaged file: STRICT tables are
+    /// checked when they are written, not when they are read).
+    fn of(row: &Row<'_>) -> rusqlite::Result<Result<Self, Broken>> {
+        let seq = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
+        let rest = || -> rusqlite::Result<Self> {
+            let (at, actor, event) = (At(row.get(1)?), row.get(2)?, row.get(3)?);
+            Ok(Self { seq, at, actor, event, prev: row.get(4)?, hash: row.get(5)? })
+        };
+        Ok(rest().map_err(|e| Broken { seq, why: format!("its content was changed after it was written ({e})") }))
     }
 
     fn entry(self) -> Result<Entry, Broken> {
@@ -107,10 +112,15 @@ impl Reader {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(|e| trouble(path, "open", &e))?;
-        let reader = Self { conn, path: path.to_owned() };
+        let reader = Self::of(conn, path);
         reader.conn.busy_timeout(BUSY).map_err(|e| trouble(path, "open", &e))?;
         reader.identify()?;
         Ok(reader)
+    }
+
+    /// A reader of an open file, which has walked nothing yet.
+    pub(super) fn of(conn: Connection, path: &Path) -> Self {
+        Self { conn, path: path.to_owned(), walked: Cell::new(Head::NONE) }
     }
 
     /// Whether the file is a journal of ours (true), or still empty (false).
@@ -152,7 +162,14 @@ impl Reader {
     /// What a person should know about the file, such as a mode that lets others read it.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        place::doubt(&self.path).into_iter().collect()
+        let note = || {
+            let at = head::note_path(&self.path);
+            let words = "can't be read: whether entries were cut off at the end is not known; remove it once \
+                         `cutover journal verify` ends with the head you know";
+            format!("{} {words}", at.display())
+        };
+        let unreadable = head::read_note(&self.path) == Noted::Unreadable && self.holder().is_none();
+        place::doubt(&self.path).into_iter().chain(unreadable.then(note)).collect()
     }
 
     /// Who holds the lease now, if anyone.
@@ -161,49 +178,125 @@ impl Reader {
         lease::holder(&self.path)
     }
 
-    /// All entries from number `from` on, oldest first.
+    /// All entries from number `from` on, oldest first, each along a chain that holds from the first entry on. What this
+    /// reader has walked already is not walked again, unless it is asked for again.
     ///
     /// # Errors
-    /// The file can't be read, or an entry is not one this version knows, by number.
+    /// The file can't be read, the chain is broken, or an entry is not one this version knows, by number.
     pub fn entries(&self, from: u64) -> Result<Vec<Entry>, Trouble> {
-        let mut out = Vec::new();
-        self.each("seq >= ?1 ORDER BY seq", from, |raw| {
-            out.push(raw.entry().map_err(|b| self.broken(&b))?);
-            Ok(())
-        })?;
-        Ok(out)
+        let (entries, broken) = self.sound_entries(from)?;
+        broken.map_or(Ok(entries), Err)
     }
 
-    /// The last `n` entries, oldest first.
+    /// As [`Reader::entries`], up to where the chain breaks: what stands before that is as it was written. The second part
+    /// says where and why it breaks.
     ///
     /// # Errors
-    /// As [`Reader::entries`].
-    pub fn tail(&self, n: u32) -> Result<Vec<Entry>, Trouble> {
+    /// The file can't be read at all.
+    pub fn sound_entries(&self, from: u64) -> Result<(Vec<Entry>, Option<Trouble>), Trouble> {
         let mut out = Vec::new();
-        self.each("true ORDER BY seq DESC LIMIT ?1", u64::from(n), |raw| {
-            out.push(raw.entry().map_err(|b| self.broken(&b))?);
-            Ok(())
-        })?;
-        out.reverse();
-        Ok(out)
-    }
-
-    /// Walks the chain from the first entry.
-    ///
-    /// # Errors
-    /// The file can't be read.
-    pub fn verify(&self) -> Result<Result<Verified, Broken>, Trouble> {
-        let (mut entries, mut prev, mut broken) = (0, GENESIS, None);
-        self.each("seq >= ?1 ORDER BY seq", 0, |raw| {
-            if broken.is_none() {
-                match raw.check(entries + 1, &prev) {
-                    Ok(hash) => (entries, prev) = (entries + 1, hash),
-                    Err(b) => broken = Some(b),
-                }
+        let start = if from > self.walked.get().seq { self.walked.get() } else { Head::NONE };
+        let walked = self.walk(start, |raw| {
+            if raw.seq >= from {
+                out.push(raw.entry()?);
             }
             Ok(())
         })?;
-        Ok(broken.map_or_else(|| Ok(Verified { entries, head: hex(&prev) }), Err))
+        Ok((out, walked.err().map(|b| self.broken(&b))))
+    }
+
+    /// Walks the chain from the first entry, and looks through the whole file for damage.
+    ///
+    /// # Errors
+    /// The file can't be read, or SQLite finds it damaged.
+    pub fn verify(&self) -> Result<Result<Verified, Broken>, Trouble> {
+        let walked = self.walk(Head::NONE, |_| Ok(()))?;
+        if walked.is_ok() {
+            self.check_file()?;
+        }
+        Ok(walked.map(|head| Verified { entries: head.seq, head: hex(&head.hash) }))
+    }
+
+    /// Walks the chain behind `start`, and holds its end against the note beside the journal. `each` sees every entry that
+    /// follows the one before it.
+    fn walk(
+        &self,
+        start: Head,
+        mut each: impl FnMut(Raw) -> Result<(), Broken>,
+    ) -> Result<Result<Head, Broken>, Trouble> {
+        // The note first: whoever writes does so after the entry, so what is read next is never behind it.
+        let noted = match head::read_note(&self.path) {
+            Noted::Head(noted) => Some(noted),
+            Noted::Nothing | Noted::Unreadable => None,
+        };
+        let (mut last, mut at_noted, mut broken) = (start, None, None);
+        self.each("seq > ?1 ORDER BY seq", start.seq, |raw| {
+            if broken.is_some() {
+                return Ok(());
+            }
+            let next = raw.and_then(|raw| {
+                let hash = raw.check(last.seq + 1, &last.hash)?;
+                let head = Head { seq: raw.seq, hash };
+                each(raw).map(|()| head)
+            });
+            match next {
+                Ok(head) => {
+                    last = head;
+                    at_noted = at_noted.or_else(|| noted.filter(|n| n.seq == head.seq).map(|_| head.hash));
+                }
+                Err(b) => broken = Some(b),
+            }
+            Ok(())
+        })?;
+        if broken.is_none()
+            && let Some(noted) = noted
+        {
+            broken = head::compare(&noted, &last, at_noted.as_ref()).err();
+        }
+        // What was walked holds, also before a break: nobody walks over it without asking for it again.
+        self.walked.set(last);
+        Ok(broken.map_or(Ok(last), Err))
+    }
+
+    /// Why nothing may be written to this file, if anything: its chain is broken, or the file is damaged.
+    ///
+    /// # Errors
+    /// It can't be read at all.
+    pub(super) fn damage(&self) -> Result<Option<Trouble>, Trouble> {
+        if let Err(broken) = self.walk(Head::NONE, |_| Ok(()))? {
+            return Ok(Some(self.broken(&broken)));
+        }
+        Ok(self.check_file().err())
+    }
+
+    /// SQLite's own check of the file's structure: lost or shared pages, rows out of order; and whether the tables still
+    /// refuse to change entries. The chain sees none of these.
+    ///
+    /// # Errors
+    /// The file is damaged, or can't be read.
+    pub fn check_file(&self) -> Result<(), Trouble> {
+        if !self.identify()? {
+            return Ok(());
+        }
+        let failed = |e: rusqlite::Error| trouble(&self.path, "check", &e);
+        let found: String = self.conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        if found != "ok" {
+            return Err(Trouble::new(
+                format!("the journal {} is damaged: {found}", self.path.display()),
+                "keep a copy of it, and restore it from one that `cutover journal verify` accepts",
+            ));
+        }
+        let rules = writer::rules(&self.conn).map_err(failed)?;
+        if rules != writer::own_rules().map_err(failed)? {
+            return Err(Trouble::new(
+                format!(
+                    "the tables of the journal {} were changed: they no longer keep entries as they are",
+                    self.path.display()
+                ),
+                "keep a copy of it, look at who changed it, and restore it from a copy",
+            ));
+        }
+        Ok(())
     }
 
     /// Writes every entry as one line of JSON: `seq`, `at` (ms since the epoch), `actor`, `event`, `prev`, `hash`.
@@ -213,6 +306,7 @@ impl Reader {
     pub fn export(&self, out: &mut dyn Write) -> Result<u64, Trouble> {
         let mut count = 0;
         self.each("seq >= ?1 ORDER BY seq", 0, |raw| {
+            let raw = raw.map_err(|b| self.broken(&b))?;
             // an event this version does not know is exported as it is
             let event: serde_json::Value =
                 serde_json::from_str(&raw.event).unwrap_or_else(|_| serde_json::Value::String(raw.event.clone()));
@@ -230,7 +324,12 @@ impl Reader {
         Ok(count)
     }
 
-    fn each(&self, which: &str, value: u64, mut each: impl FnMut(Raw) -> Result<(), Trouble>) -> Result<(), Trouble> {
+    fn each(
+        &self,
+        which: &str,
+        value: u64,
+        mut each: impl FnMut(Result<Raw, Broken>) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
         // a file whose controller has only just taken the lease has no tables yet
         if !self.identify()? {
             return Ok(());
@@ -248,7 +347,9 @@ impl Reader {
     fn broken(&self, b: &Broken) -> Trouble {
         Trouble::new(
             format!("the journal {}: {b}", self.path.display()),
-            "use the version of cutover that wrote it; `cutover journal verify` checks the chain",
+            "nothing is written to it. `cutover journal verify` shows where it breaks; keep a copy of it, then restore it \
+             from a copy that verifies, or begin a new one with the key `journal` once you have looked at where every \
+             group stands",
         )
     }
 }

@@ -1,10 +1,11 @@
 //! Samples of soaks beside the chain: they are many, they are thinned out, and losing some costs time, never truth. So
-//! they are not facts of the chain, and whoever changes them can only make a soak look longer: whoever can write the
-//! journal's file can do worse.
+//! they are not facts of the chain. Each carries a checksum, so that a damaged file makes a hole and no evidence; whoever
+//! changes one on purpose can only make a soak look longer: whoever can write the journal's file can do worse.
 
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, TransactionBehavior};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::reader::Reader;
 use super::trouble::trouble;
@@ -39,6 +40,12 @@ pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(TABLE)
 }
 
+/// A checksum of a row. It lies behind the mark, where a version that does not know it sees a mark it does not know: a hole.
+fn checksum(group: &str, since: At, series: &str, s: &Stretch) -> u64 {
+    let numbers = [s.min, s.max, s.value].map(f64::to_bits);
+    xxh3_64(format!("{group}\0{}\0{series}\0{}\0{}\0{numbers:?}\0{}", since.0, s.first.0, s.last.0, s.mark).as_bytes())
+}
+
 impl Journal {
     /// Keeps what changed in soaks' samples, in one transaction: all of it, or nothing. Blocks on the disk.
     ///
@@ -60,7 +67,7 @@ impl Journal {
                 let mut insert =
                     tx.prepare_cached("INSERT INTO samples VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
                 for s in &u.change.stretches {
-                    let mark = s.mark.to_string();
+                    let mark = format!("{} {:016x}", s.mark, checksum(&u.group, u.since, &u.series, s));
                     let row = (&u.group, u.since.0, &u.series, s.first.0, s.last.0, s.min, s.max, s.value, mark);
                     insert.execute(row)?;
                 }
@@ -112,22 +119,27 @@ impl Reader {
                 break;
             }
             let read = || -> rusqlite::Result<(String, At, String, Option<Stretch>)> {
-                let mark: String = row.get(8)?;
-                let stretch = mark.parse().ok().map(|mark| -> rusqlite::Result<Stretch> {
-                    Ok(Stretch {
-                        first: At(row.get(3)?),
-                        last: At(row.get(4)?),
-                        min: row.get(5)?,
-                        max: row.get(6)?,
-                        value: row.get(7)?,
-                        mark,
-                    })
-                });
-                Ok((row.get(0)?, At(row.get(1)?), row.get(2)?, stretch.transpose()?))
+                let (group, since, series) = (row.get(0)?, At(row.get(1)?), row.get(2)?);
+                let marked: String = row.get(8)?;
+                let (mark, sum) = marked.split_once(' ').map_or((&*marked, None), |(mark, sum)| (mark, Some(sum)));
+                let Ok(mark) = mark.parse() else { return Ok((group, since, series, None)) };
+                let stretch = Stretch {
+                    first: At(row.get(3)?),
+                    last: At(row.get(4)?),
+                    min: row.get(5)?,
+                    max: row.get(6)?,
+                    value: row.get(7)?,
+                    mark,
+                };
+                // an earlier version wrote none
+                let whole = sum.is_none_or(|s| s == format!("{:016x}", checksum(&group, since, &series, &stretch)));
+                Ok((group, since, series, whole.then_some(stretch)))
             };
-            let (group, since, series, stretch) = read().map_err(failed)?;
-            // a mark of a later version is a hole to this one
-            let Some(stretch) = stretch else { continue };
+            // a mark of a later version, and a damaged row, are holes to this one
+            let Ok((group, since, series, Some(stretch))) = read() else {
+                tracing::warn!("a sample in the journal can't be used: a hole in its soak");
+                continue;
+            };
             let kept =
                 all.entry((group.clone(), since)).or_insert_with(|| Kept { group, since, series: BTreeMap::new() });
             let series = kept.series.entry(series).or_default();

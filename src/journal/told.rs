@@ -78,6 +78,10 @@ impl Reader {
                 failing: since.map(|at| (At(at), Trouble::new(what, advice))),
             })
         });
-        rows.map_err(failed)?.take(MAX_ROWS).collect::<Result<_, _>>().map_err(failed)
+        let told: Vec<Told> = rows.map_err(failed)?.take(MAX_ROWS).collect::<Result<_, _>>().map_err(failed)?;
+        // Nobody was told of an entry that was never written: such a row is damaged, and would swallow what comes.
+        let last: i64 =
+            self.conn.query_row("SELECT coalesce(max(seq), 0) FROM entries", [], |row| row.get(0)).map_err(failed)?;
+        Ok(told.into_iter().filter(|t| i64::try_from(t.seq).is_ok_and(|seq| seq <= last)).collect())
     }
 }

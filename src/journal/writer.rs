@@ -5,10 +5,12 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::chain::{GENESIS, Hash, hash};
+use super::chain::{Hash, hash};
+use super::head::{Head, HeadNote};
 use super::lease::Lease;
 use super::place;
 use super::reader::{APPLICATION_ID, BUSY, Reader, SCHEMA};
+use super::reserve::{Reserve, Room, free_room};
 use super::trouble::trouble;
 use crate::migration::estate::{At, Trouble};
 use crate::migration::event::{Entry, Event};
@@ -34,8 +36,31 @@ CREATE TRIGGER entries_last BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, '
 pub struct Journal {
     reader: Reader,
     lease: Lease,
+    note: HeadNote,
+    reserve: Reserve,
     /// Number and hash of the last entry; `None` after a failed write, when only the file knows.
-    last: Option<(u64, Hash)>,
+    last: Option<Head>,
+}
+
+/// What a journal that is to be written came to.
+pub(super) enum Start {
+    /// It is whole.
+    Whole(Journal),
+    /// Its chain is broken: it is not written to.
+    Damaged(Reader, Trouble),
+}
+
+/// How SQLite is told to keep entries as they are, as it lies in a file.
+pub(super) fn rules(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT type || ' ' || name || ': ' || sql FROM sqlite_schema WHERE tbl_name = 'entries' ORDER BY name";
+    conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// The same as this version writes it.
+pub(super) fn own_rules() -> rusqlite::Result<Vec<String>> {
+    let conn = Connection::open_in_memory()?;
+    conn.execute_batch(TABLES)?;
+    rules(&conn)
 }
 
 impl Deref for Journal {
@@ -46,13 +71,22 @@ impl Deref for Journal {
 }
 
 impl Journal {
-    pub(super) fn create_or_open(path: &Path, lease: Lease) -> Result<Self, Trouble> {
+    /// Opens a journal to write. Nothing is written to a file that was there before its whole chain was walked, on every
+    /// start: walking costs a fraction of reading the entries, which a start does anyway, and what was remembered of an
+    /// earlier walk would not see a bit that has flipped since.
+    pub(super) fn create_or_open(path: &Path, lease: Lease) -> Result<Start, Trouble> {
         place::create(path)?;
+        // A look that writes nothing comes first: even to close a file that was open to write moves its WAL into it.
+        let looked = Reader::open(path)?;
+        if let Some(why) = looked.damage()? {
+            return Ok(Start::Damaged(looked, why));
+        }
+        drop(looked);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let failed = |e: rusqlite::Error| trouble(path, "open", &e);
         let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
         conn.busy_timeout(BUSY).map_err(failed)?;
-        let reader = Reader { conn, path: path.to_owned() };
+        let reader = Reader::of(conn, path);
         let known = reader.identify()?;
         let conn = &reader.conn;
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
@@ -71,15 +105,15 @@ impl Journal {
         }
         super::samples::prepare(conn).map_err(failed)?;
         super::told::prepare(conn).map_err(failed)?;
-        let mut journal = Self { reader, lease, last: None };
         // the file's own entry in the directory must survive a power loss too
         sync_directory(path)?;
-        let path = journal.reader.path.clone();
-        let tx = journal.reader.conn.transaction().map_err(|e| trouble(&path, "read", &e))?;
-        let last = last(&tx).map_err(|e| trouble(&path, "read", &e))?;
+        let mut journal = Self { reader, lease, note: HeadNote::open(path), reserve: Reserve::take(path), last: None };
+        let tx = journal.reader.conn.transaction().map_err(|e| trouble(path, "read", &e))?;
+        let last = last(&tx).map_err(|e| trouble(path, "read", &e))?;
         drop(tx);
+        journal.note.write(&last);
         journal.last = Some(last);
-        Ok(journal)
+        Ok(Start::Whole(journal))
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -113,42 +147,90 @@ impl Journal {
         let expected = self.last.take();
         let path = self.reader.path.clone();
         let failed = |e: rusqlite::Error| trouble(&path, "write to", &e);
-        let tx = self.reader.conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let (mut seq, mut prev) = last(&tx).map_err(failed)?;
-        if expected.is_some_and(|e| e != (seq, prev)) {
-            return Err(Trouble::new(
-                format!("the journal {} was written to by something that does not hold its lease", path.display()),
-                "stop every cutover on this journal, then `cutover journal verify`",
-            ));
+        let mut written = self.insert(at, actor, &texts, expected.as_ref());
+        if let Err(Unwritten::Sqlite(e)) = &written
+            && is_full(e)
+            && self.reserve.give_up()
+        {
+            tracing::warn!("the disk is full: the journal's reserve is given up for what is under way");
+            written = self.insert(at, actor, &texts, expected.as_ref());
         }
-        let mut out = Vec::with_capacity(events.len());
-        for (event, text) in events.iter().zip(&texts) {
+        let last = match written {
+            Ok(last) => last,
+            Err(Unwritten::Sqlite(e)) => return Err(failed(e)),
+            Err(Unwritten::Stranger) => {
+                return Err(Trouble::new(
+                    format!("the journal {} was written to by something that does not hold its lease", path.display()),
+                    "stop every cutover on this journal, then `cutover journal verify`",
+                ));
+            }
+        };
+        self.note.write(&last);
+        self.last = Some(last);
+        let first = last.seq + 1 - events.len() as u64;
+        let entry = |(seq, event): (u64, &Event)| Entry { seq, at, actor: actor.to_owned(), event: event.clone() };
+        Ok((first..).zip(events).map(entry).collect())
+    }
+
+    /// Inserts in one transaction what follows the entry that is `expected` to be the last, where that is known.
+    fn insert(&mut self, at: At, actor: &str, texts: &[String], expected: Option<&Head>) -> Result<Head, Unwritten> {
+        let tx = self.reader.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let Head { mut seq, hash: mut prev } = last(&tx)?;
+        if expected.is_some_and(|e| *e != Head { seq, hash: prev }) {
+            return Err(Unwritten::Stranger);
+        }
+        for text in texts {
             seq += 1;
             let next = hash(&prev, seq, at, actor, text);
-            tx.prepare_cached(&format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"))
-                .and_then(|mut insert| insert.execute((sql(seq), at.0, actor, text, prev, next)))
-                .map_err(failed)?;
+            tx.prepare_cached(&format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"))?
+                .execute((sql(seq), at.0, actor, text, prev, next))?;
             prev = next;
-            out.push(Entry { seq, at, actor: actor.to_owned(), event: event.clone() });
         }
-        tx.commit().map_err(failed)?;
-        self.last = Some((seq, prev));
-        Ok(out)
+        tx.commit()?;
+        Ok(Head { seq, hash: prev })
     }
+
+    /// Room for entries. A reserve that was given up is taken again once there is room. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The filesystem can't be asked, or is mounted read-only.
+    pub fn look_for_room(&mut self) -> Result<Room, Trouble> {
+        let free = free_room(&self.reader.path)?;
+        self.reserve.take_again();
+        Ok(Room { free, reserved: self.reserve.held() })
+    }
+}
+
+/// Why a transaction was not written.
+enum Unwritten {
+    Sqlite(rusqlite::Error),
+    /// The last entry is not the one that was written last from here.
+    Stranger,
+}
+
+impl From<rusqlite::Error> for Unwritten {
+    fn from(e: rusqlite::Error) -> Self {
+        Unwritten::Sqlite(e)
+    }
+}
+
+/// Whether room would help: a full disk, or a quota, which SQLite only knows as a failed write.
+fn is_full(e: &rusqlite::Error) -> bool {
+    matches!(e.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure))
 }
 
 fn sql(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-/// Number and hash of the last entry in the file.
-fn last(tx: &Transaction<'_>) -> rusqlite::Result<(u64, Hash)> {
+/// The last entry in the file.
+fn last(tx: &Transaction<'_>) -> rusqlite::Result<Head> {
     let row = tx
         .query_row("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1", [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?))
         })
         .optional()?;
-    Ok(row.map_or((0, GENESIS), |(seq, hash)| (u64::try_from(seq).unwrap_or(0), hash)))
+    Ok(row.map_or(Head::NONE, |(seq, hash)| Head { seq: u64::try_from(seq).unwrap_or(0), hash }))
 }
 
 fn sync_directory(path: &Path) -> Result<(), Trouble> {

@@ -124,6 +124,8 @@ pub struct Machine {
     pub(super) measuring: BTreeSet<(String, Side, How)>,
     pub(super) soaking: Soaking,
     pub(super) firing: Firing,
+    /// Keys of effects whose intent could not be journalled: they were never started.
+    pub(super) never_done: BTreeSet<String>,
     /// Alarms of exactly-once producers that a person has seen. Lost in a restart: then they are raised once more.
     pub(super) forgiven: BTreeMap<String, Vec<String>>,
 }
@@ -148,6 +150,7 @@ impl Machine {
             measuring: BTreeSet::new(),
             soaking: Soaking::default(),
             firing: Firing::default(),
+            never_done: BTreeSet::new(),
             forgiven: BTreeMap::new(),
         }
     }

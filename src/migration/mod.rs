@@ -35,6 +35,7 @@ pub mod soaking;
 pub mod stage;
 pub mod state;
 mod steps;
+pub mod stranded;
 pub mod transactions;
 pub mod trigger;
 pub mod turns;

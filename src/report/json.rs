@@ -377,4 +377,5 @@ pub fn complete(snapshot: &Snapshot) -> bool {
         .iter()
         .all(|(_, view)| matches!(view.link, Observed::Known { trouble: None, .. }) && view.broker_troubles.is_empty())
         && snapshot.groups.iter().all(|g| g.blue.trouble.is_none() && g.green.trouble.is_none())
+        && snapshot.header.journal_trouble.is_none()
 }

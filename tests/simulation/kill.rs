@@ -118,3 +118,35 @@ fn killed_after_the_commit_it_can_be_given_back_as_if_nothing_had_been() {
     let left = world.estate.cluster(Side::Green).with_state(|s| s.groups().get(group).map_or(0, |g| g.offsets.len()));
     assert_eq!(left, 0, "offsets left on green");
 }
+
+/// The journal's disk fills up before each effect of a cutover: the group is not left on neither side, the command says so
+/// and ends, and with room again it goes on.
+#[test]
+fn a_full_disk_at_every_step_gives_the_group_back_and_says_so() {
+    let world = World::start();
+    let group = "loan-audit";
+    world.seen(group);
+    for (index, step) in STEPS {
+        let dir = world.plan(&format!("full-{step}"));
+        let full = format!("full:1/{index}/1").parse().unwrap();
+        let report = carry_out(&dir, Command::cut_over(group), Some(full));
+        assert!(report.summary.contains("the disk is full"), "{step}: {report:?}");
+        assert!(report.advice.contains("free some space there"), "{step}: {report:?}");
+        // Before the point of no return it goes back, after it it goes on; nothing is told of what was never stopped.
+        let (exit, stands, on) = match step {
+            "stop" => (1, "", "blue"),
+            "start" => (4, "is started on green", "green"),
+            _ => (4, "is started on blue", "blue"),
+        };
+        assert_eq!(report.exit_code, exit, "{step}: {report:?}");
+        assert!(report.summary.contains(stands), "{step}: {report:?}");
+        let (lost, _) = world.seen(group);
+        assert_eq!(lost, 0, "{step}");
+        let flags = std::fs::read_to_string(world.estate.flags()).unwrap();
+        let flags: serde_json::Value = serde_json::from_str(&flags).unwrap();
+        assert_eq!(flags["flags"][format!("{group}-consumer")]["defaultVariant"], on, "{step}");
+        // There is room again, and a person decides: back to where it was.
+        let report = carry_out(&dir, Command::roll_back(group), None);
+        assert!(report.exit_code == 0 || report.summary.contains("is on blue"), "{step}: {report:?}");
+    }
+}

@@ -58,7 +58,13 @@ impl Core {
         if matches!(self.arming, Arming::ReadOnly { .. }) {
             return false;
         }
-        match self.ledger.append(at, actor, event).await {
+        if let (Event::Intent { issued, .. }, Some(crash_at)) = (&event, &self.options.crash_at)
+            && crash_at.is(Boundary::Full, &issued.key)
+        {
+            self.journal_failed(Trouble::new("the disk is full (a test's)", "free some space there"), &event);
+            return false;
+        }
+        match self.ledger.append(at, actor, event.clone()).await {
             Ok(entry) => {
                 self.remember(&entry);
                 if let Some(told) = &self.options.on_entry {
@@ -70,11 +76,7 @@ impl Core {
                 true
             }
             Err(trouble) => {
-                let why = format!("the journal can't be written: {}", trouble.what);
-                self.arming = Arming::ReadOnly { why };
-                self.executor = None;
-                self.unwritable = Some(trouble.clone());
-                self.notice(Severity::Fail, Subject::Migration, trouble);
+                self.journal_failed(trouble, &event);
                 false
             }
         }
@@ -93,7 +95,7 @@ impl Core {
     }
 
     pub(super) fn start(&mut self, issued: Issued) {
-        let Some(executor) = self.executor.clone() else {
+        let Some(executor) = self.executor.clone().filter(|_| self.unwritable.is_none()) else {
             let why = Trouble::new("this session changes nothing", "use the session that holds the journal");
             self.machine.handle_outcome(&issued.key, Outcome::Failed { why }, Clock.now());
             return;

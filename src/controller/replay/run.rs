@@ -41,7 +41,7 @@ pub async fn replay(
         Want::Armed => Ledger::open(plan, options, Clock.now()).await,
         _ => Ledger::open(plan, &Options { want: Want::ReadOnly, ..options.clone() }, Clock.now()).await,
     };
-    let Access { mut ledger, entries, arming, troubles, samples: _, told: _ } = access;
+    let Access { mut ledger, entries, arming, troubles, .. } = access;
     let lease = ledger.lease();
     if options.want == Want::Armed && lease.is_none() {
         let why = match arming {

@@ -2,6 +2,7 @@
 //! its own. A seed decides interleavings, latencies, the consumer's pace, where the process dies and which outcomes
 //! are never heard of. A seed that fails once fails always.
 
+mod full_disk;
 mod world;
 
 use std::collections::VecDeque;
@@ -66,6 +67,8 @@ struct Run {
     /// The process dies when its journal has this many entries.
     die_at: Option<usize>,
     dead: bool,
+    /// The journal's disk is full once it has this many entries.
+    full_at: Option<usize>,
 }
 
 impl Run {
@@ -77,6 +80,7 @@ impl Run {
             outcomes: VecDeque::new(),
             die_at: None,
             dead: false,
+            full_at: None,
         };
         run.seconds(10);
         run
@@ -86,6 +90,9 @@ impl Run {
         while !self.dead {
             let Some(action) = self.machine.poll() else { return };
             match action {
+                Action::Journal { event, .. } if self.full_at.is_some_and(|n| self.journal.len() >= n) => {
+                    self.machine.freeze("the journal can't be written: the disk is full", &event);
+                }
                 Action::Journal { actor, event, .. } => {
                     let seq = self.journal.len() as u64 + 1;
                     self.journal.push(Entry { seq, at: self.world.now, actor, event });

@@ -1,0 +1,30 @@
+//! What a picture may still claim when the journal is not the whole truth (damaged, cut off, unreadable): what is observed of
+//! the clusters stands, and nothing that rests on the journal does.
+
+use crate::controller::snapshot::Snapshot;
+use crate::migration::estate::Trouble;
+use crate::migration::gate::Gate;
+use crate::migration::stage::{SideState, WayBack};
+
+/// Takes back every claim that rests on the journal.
+pub(super) fn distrust(snapshot: &mut Snapshot, why: &Trouble) {
+    let unknown = || format!("the journal can't be trusted: {}", why.what);
+    let needs = || SideState::NeedsOperator { why: unknown(), advice: why.advice.clone() };
+    for group in snapshot.groups.iter_mut().filter(|g| g.listed) {
+        group.way_back = WayBack::Unknown { why: unknown() };
+        group.side_state = Some(needs());
+        group.next = "journal damaged".to_owned();
+        group.offers.clear();
+        for row in &mut group.gates {
+            row.gate = Gate::Unknown { why: unknown() };
+        }
+    }
+    for producer in &mut snapshot.producers {
+        producer.side_state = Some(needs());
+        producer.next = "journal damaged".to_owned();
+        producer.offers.clear();
+    }
+    for phase in &mut snapshot.phases {
+        phase.done = 0;
+    }
+}

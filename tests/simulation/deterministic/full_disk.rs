@@ -1,0 +1,106 @@
+//! The journal's disk is full at each of its write points: no group stands on neither side without being told, and once
+//! there is room again the next process goes on or back, and nothing is lost.
+
+use cutover::migration::command::{Command, Subject};
+use cutover::migration::effect::{Answer, Effect, Outcome};
+use cutover::migration::estate::{Side, SwitchState, Trouble};
+use cutover::migration::stage::SideState;
+
+use super::world::GROUP;
+use super::{Run, cut_over, roll_back};
+
+/// Entries of a move that are written, from its start on, before the disk is full: beyond the longest move.
+const POINTS: usize = 30;
+
+impl Run {
+    /// What the controller does when an append has failed, once the effects under way are over.
+    fn strand(&mut self, switch_works: bool) {
+        let why = Trouble::new("can't write to the journal x.journal: the disk is full", "free some space there");
+        for stranded in self.machine.stranded() {
+            let outcome = stranded.start.as_ref().map(|(_, issued)| match (&issued.effect, switch_works) {
+                (Effect::SetSwitch { to, .. }, true) => {
+                    assert!(matches!(to, SwitchState::Blue | SwitchState::Green), "{to}");
+                    self.world.execute(&issued.effect)
+                }
+                _ => Outcome::Failed { why: Trouble::new("kubectl is not there", "") },
+            });
+            if switch_works {
+                let started = |o: &Outcome| matches!(o, Outcome::Done { result: Answer::Switch { .. } });
+                assert!(outcome.as_ref().is_none_or(started), "{outcome:?}");
+            }
+            self.machine.strand(&stranded, outcome, &why, self.world.now);
+        }
+        self.world.run(5);
+    }
+
+    fn needs(&self) -> Option<(String, String)> {
+        match self.machine.side_state(&Subject::Group(GROUP.into()), self.world.now) {
+            Some(SideState::NeedsOperator { why, advice }) => Some((why, advice)),
+            _ => None,
+        }
+    }
+}
+
+/// A move whose journal is full after `point` entries of it; `None` when the move is over before.
+fn full(seed: u64, point: usize, back: bool, switch_works: bool) -> Option<Run> {
+    let mut run = Run::new(seed);
+    if back {
+        assert!(run.ask(&cut_over()), "seed {seed}");
+        run.finish(&cut_over());
+        run.seconds(30);
+    }
+    run.world.mark();
+    run.full_at = Some(run.journal.len() + point);
+    let command = if back { roll_back() } else { cut_over() };
+    run.ask(&command);
+    for _ in 0..200 {
+        run.seconds(1);
+        if run.machine.session().read_only.is_some() && run.outcomes.is_empty() {
+            run.strand(switch_works);
+            return Some(run);
+        }
+    }
+    (!run.open()).then_some(())?;
+    None
+}
+
+#[test]
+fn a_disk_that_is_full_anywhere_leaves_no_group_on_neither_side() {
+    let mut hit = 0;
+    for (seed, back) in [(40_000, false), (40_001, true), (40_002, false)] {
+        for point in 0..POINTS {
+            let Some(mut run) = full(seed, point, back, true) else { continue };
+            hit += 1;
+            let on = run.world.runs_on();
+            assert_eq!(on.len(), 1, "seed {seed}, {point} entries: runs on {on:?}, told {:?}", run.needs());
+            if point > 0 {
+                let (why, advice) = run.needs().unwrap_or_else(|| panic!("seed {seed}, {point}: nobody is told"));
+                assert!(why.contains("disk is full") && why.contains(GROUP), "{why}");
+                assert!(advice.contains("free some space") && advice.contains("start cutover again"), "{advice}");
+            }
+            // There is room again.
+            run.full_at = None;
+            run.restart();
+            let prefer = if point % 2 == 0 { Command::Continue { group: GROUP.into() } } else { roll_back() };
+            run.finish(&prefer);
+            run.check(seed, &Side::BOTH);
+        }
+    }
+    assert!(hit > 40, "only {hit} write points were hit");
+}
+
+#[test]
+fn where_the_switch_fails_too_every_output_says_what_to_do_by_hand() {
+    let mut nowhere = 0;
+    for point in 1..POINTS {
+        let Some(run) = full(41_000, point, false, false) else { continue };
+        if !run.world.runs_on().is_empty() {
+            continue;
+        }
+        nowhere += 1;
+        let (why, advice) = run.needs().expect("somebody is told");
+        assert!(why.contains("stands on neither side") && why.contains("kubectl is not there"), "{why}");
+        assert!(advice.starts_with("start it on blue by hand now"), "{advice}");
+    }
+    assert!(nowhere > 5, "{nowhere}");
+}
