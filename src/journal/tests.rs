@@ -46,8 +46,6 @@ fn entries_come_back_as_they_were_written() {
     let journal = writer(&path);
     let entries = journal.entries(2).unwrap();
     assert_eq!(entries, two);
-    assert_eq!(journal.tail(2).unwrap(), two);
-    assert_eq!(journal.tail(0).unwrap(), []);
     let verified = journal.verify().unwrap().unwrap();
     assert_eq!(verified.entries, 3);
     let mut out = Vec::new();
