@@ -155,13 +155,13 @@ impl Teller {
             }
             Event::Result { run, key, outcome: o } => format!("{}: {} [{key}]", self.run(*run), outcome(o)),
             Event::Reads { group, side, reads } => {
-                let topics = reads.topics.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let topics = reads.topics.iter().map(|t| visible_name(t)).collect::<Vec<_>>().join(", ");
                 let topics = if topics.is_empty() { "nothing else".to_owned() } else { topics };
                 let streams = reads.streams.as_ref().map(|why| format!("; Kafka Streams: {why}")).unwrap_or_default();
-                format!("{group} reads on {side}, without having committed there: {topics}{streams}")
+                format!("{} reads on {side}, without having committed there: {topics}{streams}", visible_name(group))
             }
             Event::Reading { run, reading } => {
-                let list = |t: &BTreeSet<String>| t.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let list = |t: &BTreeSet<String>| t.iter().map(|t| visible_name(t)).collect::<Vec<_>>().join(", ");
                 let left = match reading.left.is_empty() {
                     true => String::new(),
                     false => format!("; left behind: {}", list(&reading.left)),

@@ -306,7 +306,7 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
                 Described {
                     state: state(&g.group_state),
                     protocol_type: g.protocol_type.to_string(),
-                    protocol: visible(&g.protocol_data),
+                    protocol: visible_name(&g.protocol_data),
                     members,
                     trouble,
                 }
@@ -382,7 +382,7 @@ pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -
                     host: visible_name(m.client_host.trim_start_matches('/')),
                 };
                 let members = g.members.into_iter().map(member).collect();
-                let (protocol_type, protocol) = (String::new(), visible(&g.assignor_name));
+                let (protocol_type, protocol) = (String::new(), visible_name(&g.assignor_name));
                 Described { state: state(&g.group_state), protocol_type, protocol, members, trouble: None }
             });
             out.insert(id, described);
