@@ -41,14 +41,14 @@ pub fn producer(global: &Global, verb: ProducerVerb) -> Result<Exit, Error> {
         ProducerVerb::Continue(ProducerArgs { producer, yes }) => (Command::ContinueProducer { producer }, yes),
         ProducerVerb::Complete(ProducerArgs { producer, yes }) => (Command::CompleteProducer { producer }, yes),
         ProducerVerb::Approve(ProducerArgs { producer, yes }) => (Command::Approve { producer }, yes),
-        ProducerVerb::Route { producer, to, yes } => {
+        ProducerVerb::Route { producer, to, overrides, reason, yes } => {
             let to = match to {
                 RouteArg::Blue => FlagState::Blue,
                 RouteArg::Dual => FlagState::Dual,
                 RouteArg::Green => FlagState::Green,
                 RouteArg::Off => FlagState::Off,
             };
-            (Command::Route { producer, to }, yes)
+            (Command::Route { producer, to, overrides: overrides.overrides(reason.as_deref())? }, yes)
         }
         ProducerVerb::Hold { producer, reason } => {
             (Command::Hold { subject: Subject::Producer(producer), why: reason }, None)

@@ -7,9 +7,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use strum::VariantNames as _;
 
-use super::Error;
-use crate::migration::estate::{Side, Trouble};
-use crate::migration::overrides::{GateName, Override};
+use super::overrides::OverrideArgs;
+use crate::migration::estate::Side;
 use crate::offsets::Strategy;
 
 /// Move a Kafka estate from a blue cluster to a green one, with zero downtime.
@@ -247,28 +246,6 @@ pub struct ExportArgs {
     pub force: bool,
 }
 
-/// Gates to pass over.
-#[derive(Debug, Args)]
-pub struct OverrideArgs {
-    /// Pass over a gate that holds, at the price that is shown; repeatable, needs --reason
-    #[arg(long = "override", value_name = "GATE", value_parser = PossibleValuesParser::new(GateName::VARIANTS).try_map(|s| s.parse::<GateName>()))]
-    pub gates: Vec<GateName>,
-}
-
-impl OverrideArgs {
-    /// The overrides, each with the reason. Errors: a gate without one.
-    pub fn overrides(&self, reason: Option<&str>) -> Result<Vec<Override>, Error> {
-        match reason.map(str::trim).filter(|r| !r.is_empty()) {
-            None if self.gates.is_empty() => Ok(Vec::new()),
-            None => Err(Error::Usage(Trouble::new(
-                format!("--override {} without a reason", self.gates[0]),
-                "say why with --reason TEXT: it is journalled",
-            ))),
-            Some(reason) => Ok(self.gates.iter().map(|gate| Override { gate: *gate, reason: reason.into() }).collect()),
-        }
-    }
-}
-
 /// `cutover offsets`.
 #[derive(Debug, Subcommand)]
 pub enum OffsetsVerb {
@@ -424,6 +401,12 @@ pub enum ProducerVerb {
         /// Where it writes
         #[arg(value_enum)]
         to: RouteArg,
+        /// Gates to pass over (readers).
+        #[command(flatten)]
+        overrides: OverrideArgs,
+        /// Why, for the journal: for --override
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         /// Instead of typing the confirmation: its name
         #[arg(long, value_name = "NAME")]
         yes: Option<String>,

@@ -112,7 +112,7 @@ async fn story(
 ) -> Result<Vec<Chapter>, Error> {
     seen(handle).await?;
     let mut say = |line: &str| say!("{}", crate::sanitise::visible(line));
-    let route = Command::Route { producer: PRODUCER.into(), to: FlagState::Dual };
+    let route = Command::route(PRODUCER, FlagState::Dual);
     let report = execute(handle, route, actor, Some(PRODUCER), &mut say).await;
     let mut chapters = vec![plain_chapter("route a producer to dual", &report)];
     for (step, command, to) in [

@@ -30,6 +30,7 @@ mod init;
 mod journal;
 mod look;
 mod offsets;
+pub mod overrides;
 pub mod pages;
 mod plan;
 mod replay;

@@ -4,8 +4,9 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use super::act::{finish, interrupted, over, say};
-use super::args::{Global, OffsetsArgs, OffsetsVerb, OverrideArgs};
+use super::args::{Global, OffsetsArgs, OffsetsVerb};
 use super::out::print_file;
+use super::overrides::OverrideArgs;
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
 use crate::controller::export;
 use crate::controller::headless::{self, RunReport, execute};

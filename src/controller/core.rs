@@ -12,7 +12,7 @@ mod look;
 mod strand;
 mod tell;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
@@ -97,7 +97,7 @@ pub(super) struct Murmur {
 type Measured = (String, Side, Option<Chosen>, Result<GroupPlan, Trouble>);
 
 /// A measurement that was asked for.
-type ToMeasure = (String, Side, Option<Chosen>);
+type ToMeasure = (String, Side, Option<Chosen>, BTreeSet<String>);
 
 /// The group whose dialog a person reads, and what that dialog is about where it is not the plan's own way.
 pub(super) struct Watched {

@@ -5,6 +5,7 @@ mod eos;
 mod offsets;
 mod setting;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::{BoxFuture, FutureExt};
@@ -14,7 +15,7 @@ use super::core::Murmur;
 use super::replay::{Stop, Tell};
 use super::snapshot::Arming;
 use super::tools::Tools;
-use super::translate::{History, Progress, Purpose, Translator};
+use super::translate::{History, Progress, Purpose, Translator, Wanted};
 use crate::migration::effect::{Answer, Effect, Issued, Outcome};
 use crate::migration::estate::{Side, Trouble};
 use crate::offsets::Chosen;
@@ -78,7 +79,14 @@ struct Reading {
 }
 
 impl Reading {
-    async fn translate(self: Arc<Self>, key: String, group: String, to: Side, chosen: Option<Chosen>) -> Outcome {
+    async fn translate(
+        self: Arc<Self>,
+        key: String,
+        group: String,
+        to: Side,
+        chosen: Option<Chosen>,
+        topics: BTreeSet<String>,
+    ) -> Outcome {
         let Some(translator) = &self.translator else {
             return failed(Trouble::new("records can't be read", "see the notice about the client properties"));
         };
@@ -87,8 +95,9 @@ impl Reading {
             let _ = murmurs.try_send(Murmur { key: key.clone(), words }); // only words: none is waited for
         });
         let mut stop = self.stop.subscribe();
+        let wanted = Wanted { group: &group, chosen: chosen.as_ref(), topics: &topics };
         tokio::select! {
-            plan = translator.translate(&group, to, Purpose::Run, chosen.as_ref(), &progress) => match plan {
+            plan = translator.translate(wanted, to, Purpose::Run, &progress) => match plan {
                 Ok(plan) => done(Answer::Plan { plan }),
                 Err(why) => failed(why),
             },
@@ -124,15 +133,19 @@ impl Executor for LiveExecutor {
         let carrying = self.carrying(key.clone());
         async move {
             match effect {
-                Effect::Translate { group, to, chosen } => reading.translate(key, group, to, chosen).await,
+                Effect::Translate { group, to, chosen, topics } => {
+                    reading.translate(key, group, to, chosen, topics).await
+                }
                 Effect::SetSwitch { group, to } => setting::switch(tools, group, to).await,
                 Effect::SetFlag { producer, to } => setting::flag(tools, producer, to).await,
-                Effect::CommitOffsets { group, side, offsets, before } => {
+                Effect::CommitOffsets { group, side, offsets, before, metadata, had: _ } => {
                     let target = offsets.into_iter().map(|(tp, at)| (tp, Some(at))).collect();
-                    offsets::Change::new(&tools, side, &group, target, Some(before)).run().await
+                    let change = offsets::Change::new(&tools, side, &group, target, Some(before));
+                    change.carrying(metadata).run().await
                 }
-                Effect::RestoreOffsets { group, side, offsets } => {
-                    offsets::Change::new(&tools, side, &group, offsets, None).run().await
+                Effect::RestoreOffsets { group, side, offsets, metadata } => {
+                    let change = offsets::Change::new(&tools, side, &group, offsets, None);
+                    change.carrying(metadata).run().await
                 }
                 Effect::Fence { side, ids, .. } => eos::fence_all(tools, side, ids).await,
                 Effect::Deny { side, acls, .. } => eos::deny(tools, side, acls).await,
@@ -161,7 +174,9 @@ impl Executor for DryRunExecutor {
         let reading = Arc::clone(&self.reading);
         async move {
             match effect {
-                Effect::Translate { group, to, chosen } => reading.translate(key, group, to, chosen).await,
+                Effect::Translate { group, to, chosen, topics } => {
+                    reading.translate(key, group, to, chosen, topics).await
+                }
                 Effect::SetSwitch { to, .. } => done(Answer::Switch { state: to }),
                 Effect::SetFlag { to, .. } => done(Answer::Flag { state: to }),
                 Effect::CommitOffsets { offsets, .. } => {

@@ -13,7 +13,7 @@ use crate::migration::eos::{EosView, GreenOnly, Row};
 use crate::migration::estate::{Observed, Side};
 use crate::migration::event::RunId;
 use crate::migration::gate::Gate;
-use crate::migration::overrides::GateName;
+use crate::migration::overrides::{GateName, Held, Override};
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
@@ -180,7 +180,7 @@ impl Driver<'_> {
             self.measure(command, actor).await;
             let prepared = self.prepare(command).await.map_err(|r| (r, None))?;
             // Its name confirms a command, and never what it costs: each gate needs its own word.
-            if let Some(held) = prepared.gates.iter().find(|h| !is_worded(command, h.gate)) {
+            if let Some(held) = prepared.gates.iter().find(|h| !is_worded(command, h)) {
                 let refusal = Refusal::holds(held.why.clone(), held.advice());
                 return Err((refusal, Some(prepared)));
             }
@@ -488,9 +488,11 @@ impl<'a> Seen<'a> {
 }
 
 /// Whether a command says itself that it passes over a gate.
-fn is_worded(command: &Command, gate: GateName) -> bool {
+fn is_worded(command: &Command, held: &Held) -> bool {
     let loses = matches!(command, Command::HardBack { green_only: GreenOnly::Lose, .. });
-    command.overrides().iter().any(|o| o.gate == gate) || (loses && gate == GateName::Missing)
+    // What is left out is named: nobody types a phrase here that would name it.
+    let named = |o: &Override| held.gate != GateName::LeaveOut || held.names.iter().all(|n| o.names.contains(n));
+    command.overrides().iter().any(|o| o.gate == held.gate && named(o)) || (loses && held.gate == GateName::Missing)
 }
 
 fn finished(run: &RunView) -> bool {

@@ -102,7 +102,10 @@ impl TopicNames {
             return;
         }
         group.offsets = std::mem::take(&mut group.offsets).into_iter().map(|(t, o)| (self.blue(side, &t), o)).collect();
+        let metadata = std::mem::take(&mut group.metadata).into_iter();
+        group.metadata = metadata.map(|(t, m)| (self.blue(side, &t), m)).collect();
         for member in &mut group.members {
+            member.subscribed.iter_mut().for_each(|topic| *topic = self.blue(side, topic));
             member.assigned.iter_mut().for_each(|tp| tp.topic = self.blue(side, &tp.topic));
         }
     }

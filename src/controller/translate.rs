@@ -31,6 +31,7 @@ use windows::Windows;
 use super::clock::Clock;
 use super::names::TopicNames;
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
+use crate::migration::command::shell_word;
 use crate::migration::estate::{At, ClusterView, Side, TopicPartition, Trouble};
 use crate::offsets::strategy::Seam;
 use crate::offsets::strategy::mm2::Mm2;
@@ -99,6 +100,8 @@ struct Case<'a> {
     purpose: Purpose,
     /// What the operator asked for.
     chosen: Option<&'a Chosen>,
+    /// The topics that it reads, where the caller knows.
+    topics: &'a BTreeSet<String>,
 }
 
 impl Ways {
@@ -129,13 +132,12 @@ impl Translator {
     /// asked for; it goes over the plan's choice for the group, and that over the topics' rules.
     pub async fn translate(
         &self,
-        group: &str,
+        wanted: Wanted<'_>,
         to: Side,
         purpose: Purpose,
-        chosen: Option<&Chosen>,
         progress: &Progress,
     ) -> Result<GroupPlan, Trouble> {
-        let mut plans = self.translate_many(&[Wanted { group, chosen }], to, purpose, progress).await;
+        let mut plans = self.translate_many(&[wanted], to, purpose, progress).await;
         plans.pop().unwrap_or_else(|| Err(Trouble::new("the group was not translated", "this is a fault of cutover")))
     }
 
@@ -147,7 +149,14 @@ impl Translator {
     }
 }
 
-type Offsets = BTreeMap<String, BTreeMap<i32, i64>>;
+type Offsets = BTreeMap<String, BTreeMap<i32, Placed>>;
+
+/// A committed offset, and what its commit carries besides.
+#[derive(Debug, Clone, Default)]
+struct Placed {
+    offset: i64,
+    metadata: Option<String>,
+}
 
 /// Partitions and ends of the group's topics on both sides.
 struct Shapes {
@@ -184,7 +193,8 @@ impl Inner {
         let limit = if purpose == Purpose::Run { STABLE_RUN_MS } else { STABLE_ESTIMATE_MS };
         let watch = Clock.stopwatch();
         loop {
-            let found = match self.cluster(source).stable_offsets(&id, named).await? {
+            let (found, mut carried) = self.cluster(source).stable_commits(&id, named).await?;
+            let found = match found {
                 StableOffsets::Stable(found) => found,
                 StableOffsets::Unasked(found, why) => {
                     tracing::warn!("{}: {}", why.what, why.advice);
@@ -206,11 +216,15 @@ impl Inner {
                     ));
                 }
             };
-            let name = |topic: String| self.names.blue(source, &topic);
-            let offsets = |m: BTreeMap<i32, crate::migration::estate::Committed>| {
-                m.into_iter().map(|(p, c)| (p, c.offset)).collect()
-            };
-            return Ok(found.into_iter().map(|(topic, m)| (name(topic), offsets(m))).collect());
+            let mut placed = Offsets::new();
+            for (topic, offsets) in found {
+                let mut carried = carried.remove(&topic).unwrap_or_default();
+                let place = |(p, c): (i32, crate::migration::estate::Committed)| {
+                    (p, Placed { offset: c.offset, metadata: carried.remove(&p) })
+                };
+                placed.insert(self.names.blue(source, &topic), offsets.into_iter().map(place).collect());
+            }
+            return Ok(placed);
         }
     }
 
@@ -261,16 +275,20 @@ impl Inner {
                 }
                 Ok((count, _)) => {
                     for p in 0..count {
-                        let at = committed.get(topic).and_then(|c| c.get(&p)).copied();
+                        let placed = committed.get(topic).and_then(|c| c.get(&p));
+                        let at = placed.map(|placed| placed.offset);
                         let mut params = self.params(case, TopicPartition::new(topic, p), at, compacted);
                         let (here, there) = (self.names.on(ways.source, topic), self.names.on(ways.target, topic));
+                        params.metadata = placed.and_then(|placed| placed.metadata.clone());
                         params.mm2 = mm2.as_ref().zip(at).and_then(|(mm2, at)| mm2.claim(&here, &there, p, at));
                         let end = source
                             .topics
                             .get(&self.names.on(ways.source, topic))
                             .and_then(|t| t.partitions.get(p as usize));
+                        // Where it never committed, all of the log counts.
+                        let from = at.or_else(|| end.and_then(|e| e.log_start));
                         let backlog =
-                            end.and_then(|e| e.lso).zip(at).map_or(0, |(end, at)| end.saturating_sub(at).max(0));
+                            end.and_then(|e| e.lso).zip(from).map_or(0, |(end, at)| end.saturating_sub(at).max(0));
                         let cost = BASE_COST.saturating_add(backlog.unsigned_abs().saturating_mul(2));
                         jobs.push(Job { owner: 0, cost, tp: params.tp.clone(), translation: Translation::new(params) });
                     }
@@ -338,7 +356,10 @@ impl Inner {
             }
         };
         let from = count(ways.source, source).map_err(|why| (0, why))?;
-        let onto = count(ways.target, target).map_err(|why| (from, why))?;
+        let onto = count(ways.target, target).map_err(|why| {
+            let leave = shell_word(topic);
+            (from, format!("{why}: create it there, or leave it out by name (--leave-out {leave} --reason TEXT)"))
+        })?;
         Ok((from, onto))
     }
 

@@ -1,6 +1,6 @@
 //! Journal entries as lines of words: for the cockpit's journal, `journal show`, and logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::snapshot::JournalLine;
 use crate::migration::acl::Acl;
@@ -114,6 +114,7 @@ impl Teller {
             | Event::Noticed { subject, .. } => Some(subject.clone()),
             Event::Completed { group }
             | Event::Baselined { group, .. }
+            | Event::Reads { group, .. }
             | Event::GateTurned { group, .. }
             | Event::TriggerFired { group, .. }
             | Event::TriggerCleared { group, .. } => Some(Subject::Group(group.clone())),
@@ -153,6 +154,20 @@ impl Teller {
                 format!("{}: will {} [{}]", self.run(*run), effect(&issued.effect), issued.key)
             }
             Event::Result { run, key, outcome: o } => format!("{}: {} [{key}]", self.run(*run), outcome(o)),
+            Event::Reads { group, side, reads } => {
+                let topics = reads.topics.iter().map(|t| visible_name(t)).collect::<Vec<_>>().join(", ");
+                let topics = if topics.is_empty() { "nothing else".to_owned() } else { topics };
+                let streams = reads.streams.as_ref().map(|why| format!("; Kafka Streams: {why}")).unwrap_or_default();
+                format!("{} reads on {side}, without having committed there: {topics}{streams}", visible_name(group))
+            }
+            Event::Reading { run, reading } => {
+                let list = |t: &BTreeSet<String>| t.iter().map(|t| visible_name(t)).collect::<Vec<_>>().join(", ");
+                let left = match reading.left.is_empty() {
+                    true => String::new(),
+                    false => format!("; left behind: {}", list(&reading.left)),
+                };
+                format!("{}: its topics are {}{left}", self.run(*run), list(&reading.topics))
+            }
             Event::Drained { run, proof } => format!("{}: {}", self.run(*run), drained(proof)),
             Event::Predicted { run, plan, .. } => {
                 format!("{}: predicted exactly after the drain: {}", self.run(*run), budget(plan))
@@ -255,7 +270,8 @@ impl Teller {
         }
         for gate in accepted {
             let most = gate.at_most.map(|n| format!(" at most {n}")).unwrap_or_default();
-            words.push_str(&format!("; accepts {}{most}: {}", gate.gate, gate.reason));
+            let names = if gate.names.is_empty() { String::new() } else { format!(" ({})", gate.names.join(", ")) };
+            words.push_str(&format!("; accepts {}{names}{most}: {}", gate.gate, gate.reason));
         }
         words
     }
@@ -340,14 +356,14 @@ pub fn budget(plan: &GroupPlan) -> String {
 pub fn effect(effect: &Effect) -> String {
     match effect {
         Effect::SetSwitch { group, to } => format!("set the switch of {group} to {to}", group = visible_name(group)),
-        Effect::Translate { group, to, chosen } => {
+        Effect::Translate { group, to, chosen, .. } => {
             let by = chosen.as_ref().map(|c| format!(" by {}", c.strategy)).unwrap_or_default();
             format!("translate the offsets of {group} to {to}{by}", group = visible_name(group))
         }
         Effect::CommitOffsets { group, side, offsets, .. } => {
             format!("commit {} partitions of {group} on {side}", offsets.len(), group = visible_name(group))
         }
-        Effect::RestoreOffsets { group, side, offsets } => {
+        Effect::RestoreOffsets { group, side, offsets, .. } => {
             format!(
                 "restore the old offsets of {} partitions of {group} on {side}",
                 offsets.len(),
@@ -514,7 +530,7 @@ mod tests {
         assert_eq!(said(CONTROLLER, back), None, "what the controller begins by itself nobody asked for");
         assert_eq!(said("ada@bastion", Event::Continued { run: 7 }).as_deref(), Some("continue loan-audit"));
         let api = Subject::Producer("loan-api".into());
-        let route = Command::Route { producer: "loan-api".into(), to: crate::migration::estate::FlagState::Dual };
+        let route = Command::route("loan-api", crate::migration::estate::FlagState::Dual);
         let routed = said("ada@bastion", start(RunKind::Route, &api, route));
         assert_eq!(routed.as_deref(), Some("route loan-api to dual"));
         let held = Event::Held { subject: Subject::Group("g\u{1b}[2J".into()), why: "w".into() };

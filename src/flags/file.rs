@@ -1,5 +1,10 @@
 //! flagd-format flag files: `{"flags": {"KEY": {"state": "ENABLED", "variants": {...}, "defaultVariant": "..."}}}`.
-//! The state is the default variant's name. Everything else in the file, comments included, is kept byte for byte.
+//! The state is the default variant's name. Everything else in the file is kept byte for byte.
+//!
+//! A file that flagd refuses says nothing: it goes on with what it read before. It reads strict JSON (Go's), without a
+//! byte order mark, and takes no file in which some flag's default variant is none of its variants. Only where the plan
+//! says that something else reads the file may it have comments and trailing commas. What a flag with targeting rules is
+//! only flagd can say, for each of those who ask.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -27,6 +32,15 @@ const TURN: Duration = Duration::from_secs(10);
 /// One writer at a time in this process; others are kept out by a lock on the directory.
 static WRITING: Mutex<()> = Mutex::const_new(());
 
+/// What reads the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// flagd: strict JSON, and the whole file or nothing.
+    Flagd,
+    /// Something that knows comments and trailing commas, as the plan says.
+    Comments,
+}
+
 const STRICT_BUT_COMMENTS: ParseOptions = ParseOptions {
     allow_comments: true,
     allow_loose_object_property_names: false,
@@ -52,20 +66,16 @@ struct Flag {
     variant: String,
     variants: Vec<String>,
     literal: Range<usize>,
-    targeting: bool,
 }
 
 /// Reads a flag.
-pub(super) async fn read(path: PathBuf, key: String) -> Result<Seen, Trouble> {
+pub(super) async fn read(path: PathBuf, key: String, by: Reader) -> Result<Seen, Trouble> {
     blocking(move || {
         let (text, meta) = load(&path)?;
-        let flag = find(&text, &path, &key)?;
+        let flag = find(&text, &path, &key, by)?;
         let changed = meta.modified().ok().and_then(|m| m.duration_since(UNIX_EPOCH).ok());
         let changed = changed.and_then(|d| i64::try_from(d.as_millis()).ok()).map(At);
-        let mut detail = format!("{key} in {}", path.display());
-        if flag.targeting {
-            detail.push_str("; its targeting rules may give some applications another variant");
-        }
+        let detail = format!("{key} in {}", path.display());
         Ok(Seen { variant: flag.variant, changed, detail: visible(&detail) })
     })
     .await?
@@ -73,12 +83,17 @@ pub(super) async fn read(path: PathBuf, key: String) -> Result<Seen, Trouble> {
 
 /// Sets a flag's default variant by replacing the file. The outer error means that nothing was changed; the inner
 /// one that the file was replaced and may not survive a power loss.
-pub(super) async fn set(path: PathBuf, key: String, variant: String) -> Result<Result<(), Trouble>, Trouble> {
+pub(super) async fn set(
+    path: PathBuf,
+    key: String,
+    variant: String,
+    by: Reader,
+) -> Result<Result<(), Trouble>, Trouble> {
     let Ok(turn) = tokio::time::timeout(TURN, WRITING.lock()).await else {
         let what = format!("{}: other flags are being written for over {} s", path.display(), TURN.as_secs());
         return Err(Trouble::new(what, "check the disk there, then try again"));
     };
-    let done = blocking(move || replace(&path, &key, &variant, || ())).await?;
+    let done = blocking(move || replace(&path, &key, &variant, by, || ())).await?;
     drop(turn);
     done
 }
@@ -127,7 +142,41 @@ fn property<'a, 'b>(object: &'b Object<'a>, name: &str) -> Result<Option<&'b Val
     }
 }
 
-fn find(text: &str, path: &Path, key: &str) -> Result<Flag, Trouble> {
+/// Why flagd would refuse a file, and go on with what it had.
+fn refused_by_flagd(text: &str, path: &Path) -> Result<(), Trouble> {
+    let at = path.display();
+    let stays = "flagd refuses the whole file then, and goes on with what it read before";
+    let advice = "write strict JSON, without comments, trailing commas and a byte order mark; or, where something else than \
+                  flagd reads the file, say so in the plan: comments = true";
+    if text.starts_with('\u{feff}') {
+        let what = format!("the flag file {at} begins with a byte order mark: {stays}");
+        return Err(Trouble::new(visible(&what), advice));
+    }
+    serde_json::from_str::<serde::de::IgnoredAny>(text)
+        .map(|_| ())
+        .map_err(|e| Trouble::new(visible(&format!("the flag file {at} is not JSON: {e}: {stays}")), advice))
+}
+
+/// A flag whose default variant flagd does not take, and with it the whole file.
+fn broken_neighbour(flags: &Object<'_>) -> Option<(String, String)> {
+    flags.properties.iter().find_map(|flag| {
+        let Value::Object(object) = &flag.value else {
+            return Some((flag.name.as_str().to_owned(), "is not an object".to_owned()));
+        };
+        let Some(Value::StringLit(default)) = property(object, "defaultVariant").ok()? else { return None };
+        let has = match property(object, "variants").ok()? {
+            Some(Value::Object(v)) => v.properties.iter().any(|p| p.name.as_str() == default.value.as_ref()),
+            _ => false,
+        };
+        let why = || format!("has the \"defaultVariant\" {:?}, which is none of its variants", default.value);
+        (!has && !default.value.is_empty()).then(|| (flag.name.as_str().to_owned(), why()))
+    })
+}
+
+fn find(text: &str, path: &Path, key: &str, by: Reader) -> Result<Flag, Trouble> {
+    if by == Reader::Flagd {
+        refused_by_flagd(text, path)?;
+    }
     let at = path.display();
     let shown = visible(key);
     let wrong = |what: String, advice: String| Trouble::new(visible(&what), visible(&advice));
@@ -189,8 +238,25 @@ fn find(text: &str, path: &Path, key: &str) -> Result<Flag, Trouble> {
         Some(Value::Object(rules)) => !rules.properties.is_empty(),
         Some(_) => true,
     };
+    if targeting {
+        return Err(wrong(
+            format!(
+                "flag \"{shown}\" in {at} has targeting rules: they decide for each application what it gets, whatever \
+                 its default variant says"
+            ),
+            "take the rules out (\"targeting\": {}), or ask and set it with provider = \"command\"".to_owned(),
+        ));
+    }
+    if let Some((name, why)) = broken_neighbour(flags).filter(|_| by == Reader::Flagd) {
+        return Err(wrong(
+            format!(
+                "flag \"{name}\" in {at} {why}: flagd refuses the whole file then, and goes on with what it read before"
+            ),
+            "mend that flag".to_owned(),
+        ));
+    }
     let range = literal.range();
-    Ok(Flag { variant, variants, literal: range.start + bom..range.end + bom, targeting })
+    Ok(Flag { variant, variants, literal: range.start + bom..range.end + bom })
 }
 
 /// Nobody else changes flag files in a directory while this lives.
@@ -223,7 +289,13 @@ impl Drop for Alone {
 }
 
 /// `before` runs between the writing of the new file and the last look at the old one: where a test can interfere.
-fn replace(path: &Path, key: &str, variant: &str, mut before: impl FnMut()) -> Result<Result<(), Trouble>, Trouble> {
+fn replace(
+    path: &Path,
+    key: &str,
+    variant: &str,
+    by: Reader,
+    mut before: impl FnMut(),
+) -> Result<Result<(), Trouble>, Trouble> {
     // a link stays a link: the file it points to is replaced
     let path = &path.canonicalize().map_err(|e| trouble(path, "read", &e))?;
     let failed = |e: std::io::Error| trouble(path, "write", &e);
@@ -231,7 +303,7 @@ fn replace(path: &Path, key: &str, variant: &str, mut before: impl FnMut()) -> R
     let alone = Alone::in_directory(dir)?;
     for _ in 0..ATTEMPTS {
         let (text, meta) = load(path)?;
-        let flag = find(&text, path, key)?;
+        let flag = find(&text, path, key, by)?;
         if flag.variant == variant {
             return Ok(Ok(()));
         }
@@ -327,7 +399,7 @@ mod tests {
                 std::fs::write(&path, format!("// edit {times}\n{TEXT}")).unwrap();
             }
         };
-        replace(&path, "k", "green", interfere).unwrap().unwrap();
+        replace(&path, "k", "green", Reader::Comments, interfere).unwrap().unwrap();
         let now = std::fs::read_to_string(&path).unwrap();
         assert_eq!(now, format!("// edit 2\n{}", TEXT.replace(": \"blue\"", ": \"green\"")));
         std::fs::write(&path, TEXT).unwrap();
@@ -336,7 +408,7 @@ mod tests {
             n += 1;
             std::fs::write(&path, format!("// edit {n}\n{TEXT}")).unwrap();
         };
-        let e = replace(&path, "k", "green", always).unwrap_err();
+        let e = replace(&path, "k", "green", Reader::Comments, always).unwrap_err();
         assert!(e.what.contains("again and again"), "{}", e.what);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
     }
@@ -357,10 +429,10 @@ mod tests {
         std::fs::write(&path, TEXT).unwrap();
         let other = File::open(dir.path()).unwrap();
         flock(&other, FlockOperation::LockExclusive).unwrap();
-        let e = replace(&path, "k", "green", || ()).unwrap_err();
+        let e = replace(&path, "k", "green", Reader::Flagd, || ()).unwrap_err();
         assert!(e.what.starts_with("another program is changing flag files"), "{}", e.what);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), TEXT);
         drop(other);
-        replace(&path, "k", "green", || ()).unwrap().unwrap();
+        replace(&path, "k", "green", Reader::Flagd, || ()).unwrap().unwrap();
     }
 }

@@ -112,8 +112,8 @@ impl Provider {
     /// It can't be read, or says something that is none of our states: where, and what to do.
     pub async fn get(&self) -> Result<Reading, Trouble> {
         match &self.plan {
-            ProviderPlan::File { path, key, .. } => {
-                let seen = file::read(path.clone(), key.clone()).await?;
+            ProviderPlan::File { path, key, comments, .. } => {
+                let seen = file::read(path.clone(), key.clone(), reader(*comments)).await?;
                 let state = self.ours(&seen.variant, &format!("flag {key} in {}", path.display()))?;
                 Ok(Reading::Known { state, at: seen.changed, detail: seen.detail })
             }
@@ -139,9 +139,9 @@ impl Provider {
             return Err(Trouble::new(format!("{:?} is no state (known: {known})", visible(state)), ""));
         }
         match &self.plan {
-            ProviderPlan::File { path, key, .. } => {
+            ProviderPlan::File { path, key, comments, .. } => {
                 let variant = self.plan.outside(state).to_owned();
-                match file::set(path.clone(), key.clone(), variant).await? {
+                match file::set(path.clone(), key.clone(), variant, reader(*comments)).await? {
                     Ok(()) => Ok(self.read_back(state, None).await),
                     Err(unknown) => Ok(SetResult::Unknown(unknown)),
                 }
@@ -216,6 +216,10 @@ impl Provider {
             "set it to one of them, or say what its words mean: states = { blue = \"...\", green = \"...\", off = \"...\" }",
         ))
     }
+}
+
+fn reader(comments: bool) -> file::Reader {
+    if comments { file::Reader::Comments } else { file::Reader::Flagd }
 }
 
 #[cfg(test)]

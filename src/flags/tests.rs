@@ -17,7 +17,16 @@ fn names(of: Of) -> Names {
 }
 
 fn file(path: &Path, key: &str) -> Provider {
-    let plan = ProviderPlan::File { path: path.to_owned(), key: key.into(), states: Default::default() };
+    read_by(path, key, false)
+}
+
+/// Something else than flagd reads the file.
+fn loose(path: &Path, key: &str) -> Provider {
+    read_by(path, key, true)
+}
+
+fn read_by(path: &Path, key: &str, comments: bool) -> Provider {
+    let plan = ProviderPlan::File { path: path.to_owned(), key: key.into(), states: Default::default(), comments };
     Provider::from_plan(&plan, names(Of::Producer))
 }
 
@@ -62,7 +71,7 @@ async fn a_flag_is_set_and_every_other_byte_stays() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
     let link = dir.path().join("link.json");
     std::os::unix::fs::symlink("flags.json", &link).unwrap();
-    let provider = file(&link, "loan-api");
+    let provider = loose(&link, "loan-api");
     assert_eq!(provider.get().await.unwrap().flag(), Some(FlagState::Blue));
     let SetResult::Done(reading) = provider.set("dual").await.unwrap() else { panic!("not done") };
     assert_eq!(reading.flag(), Some(FlagState::Dual));
@@ -85,15 +94,17 @@ async fn what_a_flag_file_lacks_is_said_with_what_to_write() {
         ("lost", "none of its variants", "green"),
         ("odd", "says \"on\", which is none of blue, dual, green, off", "states = {"),
     ] {
-        let e = file(&path, key).get().await.unwrap_err();
+        let e = loose(&path, key).get().await.unwrap_err();
         assert!(e.what.contains(what) && e.what.contains("flags.json"), "{key}: {}", e.what);
         assert!(e.advice.contains(advice), "{key}: {}", e.advice);
-        assert!(key == "odd" || file(&path, key).set("blue").await.is_err(), "{key}");
+        assert!(key == "odd" || loose(&path, key).set("blue").await.is_err(), "{key}");
     }
-    let e = file(&path, "loan-api").set("off").await.unwrap_err();
+    let e = loose(&path, "loan-api").set("off").await.unwrap_err();
     assert!(e.what.contains("no variant \"off\"") && e.advice.contains("blue, dual, green"), "{e:?}");
-    let Reading::Known { detail, .. } = file(&path, "rules").get().await.unwrap() else { panic!() };
-    assert!(detail.contains("targeting rules"), "{detail}");
+    // which variant an application gets is for its rules to say: not its default
+    let e = loose(&path, "rules").get().await.unwrap_err();
+    assert!(e.what.contains("has targeting rules") && e.advice.contains("command"), "{e:?}");
+    assert!(loose(&path, "rules").set("blue").await.is_err());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), FLAGS);
 
     for (text, what) in [("{", "is not JSON"), ("[]", "holds no object"), ("{\"flags\": 1}", "no \"flags\" object")] {
@@ -106,6 +117,48 @@ async fn what_a_flag_file_lacks_is_said_with_what_to_write() {
     let e = file(&dir.path().join("gone.json"), "k").set("blue").await.unwrap_err();
     assert!(e.what.contains("gone.json") && e.advice.contains("relative to the plan"), "{e:?}");
     assert!(file(dir.path(), "k").get().await.unwrap_err().what.contains("is not a file"));
+}
+
+/// flagd takes a file whole or not at all, and goes on with the old one: what it would not read is no state.
+#[tokio::test]
+async fn a_file_that_flagd_refuses_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("flags.json");
+    let flag = r#""k": {"state": "ENABLED", "variants": {"blue": 1, "green": 2}, "defaultVariant": "blue""#;
+    let good = format!("{{\"flags\": {{{flag}}}}}}}");
+    for (text, what) in [
+        (format!("// why\n{good}"), "is not JSON"),
+        (format!("{{\"flags\": {{{flag}}},}}}}"), "is not JSON"),
+        (format!("{{\"flags\": {{{flag},}}}}}}"), "is not JSON"),
+        (format!("\u{feff}{good}"), "byte order mark"),
+        (format!("{good} {{}}"), "is not JSON"),
+        (good.replace("\"blue\": 1", "\"blue\": 01"), "is not JSON"),
+        (good.replace("ENABLED", "ENABLED\n"), "is not JSON"),
+        (
+            good.replace(
+                "{\"k\"",
+                "{\"other\": {\"state\": \"ENABLED\", \"variants\": {\"on\": 1}, \"defaultVariant\": \"off\"}, \"k\"",
+            ),
+            "flag \"other\"",
+        ),
+        (good.replace("{\"k\"", "{\"k\": {}, \"k\""), "is there twice"),
+        (
+            good.replace("\"defaultVariant\"", "\"targeting\": {\"if\": [true, \"green\"]}, \"defaultVariant\""),
+            "targeting rules",
+        ),
+        (good.replace("\"defaultVariant\": \"blue\"", "\"defaultVariant\": null"), "no \"defaultVariant\" text"),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        let e = file(&path, "k").get().await.unwrap_err();
+        assert!(e.what.contains(what) && !e.advice.is_empty(), "{text}: {e:?}");
+        assert!(file(&path, "k").set("green").await.is_err(), "{text}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "nothing was changed");
+    }
+    std::fs::write(&path, &good).unwrap();
+    assert_eq!(file(&path, "k").get().await.unwrap().flag(), Some(FlagState::Blue));
+    let off = r#"{"flags": {"x": {"state": "DISABLED", "variants": {"a": 1}}, "k""#;
+    std::fs::write(&path, good.replace("{\"flags\": {\"k\"", off)).unwrap();
+    assert_eq!(file(&path, "k").get().await.unwrap().flag(), Some(FlagState::Blue), "one without a default is taken");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -153,11 +153,11 @@ impl Machine {
         let mut all: Vec<Held> = overrides::held(plan, Side::Blue, None, false).into_iter().filter(of_loss).collect();
         let unknown = away(&self.sight(now), group);
         if let Some(why) = unknown.filter(|_| all.iter().all(|h| h.gate != GateName::Guess)) {
-            all.push(Held { gate: GateName::Guess, cost: None, why });
+            all.push(Held::new(GateName::Guess, None, why));
         }
         let why = format!("green can't be seen: {group} starts where it stood when it left blue, {again} records back");
         // No number is typed for it: it grows while the dialog is read.
-        all.push(Held { gate: GateName::Unseen, cost: None, why });
+        all.push(Held::new(GateName::Unseen, None, why));
         all
     }
 
@@ -218,7 +218,7 @@ pub(super) fn blind_facts(sight: &Sight<'_>, group: &str) -> Result<Facts, Refus
     facts.digest.insert("blue cluster", id);
     group::target(sight, group, RunKind::RollBack, Side::Blue, &mut facts)?;
     group::switch(sight, group, settings, Side::Green, &mut facts)?;
-    group::producers(sight, group, Side::Blue, &mut facts)?;
+    group::producers(sight, group, Side::Blue, &reads(sight, group), &mut facts)?;
     Ok(facts)
 }
 

@@ -79,6 +79,9 @@ pub enum Command {
         producer: String,
         /// The state to set.
         to: FlagState,
+        /// Gates to pass over, each with its reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overrides: Vec<Override>,
     },
     /// Move an exactly-once producer to green.
     HardCut {
@@ -150,6 +153,11 @@ impl Command {
         Self::ResetOffsets { group: group.into(), to, chosen: None, overrides: Vec::new() }
     }
 
+    /// A routing that passes over nothing.
+    pub fn route(producer: impl Into<String>, to: FlagState) -> Self {
+        Self::Route { producer: producer.into(), to, overrides: Vec::new() }
+    }
+
     /// A hard cutover that passes over nothing.
     pub fn hard_cut(producer: impl Into<String>) -> Self {
         Self::HardCut { producer: producer.into(), overrides: Vec::new() }
@@ -176,6 +184,7 @@ impl Command {
             Command::ResetOffsets { overrides, .. }
             | Command::CutOver { overrides, .. }
             | Command::RollBack { overrides, .. }
+            | Command::Route { overrides, .. }
             | Command::HardCut { overrides, .. }
             | Command::HardBack { overrides, .. } => overrides,
             _ => &[],
@@ -188,11 +197,12 @@ impl Command {
         if let Command::ResetOffsets { overrides, .. }
         | Command::CutOver { overrides, .. }
         | Command::RollBack { overrides, .. }
+        | Command::Route { overrides, .. }
         | Command::HardCut { overrides, .. }
         | Command::HardBack { overrides, .. } = &mut self
         {
             overrides.retain(|o| o.gate != gate);
-            overrides.push(Override { gate, reason: reason.to_owned() });
+            overrides.push(Override::new(gate, reason));
         }
         self
     }

@@ -44,6 +44,7 @@ impl Machine {
             return;
         };
         let limit = self.settings.groups.get(group).map(|g| g.max_re_read);
+        let plan = &plan.without(&facts.left);
         let mut held = overrides::held(plan, to, limit, false);
         held.retain(|h| !passed.iter().any(|p| p.gate == h.gate)); // those have a line of their own
         let over = |h: &&Held| h.gate == GateName::ReRead;
@@ -67,21 +68,43 @@ impl Machine {
         &self,
         command: &Command,
         group: &str,
-        kind: RunKind,
-        to: Side,
+        (kind, to): (RunKind, Side),
+        facts: &Facts,
         now: At,
     ) -> Result<Vec<Held>, Refusal> {
         let alone = kind == RunKind::ResetOffsets;
         reasons(command, alone)?;
+        let mut plain = facts.gates.clone();
+        for held in &plain {
+            let worded = command.overrides().iter().find(|o| o.gate == held.gate);
+            if worded.is_none() {
+                return Err(Refusal::holds(held.why.clone(), held.advice()).of(held.gate));
+            }
+        }
+        plain.extend(self.measured_gates(command, group, (kind, to), facts, now)?);
+        Ok(plain)
+    }
+
+    /// Those of a translation.
+    fn measured_gates(
+        &self,
+        command: &Command,
+        group: &str,
+        (kind, to): (RunKind, Side),
+        facts: &Facts,
+        now: At,
+    ) -> Result<Vec<Held>, Refusal> {
+        let alone = kind == RunKind::ResetOffsets;
         let (wanted, chosen) = (command.overrides(), command.chosen());
         let measured = self.measured(group, to, chosen, now).filter(|(_, age)| *age <= ESTIMATE_AGE_MS);
-        let Some((plan, age)) = measured else {
-            if !wanted.is_empty() {
+        let measured = measured.map(|(plan, age)| (plan.without(&facts.left), age));
+        let Some((plan, age)) = measured.as_ref().map(|(plan, age)| (plan, *age)) else {
+            if wanted.iter().any(|o| !o.gate.is_plain()) {
                 return Err(self.not_measured(group, to, chosen));
             }
             let guess = chosen.filter(|c| c.strategy.is_asked_for()).map(|c| {
                 let why = format!("{} is a guess, and what it costs was not measured yet", c.strategy);
-                Held { gate: GateName::Guess, cost: None, why }
+                Held::new(GateName::Guess, None, why)
             });
             return Ok(guess.into_iter().collect());
         };
@@ -104,7 +127,7 @@ impl Machine {
         held.extend(self.newer(group, to, plan, now));
         if wanted.iter().any(|o| o.gate == GateName::Unsettled) {
             let why = format!("records that have not arrived on {to} when it is translated may be lost");
-            held.push(Held { gate: GateName::Unsettled, cost: None, why });
+            held.push(Held::new(GateName::Unsettled, None, why));
         }
         let passed = |h: &&Held| !alone && !wanted.iter().any(|o| o.gate == h.gate);
         match held.iter().find(passed) {
@@ -170,6 +193,13 @@ pub(super) fn reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
         let why = format!("the gate {} is a rollback's: nothing else goes without the other cluster", GateName::Unseen);
         return Err(Refusal::refused(why, "leave it out here"));
     }
+    let cuts = matches!(command, Command::CutOver { .. });
+    if command.overrides().iter().any(|o| o.gate == GateName::Window) && !cuts {
+        return Err(Refusal::refused(
+            "the gate window is a cutover's: nothing else waits for one",
+            "leave it out here",
+        ));
+    }
     let may = |gate: GateName| if alone { gate.of_offsets() } else { gate.for_moves() };
     match command.overrides().iter().find(|o| !may(o.gate)) {
         None => Ok(()),
@@ -190,5 +220,8 @@ pub(super) fn accepted(command: &Command, gates: &[Held]) -> Vec<Accepted> {
         let of_gate = command.overrides().iter().find(|o| o.gate == gate).map(|o| &o.reason);
         of_gate.or(command.chosen().map(|c| &c.reason)).cloned().unwrap_or_default()
     };
-    gates.iter().map(|h| Accepted { gate: h.gate, at_most: h.cost, reason: reason(h.gate) }).collect()
+    gates
+        .iter()
+        .map(|h| Accepted { gate: h.gate, at_most: h.cost, reason: reason(h.gate), names: h.names.clone() })
+        .collect()
 }

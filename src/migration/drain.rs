@@ -19,6 +19,8 @@ pub(super) struct Drain {
     /// The last of them that were any: a group on its way to be deleted has none.
     stood: BTreeMap<TopicPartition, i64>,
     members: usize,
+    /// Nobody was ever in it.
+    alone: bool,
 }
 
 /// A hole in the looks up to this long is none, ms.
@@ -81,6 +83,7 @@ impl Drain {
             _ => self.switch_off = None,
         }
         self.members = look.view.map_or(0, |v| v.members.len());
+        self.alone = look.view.is_some_and(super::app::only_commits);
         self.empty = look.view.is_none_or(group::is_empty).then(|| self.empty.unwrap_or(at));
         let now = committed(look.view);
         if self.samples == 0 || now != self.committed {
@@ -102,6 +105,7 @@ impl Drain {
             still_needed_ms: needed_ms,
             samples: self.samples,
             committed: self.committed.iter().map(|(tp, o)| (tp.clone(), *o)).collect(),
+            alone: self.alone,
         })
     }
 

@@ -1,5 +1,7 @@
 //! The only vocabulary of change. Only the live executor carries effects out, and only from here.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::acl::Acl;
@@ -29,6 +31,9 @@ pub enum Effect {
         /// Another strategy than the plan's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         chosen: Option<Chosen>,
+        /// The topics that it reads, by their names on blue. Empty: those of the plan, else those that it has committed.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        topics: BTreeSet<String>,
     },
     /// Commit every partition on a side, leader epoch -1, after checking that the group is Empty there; read back after.
     CommitOffsets {
@@ -40,6 +45,12 @@ pub enum Effect {
         offsets: Vec<(TopicPartition, i64)>,
         /// What the group had there before (`None`: nothing), for the way back; refused when it moved since.
         before: Vec<(TopicPartition, Option<i64>)>,
+        /// What some of the commits carry besides their offset.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        metadata: Vec<(TopicPartition, String)>,
+        /// What those before carried, for the way back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        had: Vec<(TopicPartition, String)>,
     },
     /// Put back what was there before a commit; `None` means OffsetDelete.
     RestoreOffsets {
@@ -49,6 +60,9 @@ pub enum Effect {
         side: Side,
         /// Offsets to restore.
         offsets: Vec<(TopicPartition, Option<i64>)>,
+        /// What some of them carried.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        metadata: Vec<(TopicPartition, String)>,
     },
     /// Set a producer's flag and read it back.
     SetFlag {

@@ -308,14 +308,21 @@ pub struct GroupView {
     pub kind: GroupKind,
     /// State.
     pub state: GroupState,
-    /// Classic `protocol_type` ("consumer", "connect", ...), empty for KIP-848 groups.
+    /// Classic `protocol_type` ("consumer", "connect", ...), empty for KIP-848 groups, and for groups that only commit.
     pub protocol_type: String,
+    /// The classic protocol that its members agreed on: their assignor's name ("range", "stream", ...). Empty while it
+    /// is not Stable.
+    #[serde(default)]
+    pub protocol: String,
     /// Node id of the coordinator.
     pub coordinator: i32,
     /// Members, when described.
     pub members: Vec<MemberView>,
     /// Committed offsets (every partition the group ever committed).
     pub offsets: BTreeMap<String, BTreeMap<i32, Committed>>,
+    /// What its commits carry besides the offset (OffsetCommit's `metadata`), where that is not empty.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, BTreeMap<i32, String>>,
     /// Why a part is missing; the parts that are present hold all the same.
     pub trouble: Option<Trouble>,
 }
@@ -341,6 +348,9 @@ pub struct MemberView {
     pub host: String,
     /// Assigned partitions.
     pub assigned: Vec<TopicPartition>,
+    /// Topics that it subscribes to by name, or is about to be assigned, whether they exist or not.
+    #[serde(default)]
+    pub subscribed: Vec<String>,
 }
 
 /// A committed offset.

@@ -11,6 +11,7 @@ use super::eos::Seam;
 use super::estate::{At, Side, TopicPartition};
 use super::gate::Gate;
 use super::overrides::{Accepted, PassedOver};
+use super::reads::{Reading, Remembered};
 use super::stage::WayBack;
 use super::trigger::Arm;
 use crate::offsets::verdict::GroupPlan;
@@ -98,6 +99,9 @@ pub struct DrainProof {
     pub samples: u32,
     /// The committed offsets that stood still.
     pub committed: Vec<(TopicPartition, i64)>,
+    /// Nobody was ever in the group (`assign()`): that its commits stood still is all that proves it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
 }
 
 /// What a diff counted, records; both sides together where no side is named.
@@ -204,6 +208,23 @@ pub enum Event {
         key: String,
         /// How it ended.
         outcome: Outcome,
+    },
+    /// What the members of a group were seen to read beyond what it has committed and the plan lists: they can't be asked
+    /// any more when they have stopped.
+    Reads {
+        /// Group id on blue.
+        group: String,
+        /// Where they run.
+        side: Side,
+        /// What they read.
+        reads: Remembered,
+    },
+    /// The topics of a run, as decided before anything is stopped.
+    Reading {
+        /// Run.
+        run: RunId,
+        /// What goes along, and what is left behind.
+        reading: Reading,
     },
     /// The drain is proven.
     Drained {
@@ -422,6 +443,7 @@ impl Event {
             | Event::StepDone { run, .. }
             | Event::Intent { run, .. }
             | Event::Result { run, .. }
+            | Event::Reading { run, .. }
             | Event::Drained { run, .. }
             | Event::Predicted { run, .. }
             | Event::Coupled { run, .. }

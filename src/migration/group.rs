@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::app;
 use super::command::{Refusal, Subject};
 use super::eos;
 use super::estate::{ClusterView, FlagState, GroupState, GroupView, Side, SwitchState, TopicPartition};
 use super::event::RunKind;
 use super::gate::span;
+use super::overrides::{GateName, Held};
 use super::producer;
+pub use super::reads::topics;
+use super::reads::{Leave, LeftOut, match_topics};
 use super::settings::Mode;
 use super::settings::{GroupSettings, Settings};
 use super::sight::{Sight, kind_refusal};
@@ -39,22 +43,6 @@ pub fn left_behind(settings: &Settings, state: &State) -> BTreeSet<(Side, String
     left
 }
 
-/// The topics a group reads: as the plan says, else every existing topic that it has committed on `side` (or, before
-/// it ran there, on the other side).
-#[must_use]
-pub fn topics(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
-    if let Some(g) = sight.settings.groups.get(group).filter(|g| !g.topics.is_empty()) {
-        return g.topics.iter().cloned().collect();
-    }
-    let committed = |side: Side| -> BTreeSet<String> {
-        let Some(view) = sight.seen(group, side).and_then(|s| s.view) else { return BTreeSet::new() };
-        let exists = |t: &&String| sight.estate.side(side).value().is_none_or(|v| v.topics.contains_key(*t));
-        view.offsets.keys().filter(exists).cloned().collect()
-    };
-    let here = committed(side);
-    if here.is_empty() { committed(side.other()) } else { here }
-}
-
 /// Every partition of the topics, as counted on a cluster.
 #[must_use]
 pub fn partitions(view: &ClusterView, topics: &BTreeSet<String>) -> Vec<TopicPartition> {
@@ -71,10 +59,19 @@ pub struct Facts {
     pub digest: BTreeMap<&'static str, String>,
     /// Every partition that gets an explicit commit.
     pub partitions: Vec<TopicPartition>,
+    /// The topics that go along.
+    pub topics: BTreeSet<String>,
+    /// Topics of the group that stay behind.
+    pub left: BTreeSet<String>,
+    /// Those of them that are left out by name.
+    pub left_out: Vec<LeftOut>,
+    /// Gates that hold whatever was measured.
+    pub gates: Vec<Held>,
 }
 
-/// All facts that must hold before a group is moved, or its offsets are set, from one side to the other.
-pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side) -> Result<Facts, Refusal> {
+/// All facts that must hold before a group is moved, or its offsets are set, from one side to the other. `leave`: topics
+/// that may be left out.
+pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, leave: &Leave<'_>) -> Result<Facts, Refusal> {
     let settings = sight.listed(group)?;
     let from = to.other();
     let mut facts = Facts::default();
@@ -83,18 +80,42 @@ pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side) -> Res
         let id = sight.fresh(side)?.cluster_id.clone().unwrap_or_default();
         facts.digest.insert(if side == Side::Blue { "blue cluster" } else { "green cluster" }, id);
     }
-    let source = source(sight, group, from)?;
+    let source = source(sight, group, kind, from, &mut facts)?;
     target(sight, group, kind, to, &mut facts)?;
-    topics_match(sight, group, source, from, &mut facts)?;
+    match_topics(sight, group, source, from, leave, &mut facts)?;
+    if !facts.left_out.is_empty() {
+        let words: Vec<String> = facts.left_out.iter().map(|l| format!("{} ({})", l.topic, l.why)).collect();
+        let why = format!(
+            "left out, so that auto.offset.reset decides there if {group} reads them on {to}: {}",
+            words.join(", ")
+        );
+        let names = facts.left_out.iter().map(|l| l.topic.clone()).collect();
+        facts.gates.push(Held { names, ..Held::new(GateName::LeaveOut, None, why) });
+    }
+    let carried =
+        source.metadata.iter().filter(|(t, _)| facts.topics.contains(*t)).map(|(_, m)| m.len()).sum::<usize>();
+    if carried > 0 {
+        facts.warnings.push(format!(
+            "the commits of {carried} partitions carry metadata (such as what Confluent's Parallel Consumer has done ahead \
+             of its offset): it goes along only where both logs hold the same records at the same offsets"
+        ));
+    }
     if kind != RunKind::ResetOffsets {
         switch(sight, group, settings, from, &mut facts)?;
         members(sight, group, settings, source, from, &mut facts)?;
-        producers(sight, group, to, &mut facts)?;
+        let topics = facts.topics.clone();
+        producers(sight, group, to, &topics, &mut facts)?;
     }
     Ok(facts)
 }
 
-fn source<'a>(sight: &Sight<'a>, group: &str, from: Side) -> Result<&'a GroupView, Refusal> {
+fn source<'a>(
+    sight: &Sight<'a>,
+    group: &str,
+    kind: RunKind,
+    from: Side,
+    facts: &mut Facts,
+) -> Result<&'a GroupView, Refusal> {
     let id = sight.id_on(group, from);
     let Some(view) = sight.fresh_group(group, from)? else {
         return Err(Refusal::refused(
@@ -107,6 +128,18 @@ fn source<'a>(sight: &Sight<'a>, group: &str, from: Side) -> Result<&'a GroupVie
     }
     if view.state == GroupState::Unknown {
         return Err(Refusal::unknown(format!("the state of {id} on {from} is not known"), "wait for a fresh look"));
+    }
+    match app::streams_refusal(sight, group, from, view) {
+        // The way back is never shut by what it turns out to be.
+        Some(refusal) if kind == RunKind::RollBack => facts.warnings.push(refusal.why),
+        Some(refusal) => return Err(refusal),
+        None => {}
+    }
+    if let Some(why) = app::may_be_streams(sight, group, from, view) {
+        match kind {
+            RunKind::RollBack => facts.warnings.push(why),
+            _ => facts.gates.push(Held::new(GateName::Streams, None, why)),
+        }
     }
     Ok(view)
 }
@@ -164,68 +197,6 @@ pub fn is_empty(view: &GroupView) -> bool {
     view.members.is_empty() && matches!(view.state, GroupState::Empty | GroupState::Dead)
 }
 
-fn topics_match(
-    sight: &Sight<'_>,
-    group: &str,
-    source: &GroupView,
-    from: Side,
-    facts: &mut Facts,
-) -> Result<(), Refusal> {
-    let topics = topics(sight, group, from);
-    if topics.is_empty() {
-        return Err(Refusal::unknown(
-            format!("{group} has committed nothing on {from} and the plan lists no topics for it"),
-            "list its topics in the plan",
-        ));
-    }
-    let (here, there) = (sight.fresh(from)?, sight.fresh(from.other())?);
-    for t in &topics {
-        let (Some(a), Some(b)) = (here.topics.get(t), there.topics.get(t)) else {
-            let side = if here.topics.contains_key(t) { from.other() } else { from };
-            return Err(Refusal::refused(
-                format!("topic {t} does not exist on {side}"),
-                format!("create it on {side}, or take it out of the plan"),
-            ));
-        };
-        if a.partitions.len() != b.partitions.len() {
-            return Err(Refusal::refused(
-                format!(
-                    "topic {t} has {} partitions on {from} and {} on {}",
-                    a.partitions.len(),
-                    b.partitions.len(),
-                    from.other()
-                ),
-                "this version moves groups between equal partition counts only",
-            ));
-        }
-        for (view, side) in [(a, from), (b, from.other())] {
-            if let Some((n, p)) = view.partitions.iter().enumerate().find(|(_, p)| p.leader < 0 || p.lso.is_none()) {
-                let why = p.trouble.as_ref().map(|t| format!(": {t}")).unwrap_or_default();
-                return Err(Refusal::unknown(
-                    format!("{t}-{n} on {side} can't be read now{why}"),
-                    "wait until it has a leader",
-                ));
-            }
-        }
-    }
-    let extra: Vec<&str> = source
-        .offsets
-        .keys()
-        .map(String::as_str)
-        .filter(|t| !topics.contains(*t) && here.topics.contains_key(*t))
-        .collect();
-    if !extra.is_empty() {
-        facts.warnings.push(format!(
-            "{group} also has offsets on {}, which the plan doesn't list: there it would start by auto.offset.reset",
-            extra.join(", ")
-        ));
-    }
-    facts.partitions = partitions(here, &topics);
-    let counts: Vec<String> = topics.iter().map(|t| format!("{t}:{}", here.topics[t].partitions.len())).collect();
-    facts.digest.insert("topics", counts.join(" "));
-    Ok(())
-}
-
 pub(super) fn switch(
     sight: &Sight<'_>,
     group: &str,
@@ -281,7 +252,9 @@ fn members(
     from: Side,
     facts: &mut Facts,
 ) -> Result<(), Refusal> {
-    if source.members.is_empty() {
+    if app::only_commits(source) {
+        alone(sight, group, settings, from, facts)?;
+    } else if source.members.is_empty() {
         facts.warnings.push(format!("no member of {group} runs on {from} now"));
     }
     let statics = source.members.iter().filter(|m| m.instance_id.is_some()).count();
@@ -311,24 +284,72 @@ fn members(
     Ok(())
 }
 
-/// How long commits must stand still before a drain is proven, ms: twice the observed commit interval, and at least
-/// what the plan says (02-architecture, "Group, handover").
+/// A group that only commits: how often is what bounds the proof that it has stopped, so it has to be known.
+fn alone(
+    sight: &Sight<'_>,
+    group: &str,
+    settings: &GroupSettings,
+    from: Side,
+    facts: &mut Facts,
+) -> Result<(), Refusal> {
+    let id = sight.id_on(group, from);
+    let seen = sight.lag.commit_interval_ms(from, id);
+    let Some(every) = commit_interval(sight, group, settings, from) else {
+        return Err(Refusal::unknown(
+            format!(
+                "{id} only commits on {from} (assign(), as Flink and Spark do): nobody is in it who could be seen to leave, \
+                 and how often it commits was not seen yet"
+            ),
+            format!(
+                "wait until two of its commits were seen while it has something to read, or say how often it commits: \
+                 commit_interval = \"20s\" in the plan's entry of {group}"
+            ),
+        ));
+    };
+    facts.warnings.push(format!(
+        "nobody is in {group}: it only commits (assign()), every {}{}; that its commits stand still is the proof that it \
+         stopped, and that they move on {} the proof that it runs there",
+        span(every),
+        if seen.is_none() { " as far as is known, and none was seen to move yet" } else { "" },
+        from.other()
+    ));
+    Ok(())
+}
+
+/// How often a group commits at the latest, ms: as observed, as the plan says, or (where nobody is ever in it) as it was
+/// when it was drained last.
+#[must_use]
+pub fn commit_interval(sight: &Sight<'_>, group: &str, settings: &GroupSettings, from: Side) -> Option<u64> {
+    let seen = sight.lag.commit_interval_ms(from, sight.id_on(group, from));
+    let drained = sight.state.groups.get(group).and_then(|g| g.drained.as_ref()).filter(|p| p.alone);
+    seen.max(settings.commit_interval_ms).max(drained.map(|p| p.still_needed_ms / 2))
+}
+
+/// How long commits must stand still before a drain is proven, ms: twice the commit interval, as observed or as the plan
+/// says, and at least what the plan says for a drain (02-architecture, "Group, handover").
 #[must_use]
 pub fn still_needed(sight: &Sight<'_>, group: &str, settings: &GroupSettings, from: Side) -> u64 {
-    let seen = sight.lag.commit_interval_ms(from, sight.id_on(group, from)).unwrap_or(0);
+    let seen = commit_interval(sight, group, settings, from).unwrap_or(0);
     seen.saturating_mul(2).max(settings.drain_still_ms)
 }
 
 /// Who writes what the group reads must write on the side it goes to; and nobody of them may be moving.
-pub(super) fn producers(sight: &Sight<'_>, group: &str, to: Side, facts: &mut Facts) -> Result<(), Refusal> {
+/// `topics`: what goes along.
+pub(super) fn producers(
+    sight: &Sight<'_>,
+    group: &str,
+    to: Side,
+    topics: &BTreeSet<String>,
+    facts: &mut Facts,
+) -> Result<(), Refusal> {
     let alone = match to {
         Side::Green => FlagState::Blue,
         Side::Blue => FlagState::Green,
     };
     let mut writers = Vec::new();
-    for topic in topics(sight, group, to.other()) {
+    for topic in topics {
         let mut any = false;
-        for (name, p) in sight.settings.producers.iter().filter(|(_, p)| p.topics.contains(&topic)) {
+        for (name, p) in sight.settings.producers.iter().filter(|(_, p)| p.topics.contains(topic)) {
             any = true;
             if sight.state.open_run(&Subject::Producer(name.clone())).is_some_and(|r| !r.dry_run) {
                 return Err(Refusal::holds(
@@ -338,7 +359,7 @@ pub(super) fn producers(sight: &Sight<'_>, group: &str, to: Side, facts: &mut Fa
             }
             match producer::flag(sight, name) {
                 Some(f) if f == alone && p.is_exactly_once() => {
-                    facts.warnings.extend(eos::may_leave(sight, group, name, &topic, to)?);
+                    facts.warnings.extend(eos::may_leave(sight, group, name, topic, to)?);
                     writers.push(format!("{name}:{f}"));
                 }
                 Some(f) if f == alone => {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::app;
 use super::estate::{At, ClusterView, Estate, GroupKind, GroupState, GroupView, Side, TopicView};
 
 /// Samples a trend holds at most: the snapshot's trends are cut from these.
@@ -49,7 +50,7 @@ struct GroupBook {
     moved: Option<At>,
     /// Since when there is something to read and no commit moved.
     waiting: Option<(At, usize)>,
-    /// How long commits took to follow, ms: while members were there and had something to read.
+    /// How long commits took to follow, ms: while there was something to read and members were there, or nobody can be.
     intervals: VecDeque<u64>,
 }
 
@@ -166,6 +167,12 @@ impl LagBook {
     #[must_use]
     pub fn commit_interval_ms(&self, side: Side, group: &str) -> Option<u64> {
         self.side(side).groups.get(group)?.intervals.iter().copied().max()
+    }
+
+    /// When a commit of the group last moved, as sampled without a hole since.
+    #[must_use]
+    pub fn commits_moved_at(&self, side: Side, group: &str) -> Option<At> {
+        self.side(side).groups.get(group)?.moved
     }
 
     /// Stuck as Burrow means it: something to read, and no commit moved over the last samples, members or none.
@@ -358,7 +365,8 @@ impl GroupBook {
         if moved {
             if let Some((since, _)) = self.waiting {
                 let from = self.moved.map_or(since, |m| m.max(since));
-                if group.state == GroupState::Stable && !group.members.is_empty() {
+                let runs = group.state == GroupState::Stable && !group.members.is_empty();
+                if runs || app::only_commits(group) {
                     push(&mut self.intervals, at.since(from), INTERVALS);
                 }
             }

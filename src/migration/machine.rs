@@ -56,6 +56,8 @@ pub enum Action {
         to: Side,
         /// Another strategy than the plan's.
         chosen: Option<Chosen>,
+        /// The topics that it reads, by their names on blue; empty where nothing is known of them.
+        topics: BTreeSet<String>,
     },
 }
 
@@ -202,6 +204,7 @@ impl Machine {
         self.lag.observe(&self.estate, now, self.settings.sample_gap_ms, &left);
         if self.session.read_only.is_none() {
             self.pin(now);
+            self.note_reads(now);
             self.watch_hard(now);
         }
         self.watch_soaks(now);
@@ -293,8 +296,9 @@ impl Machine {
         let run = match command {
             Command::Estimate { group, to, chosen } => {
                 if self.measuring.insert((group.clone(), *to, how(chosen.as_ref()))) {
+                    let topics = super::reads::topics(&self.sight(now), group, to.other());
                     let (group, to, chosen) = (group.clone(), *to, chosen.clone());
-                    self.queue.push_back(Action::Measure { group, to, chosen });
+                    self.queue.push_back(Action::Measure { group, to, chosen, topics });
                 }
                 None
             }

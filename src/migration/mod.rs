@@ -4,6 +4,7 @@
 //! `tests/architecture.rs`.
 
 pub mod acl;
+pub mod app;
 pub mod blind;
 pub mod command;
 mod cost;
@@ -25,14 +26,17 @@ pub mod overrides;
 pub mod phase;
 mod prepare;
 pub mod producer;
+pub mod reads;
 pub mod rollback;
 pub mod runbook;
 pub mod samples;
 pub mod settings;
 pub mod sight;
+mod slot;
 mod soak;
 pub mod soaking;
 pub mod stage;
+mod started;
 pub mod state;
 mod steps;
 pub mod stranded;

@@ -16,7 +16,7 @@ use super::overrides::{self, GateName, Held, PassedOver};
 use super::runbook::{FRESH_MS, RESTORE_LOOK_MS, Step, TRANSLATE_ATTEMPTS};
 use super::state::Run;
 use super::steps::{Next, fail};
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::{GroupPlan, PartitionPlan};
 
 impl Machine {
     pub(super) fn translate(&mut self, id: RunId, step: &Step, to: Side, now: At) -> Next {
@@ -33,7 +33,8 @@ impl Machine {
             // It only reads: trying again is safe, unlike anything that changes something.
             _ => {
                 let chosen = run.command.chosen().cloned();
-                self.issue(id, Effect::Translate { group, to, chosen }, now);
+                let topics = self.topics_of_run(id, &group, to.other(), now);
+                self.issue(id, Effect::Translate { group, to, chosen, topics }, now);
                 return Next::Wait("reading both logs".into(), Some(until));
             }
         };
@@ -73,10 +74,9 @@ impl Machine {
         now: At,
     ) -> Result<Vec<PassedOver>, (String, String)> {
         let run = &self.state.runs[&id];
-        let sight = self.sight(now);
         let refuse = |why: String, advice: &str| Err((why, advice.to_string()));
         let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
-        let topics = group::topics(&sight, group, to.other());
+        let topics = self.topics_of_run(id, group, to.other(), now);
         let all = self.estate.side(to).value().map(|v| group::partitions(v, &topics)).unwrap_or_default();
         if let Some(tp) = all.iter().find(|tp| !planned.contains_key(tp)) {
             return refuse(format!("the translation leaves {tp} out"), "measure again");
@@ -107,6 +107,7 @@ impl Machine {
         };
         let dry = run.dry_run;
         let offsets: Vec<_> = plan.partitions.iter().filter_map(|p| Some((p.tp.clone(), p.target.offset?))).collect();
+        let metadata: Vec<_> = plan.partitions.iter().filter_map(carried_on).collect();
         let want = offsets.clone();
         let answer = self.effect(id, now, |m, since| {
             let view = m.empty_look(id, &group, side, since, now)?;
@@ -118,7 +119,9 @@ impl Machine {
                 return Err(fail(why, advice));
             }
             let id_there = m.sight(now).id_on(&group, side).to_string();
-            Ok(Effect::CommitOffsets { group: id_there, side, offsets: offsets.clone(), before })
+            let had = carried(view, offsets.iter().map(|(tp, _)| tp));
+            let (offsets, metadata) = (offsets.clone(), metadata.clone());
+            Ok(Effect::CommitOffsets { group: id_there, side, offsets, before, metadata, had })
         });
         match answer {
             Err(next) => next,
@@ -178,7 +181,10 @@ impl Machine {
             });
         };
         let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
-        let topics = if blind { blind::reads(&sight, name) } else { group::topics(&sight, name, side.other()) };
+        let topics = match blind {
+            true => blind::reads(&sight, name),
+            false => self.topics_of_run(id, name, side.other(), now),
+        };
         let grown = [there, here].into_iter().flat_map(|v| group::partitions(v, &topics));
         if let Some(tp) = grown.into_iter().find(|tp| !planned.contains_key(tp)) {
             return Err(fail(
@@ -265,16 +271,17 @@ impl Machine {
         }
     }
 
-    /// What was committed on a side before the run that was taken over: the oldest commit that may have happened knows.
-    fn old_offsets(&self, id: RunId, side: Side) -> Option<Vec<(TopicPartition, Option<i64>)>> {
+    /// What was committed on a side before the run that was taken over, and what that carried: the oldest commit that may
+    /// have happened knows.
+    fn old_offsets(&self, id: RunId, side: Side) -> Option<Old> {
         let mut before = None;
         for r in self.state.chain(id).skip(1) {
             for e in r.effects.iter().rev() {
-                if let (Effect::CommitOffsets { before: b, side: s, .. }, false) =
+                if let (Effect::CommitOffsets { before: b, had, side: s, .. }, false) =
                     (&e.issued.effect, matches!(e.outcome, Some((Outcome::Failed { .. }, _))))
                     && *s == side
                 {
-                    before = Some(b.clone());
+                    before = Some((b.clone(), had.clone()));
                 }
             }
             if r.kind != RunKind::GiveBack {
@@ -288,7 +295,8 @@ impl Machine {
     /// what can't be put back is said, and the next cutover overwrites it.
     pub(super) fn restore(&mut self, id: RunId, side: Side, now: At) -> Next {
         let run = &self.state.runs[&id];
-        let (Some(group), Some(before)) = (run.group().map(str::to_string), self.old_offsets(id, side)) else {
+        let (Some(group), Some((before, metadata))) = (run.group().map(str::to_string), self.old_offsets(id, side))
+        else {
             return Next::Done;
         };
         let (dry, unknown) = (run.dry_run, run.effect().and_then(|e| e.outcome.clone()));
@@ -310,7 +318,7 @@ impl Machine {
         }
         let there = self.sight(now).id_on(&group, side).to_string();
         let offsets = before.clone();
-        match self.effect(id, now, |_, _| Ok(Effect::RestoreOffsets { group: there, side, offsets })) {
+        match self.effect(id, now, |_, _| Ok(Effect::RestoreOffsets { group: there, side, offsets, metadata })) {
             Err(Next::Fail(why, _)) => self.not_put_back(&group, side, &why, now),
             Err(next) => next,
             Ok(Answer::Offsets { offsets }) => {
@@ -331,6 +339,25 @@ impl Machine {
         self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.into()), what }, now);
         Next::Done
     }
+}
+
+/// Offsets as they stood, and what their commits carried.
+type Old = (Vec<(TopicPartition, Option<i64>)>, Vec<(TopicPartition, String)>);
+
+/// What a planned commit carries.
+pub(super) fn carried_on(p: &PartitionPlan) -> Option<(TopicPartition, String)> {
+    let metadata = p.metadata.as_ref().filter(|m| m.carried && p.target.offset.is_some())?;
+    Some((p.tp.clone(), metadata.text.clone()))
+}
+
+/// What the commits of these partitions carry on a side.
+pub(super) fn carried<'a>(
+    view: Option<&GroupView>,
+    of: impl Iterator<Item = &'a TopicPartition>,
+) -> Vec<(TopicPartition, String)> {
+    let Some(view) = view else { return Vec::new() };
+    let text = |tp: &TopicPartition| Some((tp.clone(), view.metadata.get(&tp.topic)?.get(&tp.partition)?.clone()));
+    of.filter_map(text).collect()
 }
 
 /// A gate that holds: passed over if that was accepted, at this price.

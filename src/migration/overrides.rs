@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::estate::{Side, TopicPartition};
 use crate::offsets::verdict::{GroupPlan, PartitionPlan, Verdict};
+use crate::sanitise::visible_name;
 
 /// A gate that may be passed over.
 #[derive(
@@ -45,12 +46,19 @@ pub enum GateName {
     /// over its limit is given back. Of a hard cutover: a group that is coupled with the producer would read records
     /// again, and each is a duplicate in its sink.
     ReRead,
-    /// A hard cutover outside its window.
+    /// A cutover outside its window.
     Window,
     /// A hard cutover of a producer that may commit offsets of groups that the plan does not name.
     Coupled,
     /// A hard cutover although something that was asked for is hidden from this principal.
     Permissions,
+    /// Topics that a group has read or committed, and that can't go along, are left out of a move by name: on the other
+    /// side `auto.offset.reset` decides there, if it reads them.
+    LeaveOut,
+    /// A group that may be a Kafka Streams application: what it keeps beyond offsets would begin empty.
+    Streams,
+    /// A producer is routed although it can't be told whether a group reads its topics on the side that it leaves.
+    Readers,
 }
 
 impl GateName {
@@ -59,8 +67,21 @@ impl GateName {
     pub fn for_moves(self) -> bool {
         matches!(
             self,
-            GateName::Missing | GateName::Guess | GateName::Unsettled | GateName::NewerCommit | GateName::Unseen
+            GateName::Missing
+                | GateName::Guess
+                | GateName::Unsettled
+                | GateName::NewerCommit
+                | GateName::Unseen
+                | GateName::LeaveOut
+                | GateName::Streams
+                | GateName::Window
         )
+    }
+
+    /// Whether it is a fact about the group or the time, which needs no measurement.
+    #[must_use]
+    pub fn is_plain(self) -> bool {
+        matches!(self, GateName::LeaveOut | GateName::Streams | GateName::Window)
     }
 
     /// Whether a producer's hard cutover or rollback may pass over it. What would lose records never may: what only the
@@ -73,7 +94,7 @@ impl GateName {
     /// Whether it is one of a translation's: setting offsets by themselves may pass over all of those.
     #[must_use]
     pub fn of_offsets(self) -> bool {
-        self.for_moves() || self == GateName::ReRead
+        (self.for_moves() && self != GateName::Window) || self == GateName::ReRead
     }
 }
 
@@ -84,6 +105,16 @@ pub struct Override {
     pub gate: GateName,
     /// Why, in the operator's words; it is journalled.
     pub reason: String,
+    /// What it is about, where that has names (topics that are left out). Empty: whatever the phrase names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+}
+
+impl Override {
+    /// A gate to pass over, whatever it is about.
+    pub fn new(gate: GateName, reason: impl Into<String>) -> Self {
+        Self { gate, reason: reason.into(), names: Vec::new() }
+    }
 }
 
 /// A gate that holds, and what it would cost to pass over it.
@@ -95,6 +126,9 @@ pub struct Held {
     pub cost: Option<u64>,
     /// In a sentence.
     pub why: String,
+    /// What it is about, where that has names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// A gate that was passed over when a run was confirmed.
@@ -106,6 +140,9 @@ pub struct Accepted {
     pub at_most: Option<u64>,
     /// Why; empty when only the phrase was typed.
     pub reason: String,
+    /// What it is about, where that has names: nothing else may pass with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// A gate that a run passed over: it held, and had been accepted.
@@ -122,8 +159,9 @@ pub struct PassedOver {
 }
 
 impl Held {
-    fn new(gate: GateName, cost: Option<u64>, why: String) -> Self {
-        Self { gate, cost, why }
+    /// A gate, what it costs, and why it holds.
+    pub fn new(gate: GateName, cost: Option<u64>, why: impl Into<String>) -> Self {
+        Self { gate, cost, why: why.into(), names: Vec::new() }
     }
 
     /// What has to be typed for it, behind the phrase of a safe move: `lose 20`, `guess`, `rewind 40`.
@@ -143,6 +181,12 @@ impl Held {
             GateName::Window => "outside window".into(),
             GateName::Coupled => "coupled".into(),
             GateName::Permissions => "hidden".into(),
+            GateName::LeaveOut => {
+                let names: Vec<String> = self.names.iter().map(|n| visible_name(n)).collect();
+                format!("leave out {}", names.join(" "))
+            }
+            GateName::Streams => "without state".into(),
+            GateName::Readers => "readers unknown".into(),
         }
     }
 
@@ -159,6 +203,13 @@ impl Held {
             GateName::Window => "wait for a window",
             GateName::Coupled => "name the groups whose offsets it commits: reads = [\"...\"]",
             GateName::Permissions => "allow this principal to DESCRIBE its transactional ids and to READ its topics",
+            GateName::LeaveOut => {
+                let names: Vec<String> =
+                    self.names.iter().map(|n| format!("--leave-out {}", super::command::shell_word(n))).collect();
+                return format!("leave out by name what can't go along: {} --reason TEXT", names.join(" "));
+            }
+            GateName::Streams => "let it run once, so that it can be told what it is",
+            GateName::Readers => "wait for a fresh look, or stop that group",
         };
         format!("{word}; or pass over it: --override {} --reason TEXT", self.gate)
     }
@@ -225,6 +276,9 @@ pub fn newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)])
 /// what was typed names them, and binds nothing.
 pub fn covering<'a>(held: &Held, accepted: &'a [Accepted]) -> Result<&'a Accepted, Option<u64>> {
     let Some(one) = accepted.iter().find(|a| a.gate == held.gate) else { return Err(None) };
+    if held.names.iter().any(|name| !one.names.contains(name)) {
+        return Err(None);
+    }
     let guessed = accepted.iter().any(|a| a.gate == GateName::Guess);
     match (held.gate, one.at_most, held.cost) {
         (GateName::Missing | GateName::ReRead, Some(most), Some(cost)) if cost > most && !guessed => Err(Some(most)),
@@ -278,7 +332,7 @@ mod tests {
     #[test]
     fn what_was_typed_is_the_most_it_may_cost() {
         let missing = |n| held(&plan(Verdict::Proven, Some(0), Some(n)), Side::Green, None, true).remove(0);
-        let accept = |gate, at_most| Accepted { gate, at_most, reason: "r".into() };
+        let accept = |gate, at_most| Accepted { gate, at_most, reason: "r".into(), names: Vec::new() };
         let lose = [accept(GateName::Missing, Some(20))];
         assert!(covering(&missing(20), &lose).is_ok());
         assert_eq!(covering(&missing(21), &lose), Err(Some(20)));

@@ -1,6 +1,9 @@
 //! What a command would do: everything a confirm dialog shows, or why it can't be done now. The same checks run again
 //! when it is executed.
 
+use std::collections::BTreeSet;
+
+use super::app;
 use super::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use super::cost;
 use super::criteria::Metric;
@@ -11,15 +14,17 @@ use super::group::{self, Facts};
 use super::machine::Machine;
 use super::overrides::{Accepted, GateName, Held};
 use super::producer;
+use super::reads::Leave;
 use super::rollback;
 use super::runbook;
 use super::sight::kind_refusal;
+use super::slot;
 use super::stage::{Stage, WayBack};
 use crate::offsets::reset_file;
 use crate::sanitise::visible_name;
 
 /// What a move takes besides the time that commits have to stand still, ms: stop, translate, commit, start, join.
-const PAUSE_MS: u64 = 5000;
+pub(super) const PAUSE_MS: u64 = 5000;
 /// Lines of plan.csv that a dialog carries at most.
 const CSV_LINES: usize = 200;
 
@@ -70,7 +75,7 @@ impl Machine {
             }
             Command::Continue { group } => self.prepare_continue(command, group),
             Command::Complete { group } => self.prepare_complete(command, group, now),
-            Command::Route { producer, to } => self.prepare_route(command, producer, *to, now),
+            Command::Route { producer, to, .. } => self.prepare_route(command, producer, *to, now),
             Command::HardCut { producer, .. }
             | Command::HardBack { producer, .. }
             | Command::ContinueProducer { producer }
@@ -191,9 +196,14 @@ impl Machine {
         let sight = self.sight(now);
         let settings = sight.listed(group)?;
         self.moves_alone(group, kind)?;
-        let mut facts = group::preflight(&sight, group, kind, to)?;
+        let mut names = BTreeSet::new();
+        let leave = Leave::of(command.overrides(), &mut names);
+        let mut facts = group::preflight(&sight, group, kind, to, &leave)?;
+        if kind == RunKind::CutOver {
+            slot::check(&sight, group, &mut facts);
+        }
         self.seam_holds(group, kind, to, now)?;
-        let gates = self.gates(command, group, kind, to, now)?;
+        let gates = self.gates(command, group, (kind, to), &facts, now)?;
         self.add_measured(command, group, to, &gates, now, &mut facts);
         if kind != RunKind::ResetOffsets {
             let still = group::still_needed(&sight, group, settings, to.other());
@@ -296,7 +306,9 @@ impl Machine {
         let id = sight.id_on(group, to.other());
         match sight.fresh_group(group, to.other())? {
             None => Err(Refusal::refused(format!("group {id} does not exist on {}", to.other()), "check its name")),
-            Some(view) => match kind_refusal(id, to.other(), view) {
+            Some(view) => match kind_refusal(id, to.other(), view)
+                .or_else(|| app::streams_refusal(&sight, group, to.other(), view).filter(|_| to == Side::Green))
+            {
                 Some(refusal) => Err(refusal),
                 None => Ok(plain(command, format!("Measure {} to {}", visible_name(group), upper(to)))),
             },
@@ -390,7 +402,9 @@ impl Machine {
                 ));
             }
         }
-        let (p, from) = producer::may_route(&sight, name, to)?;
+        route_reasons(command)?;
+        let producer::Routable { settings: p, from, gates } =
+            producer::may_route(&sight, name, to, command.overrides())?;
         let steps = runbook::route_steps(p, to);
         let seen = producer::observed(&sight, name, p);
         let mut warnings = Vec::new();
@@ -403,8 +417,10 @@ impl Machine {
         if to == FlagState::Green {
             warnings.push(format!("the way back of groups that read {} closes with this", p.topics.join(", ")));
         }
-        let level =
-            if to == FlagState::Dual { Level::Key } else { Level::Typed(format!("{to} {}", visible_name(name))) };
+        warnings.extend(gates.iter().map(|h| format!("this passes over the gate {}: {}", h.gate, h.why)));
+        let phrase = std::iter::once(format!("{to} {}", visible_name(name))).chain(gates.iter().map(Held::phrase));
+        let typed = Level::Typed(phrase.collect::<Vec<_>>().join(" "));
+        let level = if to == FlagState::Dual { Level::Key } else { typed };
         Ok(Prepared {
             steps: steps.iter().map(runbook::Step::line).collect(),
             level,
@@ -412,6 +428,7 @@ impl Machine {
             warnings,
             by_hand: Some(p.flag_words.setting(to).to_owned()).filter(|w| !w.is_empty()).into_iter().collect(),
             facts: format!("flag={from}\ntopics={}", p.topics.join(" ")),
+            gates,
             ..plain(command, format!("Route {} from {from} to {to}", visible_name(name)))
         })
     }
@@ -504,6 +521,21 @@ pub(super) fn plain(command: &Command, title: String) -> Prepared {
         rows: Vec::new(),
         by_hand: Vec::new(),
         facts: String::new(),
+    }
+}
+
+/// What a routing may pass over, and that it says why.
+fn route_reasons(command: &Command) -> Result<(), Refusal> {
+    match command.overrides().iter().find(|o| o.gate != GateName::Readers || o.reason.trim().is_empty()) {
+        None => Ok(()),
+        Some(o) if o.gate == GateName::Readers => Err(Refusal::refused(
+            format!("to pass over the gate {} needs a reason", o.gate),
+            "say why, for the journal (--reason TEXT)",
+        )),
+        Some(o) => Err(Refusal::refused(
+            format!("the gate {} is none of a routing", o.gate),
+            format!("only {} can be passed over here", GateName::Readers),
+        )),
     }
 }
 

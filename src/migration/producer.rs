@@ -1,12 +1,19 @@
 //! The rules for producers: one step at a time between blue, dual and green, and nobody is starved.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
+use super::app;
 use super::command::{Refusal, Subject};
 use super::estate::{At, FlagState, GroupState, GroupView, Observed, Side};
 use super::group;
+use super::overrides::{GateName, Held, Override};
 use super::settings::ProducerSettings;
 use super::sight::Sight;
+
+/// A group that only commits reads as long as one of its commits moved so recently, ms.
+const ALIVE_MS: u64 = 600_000;
 
 /// Writing seen at the ends of a producer's topics.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -105,12 +112,23 @@ pub fn proven(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> bool {
     flagged && green && seen.blue_rate.is_some() && disagreement(sight, name, p).is_none()
 }
 
-/// The plan's entry of a producer that may be routed to `to` now, with the flag as it stands; or why not.
+/// A producer that may be routed.
+pub struct Routable<'a> {
+    /// The plan's entry.
+    pub settings: &'a ProducerSettings,
+    /// Its flag as it stands.
+    pub from: FlagState,
+    /// What can't be told, and is passed over by name.
+    pub gates: Vec<Held>,
+}
+
+/// A producer that may be routed to `to` now; or why not.
 pub fn may_route<'a>(
     sight: &Sight<'a>,
     name: &str,
     to: FlagState,
-) -> Result<(&'a ProducerSettings, FlagState), Refusal> {
+    overrides: &[Override],
+) -> Result<Routable<'a>, Refusal> {
     let Some(p) = sight.settings.producers.get(name) else {
         return Err(Refusal::refused(
             format!("producer {name} is not in the plan"),
@@ -139,18 +157,36 @@ pub fn may_route<'a>(
         ));
     };
     one_step(name, p.critical, from, to)?;
+    let mut hidden = BTreeSet::new();
+    let left = match to {
+        FlagState::Green => Some(Side::Blue),
+        FlagState::Blue => Some(Side::Green),
+        FlagState::Dual | FlagState::Off => None,
+    };
     for topic in &p.topics {
         nobody_moves(sight, name, topic)?;
-        match to {
-            FlagState::Green => nobody_starves(sight, name, topic, Side::Blue)?,
-            FlagState::Blue => nobody_starves(sight, name, topic, Side::Green)?,
-            FlagState::Dual | FlagState::Off => {}
+        if let Some(side) = left {
+            nobody_starves(sight, name, topic, side, &mut hidden)?;
         }
+    }
+    let mut gates = Vec::new();
+    if let Some(side) = left.filter(|_| !hidden.is_empty()) {
+        let some: Vec<&str> = hidden.iter().take(5).map(String::as_str).collect();
+        let more = if hidden.len() > 5 { format!(" and {} more", hidden.len() - 5) } else { String::new() };
+        let why = format!(
+            "it can't be told whether {}{more} reads what {name} writes: on {side} it would read nothing new",
+            some.join(", ")
+        );
+        let held = Held { names: hidden.into_iter().collect(), ..Held::new(GateName::Readers, None, why) };
+        if !overrides.iter().any(|o| o.gate == GateName::Readers) {
+            return Err(Refusal::unknown(held.why.clone(), held.advice()).of(GateName::Readers));
+        }
+        gates.push(held);
     }
     if to == FlagState::Dual {
         topics_exist(sight, name, p)?;
     }
-    Ok((p, from))
+    Ok(Routable { settings: p, from, gates })
 }
 
 fn one_step(name: &str, critical: bool, from: FlagState, to: FlagState) -> Result<(), Refusal> {
@@ -187,20 +223,29 @@ fn nobody_moves(sight: &Sight<'_>, name: &str, topic: &str) -> Result<(), Refusa
     Ok(())
 }
 
-/// No group may be left reading a topic on a side that nobody writes any more.
-fn nobody_starves(sight: &Sight<'_>, name: &str, topic: &str, side: Side) -> Result<(), Refusal> {
+/// No group may be left reading a topic on a side that nobody writes any more. `hidden`: groups of which that can't be
+/// told.
+fn nobody_starves(
+    sight: &Sight<'_>,
+    name: &str,
+    topic: &str,
+    side: Side,
+    hidden: &mut BTreeSet<String>,
+) -> Result<(), Refusal> {
     let view = sight.fresh(side)?;
     let mut readers: Vec<&str> = Vec::new();
     for (id, seen) in &view.groups {
         match reads(seen, topic) {
             Some(true) => readers.push(id),
-            Some(false) => {}
-            None => {
-                return Err(Refusal::unknown(
-                    format!("it can't be told whether group {id} reads {topic} on {side}"),
-                    "wait for a fresh look, or stop that group",
-                ));
+            // Nobody is in it, and it reads all the same as long as its commits move.
+            Some(false) if seen.offsets.contains_key(topic) && app::only_commits(seen) => {
+                let moved = sight.lag.commits_moved_at(side, id);
+                if moved.is_some_and(|at| sight.now.since(at) <= ALIVE_MS) {
+                    readers.push(id);
+                }
             }
+            Some(false) => {}
+            None => drop(hidden.insert(id.clone())),
         }
     }
     for group in sight.settings.groups.keys() {
@@ -229,7 +274,14 @@ pub(super) fn reads(group: &GroupView, topic: &str) -> Option<bool> {
     if group.members.is_empty() && matches!(group.state, GroupState::Empty | GroupState::Dead) {
         return Some(false);
     }
-    if group.offsets.contains_key(topic) || group.members.iter().flat_map(|m| &m.assigned).any(|a| a.topic == topic) {
+    if app::reads_nothing(group) {
+        return Some(group.offsets.contains_key(topic));
+    }
+    let members = || group.members.iter();
+    if group.offsets.contains_key(topic)
+        || members().flat_map(|m| &m.assigned).any(|a| a.topic == topic)
+        || members().flat_map(|m| &m.subscribed).any(|t| t == topic)
+    {
         return Some(true);
     }
     // A member without assignment, in a group without commits: it may be about to read anything.

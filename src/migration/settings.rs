@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::criteria::{Criterion, Limit, Metric};
+use super::estate::At;
 use super::trigger::Trigger;
 
 /// How a group is moved.
@@ -90,8 +91,17 @@ impl Criteria {
     }
 }
 
+/// When a group is planned to move.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Slot {
+    /// Its window's name in the plan.
+    pub window: Option<String>,
+    /// From when to when, where the plan names a day; the end is outside.
+    pub day: Option<(At, At)>,
+}
+
 /// One group of the plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GroupSettings {
     /// Owning team.
     pub team: String,
@@ -111,6 +121,10 @@ pub struct GroupSettings {
     pub drain_still_ms: u64,
     /// How long a drain may take before the group is given back, ms.
     pub drain_timeout_ms: u64,
+    /// How often it commits at the latest, ms, where the plan says so.
+    pub commit_interval_ms: Option<u64>,
+    /// When it is planned to move; `None`: whenever.
+    pub slot: Option<Slot>,
     /// How long to wait for Stable after the start, ms.
     pub stable_timeout_ms: u64,
     /// How long a translation may wait for unpaired records, ms.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::app;
 use super::criteria::{Metric, Reading};
 use super::drain;
 use super::estate::{At, ClusterView, GroupView, Observed, Side, TopicPartition};
@@ -141,7 +142,7 @@ fn lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading {
         return Reading::missing(at, format!("the lag of {id} on green is not known"));
     };
     // Lag is also low when nobody consumes: that is no soak.
-    let flaw = if group::is_empty(view) {
+    let flaw = if group::is_empty(view) && !app::commits_alone(sight, name, Side::Blue) {
         Some("nobody consumes on green".to_owned())
     } else {
         sight.lag.stuck(Side::Green, id).then(|| format!("stuck: lag {lag}, and no commit moves"))

@@ -11,6 +11,7 @@ use super::estate::{At, FlagState, Side};
 use super::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use super::firing::{Fired, by_trigger};
 use super::overrides::{Accepted, PassedOver};
+use super::reads::{Reading, Remembered};
 use super::stage::Stage;
 use crate::offsets::verdict::GroupPlan;
 
@@ -61,6 +62,10 @@ pub struct GroupState {
     pub fired: BTreeMap<String, Fired>,
     /// A trigger has rolled it back since its last cutover: the next one asks a person.
     pub rolled_back_by_trigger: bool,
+    /// What its members were seen to read besides what it has committed, by side.
+    pub reads: BTreeMap<Side, Remembered>,
+    /// When that was written down.
+    pub reads_at: BTreeMap<Side, At>,
 }
 
 /// A producer in the journal.
@@ -145,6 +150,8 @@ pub struct Run {
     pub claimed: Option<Side>,
     /// Its effects, oldest first.
     pub effects: Vec<Done>,
+    /// Its topics, as decided before anything was stopped.
+    pub reading: Option<Reading>,
     /// The drain as proven.
     pub proof: Option<DrainProof>,
     /// The prediction after the drain.
@@ -270,6 +277,11 @@ impl State {
             Event::Approved { producer, facts } => self.approved(producer, facts, entry),
             Event::Held { subject, why } => self.set_held(subject, Some((entry.actor.clone(), why.clone()))),
             Event::Resumed { subject } => self.set_held(subject, None),
+            Event::Reads { group, side, reads } => {
+                let g = self.groups.entry(group.clone()).or_default();
+                g.reads.insert(*side, reads.clone());
+                g.reads_at.insert(*side, at);
+            }
             Event::Noticed { subject, what } => {
                 if self.remarks.len() >= REMARKS {
                     self.remarks.pop_front();
@@ -318,7 +330,7 @@ impl State {
             *kind == RunKind::HardBack && r.kind == RunKind::HardBack && r.no_return && !(*dry_run || r.dry_run)
         });
         let alone = match command {
-            Command::Route { producer, to: FlagState::Green } | Command::HardCut { producer, .. } => Some(producer),
+            Command::Route { producer, to: FlagState::Green, .. } | Command::HardCut { producer, .. } => Some(producer),
             _ => None,
         };
         if let Some(producer) = alone.filter(|_| !*dry_run) {
@@ -343,6 +355,7 @@ impl State {
             done: BTreeMap::new(),
             claimed: None,
             effects: Vec::new(),
+            reading: None,
             proof: None,
             predicted: None,
             topic_ids: BTreeMap::new(),
@@ -427,6 +440,7 @@ impl State {
                     }
                 }
             }
+            Event::Reading { reading, .. } => run.reading = Some(reading.clone()),
             Event::Drained { proof, .. } => run.proof = Some(proof.clone()),
             Event::Predicted { plan, topic_ids, .. } => {
                 (run.predicted, run.topic_ids) = (Some(plan.clone()), topic_ids.clone());

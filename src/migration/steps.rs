@@ -1,17 +1,19 @@
 //! Carrying out a runbook: one step after the other, each until it is proven, failed, or waits for a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::blind::{self, is_blind};
-use super::command::{Command, Subject};
+use super::command::{Command, Refusal, Subject};
 use super::drain::{Bounds, Look, MIN_GAP_MS, committed};
 use super::effect::{Answer, Effect, Outcome};
 use super::eos;
-use super::estate::{At, FlagState, GroupState, Observed, Side, SwitchState, Trouble};
+use super::estate::{At, FlagState, Observed, Side, SwitchState, Trouble};
 use super::event::{Event, RunEnd, RunId, RunKind};
 use super::group;
 use super::machine::{CONTROLLER, Live, Machine, Start};
+use super::overrides::{self, GateName};
 use super::producer;
+use super::reads::{Leave, Reading};
 use super::runbook::{self, FRESH_MS, Step, StepKind};
 use super::state::Run;
 
@@ -298,22 +300,44 @@ impl Machine {
             return wait;
         }
         let run = &self.state.runs[&id];
+        let mut decided = None;
         let checked = match (&run.subject, &run.command) {
-            (Subject::Producer(p), Command::Route { to, .. }) => {
-                producer::may_route(&self.sight(now), p, *to).map(|_| ())
+            (Subject::Producer(p), Command::Route { to, overrides, .. }) => {
+                producer::may_route(&self.sight(now), p, *to, overrides).map(|_| ())
             }
             (Subject::Producer(p), _) => {
                 let p = p.clone();
                 self.hard_preflight(id, &p, now)
             }
             (Subject::Group(g), _) if is_blind(run) => blind::blind_facts(&self.sight(now), g).map(|_| ()),
-            (Subject::Group(g), _) => group::preflight(&self.sight(now), g, run.kind, run.to)
-                .and_then(|_| self.seam_holds(g, run.kind, run.to, now)),
+            (Subject::Group(g), _) => {
+                let accepted = run.accepted.iter().filter(|a| a.gate == GateName::LeaveOut);
+                let names: BTreeSet<String> = accepted.flat_map(|a| a.names.iter().cloned()).collect();
+                let checked = group::preflight(&self.sight(now), g, run.kind, run.to, &Leave::Named(&names));
+                checked.and_then(|facts| {
+                    let shut = facts.gates.iter().find(|h| overrides::covering(h, &run.accepted).is_err());
+                    if let Some(held) = shut {
+                        return Err(Refusal::holds(held.why.clone(), held.advice()));
+                    }
+                    let settings = self.settings.groups.get(g);
+                    let every = settings.and_then(|s| group::commit_interval(&self.sight(now), g, s, run.to.other()));
+                    let decided_at_first = run.reading.as_ref().and_then(|r| r.commits_every_ms);
+                    let commits_every_ms = every.max(decided_at_first);
+                    decided = Some(Reading { topics: facts.topics, left: facts.left, commits_every_ms });
+                    self.seam_holds(g, run.kind, run.to, now)
+                })
+            }
             _ => return fail("a run without a subject", ""),
         };
         let until = self.since(id).plus(FRESH_MS);
         match checked {
-            Ok(()) => Next::Done,
+            Ok(()) => {
+                let known = self.state.runs[&id].reading.clone();
+                if let Some(reading) = decided.filter(|reading| Some(reading) != known.as_ref()) {
+                    self.emit(CONTROLLER, Event::Reading { run: id, reading }, now);
+                }
+                Next::Done
+            }
             Err(r) if r.exit_code == 4 && now < until => Next::Wait(r.why, Some(until)),
             Err(r) => Next::Fail(r.why, r.advice),
         }
@@ -343,7 +367,7 @@ impl Machine {
         last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))))
     }
 
-    fn hand_words(&self, id: RunId, to: SwitchState, side: Side) -> String {
+    pub(super) fn hand_words(&self, id: RunId, to: SwitchState, side: Side) -> String {
         let run = &self.state.runs[&id];
         let Some(group) = run.group().filter(|_| Self::by_hand(run)) else { return String::new() };
         let doing = if to == SwitchState::Off { "stop" } else { "start" };
@@ -358,7 +382,8 @@ impl Machine {
         }
         let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
         let Some(settings) = self.settings.groups.get(&group) else { return fail("not in the plan", "") };
-        let needed = group::still_needed(&self.sight(now), &group, settings, side);
+        let known = run.reading.as_ref().and_then(|r| r.commits_every_ms).unwrap_or(0).saturating_mul(2);
+        let needed = group::still_needed(&self.sight(now), &group, settings, side).max(known);
         let by_hand = Self::by_hand(run);
         let nobody = Observed::not_yet();
         let switch = (!by_hand).then(|| self.estate.switches.get(&group).unwrap_or(&nobody));
@@ -458,37 +483,6 @@ impl Machine {
         let (tp, o) = committed(view).into_iter().find(|(tp, o)| stood.get(tp) != Some(o))?;
         let why = format!("{group} committed {o} at {tp} on {from} after the drain");
         Some(fail(why, "find who still consumes there"))
-    }
-
-    fn stable(&mut self, id: RunId, step: &Step, side: Side, now: At) -> Next {
-        let run = &self.state.runs[&id];
-        if run.dry_run {
-            return Next::Done;
-        }
-        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
-        let since = self.since(id);
-        let until = since.plus(step.timeout_ms.unwrap_or_default());
-        let seen = self.sight(now).seen(&group, side).filter(|s| s.at > since);
-        let view = seen.and_then(|s| s.view);
-        if view.is_some_and(|v| v.state == GroupState::Stable && !v.members.is_empty()) {
-            return Next::Done;
-        }
-        let is = match (seen, view) {
-            (None, _) => "not seen yet".to_string(),
-            (_, None) => "no such group".to_string(),
-            (_, Some(v)) => format!("{}, {} members", v.state, v.members.len()),
-        };
-        if now >= until {
-            let limit = super::gate::span(step.timeout_ms.unwrap_or_default());
-            return fail(
-                format!("not Stable on {side} within {limit}: {is}"),
-                format!("see why {group} does not start on {side}"),
-            );
-        }
-        Next::Wait(
-            format!("{}waiting for Stable: {is}", self.hand_words(id, SwitchState::only(side), side)),
-            Some(until),
-        )
     }
 
     fn flag(&mut self, id: RunId, to: FlagState, now: At) -> Next {

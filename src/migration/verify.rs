@@ -115,11 +115,11 @@ impl Machine {
                 Some(Observed::Known { .. }) => Seen::Nothing,
                 Some(Observed::Absent { .. }) | None => Seen::Nobody,
             },
-            Effect::CommitOffsets { group, side, offsets, before } => {
+            Effect::CommitOffsets { group, side, offsets, before, .. } => {
                 let want: Vec<_> = offsets.iter().map(|(tp, o)| (tp.clone(), Some(*o))).collect();
                 self.look_at_offsets(group, *side, &want, Some(before), after, now)
             }
-            Effect::RestoreOffsets { group, side, offsets } => {
+            Effect::RestoreOffsets { group, side, offsets, .. } => {
                 self.look_at_offsets(group, *side, offsets, None, after, now)
             }
             Effect::Translate { .. } => Seen::AsBefore("a translation changes nothing".into()),

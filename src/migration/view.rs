@@ -298,7 +298,7 @@ impl Machine {
             return self.hard_commands(name).into_iter().chain([hold]).map(|c| self.offer(c, now)).collect();
         }
         let routes = [FlagState::Blue, FlagState::Dual, FlagState::Green];
-        let routes = routes.map(|to| Command::Route { producer: name.to_string(), to });
+        let routes = routes.map(|to| Command::route(name, to));
         routes.into_iter().chain([hold]).map(|c| self.offer(c, now)).collect()
     }
 
@@ -331,7 +331,7 @@ impl Machine {
             _ if !p.has_flag => "no flag in the plan".into(),
             None => "its flag is not known".into(),
             Some(FlagState::Blue) => "ready for dual".into(),
-            Some(FlagState::Dual) => match producer::may_route(&sight, name, FlagState::Green) {
+            Some(FlagState::Dual) => match producer::may_route(&sight, name, FlagState::Green, &[]) {
                 Ok(_) => "ready for green".into(),
                 Err(r) => format!("dual; {}", r.why),
             },

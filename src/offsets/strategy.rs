@@ -136,6 +136,7 @@ impl Facts {
             why: None,
             read: (0, 0),
             cut: Cut::default(),
+            metadata: None,
             at: self.at(),
         }
     }

@@ -49,6 +49,8 @@ pub struct Params {
     pub tp: TopicPartition,
     /// The group's committed offset on the source; `None` when it never committed there.
     pub committed: Option<i64>,
+    /// What that commit carries besides the offset, if anything.
+    pub metadata: Option<String>,
     /// What the identities were made by (the caller hashes).
     pub rule: IdentityRule,
     /// A1: how far apart the timestamps of one record may be on the two logs.
@@ -98,6 +100,7 @@ impl Params {
         Params {
             tp,
             committed,
+            metadata: None,
             rule: IdentityRule::Content,
             pair_delta_ms: 5_000,
             arrival_skew_ms: 130_000,

@@ -125,6 +125,24 @@ pub struct Times {
     pub re_read: Option<TimeSpan>,
 }
 
+/// What the commit that is translated carries besides its offset (OffsetCommit's `metadata`), such as which later records
+/// were done already.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitMetadata {
+    /// As committed.
+    pub text: String,
+    /// Whether it goes along: only where both logs hold the same records at the same offsets.
+    pub carried: bool,
+}
+
+impl CommitMetadata {
+    /// It does not go along.
+    #[must_use]
+    pub fn left(text: String) -> Self {
+        Self { text, carried: false }
+    }
+}
+
 /// One partition's translation. In JSON for people, `source` and `target` are printed as `blue` and `green`
 /// (or the other way round in a rollback) by the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +180,9 @@ pub struct PartitionPlan {
     pub read: (u64, u64),
     /// The records around the cut.
     pub cut: Cut,
+    /// What its commit carries besides the offset; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<CommitMetadata>,
     /// When the last of the facts was read.
     pub at: At,
 }
@@ -186,6 +207,7 @@ impl PartitionPlan {
             why: Some(why.into()),
             read: (0, 0),
             cut: Cut::default(),
+            metadata: None,
             at,
         }
     }
@@ -244,6 +266,13 @@ impl GroupPlan {
         let named = topics.into_iter().map(|t| (t.clone(), name(t))).filter(|(here, there)| here != there);
         self.target_names = named.collect();
         self
+    }
+
+    /// The same without some of its topics.
+    #[must_use]
+    pub fn without(&self, topics: &BTreeSet<String>) -> Self {
+        let partitions = self.partitions.iter().filter(|p| !topics.contains(&p.tp.topic)).cloned().collect();
+        GroupPlan { target_names: self.target_names.clone(), ..GroupPlan::new(partitions) }
     }
 
     /// A topic's name on the target.

@@ -12,6 +12,7 @@ use super::schedule::DAYS;
 pub use super::windows::Opening;
 use super::windows::weekday;
 use crate::migration::estate::At;
+use crate::migration::settings::Slot;
 
 /// When a group or producer is planned to move (keys `date` and `window`).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -219,6 +220,15 @@ impl Plan {
         }
         found.sort_by(|a, b| (&a.producer, &a.group).cmp(&(&b.producer, &b.group)));
         found
+    }
+
+    /// When a group or producer is planned to move; `None`: whenever.
+    pub(super) fn slot(&self, when: &Appointment) -> Option<Slot> {
+        if *when == Appointment::default() {
+            return None;
+        }
+        let planned = self.entry((Kind::Group, "", "", false), when, 0);
+        Some(Slot { window: when.window.clone(), day: planned.opening.map(|o| (o.from, o.to)) })
     }
 
     fn entry(&self, (kind, name, team, hard): (Kind, &str, &str, bool), when: &Appointment, keep: u64) -> Move {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::model::ClusterPlan;
 use super::secrets::{ClientValue, Secret};
+use crate::migration::app;
 use crate::migration::estate::{ClusterView, GroupKind, GroupView, Side, TopicView};
 use crate::sanitise::{is_inert, is_legible, visible, visible_name};
 
@@ -298,10 +299,14 @@ fn groups(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
                 Some("of another protocol, such as Kafka Connect's workers: its offsets are not a consumer's")
             }
         };
+        let streams = app::streams_evidence(name, group);
         if let Some(why) = refused {
             left_out.push(format!("{} ({why})", named(name)));
+        } else if let Some(why) = streams {
+            let name = named(name);
+            left_out.push(format!("{name} (a Kafka Streams application: {why}; its state does not move with offsets)"));
         } else if usable_id(name) {
-            one_group(out, name, group, green);
+            one_group(out, name, group, (blue, green));
         } else {
             left_out.push(format!("\"{}\" (its name can't be written in a plan)", named(name)));
         }
@@ -309,7 +314,7 @@ fn groups(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
     leave_out(out, &left_out);
 }
 
-fn one_group(out: &mut Writer, name: &str, group: &GroupView, green: &ClusterView) {
+fn one_group(out: &mut Writer, name: &str, group: &GroupView, (blue, green): (&ClusterView, &ClusterView)) {
     out.line("\n[[groups]]");
     out.line(&format!("name = {}", quoted(name)));
     out.note(&format!("{} on blue, {}", group.state, count(group.members.len(), "member")));
@@ -331,8 +336,21 @@ fn one_group(out: &mut Writer, name: &str, group: &GroupView, green: &ClusterVie
     if let Some(trouble) = &group.trouble {
         out.note(&format!("could not be read as a whole: {}", trouble.what));
     }
+    let made = app::streams_topics(name, blue);
+    if !made.is_empty() {
+        out.note(&format!(
+            "looks like a Kafka Streams application, whose state does not move: {}",
+            made.into_iter().map(named).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if app::only_commits(group) {
+        out.line("# only commits (assign()): nobody is in it who could be seen to stop, so say how often it commits");
+        out.line("# commit_interval = \"20s\"");
+    }
     let assigned = group.members.iter().flat_map(|m| &m.assigned).map(|tp| tp.topic.as_str());
-    let topics: BTreeSet<&str> = group.offsets.keys().map(String::as_str).chain(assigned).collect();
+    let subscribed = group.members.iter().flat_map(|m| &m.subscribed).map(String::as_str);
+    let subscribed = subscribed.filter(|t| blue.topics.contains_key(*t));
+    let topics: BTreeSet<&str> = group.offsets.keys().map(String::as_str).chain(assigned).chain(subscribed).collect();
     let missing: Vec<&str> = topics.iter().filter(|t| !green.topics.contains_key(**t)).copied().collect();
     if !missing.is_empty() {
         let missing: Vec<String> = missing.into_iter().map(named).collect();

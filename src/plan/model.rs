@@ -416,6 +416,8 @@ pub struct GroupPlan {
     pub green_group: String,
     /// Latency before the move.
     pub baseline: Option<BaselinePlan>,
+    /// How often it commits at the latest, ms, as the plan says.
+    pub commit_interval_ms: Option<u64>,
     /// When it is planned to move.
     #[serde(flatten)]
     pub when: Appointment,

@@ -23,6 +23,9 @@ pub enum ProviderPlan {
         key: String,
         /// The file's variant for each of our states, where they differ.
         states: BTreeMap<String, String>,
+        /// Something else than flagd reads it, which knows comments and trailing commas.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        comments: bool,
     },
     /// Two commands.
     Command {

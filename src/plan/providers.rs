@@ -27,7 +27,8 @@ pub(super) fn provider(mut t: TableReader<'_>, of: Of, base: &Path) -> Option<Pr
             let path = t.required_name("path", "path = \"flags.json\"");
             let key = t.required_name("key", "key = \"FLAG-KEY\"");
             let states = states(&mut t, of);
-            path.zip(key).map(|(path, key)| ProviderPlan::File { path: base.join(path), key, states })
+            let comments = t.get("comments").and_then(|f| f.boolean()).unwrap_or(false);
+            path.zip(key).map(|(path, key)| ProviderPlan::File { path: base.join(path), key, states, comments })
         }
         Kind::Command => command(&mut t, of, base),
         Kind::Manual => {

@@ -368,6 +368,7 @@ fn group(mut t: TableReader<'_>, base: &Path, defaults: &GroupLimits) -> GroupPl
             b.finish();
             p99.map(|p99_ms| BaselinePlan { p99_ms })
         }),
+        commit_interval_ms: positive(&mut t, "commit_interval"),
         when: appointment(&mut t),
         chosen: chosen(&mut t),
         name,

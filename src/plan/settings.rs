@@ -91,6 +91,8 @@ impl Plan {
             max_re_read: limits.max_re_read,
             drain_still_ms: limits.drain_still_ms,
             drain_timeout_ms: limits.drain_timeout_ms,
+            commit_interval_ms: group.commit_interval_ms,
+            slot: self.slot(&group.when),
             stable_timeout_ms: limits.stable_timeout_ms,
             settle_timeout_ms: limits.settle_timeout_ms,
             criteria: self.criteria(group),

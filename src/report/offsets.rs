@@ -34,6 +34,7 @@ fn partition(p: &PartitionPlan, to: Side, plan: &GroupPlan) -> Value {
         "strategy": p.strategy, "verdict": p.verdict, "re_read": p.re_read, "missing": p.missing,
         "missing_ranges": p.missing_ranges, "times": p.times, "target_only": p.target_only,
         "unsettled": p.unsettled, "evidence": p.evidence, "why": p.why,
+        "metadata": p.metadata.as_ref().map(|m| json!({"bytes": m.text.len(), "carried": m.carried})),
         "read": {"source": p.read.0, "target": p.read.1}, "cut": p.cut, "at_ms": p.at.0,
     })
 }

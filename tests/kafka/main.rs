@@ -31,6 +31,7 @@ mod endpoint;
 mod eos;
 mod eos_edge;
 mod faults;
+mod groups;
 mod init;
 mod kit;
 mod metrics;

@@ -1,6 +1,7 @@
 //! How much a translation reads: a caught-up group its windows, several groups what they share once; and lines on which
 //! records come slowly.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::ops::ControlFlow::Continue;
@@ -68,7 +69,8 @@ fn translator(pair: &Pair) -> Translator {
 async fn translate(pair: &Pair, groups: &[&str]) -> (Vec<Result<GroupPlan, Trouble>>, u64) {
     let translator = translator(pair);
     let quiet: Progress = Arc::new(|_| ());
-    let wanted: Vec<_> = groups.iter().map(|group| Wanted { group, chosen: None }).collect();
+    let topics = BTreeSet::new();
+    let wanted: Vec<_> = groups.iter().map(|group| Wanted { group, chosen: None, topics: &topics }).collect();
     let plans = translator.translate_many(&wanted, Side::Green, Purpose::Run, &quiet).await;
     let read = translator.records_read();
     translator.close().await;

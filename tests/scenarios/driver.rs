@@ -1,6 +1,6 @@
 //! Runs the machine over a tiny world as a controller would: journal first, then act; observe every second.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use cutover::migration::command::{Command, Level, Refusal, Subject};
 use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
@@ -25,7 +25,7 @@ pub trait World: Clone {
     /// What was carried out, in words.
     fn effects(&mut self) -> &mut Vec<String>;
     /// What a measurement finds; `None`: nobody measures here.
-    fn measured(&self, to: Side) -> Option<GroupPlan>;
+    fn measured(&self, to: Side, topics: &BTreeSet<String>) -> Option<GroupPlan>;
     /// What moves.
     fn subject() -> Subject;
     fn stage(machine: &Machine) -> String;
@@ -126,9 +126,9 @@ impl<W: World> Driver<W> {
             match action {
                 Action::Journal { actor, event, .. } => self.write(actor, event),
                 Action::Do(issued) => self.carry_out(issued),
-                Action::Measure { group, to, chosen } => {
+                Action::Measure { group, to, chosen, topics } => {
                     let now = self.now();
-                    if let Some(plan) = self.world.measured(to) {
+                    if let Some(plan) = self.world.measured(to, &topics) {
                         self.machine.handle_estimate(&group, to, chosen.as_ref(), Ok(plan), now);
                     }
                 }

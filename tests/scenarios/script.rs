@@ -269,6 +269,8 @@ pub fn word(event: &Event) -> String {
             format!("result {key} {how}")
         }
         Event::PassedOver { passed, .. } => format!("passed {}", passed.gate),
+        Event::Reads { .. } => "Reads".into(),
+        Event::Reading { .. } => "Reading".into(),
         Event::Drained { .. } => "Drained".into(),
         Event::Predicted { .. } => "Predicted".into(),
         Event::Coupled { group, .. } => format!("Coupled {group}"),

@@ -175,7 +175,7 @@ fn a_producer_is_routed_to_a_chosen_state() {
     let mut m = cockpit(fixture::estate());
     m.producer = Some("audit".into());
     let cmds = press(&mut m, &["2", "r", "enter"]);
-    let dual = Command::Route { producer: "audit".into(), to: FlagState::Dual };
+    let dual = Command::route("audit", FlagState::Dual);
     assert!(
         matches!(&cmds[..], [Cmd::Ask(Ask::Prepare { command, .. })] if *command == dual),
         "the next step of the way is chosen: {cmds:?}"

@@ -117,7 +117,7 @@ async fn a_producer_is_routed_and_seen_to_write() {
     let blue = demo.estate.estate().producers.iter().find(|p| p.initial == "blue").unwrap().name.clone();
     let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
-    let command = Command::Route { producer: blue.clone(), to: FlagState::Dual };
+    let command = Command::route(blue.clone(), FlagState::Dual);
     let report = run(&mut handle, command, &blue).await;
     assert_eq!(report.exit_code, 0, "{report:?}");
     handle.shutdown().await;

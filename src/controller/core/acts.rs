@@ -33,7 +33,7 @@ impl Core {
                     }
                 }
                 Action::Do(issued) => self.start(issued),
-                Action::Measure { group, to, chosen } => self.to_measure.push((group, to, chosen)),
+                Action::Measure { group, to, chosen, topics } => self.to_measure.push((group, to, chosen, topics)),
             }
         }
         let now = Clock.now();
@@ -130,13 +130,13 @@ impl Core {
         let all = std::mem::take(&mut self.to_measure);
         let Some(translator) = self.translator.clone() else {
             let why = Trouble::new("records can't be read", "see the notice about the client properties");
-            for (group, to, chosen) in all {
+            for (group, to, chosen, _) in all {
                 self.machine.handle_estimate(&group, to, chosen.as_ref(), Err(why.clone()), Clock.now());
             }
             return;
         };
         for side in Side::BOTH {
-            let some: Vec<_> = all.iter().filter(|(_, to, _)| *to == side).cloned().collect();
+            let some: Vec<_> = all.iter().filter(|(_, to, _, _)| *to == side).cloned().collect();
             if !some.is_empty() {
                 self.measurements.spawn(measure_all(translator.clone(), side, some));
             }
@@ -169,10 +169,10 @@ fn replaced<T: PartialEq>(slot: &mut T, value: T) -> bool {
 async fn measure_all(translator: Translator, to: Side, some: Vec<ToMeasure>) -> Vec<Measured> {
     let quiet: Progress = Arc::new(|_| {});
     let wanted: Vec<Wanted<'_>> =
-        some.iter().map(|(group, _, chosen)| Wanted { group, chosen: chosen.as_ref() }).collect();
+        some.iter().map(|(group, _, chosen, topics)| Wanted { group, chosen: chosen.as_ref(), topics }).collect();
     let translating = AssertUnwindSafe(translator.translate_many(&wanted, to, Purpose::Estimate, &quiet));
     let mut results = translating.catch_unwind().await.unwrap_or_default().into_iter();
-    let end = |(group, to, chosen): ToMeasure| {
+    let end = |(group, to, chosen, _): ToMeasure| {
         // Without an answer the group would count as being measured for ever.
         let broken = || Trouble::new("the measurement broke off", "this is a fault of cutover: run with --log-file");
         (group, to, chosen, results.next().unwrap_or_else(|| Err(broken())))

@@ -46,7 +46,7 @@ impl Fidelities {
     /// What an entry of the journal says of when dual writing began.
     pub fn entry(&mut self, entry: &Entry) {
         match &entry.event {
-            Event::RunStarted { run, command: Command::Route { producer, to }, dry_run: false, .. } => {
+            Event::RunStarted { run, command: Command::Route { producer, to, .. }, dry_run: false, .. } => {
                 self.routes.insert(*run, (producer.clone(), *to));
             }
             Event::RunEnded { run, end } => {

@@ -30,6 +30,8 @@ pub(super) struct Change<'a> {
     target: Vec<(TopicPartition, Option<i64>)>,
     /// What must stand before, by blue's topic names; `None`: whatever it is.
     before: Option<Vec<(TopicPartition, Option<i64>)>>,
+    /// What some of them carry besides the offset, by blue's topic names.
+    metadata: Vec<(TopicPartition, String)>,
 }
 
 impl<'a> Change<'a> {
@@ -41,7 +43,12 @@ impl<'a> Change<'a> {
         target: Vec<(TopicPartition, Option<i64>)>,
         before: Option<Vec<(TopicPartition, Option<i64>)>>,
     ) -> Self {
-        Self { cluster: tools.cluster(side), names: &tools.names, group, target, before }
+        Self { cluster: tools.cluster(side), names: &tools.names, group, target, before, metadata: Vec::new() }
+    }
+
+    /// The same with what some of the commits carry besides their offset.
+    pub fn carrying(self, metadata: Vec<(TopicPartition, String)>) -> Self {
+        Self { metadata, ..self }
     }
 
     /// Carries it out.
@@ -135,7 +142,9 @@ impl<'a> Change<'a> {
             target.iter().filter(|(_, at)| at.is_none()).map(|(tp, _)| tp.clone()).collect();
         let mut any_sent = false;
         if !commits.is_empty() {
-            let answer = self.cluster.commit_offsets(self.group, &commits).await;
+            let side = self.cluster.side();
+            let carried = self.metadata.iter().map(|(tp, text)| (self.names.tp_on(side, tp), text.clone())).collect();
+            let answer = self.cluster.commit_offsets_with(self.group, &commits, &carried).await;
             judge(answer, &mut any_sent)?;
         }
         if !deletes.is_empty() {

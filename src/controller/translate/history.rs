@@ -159,7 +159,7 @@ mod tests {
         };
         for (run, dry_run, to) in [(1, false, FlagState::Dual), (2, true, FlagState::Green)] {
             let subject = Subject::Producer("shop".into());
-            let command = Command::Route { producer: "shop".into(), to };
+            let command = Command::route("shop", to);
             let (kind, confirmed, estimate, max_re_read) = (RunKind::Route, String::new(), None, None);
             let accepted = Vec::new();
             write(Event::RunStarted {

@@ -20,6 +20,8 @@ pub struct Wanted<'a> {
     pub group: &'a str,
     /// What the operator asked for; it goes over the plan's choice for the group, and that over the topics' rules.
     pub chosen: Option<&'a Chosen>,
+    /// The topics that it reads, by blue's names. Empty: those that the plan lists, else those that it has committed.
+    pub topics: &'a BTreeSet<String>,
 }
 
 impl Translator {
@@ -39,8 +41,8 @@ impl Translator {
         let ways = Ways { source: to.other(), target: to };
         // A list, and not a lazy map over a borrow: the compiler can't tell that such a future may move threads.
         let mut cases = Vec::with_capacity(groups.len());
-        for Wanted { group, chosen } in groups {
-            cases.push(self.inner.prepare(Case { group, ways, purpose, chosen: *chosen }));
+        for Wanted { group, chosen, topics } in groups {
+            cases.push(self.inner.prepare(Case { group, ways, purpose, chosen: *chosen, topics }));
         }
         let prepared: Vec<_> = futures_util::stream::iter(cases).buffered(PREPARING).collect().await;
         let mut results = Results::default();
@@ -79,10 +81,10 @@ impl Inner {
     /// What has to be translated of a group, and what can't be.
     async fn prepare(&self, case: Case<'_>) -> Result<(Vec<PartitionPlan>, Vec<Job>), Trouble> {
         let Case { group, ways, purpose, .. } = case;
-        let planned: BTreeSet<String> =
-            self.plan.group(group).into_iter().flat_map(|g| g.topics.iter().cloned()).collect();
-        let topics = match planned.is_empty() {
-            false => planned,
+        let planned = || self.plan.group(group).into_iter().flat_map(|g| g.topics.iter().cloned()).collect();
+        let known: BTreeSet<String> = if case.topics.is_empty() { planned() } else { case.topics.clone() };
+        let topics = match known.is_empty() {
+            false => known,
             true => committed_topics(group, &self.committed(group, ways.source, &[], purpose).await?)?,
         };
         let (source, target) = tokio::join!(self.shape(ways.source, &topics), self.shape(ways.target, &topics));

@@ -66,12 +66,15 @@ impl Inner {
     }
 
     fn pool_params(&self, case: Case<'_>, uneven: &Uneven<'_>, committed: &Offsets) -> PoolParams {
-        let base = self.params(case, TopicPartition::new(uneven.topic, 0), None, uneven.compacted);
+        let mut base = self.params(case, TopicPartition::new(uneven.topic, 0), None, uneven.compacted);
+        let carried =
+            committed.get(uneven.topic).into_iter().flatten().filter_map(|(_, placed)| placed.metadata.clone());
+        base.metadata = carried.reduce(|all, one| all + &one);
         let history = self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let seen = |side: Side, count: i32| {
             (0..count).map(|p| history.ends(side, &TopicPartition::new(uneven.topic, p))).collect()
         };
-        let at = |p: i32| committed.get(uneven.topic).and_then(|c| c.get(&p)).copied();
+        let at = |p: i32| committed.get(uneven.topic).and_then(|c| c.get(&p)).map(|placed| placed.offset);
         PoolParams {
             base,
             committed: (0..uneven.source).map(at).collect(),

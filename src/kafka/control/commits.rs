@@ -31,12 +31,22 @@ impl Cluster {
         group: &str,
         offsets: &[(TopicPartition, i64)],
     ) -> Result<BTreeMap<TopicPartition, Outcome>, Trouble> {
+        self.commit_offsets_with(group, offsets, &BTreeMap::new()).await
+    }
+
+    /// The same with what some of the commits carry besides their offset.
+    pub async fn commit_offsets_with(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, i64)],
+        metadata: &BTreeMap<TopicPartition, String>,
+    ) -> Result<BTreeMap<TopicPartition, Outcome>, Trouble> {
         if let Some((tp, offset)) = offsets.iter().find(|(_, o)| *o < 0) {
             let what = format!("{}: {offset} is not an offset", visible_name(&tp.to_string()));
             return Err(Trouble::new(what, "this is a fault of cutover: please report it"));
         }
         self.inner.must_be_idle(group).await?;
-        Ok(self.inner.commit(group, offsets).await)
+        Ok(self.inner.commit(group, offsets, metadata).await)
     }
 
     /// Deletes committed offsets of a group (OffsetDelete, KIP-496, Kafka 2.4), so that it is as if it had never
@@ -58,7 +68,7 @@ impl Cluster {
 
 /// What is done with offsets. A value and not an async closure: those make futures that are not known to be `Send`.
 enum Change {
-    Commit(BTreeMap<TopicPartition, i64>),
+    Commit(BTreeMap<TopicPartition, (i64, String)>),
     Delete,
 }
 
@@ -70,7 +80,7 @@ impl Change {
         partitions: &[TopicPartition],
     ) -> Vec<(TopicPartition, Result<(), Failure>)> {
         let Change::Commit(wanted) = self else { return delete_some(connection, group, partitions).await };
-        let some: Vec<_> = partitions.iter().filter_map(|tp| Some((tp.clone(), *wanted.get(tp)?))).collect();
+        let some: Vec<_> = partitions.iter().filter_map(|tp| Some((tp.clone(), wanted.get(tp)?.clone()))).collect();
         let asked: Vec<_> = some.chunks(PARTITIONS_PER_COMMIT).map(|c| commit_some(connection, group, c)).collect();
         join_all(asked).await.into_iter().flatten().collect()
     }
@@ -110,8 +120,14 @@ impl Inner {
         }
     }
 
-    async fn commit(&self, group: &str, offsets: &[(TopicPartition, i64)]) -> BTreeMap<TopicPartition, Outcome> {
-        let wanted: BTreeMap<TopicPartition, i64> = offsets.iter().cloned().collect();
+    async fn commit(
+        &self,
+        group: &str,
+        offsets: &[(TopicPartition, i64)],
+        metadata: &BTreeMap<TopicPartition, String>,
+    ) -> BTreeMap<TopicPartition, Outcome> {
+        let of = |tp: &TopicPartition| metadata.get(tp).cloned().unwrap_or_default();
+        let wanted: BTreeMap<_, _> = offsets.iter().map(|(tp, at)| (tp.clone(), (*at, of(tp)))).collect();
         self.on_coordinator(group, wanted.keys().cloned().collect(), &Change::Commit(wanted)).await
     }
 
@@ -200,18 +216,18 @@ impl Inner {
 async fn commit_some(
     connection: &Connection,
     group: &str,
-    offsets: &[(TopicPartition, i64)],
+    offsets: &[(TopicPartition, (i64, String))],
 ) -> Vec<(TopicPartition, Result<(), Failure>)> {
     let sent = async {
         let version = connection.need::<OffsetCommitRequest>("0.9 or later")?;
         let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
-        for (tp, offset) in offsets {
+        for (tp, (offset, metadata)) in offsets {
             // The default leader epoch is -1: none. One from the other cluster would mean nothing here.
             let partition = OffsetCommitRequestPartition::default()
                 .with_partition_index(tp.partition)
                 .with_committed_offset(*offset)
                 .with_committed_leader_epoch(-1)
-                .with_committed_metadata(Some(StrBytes::new()));
+                .with_committed_metadata(Some(StrBytes::from_string(metadata.clone())));
             push(
                 &mut topics,
                 &tp.topic,

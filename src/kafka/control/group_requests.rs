@@ -10,8 +10,8 @@ use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
 use kafka_protocol::messages::{
-    ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, DescribeGroupsRequest, GroupId, ListGroupsRequest,
-    OffsetFetchRequest, TopicName,
+    ConsumerGroupDescribeRequest, ConsumerProtocolAssignment, ConsumerProtocolSubscription, DescribeGroupsRequest,
+    GroupId, ListGroupsRequest, OffsetFetchRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -44,6 +44,8 @@ pub(super) struct Listed {
 #[derive(Default)]
 pub(super) struct Fetched {
     pub offsets: Offsets,
+    /// What they carry, where that is not empty.
+    pub metadata: BTreeMap<String, BTreeMap<i32, String>>,
     pub pending: Vec<TopicPartition>,
     /// The first partition's error, if any.
     pub trouble: Option<Trouble>,
@@ -53,6 +55,7 @@ pub(super) struct Fetched {
 pub(super) struct Described {
     pub state: GroupState,
     pub protocol_type: String,
+    pub protocol: String,
     pub members: Vec<MemberView>,
     /// A member's assignment that can't be read.
     pub trouble: Option<Trouble>,
@@ -149,8 +152,13 @@ async fn fetch_groups(
             let mut fetched = Fetched::default();
             for topic in group.topics {
                 let partitions = topic.partitions.into_iter();
-                let each =
-                    partitions.map(|p| (p.partition_index, p.committed_offset, p.committed_leader_epoch, p.error_code));
+                let each = partitions.map(|p| Partition {
+                    index: p.partition_index,
+                    offset: p.committed_offset,
+                    leader_epoch: p.committed_leader_epoch,
+                    metadata: p.metadata.map(|m| m.to_string()).unwrap_or_default(),
+                    code: p.error_code,
+                });
                 fetched.add(topic.name.as_str(), each, connection.label());
             }
             fetched
@@ -209,18 +217,38 @@ async fn fetch_single(
     let mut fetched = Fetched::default();
     for topic in answer.topics {
         let partitions = topic.partitions.into_iter();
-        let each = partitions.map(|p| (p.partition_index, p.committed_offset, p.committed_leader_epoch, p.error_code));
+        let each = partitions.map(|p| Partition {
+            index: p.partition_index,
+            offset: p.committed_offset,
+            leader_epoch: p.committed_leader_epoch,
+            metadata: p.metadata.map(|m| m.to_string()).unwrap_or_default(),
+            code: p.error_code,
+        });
         fetched.add(topic.name.as_str(), each, connection.label());
     }
     Ok(fetched)
 }
 
+/// One partition of an OffsetFetch answer, of whatever version.
+struct Partition {
+    index: i32,
+    offset: i64,
+    leader_epoch: i32,
+    metadata: String,
+    code: i16,
+}
+
 impl Fetched {
-    fn add(&mut self, topic: &str, partitions: impl Iterator<Item = (i32, i64, i32, i16)>, label: &str) {
+    fn add(&mut self, topic: &str, partitions: impl Iterator<Item = Partition>, label: &str) {
         let mut kept = Vec::with_capacity(partitions.size_hint().0);
-        for (partition, offset, leader_epoch, code) in partitions {
+        for Partition { index: partition, offset, leader_epoch, metadata, code } in partitions {
             match ResponseError::try_from_code(code) {
-                None if offset >= 0 => kept.push((partition, Committed { offset, leader_epoch })),
+                None if offset >= 0 => {
+                    kept.push((partition, Committed { offset, leader_epoch }));
+                    if !metadata.is_empty() {
+                        self.metadata.entry(topic.to_owned()).or_default().insert(partition, metadata);
+                    }
+                }
                 None => {}
                 Some(ResponseError::UnstableOffsetCommit) => self.pending.push(TopicPartition::new(topic, partition)),
                 Some(_) if self.trouble.is_some() => {}
@@ -268,13 +296,20 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
                         }
                         _ => Vec::new(),
                     },
+                    subscribed: if consumer { subscription(m.member_metadata) } else { Vec::new() },
                     member_id: visible_name(&m.member_id),
                     instance_id: m.group_instance_id.map(|i| visible_name(&i)),
                     client_id: visible_name(&m.client_id),
                     host: visible_name(m.client_host.trim_start_matches('/')),
                 });
                 let members = members.collect();
-                Described { state: state(&g.group_state), protocol_type: g.protocol_type.to_string(), members, trouble }
+                Described {
+                    state: state(&g.group_state),
+                    protocol_type: g.protocol_type.to_string(),
+                    protocol: visible_name(&g.protocol_data),
+                    members,
+                    trouble,
+                }
             });
             out.insert(id, described);
         }
@@ -305,6 +340,17 @@ fn assignment(mut bytes: Bytes) -> Option<Vec<TopicPartition>> {
     Some(assigned)
 }
 
+/// The topics that a classic member subscribes to. One whose client writes it in a form of its own says nothing here:
+/// what it is assigned says it all the same.
+fn subscription(mut bytes: Bytes) -> Vec<String> {
+    let Ok(version) = bytes.try_get_i16() else { return Vec::new() };
+    let read = guard::decode::<ConsumerProtocolSubscription>(&mut bytes, version.clamp(0, 3), false);
+    let mut topics: Vec<String> = read.into_iter().flat_map(|s| s.topics).map(|t| t.to_string()).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    topics
+}
+
 /// KIP-848 groups by ConsumerGroupDescribe. Every group is in the answer unless the whole failed.
 pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -> Answers<Described> {
     let version = connection.need::<ConsumerGroupDescribeRequest>("3.7 or later")?;
@@ -328,6 +374,7 @@ pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -
             let checked = check_message(g.error_code, g.error_message.as_deref(), subject, connection.label());
             let described = checked.map(|()| {
                 let member = |m: kafka_protocol::messages::consumer_group_describe_response::Member| MemberView {
+                    subscribed: wanted(&m),
                     assigned: assigned(m.assignment),
                     member_id: visible_name(&m.member_id),
                     instance_id: m.instance_id.map(|i| visible_name(&i)),
@@ -335,12 +382,21 @@ pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -
                     host: visible_name(m.client_host.trim_start_matches('/')),
                 };
                 let members = g.members.into_iter().map(member).collect();
-                Described { state: state(&g.group_state), protocol_type: String::new(), members, trouble: None }
+                let (protocol_type, protocol) = (String::new(), visible_name(&g.assignor_name));
+                Described { state: state(&g.group_state), protocol_type, protocol, members, trouble: None }
             });
             out.insert(id, described);
         }
     }
     Ok(out)
+}
+
+/// What a KIP-848 member subscribes to by name, and what it is about to be assigned (a pattern is resolved there).
+fn wanted(member: &kafka_protocol::messages::consumer_group_describe_response::Member) -> Vec<String> {
+    let named = member.subscribed_topic_names.iter().map(|t| t.as_str());
+    let coming = member.target_assignment.topic_partitions.iter().map(|t| t.topic_name.as_str());
+    let topics: std::collections::BTreeSet<&str> = named.chain(coming).collect();
+    topics.into_iter().map(str::to_owned).collect()
 }
 
 fn assigned(assignment: Assignment) -> Vec<TopicPartition> {
@@ -357,6 +413,7 @@ impl GroupView {
     pub(super) fn apply(&mut self, described: Described) {
         self.state = described.state;
         self.members = described.members;
+        self.protocol = described.protocol;
         if self.kind == GroupKind::Classic {
             self.kind = kind("classic", &described.protocol_type);
         }

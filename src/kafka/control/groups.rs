@@ -25,6 +25,9 @@ pub enum StableOffsets {
     Unasked(BTreeMap<String, BTreeMap<i32, Committed>>, Trouble),
 }
 
+/// What commits carry besides their offsets, by topic and partition, where that is not empty.
+pub type CommitMetadata = BTreeMap<String, BTreeMap<i32, String>>;
+
 impl Cluster {
     /// One group: kind, state, members and committed offsets. A group that nobody knows is `Dead`, without offsets.
     /// Errors: no coordinator within bounds, no permission.
@@ -36,6 +39,15 @@ impl Cluster {
     /// matter besides the ones already committed: brokers say of a first commit that is pending only when asked for it
     /// by name.
     pub async fn stable_offsets(&self, id: &str, partitions: &[TopicPartition]) -> Result<StableOffsets, Trouble> {
+        Ok(self.inner.stable_offsets(id, partitions).await?.0)
+    }
+
+    /// The same with what those commits carry besides their offsets.
+    pub async fn stable_commits(
+        &self,
+        id: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<(StableOffsets, CommitMetadata), Trouble> {
         Ok(self.inner.stable_offsets(id, partitions).await?)
     }
 }
@@ -108,7 +120,7 @@ impl Inner {
             let fetched = answer?.remove(id).unwrap_or_else(|| Err(unanswered(id)));
             match fetched {
                 Ok(fetched) => {
-                    view.offsets = fetched.offsets;
+                    (view.offsets, view.metadata) = (fetched.offsets, fetched.metadata);
                     view.trouble = view.trouble.take().or(fetched.trouble);
                 }
                 Err(f) if f.class == Class::Retry => return Err(f),
@@ -119,7 +131,11 @@ impl Inner {
         Ok(view)
     }
 
-    async fn stable_offsets(&self, id: &str, partitions: &[TopicPartition]) -> Result<StableOffsets, Failure> {
+    async fn stable_offsets(
+        &self,
+        id: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<(StableOffsets, CommitMetadata), Failure> {
         let ids = [id.to_owned()];
         let mut attempt = 0;
         loop {
@@ -144,7 +160,7 @@ impl Inner {
         node: i32,
         ids: &[String; 1],
         partitions: &[TopicPartition],
-    ) -> Result<StableOffsets, Failure> {
+    ) -> Result<(StableOffsets, CommitMetadata), Failure> {
         let connection = self.node(node).await?;
         let id = &ids[0];
         let version = connection.need::<OffsetFetchRequest>("0.10.2 or later")?;
@@ -159,6 +175,9 @@ impl Inner {
             for (topic, offsets) in named.offsets {
                 fetched.offsets.entry(topic).or_default().extend(offsets);
             }
+            for (topic, metadata) in named.metadata {
+                fetched.metadata.entry(topic).or_default().extend(metadata);
+            }
             fetched.pending.extend(named.pending);
             fetched.trouble = fetched.trouble.or(named.trouble);
         }
@@ -167,11 +186,12 @@ impl Inner {
         }
         fetched.pending.sort_unstable();
         fetched.pending.dedup();
-        Ok(match stable {
+        let offsets = match stable {
             _ if !fetched.pending.is_empty() => StableOffsets::Pending(fetched.pending),
             true => StableOffsets::Stable(fetched.offsets),
             false => StableOffsets::Unasked(fetched.offsets, no_stable(connection.label())),
-        })
+        };
+        Ok((offsets, fetched.metadata))
     }
 
     /// Committed offsets of groups, wherever they are coordinated.

@@ -407,7 +407,7 @@ impl Inner {
 fn place_offsets(view: &mut GroupView, answer: Result<Fetched, Failure>) {
     match answer {
         Ok(fetched) => {
-            view.offsets = fetched.offsets;
+            (view.offsets, view.metadata) = (fetched.offsets, fetched.metadata);
             view.trouble = view.trouble.take().or(fetched.trouble);
         }
         Err(failure) => view.trouble = Some(failure.into()),

@@ -11,6 +11,7 @@ use crate::migration::estate::{At, Side, TopicPartition};
 use crate::migration::event::{Event, RunId};
 use crate::migration::group;
 use crate::migration::machine::{CONTROLLER, Machine};
+use crate::migration::offset_steps::{carried, carried_on};
 use crate::migration::overrides::{self, GateName};
 use crate::migration::runbook::{Step, TRANSLATE_ATTEMPTS};
 use crate::migration::settings::ProducerSettings;
@@ -73,7 +74,8 @@ impl Machine {
                         _ => return fail(format!("{name} is not Empty on {side}"), "stop what still runs there"),
                     }
                 }
-                self.issue(id, Effect::Translate { group: name.to_owned(), to, chosen: None }, now);
+                let topics = group::topics(&self.sight(now), name, to.other());
+                self.issue(id, Effect::Translate { group: name.to_owned(), to, chosen: None, topics }, now);
                 Next::Wait("reading both logs".into(), Some(until))
             }
         }
@@ -162,8 +164,10 @@ impl Machine {
         if let Some(held) = cost::ahead(name, side, &has, offsets.iter().cloned()).filter(|_| !own) {
             return fail(held.why, "find out who did, or delete those offsets; they are never set back silently");
         }
+        let had = carried(view, offsets.iter().map(|(tp, _)| tp));
+        let metadata = plan.partitions.iter().filter_map(carried_on).collect();
         let group = self.sight(now).id_on(name, side).to_owned();
-        self.issue(id, Effect::CommitOffsets { group, side, offsets, before }, now);
+        self.issue(id, Effect::CommitOffsets { group, side, offsets, before, metadata, had }, now);
         Next::Wait("under way".into(), None)
     }
 

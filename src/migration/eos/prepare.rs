@@ -136,13 +136,13 @@ impl Machine {
         for over in command.overrides() {
             let row = rows.iter().find(|r| r.id.gate_name() == Some(over.gate));
             if let Some(why) = row.and_then(|r| r.gate.why()) {
-                gates.push(Held { gate: over.gate, cost: None, why: why.to_owned() });
+                gates.push(Held::new(over.gate, None, why.to_owned()));
             }
             if over.gate == GateName::ReRead {
                 let limit = |g: &String| self.settings.groups.get(g).map_or(0, |g| g.max_re_read);
                 let most = plan.coupled().iter().map(limit).fold(0, u64::saturating_add);
                 let why = format!("{} may read up to {most} records again: duplicates", plan.coupled().join(", "));
-                gates.push(Held { gate: over.gate, cost: Some(most), why });
+                gates.push(Held::new(over.gate, Some(most), why));
             }
         }
         if let Command::HardBack { green_only: GreenOnly::Lose, .. } = command {
@@ -150,7 +150,7 @@ impl Machine {
                 (Some(0), Some(0)) => {}
                 (_, Some(most)) => {
                     let why = format!("at most {most} offsets that only green holds are LOST to whoever reads blue");
-                    gates.push(Held { gate: GateName::Missing, cost: Some(most), why });
+                    gates.push(Held::new(GateName::Missing, Some(most), why));
                 }
                 _ => {
                     return Err(Refusal::unknown(

@@ -3,7 +3,9 @@
 use super::super::align::{Alignment, Unsettled};
 use super::super::identity::IdentityRule;
 use super::super::strategy::Strategy;
-use super::super::verdict::{Cut, CutRecord, PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
+use super::super::verdict::{
+    CommitMetadata, Cut, CutRecord, PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict,
+};
 use super::super::window::{EndRead, LogWindow};
 use super::{Params, Translation, ms};
 
@@ -35,6 +37,7 @@ impl Translation {
             (plan.target.log_start, plan.target.end) = (ends.log_start, ends.end);
         }
         plan.read = (self.source.read, self.target.read);
+        plan.metadata = self.params.metadata.clone().map(CommitMetadata::left);
         plan
     }
 
@@ -44,13 +47,25 @@ impl Translation {
         if expired > 0 {
             (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(expired_words(expired), why)));
         }
+        let unconsumed = (self.source.window.len() - self.source.window.index_of(committed)) as u64;
+        let mut again = a.re_read + a.re_read_pending + target.high_watermark.abs_diff(target.end);
+        if self.params.committed.is_none() && unconsumed > 0 && !self.params.strategy.is_asked_for() {
+            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(never_words(unconsumed), why)));
+            again += unconsumed;
+        }
+        let carried = self.params.metadata.as_ref().map(|m| m.len());
+        let carries = carried.is_some() && self.one_to_one(committed, a.offset);
+        if let (Some(bytes), false) = (carried, carries) {
+            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(metadata_words(bytes, unconsumed), why)));
+            again += unconsumed;
+        }
         PartitionPlan {
             tp: self.params.tp.clone(),
             strategy: self.word(),
             source: SourcePosition { committed: self.params.committed, log_start: source.log_start, end: source.end },
             target: TargetPosition { offset: Some(a.offset), log_start: target.log_start, end: target.end },
             verdict,
-            re_read: Some(a.re_read + a.re_read_pending + target.high_watermark.abs_diff(target.end)),
+            re_read: Some(again),
             missing: Some(a.missing + expired),
             missing_ranges: a.missing_ranges.clone(),
             times: Times { missing: a.missing_times.map(TimeSpan::of), re_read: a.re_read_times.map(TimeSpan::of) },
@@ -60,8 +75,22 @@ impl Translation {
             why,
             read: (self.source.read, self.target.read),
             cut: cut(&self.source.window, committed, &self.target.window, a.offset),
+            metadata: self.params.metadata.clone().map(|text| CommitMetadata { text, carried: carries }),
             at: self.now,
         }
+    }
+
+    /// Whether everything unconsumed lies at the same offsets on both logs, and nothing else: only there can what a commit
+    /// says of single offsets mean the same.
+    fn one_to_one(&self, committed: i64, offset: i64) -> bool {
+        let (source, target) = (&self.source.window, &self.target.window);
+        let (ours, theirs) = (source.index_of(committed), target.index_of(offset));
+        committed == offset
+            && source.len() - ours == target.len() - theirs
+            && (ours..source.len()).zip(theirs..target.len()).all(|(a, b)| {
+                let (a, b) = (source.get(a), target.get(b));
+                (a.offset, a.id) == (b.offset, b.id)
+            })
     }
 
     /// What it rests on, in a few words.
@@ -202,6 +231,21 @@ pub(super) fn expired_words(expired: u64) -> String {
     format!(
         "{expired} offsets expired on the source before the group read them: they count as missing, and if the target \
          still holds them, `timestamp` or `earliest` delivers them"
+    )
+}
+
+fn never_words(unconsumed: u64) -> String {
+    format!(
+        "the group never committed here, and where its auto.offset.reset put it can't be seen: all {unconsumed} records \
+         count as unconsumed, and it may have read them, or skipped them on purpose"
+    )
+}
+
+/// What becomes of a commit's metadata that can't go along.
+pub(super) fn metadata_words(bytes: usize, unconsumed: u64) -> String {
+    format!(
+        "its commit carries {bytes} bytes of metadata, which means nothing at other offsets and is not carried: what it \
+         says was done beyond the offset is done again, up to {unconsumed} records"
     )
 }
 

@@ -7,6 +7,10 @@ use super::asked::Floor;
 use super::settling::count;
 use super::{Log, Need, Translation, ms};
 
+/// Offsets of a log up to which all of it counts as unconsumed by a group that never committed there: more would hardly
+/// be within anybody's limit of what is read again.
+const NEVER_COMMITTED: u64 = 200_000;
+
 impl Translation {
     pub(super) fn decide(&mut self) -> Need {
         let (Some(source), Some(target)) = (self.source.ends, self.target.ends) else { return Need::Ends };
@@ -98,9 +102,13 @@ impl Translation {
             None if log_start == end && high_watermark == end => Ok(end),
             // Whoever asks for an offset needs no position, and what was never committed counts as unconsumed.
             None if self.params.strategy.is_asked_for() => Ok(log_start),
-            None => Err("the group never committed an offset here, so its auto.offset.reset decides where it stands: \
-                         let it commit once, or choose earliest or latest"
-                .into()),
+            // Where auto.offset.reset put it nobody can see: no earlier than the log's start, so all of it is owed.
+            None if end.abs_diff(log_start) <= NEVER_COMMITTED => Ok(log_start),
+            None => Err(format!(
+                "the group never committed an offset here, so its auto.offset.reset decides where it stands, and the log \
+                 holds {} offsets: let it commit once, or choose earliest or latest",
+                end.abs_diff(log_start)
+            )),
             Some(at) if at < 0 => Err(format!("committed {at} is no offset")),
             Some(at) if at > end && at <= high_watermark => Err(format!(
                 "committed {at} is beyond the last stable offset {end}: a transaction is open, wait for its end"

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::strategy::{Facts, identity, seam};
-use super::super::verdict::{PartitionPlan, Verdict};
+use super::super::verdict::{CommitMetadata, PartitionPlan, Verdict};
 use super::super::window::{EndRead, LogWindow, Rec};
-use super::conclude::cut;
+use super::conclude::{and, cut, metadata_words};
 use super::{Log, Need, Translation, ms};
 
 /// Records looked at on either side of a seam, and before a mirrored offset.
@@ -50,7 +50,23 @@ impl Translation {
         let between = |from: i64, to: i64| ours.iter().filter(|r| (from..to).contains(&r.offset)).count() as u64;
         let left = between(committed, at.source);
         let plan = seam(&self.facts(source, target), at, Some(left));
-        Need::Done(Box::new(self.borne_out(plan, at.source, committed)))
+        let mut plan = self.borne_out(plan, at.source, committed);
+        // Another log: nothing that is said of offsets of this one means anything there.
+        self.with_metadata(&mut plan, committed, false);
+        Need::Done(Box::new(plan))
+    }
+
+    /// What becomes of the commit's metadata. `same`: the offsets are those of the same records, to the end.
+    fn with_metadata(&self, plan: &mut PartitionPlan, committed: i64, same: bool) {
+        let Some(text) = self.params.metadata.clone() else { return };
+        let carried = same && plan.target.offset == Some(committed) && plan.verdict <= Verdict::Bounded;
+        if !carried && plan.target.offset.is_some() {
+            let unconsumed = (self.source.window.len() - self.source.window.index_of(committed)) as u64;
+            plan.verdict = plan.verdict.max(Verdict::Bounded);
+            plan.re_read = plan.re_read.map(|n| n + unconsumed);
+            plan.why = Some(and(metadata_words(text.len(), unconsumed), plan.why.take()));
+        }
+        plan.metadata = Some(CommitMetadata { text, carried });
     }
 
     /// A seam's plan, refuted where the logs overlap, and with what was written to the source after it.
@@ -114,6 +130,7 @@ impl Translation {
         if let Some(offset) = plan.target.offset {
             plan.cut = cut(&self.source.window, committed, &self.target.window, offset);
         }
+        self.with_metadata(&mut plan, committed, to == both);
         if plan.verdict == Verdict::Proven && to < both {
             plan.verdict = Verdict::Bounded;
             plan.why = Some(format!("only the first {} of {} offsets compared", to - from, both - from));

@@ -123,12 +123,54 @@ fn positions_that_say_nothing() {
         plan.why.unwrap()
     };
     let never = || Params::new(TopicPartition::new("t", 0), None);
-    assert!(why(&mut Fake::twin(5), never()).contains("auto.offset.reset"));
+    assert!(why(&mut Fake::twin(200_001), never()).contains("auto.offset.reset"), "more than anybody reads again");
     assert!(why(&mut Fake::twin(5), at(6)).contains("truncated"));
     let mut open = Fake { open: (3, 0), ..Fake::twin(5) };
     assert!(why(&mut open, at(6)).contains("transaction is open"));
     let small = Params { max_records: 20, ..at(2) };
     assert!(why(&mut Fake::twin(40), small).contains("more than the limit of 20"));
+}
+
+/// Where `auto.offset.reset` has put a group that never committed nobody can see: all of the log is owed, and may have
+/// been read.
+#[test]
+fn what_was_never_committed_is_owed_and_bounded() {
+    let never = || Params::new(TopicPartition::new("t", 0), None);
+    let plan = Fake::twin(5).run(never());
+    assert_eq!((plan.verdict, plan.target.offset), (Verdict::Bounded, Some(0)));
+    assert_eq!((plan.re_read, plan.missing, plan.source.committed), (Some(5), Some(0), None));
+    assert!(plan.why.unwrap().contains("never committed"));
+    // what expired of the source was nobody's any more, what green still has of it comes before
+    let mut fake = Fake { starts: (3, 0), ..Fake::twin(5) };
+    fake.source.drain(..3);
+    let plan = fake.run(never());
+    assert_eq!((plan.verdict, plan.target.offset), (Verdict::Bounded, Some(3)));
+    // one that green lacks is missing
+    let mut fake = Fake::twin(5);
+    fake.target.remove(1);
+    let plan = fake.run(never());
+    assert_eq!((plan.missing, plan.blocks()), (Some(1), true));
+}
+
+#[test]
+fn what_a_commit_carries_goes_along_only_where_the_logs_are_one() {
+    let carrying = |committed| Params { metadata: Some("bAgAAAA".into()), ..at(committed) };
+    let plan = Fake::twin(40).run(carrying(30));
+    assert_eq!((plan.verdict, plan.target.offset, plan.re_read), (Verdict::Proven, Some(30), Some(0)));
+    assert!(plan.metadata.is_some_and(|m| m.carried && m.text == "bAgAAAA"));
+    // the same records at other offsets; another record among them; one that is missing
+    let mut shifted = Fake::twin(40);
+    shifted.target.iter_mut().for_each(|r| r.0 += 2);
+    let mut swapped = Fake::twin(40);
+    let (a, b) = (swapped.target[34].2, swapped.target[35].2);
+    (swapped.target[34].2, swapped.target[35].2) = (b, a);
+    for (mut fake, what) in [(shifted, "shifted"), (swapped, "swapped")] {
+        let plan = fake.run(carrying(30));
+        assert_eq!((plan.verdict, plan.re_read), (Verdict::Bounded, Some(10)), "{what}: {plan:?}");
+        assert!(plan.metadata.is_some_and(|m| !m.carried), "{what}");
+        assert!(plan.why.unwrap().contains("7 bytes of metadata"), "{what}");
+    }
+    assert_eq!(Fake::twin(40).run(at(30)).metadata, None);
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl State {
             client_id: m.client_id.clone(),
             host: m.host.trim_start_matches('/').to_owned(),
             assigned: if stable { assigned(&m.assignment) } else { Vec::new() },
+            ..MemberView::default()
         };
         let offsets = group.offsets.iter().map(|(topic, partitions)| {
             let commits = partitions.iter().map(|(p, c)| {
@@ -77,7 +78,7 @@ impl State {
             coordinator: self.coordinator(id).map_or(-1, |b| b.id),
             members: group.members.iter().map(member).collect(),
             offsets: offsets.collect(),
-            trouble: None,
+            ..GroupView::default()
         }
     }
 }

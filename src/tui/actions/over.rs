@@ -79,6 +79,8 @@ fn accept_route(m: &mut Model, producer: String, selected: usize) -> Vec<Cmd> {
     });
     match offer {
         Some(Offer { refused: None, command }) => open_confirm(m, command),
+        // The dialog says what holds, and how to pass over it.
+        Some(Offer { refused: Some(r), command }) if r.gate.is_some() => open_confirm(m, command),
         Some(Offer { refused: Some(r), .. }) => {
             m.say(Tone::Hold, words::sentence(&r.why, &r.advice));
             m.overlay = Some(Overlay::Route { producer, selected });

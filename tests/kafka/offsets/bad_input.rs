@@ -62,7 +62,13 @@ fn a_group_that_never_committed() {
     for broker in [&ground.pair.blue, &ground.pair.green] {
         fill(broker, &ground.topic, 0, (0..20).map(|n| format!("value {n}").into_bytes()));
     }
-    ground.is_unmappable("never committed", "does not exist on blue");
+    // Where its auto.offset.reset has put it nobody can see: all that is there is owed, and may be read again.
+    let plan = ground.translate();
+    let p = ground.partition(&plan, 0);
+    assert_eq!((p.verdict, p.target.offset), (Verdict::Bounded, Some(0)), "{p:?}");
+    assert_eq!((p.re_read, p.missing), (Some(20), Some(0)), "{p:?}");
+    assert!(p.why.as_deref().is_some_and(|w| w.contains("never committed")), "{p:?}");
+    ground.is_refused("does not exist on blue");
 }
 
 #[test]

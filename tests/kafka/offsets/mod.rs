@@ -15,11 +15,12 @@ mod oracle;
 #[path = "../../offsets/truth.rs"]
 mod truth;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cutover::controller::names::TopicNames;
-use cutover::controller::translate::{Progress, Purpose, Translator};
+use cutover::controller::translate::{Progress, Purpose, Translator, Wanted};
 use cutover::kafka::control::Cluster;
 use cutover::kafka::properties::ClientProperties;
 use cutover::migration::estate::{Side, Trouble};
@@ -64,8 +65,10 @@ fn translate_with(plan: &Plan, group: &str, to: Side, progress: Progress) -> Res
         |side: Side| Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &ClientProperties::default());
     let translator = Translator::new(Arc::clone(&plan), names, Side::BOTH.map(cluster), Arc::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let topics = BTreeSet::new();
+    let wanted = Wanted { group, chosen: None, topics: &topics };
     runtime.block_on(async {
-        let translated = translator.translate(group, to, Purpose::Run, None, &progress).await;
+        let translated = translator.translate(wanted, to, Purpose::Run, &progress).await;
         translator.close().await;
         translated
     })

@@ -22,6 +22,7 @@ pub fn settings() -> Settings {
         stable_timeout_ms: 30_000,
         settle_timeout_ms: 10_000,
         criteria: Criteria::lag(100, 20_000),
+        ..GroupSettings::default()
     };
     let producer = ProducerSettings {
         team: "team".into(),
@@ -49,7 +50,7 @@ pub fn command(words: &str) -> Command {
     let (words, reason) = words.split_once(':').map_or((words, ""), |(w, r)| (w.trim(), r.trim()));
     let (words, gates) = words.split_once(" over ").unwrap_or((words, ""));
     let (words, by) = words.split_once(" by ").map_or((words, None), |(w, by)| (w, Some(by)));
-    let gate = |g: &str| Override { gate: g.parse().unwrap_or_else(|_| panic!("no gate {g}")), reason: reason.into() };
+    let gate = |g: &str| Override::new(g.parse().unwrap_or_else(|_| panic!("no gate {g}")), reason);
     let gates: Vec<Override> = gates.split_whitespace().map(gate).collect();
     let by = by.map(|strategy| Chosen {
         strategy: strategy.parse().unwrap_or_else(|_| panic!("no strategy {strategy}")),
@@ -58,7 +59,9 @@ pub fn command(words: &str) -> Command {
     });
     let mut command = plain(words);
     match &mut command {
-        Command::CutOver { overrides, .. } | Command::RollBack { overrides, .. } => *overrides = gates,
+        Command::CutOver { overrides, .. } | Command::RollBack { overrides, .. } | Command::Route { overrides, .. } => {
+            *overrides = gates
+        }
         Command::ResetOffsets { overrides, chosen, .. } => (*overrides, *chosen) = (gates, by),
         Command::Estimate { chosen, .. } => *chosen = by,
         _ => {}
@@ -85,6 +88,7 @@ fn plain(words: &str) -> Command {
             Some(("route", to)) => Command::Route {
                 producer: PRODUCER.into(),
                 to: to.parse().unwrap_or_else(|_| panic!("no flag state {to}")),
+                overrides: Vec::new(),
             },
             _ => panic!("no command {words:?}"),
         },

@@ -117,7 +117,7 @@ fn killed_at_every_entry_and_after_every_effect() {
 fn continued_before_the_first_effect_it_checks_the_facts_again() {
     use cutover::migration::estate::FlagState;
     let mut d = begin(Story::CutOver);
-    d.die_at = Some(d.journal.len() + 4);
+    d.die_at = Some(d.journal.len() + 5);
     let _ = d.ask(&command("cutover"));
     d.run(2);
     assert_eq!(crate::script::word(&d.journal.last().unwrap().event), "step 1", "the stop was about to be ordered");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use cutover::migration::command::{Command, Subject};
 use cutover::migration::criteria::{Criterion, Limit, Metric};
-use cutover::migration::estate::{At, GroupKind, Observed, Side, SwitchState};
-use cutover::migration::settings::Settings;
+use cutover::migration::estate::{At, GroupKind, Observed, Side, SwitchState, WindowView};
+use cutover::migration::settings::{Settings, Slot};
 use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
 use cutover::offsets::verdict::Verdict;
 
@@ -67,6 +67,29 @@ impl Scripted for World {
             ["commit", s, p, o] => {
                 w.committed[at(side(s))].insert(i32::try_from(number(p)).unwrap(), number(o).try_into().unwrap());
             }
+            // `other notes both assigned`, `other notes blue committed 5`
+            ["other", topic, sides, facts @ ..] => {
+                let other = w.others.entry((*topic).into()).or_default();
+                other.on = [*sides != "green" && *sides != "neither", *sides != "blue" && *sides != "neither"];
+                (other.assigned, other.subscribed) = (facts.contains(&"assigned"), facts.contains(&"subscribed"));
+                let offset = facts.iter().position(|f| *f == "committed").and_then(|i| facts.get(i + 1));
+                other.committed[0] = offset.map(|o| number(o).try_into().unwrap());
+            }
+            ["alone"] => w.alone = true,
+            ["every", n] => w.every = number(n).try_into().unwrap(),
+            ["stubborn"] => w.stubborn = true,
+            ["client", id] => w.client = (*id).into(),
+            ["protocol", name] => w.protocol = (*name).into(),
+            ["rebalancing", is] => w.rebalancing = *is == "yes",
+            ["worker", protocol] => w.worker = Some((*protocol).into()),
+            ["window", name, "open", n] => {
+                let open_until = Some(w.now.plus(number(n) * 1000));
+                w.windows = vec![WindowView { name: (*name).into(), open_until, opens: None }];
+            }
+            ["window", name, "opens", n] => {
+                let opens = Some(w.now.plus(number(n) * 1000));
+                w.windows = vec![WindowView { name: (*name).into(), open_until: None, opens }];
+            }
             _ => panic!("nothing to set: {rest:?}"),
         }
     }
@@ -86,6 +109,14 @@ impl Scripted for World {
             ["pin", "blue", id] => s.blue_cluster_id = Some((*id).into()),
             ["pin", "green", id] => s.green_cluster_id = Some((*id).into()),
             ["unlisted"] => s.groups.clear(),
+            ["no_topics"] => g.topics.clear(),
+            ["commit_interval", n] => g.commit_interval_ms = Some(number(n) * 1000),
+            ["window", name] => g.slot = Some(Slot { window: Some((*name).into()), day: None }),
+            // from and until, seconds since the world began
+            ["day", from, until] => {
+                let at = |n: &str| At(1_000_000 + i64::try_from(number(n) * 1000).unwrap());
+                g.slot = Some(Slot { window: None, day: Some((at(from), at(until))) });
+            }
             ["trigger", arm, mode, above, seconds, countdown] => g.criteria.triggers.push(Trigger {
                 name: "green-lag".into(),
                 metric: Metric::Lag,
@@ -148,6 +179,11 @@ impl Scripted for World {
             "by_hand" => {
                 let p = d.machine.prepare(&command("cutover"), w.now).map_err(|r| r.why)?;
                 return has(&p.by_hand.join(" | "), is);
+            }
+            "other" => {
+                let (topic, value) = is.split_once(' ').ok_or("check other TOPIC VALUE")?;
+                let found = w.others.get(topic).and_then(|o| o.committed[1]);
+                return same(&found.map_or("none".into(), |o| o.to_string()), value);
             }
             "committed" => {
                 let (s, value) = is.split_once(' ').ok_or("check committed SIDE VALUE")?;

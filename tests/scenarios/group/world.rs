@@ -1,13 +1,13 @@
 //! A tiny world for the machine: one group, one topic of two partitions that is written to both clusters (green's
 //! offsets are 100 lower), a switch, a flag, and the books of what the group processed, lost and read twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::migration::command::Subject;
 use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
 use cutover::migration::estate::{
     At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, Observed,
-    PartitionView, Side, SwitchState, TopicPartition, TopicView,
+    PartitionView, Side, SwitchState, TopicPartition, TopicView, WindowView,
 };
 use cutover::migration::machine::Machine;
 use cutover::migration::settings::Settings;
@@ -23,6 +23,20 @@ pub const PRODUCER: &str = "shop";
 const SHIFT: i64 = 100;
 /// Records a second and partition.
 const WRITES: i64 = 10;
+
+/// Another topic: one partition, ten records on each side where it exists.
+#[derive(Debug, Clone, Default)]
+pub struct Other {
+    pub on: [bool; 2],
+    /// The group's members are assigned it while they run.
+    pub assigned: bool,
+    /// They subscribe to it by name.
+    pub subscribed: bool,
+    pub committed: [Option<i64>; 2],
+}
+
+/// Records of another topic.
+const OTHERS: i64 = 10;
 
 #[derive(Debug, Clone)]
 pub struct World {
@@ -71,6 +85,20 @@ pub struct World {
     pub effects: Vec<String>,
     /// The group was deleted on a side.
     pub deleted: [bool; 2],
+    /// Other topics by name.
+    pub others: BTreeMap<String, Other>,
+    /// Nobody joins the group: it only commits.
+    pub alone: bool,
+    /// Seconds between two commits.
+    pub every: i64,
+    /// It goes on where it ran although its switch says off.
+    pub stubborn: bool,
+    pub client: String,
+    pub protocol: String,
+    pub rebalancing: bool,
+    /// Another group on blue: its protocol type.
+    pub worker: Option<String>,
+    pub windows: Vec<WindowView>,
 }
 
 pub fn at(side: Side) -> usize {
@@ -117,6 +145,15 @@ impl World {
             both_ran: false,
             effects: Vec::new(),
             deleted: [false; 2],
+            others: BTreeMap::new(),
+            alone: false,
+            every: 1,
+            stubborn: false,
+            client: "audit-1".into(),
+            protocol: "range".into(),
+            rebalancing: false,
+            worker: None,
+            windows: Vec::new(),
         }
     }
 
@@ -151,32 +188,70 @@ impl World {
         let id = Some(format!("{side}-{}", if self.recreated[at(side)] { 2 } else { 1 }));
         let topic = TopicView { id, partitions: vec![part; self.partitions[at(side)]], ..Default::default() };
         let n = usize::from(self.running[at(side)]) + self.extra[at(side)];
+        let n = if self.alone { 0 } else { n };
+        let names = |wanted: fn(&Other) -> bool| self.others.iter().filter(move |(_, o)| wanted(o)).map(|(t, _)| t);
+        let assigned = names(|o| o.assigned).map(|t| TopicPartition::new(t.as_str(), 0));
         let member = MemberView {
-            client_id: "audit-1".into(),
+            client_id: self.client.clone(),
             host: "10.0.0.7".into(),
             instance_id: self.static_members.then(|| "audit-1".into()),
-            assigned: vec![TopicPartition::new(TOPIC, 0)],
+            assigned: match self.rebalancing {
+                true => Vec::new(),
+                false => std::iter::once(TopicPartition::new(TOPIC, 0)).chain(assigned).collect(),
+            },
+            subscribed: if self.rebalancing { Vec::new() } else { names(|o| o.subscribed).cloned().collect() },
             ..Default::default()
         };
         let offsets: BTreeMap<i32, Committed> =
             self.committed[at(side)].iter().map(|(p, o)| (*p, Committed { offset: *o, leader_epoch: -1 })).collect();
+        let others = self.others.iter().filter_map(|(t, o)| {
+            let offset = o.committed[at(side)]?;
+            Some((t.clone(), [(0, Committed { offset, leader_epoch: -1 })].into()))
+        });
+        let own = (!offsets.is_empty()).then(|| (TOPIC.to_string(), offsets));
         let group = GroupView {
             kind: self.kind,
-            state: if n > 0 { GroupState::Stable } else { GroupState::Empty },
-            protocol_type: "consumer".into(),
+            state: match n {
+                0 => GroupState::Empty,
+                _ if self.rebalancing => GroupState::Rebalancing,
+                _ => GroupState::Stable,
+            },
+            protocol_type: if self.alone { String::new() } else { "consumer".into() },
+            protocol: if n > 0 { self.protocol.clone() } else { String::new() },
             coordinator: 1,
             members: vec![member; n],
-            offsets: if offsets.is_empty() { BTreeMap::new() } else { [(TOPIC.to_string(), offsets)].into() },
-            trouble: None,
+            offsets: own.into_iter().chain(others).collect(),
+            ..GroupView::default()
         };
+        let log = PartitionView {
+            leader: 1,
+            log_start: Some(0),
+            lso: Some(OTHERS),
+            high_watermark: Some(OTHERS),
+            ..PartitionView::default()
+        };
+        let other = || TopicView { partitions: vec![log.clone()], ..Default::default() };
+        let other_topics = self.others.iter().filter(|(_, o)| o.on[at(side)]).map(|(t, _)| (t.clone(), other()));
+        let worker = self.worker.as_ref().filter(|_| side == Side::Blue).map(|protocol| {
+            let kind = if protocol == "share" { GroupKind::Share } else { GroupKind::Other };
+            let members = vec![MemberView::default(); usize::from(kind == GroupKind::Other)];
+            let view = GroupView {
+                kind,
+                state: GroupState::Stable,
+                protocol_type: protocol.clone(),
+                members,
+                ..GroupView::default()
+            };
+            ("workers".to_string(), view)
+        });
         let exists = !self.deleted[at(side)] && (n > 0 || !self.committed[at(side)].is_empty());
         ClusterView {
             cluster_id: self.ids[at(side)].clone(),
             controller: 1,
             brokers: [(1, BrokerView { host: format!("{side}-1"), port: 9092, rack: None, answered: Some(Ok(())) })]
                 .into(),
-            topics: [(TOPIC.to_string(), topic)].into(),
-            groups: if exists { [(GROUP.to_string(), group)].into() } else { BTreeMap::new() },
+            topics: std::iter::once((TOPIC.to_string(), topic)).chain(other_topics).collect(),
+            groups: exists.then(|| (GROUP.to_string(), group)).into_iter().chain(worker).collect(),
             took_ms: 5,
         }
     }
@@ -196,36 +271,62 @@ impl World {
                 self.flag = *to;
                 Answer::Flag { state: *to }
             }
-            Effect::Translate { to, .. } => Answer::Plan { plan: self.plan(*to) },
+            Effect::Translate { to, topics, .. } => Answer::Plan { plan: self.plan(*to, topics) },
             Effect::CommitOffsets { side, offsets, .. } => {
                 assert!(!self.running[at(*side)], "a commit on {side} while the group runs there");
                 for (tp, o) in offsets {
-                    self.committed[at(*side)].insert(tp.partition, *o);
+                    match self.others.get_mut(&tp.topic) {
+                        Some(other) => other.committed[at(*side)] = Some(*o),
+                        None => drop(self.committed[at(*side)].insert(tp.partition, *o)),
+                    }
                 }
-                self.read_back(*side)
+                self.read_back(*side, offsets.iter().map(|(tp, _)| tp))
             }
             Effect::RestoreOffsets { side, offsets, .. } => {
                 for (tp, o) in offsets {
+                    if let Some(other) = self.others.get_mut(&tp.topic) {
+                        other.committed[at(*side)] = *o;
+                        continue;
+                    }
                     match o {
                         Some(o) => self.committed[at(*side)].insert(tp.partition, *o),
                         None => self.committed[at(*side)].remove(&tp.partition),
                     };
                 }
-                self.read_back(*side)
+                self.read_back(*side, offsets.iter().map(|(tp, _)| tp))
             }
             hard => panic!("{hard:?}: hard cutovers have a world of their own"),
         }
     }
 
-    fn read_back(&self, side: Side) -> Answer {
+    fn read_back<'a>(&self, side: Side, asked: impl Iterator<Item = &'a TopicPartition>) -> Answer {
         let wrong = i64::from(self.misread);
-        let read = |p: i32| self.committed[at(side)].get(&p).map(|o| o + wrong);
-        Answer::Offsets { offsets: (0..2).map(|p| (TopicPartition::new(TOPIC, p), read(p))).collect() }
+        let read = |tp: &TopicPartition| match self.others.get(&tp.topic) {
+            Some(other) => other.committed[at(side)],
+            None => self.committed[at(side)].get(&tp.partition).map(|o| o + wrong),
+        };
+        Answer::Offsets { offsets: asked.map(|tp| (tp.clone(), read(tp))).collect() }
     }
 
     /// A perfect translation, made dearer or worse as the case asks.
-    fn plan(&self, to: Side) -> GroupPlan {
+    fn plan(&self, to: Side, topics: &BTreeSet<String>) -> GroupPlan {
         let from = to.other();
+        let none =
+            |topic: &str| PartitionPlan::unmappable(TopicPartition::new(topic, 0), "align", "no topic", self.now);
+        let other = |topic: &String| {
+            let Some(o) = self.others.get(topic).filter(|o| o.on == [true; 2]) else { return none(topic) };
+            let committed = o.committed[at(from)];
+            let ends = |offset| TargetPosition { offset: Some(offset), log_start: 0, end: OTHERS };
+            PartitionPlan {
+                source: SourcePosition { committed, log_start: 0, end: OTHERS },
+                target: ends(committed.unwrap_or(0)),
+                verdict: if committed.is_some() { Verdict::Proven } else { Verdict::Bounded },
+                re_read: Some(if committed.is_some() { 0 } else { OTHERS.unsigned_abs() }),
+                missing: Some(0),
+                ..none(topic)
+            }
+        };
+        let others = topics.iter().filter(|t| *t != TOPIC).map(other);
         let shift = if to == Side::Green { -SHIFT } else { SHIFT };
         let partitions: Vec<PartitionPlan> = (0..2)
             .map(|p| {
@@ -249,6 +350,7 @@ impl World {
                     ..PartitionPlan::unmappable(TopicPartition::new(TOPIC, p), "align", "log start", self.now)
                 }
             })
+            .chain(others)
             .collect();
         GroupPlan::new(partitions)
     }
@@ -274,7 +376,8 @@ impl driver::World for World {
             }
         }
         for side in Side::BOTH {
-            let told = self.switch.runs_on(side) && !self.broken[at(side)];
+            let stays = self.stubborn && self.running[at(side)];
+            let told = (self.switch.runs_on(side) || stays) && !self.broken[at(side)];
             match (self.running[at(side)], told) {
                 (true, false) => {
                     let since = match self.leaving {
@@ -292,7 +395,8 @@ impl driver::World for World {
             }
         }
         self.both_ran |= self.running[0] && self.running[1];
-        for side in Side::BOTH.into_iter().filter(|s| self.running[at(*s)]) {
+        let due = self.now.0 / 1000 % self.every == 0;
+        for side in Side::BOTH.into_iter().filter(|s| self.running[at(*s)] && due) {
             for p in 0..2 {
                 self.committed[at(side)].insert(p, self.end[at(side)]);
                 let reached = logical(side, self.end[at(side)]);
@@ -312,6 +416,7 @@ impl driver::World for World {
         } else if !self.switch_hidden {
             e.switches.insert(GROUP.into(), Observed::seen(self.switch, self.now));
         }
+        e.windows.clone_from(&self.windows);
         if !self.flag_manual {
             e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
         }
@@ -335,8 +440,8 @@ impl driver::World for World {
         &mut self.effects
     }
 
-    fn measured(&self, to: Side) -> Option<GroupPlan> {
-        Some(self.plan(to))
+    fn measured(&self, to: Side, topics: &BTreeSet<String>) -> Option<GroupPlan> {
+        Some(self.plan(to, topics))
     }
 
     fn subject() -> Subject {

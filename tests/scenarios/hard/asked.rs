@@ -42,7 +42,7 @@ pub fn settings() -> Settings {
 pub fn command(words: &str) -> Command {
     let (words, reason) = words.split_once(':').map_or((words, ""), |(w, r)| (w.trim(), r.trim()));
     let (words, gates) = words.split_once(" over ").unwrap_or((words, ""));
-    let gate = |g: &str| Override { gate: g.parse().unwrap_or_else(|_| panic!("no gate {g}")), reason: reason.into() };
+    let gate = |g: &str| Override::new(g.parse().unwrap_or_else(|_| panic!("no gate {g}")), reason);
     let gates: Vec<Override> = gates.split_whitespace().map(gate).collect();
     let producer = PRODUCER.to_owned();
     let group = READER.to_owned();
@@ -58,7 +58,7 @@ pub fn command(words: &str) -> Command {
         "reader cut" => Command::cut_over(group),
         "reader back" => Command::roll_back(group),
         "coupled cut" => Command::cut_over(COUPLED),
-        "route green" => Command::Route { producer, to: cutover::migration::estate::FlagState::Green },
+        "route green" => Command::route(producer, cutover::migration::estate::FlagState::Green),
         other => panic!("no command {other:?}"),
     };
     if let Command::HardCut { overrides, .. } | Command::HardBack { overrides, .. } = &mut command {

@@ -1,7 +1,7 @@
 //! A read-process-write pipeline that writes a topic of two partitions in transactions, on two clusters. Every record
 //! has a number, in order by partition; what a log holds more than once, or not at all, shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::migration::acl::Acl;
 use cutover::migration::command::Subject;
@@ -548,7 +548,7 @@ impl driver::World for World {
         &mut self.effects
     }
 
-    fn measured(&self, _: Side) -> Option<GroupPlan> {
+    fn measured(&self, _: Side, _: &BTreeSet<String>) -> Option<GroupPlan> {
         None
     }
 

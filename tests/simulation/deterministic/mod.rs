@@ -37,6 +37,7 @@ fn settings() -> Settings {
         stable_timeout_ms: 30_000,
         settle_timeout_ms: 10_000,
         criteria: Criteria::lag(100, 20_000),
+        ..GroupSettings::default()
     };
     let producer = ProducerSettings {
         team: "team".into(),
@@ -101,7 +102,7 @@ impl Run {
                     let outcome = self.world.execute(&issued.effect);
                     self.outcomes.push_back((issued.key, outcome));
                 }
-                Action::Measure { group, to, chosen } => {
+                Action::Measure { group, to, chosen, .. } => {
                     let plan = self.world.translate(to, false);
                     self.machine.handle_estimate(&group, to, chosen.as_ref(), Ok(plan), self.world.now);
                 }

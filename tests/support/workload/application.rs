@@ -24,6 +24,10 @@ pub struct ApplicationOptions {
     pub per_record: Duration,
     /// Whether it commits when it is stopped; without, it leaves what it processed since its last commit to be read again.
     pub commits_at_stop: bool,
+    /// It takes its partitions by itself (`assign()`): it commits, and is never a member of its group.
+    pub assigns: bool,
+    /// Whether it goes on where it runs whatever its switch says.
+    pub stubborn: bool,
     /// More consumer properties.
     pub properties: Vec<(String, String)>,
 }
@@ -35,6 +39,8 @@ impl Default for ApplicationOptions {
             commit_every: Duration::from_millis(300),
             per_record: Duration::ZERO,
             commits_at_stop: true,
+            assigns: false,
+            stubborn: false,
             properties: Vec::new(),
         }
     }
@@ -261,7 +267,10 @@ impl Worker {
         };
         while !self.stop.load(Ordering::Relaxed) {
             if wanted(switch.state()) {
-                self.session(|| !self.stop.load(Ordering::Relaxed) && wanted(switch.state()));
+                self.session(|| {
+                    let told = self.options.stubborn || wanted(switch.state());
+                    !self.stop.load(Ordering::Relaxed) && told
+                });
             } else {
                 std::thread::park_timeout(Duration::from_millis(50));
             }
@@ -271,8 +280,13 @@ impl Worker {
     /// From a start of the application to its stop.
     fn session(&self, mut go_on: impl FnMut() -> bool) {
         let consumer: BaseConsumer = self.config.create().expect("a consumer");
-        let topics: Vec<_> = self.topics.iter().map(String::as_str).collect();
-        consumer.subscribe(&topics).expect("subscribed");
+        match self.options.assigns {
+            true => self.assign(&consumer),
+            false => {
+                let topics: Vec<_> = self.topics.iter().map(String::as_str).collect();
+                consumer.subscribe(&topics).expect("subscribed");
+            }
+        }
         let session = self.change(|log| {
             log.running[self.cluster as usize] += 1;
             log.sessions += 1;
@@ -312,6 +326,23 @@ impl Worker {
         // Leaves the group.
         drop(consumer);
         self.change(|log| log.running[self.cluster as usize] -= 1);
+    }
+
+    /// Takes every partition from where its group has committed, from the beginning where it has not.
+    fn assign(&self, consumer: &BaseConsumer) {
+        let within = Duration::from_secs(20);
+        let mut list = TopicPartitionList::new();
+        for topic in &self.topics {
+            let metadata = consumer.fetch_metadata(Some(topic), within).expect("metadata");
+            metadata.topics()[0].partitions().iter().for_each(|p| drop(list.add_partition(topic, p.id())));
+        }
+        let committed = consumer.committed_offsets(list, within).expect("committed offsets");
+        let mut from = TopicPartitionList::new();
+        for element in committed.elements() {
+            let at = if let Offset::Offset(at) = element.offset() { Offset::Offset(at) } else { Offset::Beginning };
+            from.add_partition_offset(element.topic(), element.partition(), at).expect("an offset");
+        }
+        consumer.assign(&from).expect("assigned");
     }
 
     fn commit(&self, consumer: &BaseConsumer, processed: &mut BTreeMap<Partition, i64>) {

@@ -55,7 +55,9 @@ impl Switch {
     pub fn toml(&self) -> String {
         let path = self.path.display();
         match &self.key {
-            Some(key) => format!("{{ provider = \"file\", path = \"{path}\", key = \"{key}\" }}"),
+            Some(key) => {
+                format!("{{ provider = \"file\", path = \"{path}\", key = \"{key}\", comments = true }}")
+            }
             None => format!(
                 "{{ provider = \"command\", get = [\"cat\", \"{path}\"], \
                  set = [\"sh\", \"-c\", \"printf %s \\\"$1\\\" > \\\"$2.new\\\" && mv \\\"$2.new\\\" \\\"$2\\\"\", \"set\", \"{{state}}\", \"{path}\"] }}"

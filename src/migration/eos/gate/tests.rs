@@ -80,6 +80,7 @@ impl World {
             stable_timeout_ms: 0,
             settle_timeout_ms: 0,
             criteria: Criteria::lag(1, 1),
+            ..GroupSettings::default()
         };
         let settings = Settings {
             name: "t".into(),

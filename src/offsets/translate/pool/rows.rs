@@ -4,7 +4,8 @@ use super::super::super::align::pool::PoolAlignment;
 use super::super::super::strategy::Strategy;
 use super::super::super::verdict::{PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
 use super::super::super::window::{EndRead, LogWindow};
-use super::super::conclude::{Grounds, and, cut, expired_words};
+use super::super::conclude::{Grounds, and, cut, expired_words, metadata_words};
+use super::super::side::Side;
 use super::Pool;
 use crate::migration::estate::TopicPartition;
 
@@ -59,6 +60,14 @@ impl Pool {
                 "a transaction is open: what only the target has is delivered, what it holds there may be read again";
             (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(what.to_owned(), why)));
         }
+        let unconsumed = |(side, at): (&Side, &i64)| (side.window.len() - side.window.index_of(*at)) as u64;
+        let unconsumed: u64 = self.source.iter().zip(committed).map(unconsumed).sum();
+        let carried = self.params.base.metadata.as_ref().map(|m| m.len());
+        if let Some(bytes) = carried {
+            // Records lie elsewhere where partition counts differ.
+            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(metadata_words(bytes, unconsumed), why)));
+        }
+        let done_again = carried.map_or(0, |_| unconsumed);
         let counts = format!("{} partitions to {}", source.len(), target.len());
         let row = |p: usize| {
             let first = p == 0;
@@ -81,7 +90,7 @@ impl Pool {
                 // what may yet turn out to be read again is no single partition's: it counts once, on the first row
                 re_read: Some(
                     there.map_or(0, |(t, ends)| t.re_read + ends.high_watermark.abs_diff(ends.end))
-                        + if first { a.re_read_pending } else { 0 },
+                        + if first { a.re_read_pending + done_again } else { 0 },
                 ),
                 missing: Some(ours.missing + expired),
                 missing_ranges: ours.ranges,
@@ -100,6 +109,7 @@ impl Pool {
                     self.target.get(p).map_or(&LogWindow::default(), |s| &s.window),
                     there.map_or(0, |(t, _)| t.offset),
                 ),
+                metadata: None,
                 at: self.now,
             }
         };
