@@ -28,6 +28,7 @@ use super::eos::look::Watched as EosWatched;
 use super::eos::watch::EosFocus;
 use super::executor::{self, Executor};
 use super::herald::Herald;
+use super::holders::{self, HolderFocus};
 use super::ledger::{Access, Ledger};
 use super::meter::{self, Questions};
 use super::names::TopicNames;
@@ -148,6 +149,7 @@ struct Core {
     measurements: JoinSet<Vec<Measured>>,
     focus: watch::Sender<Focus>,
     eos_focus: watch::Sender<EosFocus>,
+    holder_focus: watch::Sender<HolderFocus>,
     questions: watch::Sender<Questions>,
     teller: Teller,
     lines: VecDeque<JournalLine>,
@@ -177,6 +179,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (murmurs, mut heard) = mpsc::channel(MURMURS);
     let (focus, focus_rx) = watch::channel(Focus::new());
     let (eos_focus, eos_focus_rx) = watch::channel(EosFocus::new());
+    let (holder_focus, holder_focus_rx) = watch::channel(HolderFocus::new());
     let (questions, questions_rx) = watch::channel(Questions::new());
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
     let mut pollers = JoinSet::new();
@@ -184,7 +187,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (looked, mut sampled) = mpsc::channel(SIGHTINGS);
     pollers.spawn(sample::sample(Arc::clone(&plan), Arc::clone(&tools), targets, looked));
     meter::ask_all(&mut pollers, &plan, &questions_rx, &sightings);
-    let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
+    let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx, &holder_focus_rx));
     observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
 
     let Access { ledger, entries, samples, told, arming, troubles, unsound } =
@@ -212,6 +215,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         measurements: JoinSet::new(),
         focus,
         eos_focus,
+        holder_focus,
         questions,
         teller: Teller::default(),
         lines: VecDeque::new(),
@@ -348,6 +352,8 @@ impl Core {
             pulse.followed = Clock.stopwatch();
             self.follow().await;
             self.aim();
+            let holders = self.machine.wanted_holders(now);
+            self.holder_focus.send_if_modified(|focus| std::mem::replace(focus, holders.clone()) != holders);
             self.turn_news(now).await;
             self.keep_told(false).await;
             self.keep_estimate_fresh(now).await;
@@ -408,6 +414,7 @@ impl Core {
                 let slot = self.estate.flags.entry(producer).or_insert_with(Observed::not_yet);
                 present::seen(slot, result, at);
             }
+            Sighting::Holders(side, asked, told) => holders::take(self.estate.holders_mut(side), asked, told, at),
             Sighting::Eos(side, producer, result) => {
                 let slot = self.estate.eos_mut(side).entry(producer).or_insert_with(Observed::not_yet);
                 // Two pollers look at what a run waits for, one of them more often.

@@ -17,6 +17,7 @@ pub mod export;
 pub mod expose;
 pub mod headless;
 mod herald;
+mod holders;
 mod ledger;
 pub mod link;
 pub mod meter;

@@ -7,6 +7,7 @@ use super::eos;
 use super::estate::{ClusterView, FlagState, GroupState, GroupView, Side, SwitchState, TopicPartition};
 use super::event::RunKind;
 use super::gate::span;
+use super::held;
 use super::producer;
 use super::settings::Mode;
 use super::settings::{GroupSettings, Settings};
@@ -87,6 +88,7 @@ pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side) -> Res
     target(sight, group, kind, to, &mut facts)?;
     topics_match(sight, group, source, from, &mut facts)?;
     if kind != RunKind::ResetOffsets {
+        held::may_move(sight, group, &topics(sight, group, from), kind, to)?;
         switch(sight, group, settings, from, &mut facts)?;
         members(sight, group, settings, source, from, &mut facts)?;
         producers(sight, group, to, &mut facts)?;

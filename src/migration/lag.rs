@@ -1,9 +1,15 @@
 //! The lag book: bounded series made from whole-cluster rounds, and what they tell (lag, time lag, rates, commit
 //! intervals, stuck groups). A hole is `None`, never 0; a number that would be a guess is `None` too.
+//!
+//! Lag is counted to the high watermark, as Kafka's own tools do: what an open transaction holds back is written and not
+//! consumed. What of it can be read now, up to the last stable offset, stands beside it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::estate::{At, ClusterView, Estate, GroupKind, GroupState, GroupView, Side, TopicView};
+use super::estate::{
+    At, ClusterView, Committed, Estate, GroupKind, GroupState, GroupView, Side, TopicPartition, TopicView,
+};
+use super::held::{self, Held, Standing, Waits};
 
 /// Samples a trend holds at most: the snapshot's trends are cut from these.
 pub const TREND_LEN: usize = 120;
@@ -36,13 +42,20 @@ struct SideBook {
     topics: BTreeMap<String, TopicBook>,
 }
 
+/// A group's committed offsets, as a view has them.
+type Commits = BTreeMap<String, BTreeMap<i32, Committed>>;
+
 #[derive(Debug, Clone, Default)]
 struct GroupBook {
     trend: VecDeque<Option<u64>>,
+    /// What of the newest lag can be read.
+    readable: Option<u64>,
+    /// A position that the log contradicts, in the newest sample.
+    astray: Option<Astray>,
     /// Sum of committed offsets at each sample without a hole, newest last.
     commits: VecDeque<(At, i64)>,
     /// Committed offsets of the last whole sample.
-    last: Option<Vec<i64>>,
+    last: Option<Commits>,
     /// When the last whole sample was taken.
     sampled: Option<At>,
     /// When a commit last moved, as sampled.
@@ -55,10 +68,64 @@ struct GroupBook {
 
 #[derive(Debug, Clone, Default)]
 struct TopicBook {
+    /// Its id: one that is created again under the same name is another log.
+    id: Option<String>,
     /// Sum of high watermarks at each sample without a hole, newest last.
     written: VecDeque<(At, i64)>,
-    /// Last stable offsets over time, by partition.
+    /// High watermarks over time, by partition.
     ends: Vec<Ends>,
+    /// Last stable offsets that lie below them, by partition.
+    standing: Vec<Standing>,
+}
+
+/// A committed offset that the log contradicts: no lag can be counted from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Astray {
+    /// It lies beyond the end, and did in the round before: the log was cut back, or the topic is another one.
+    Beyond {
+        /// Where.
+        tp: TopicPartition,
+        /// What is committed.
+        committed: i64,
+        /// Where the log ends.
+        end: i64,
+    },
+    /// It lies below the log's start: what lay there has expired, or was deleted, before the group read it.
+    Expired {
+        /// Where.
+        tp: TopicPartition,
+        /// What is committed.
+        committed: i64,
+        /// Where the log starts.
+        start: i64,
+    },
+}
+
+impl Astray {
+    /// In a sentence.
+    #[must_use]
+    pub fn words(&self, side: Side) -> String {
+        match self {
+            Astray::Beyond { tp, committed, end } => format!(
+                "committed {committed} lies beyond the end {end} of {tp} on {side}: the log was cut back, or the topic \
+                 was deleted and created again"
+            ),
+            Astray::Expired { tp, committed, start } => format!(
+                "{} offsets of {tp} on {side} expired before they were read: committed {committed}, the log starts at \
+                 {start}",
+                start.saturating_sub(*committed)
+            ),
+        }
+    }
+}
+
+/// What a group has not consumed, offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unread {
+    /// All that is written: to the high watermarks.
+    pub written: u64,
+    /// What of it can be read now: to the last stable offsets.
+    pub readable: u64,
 }
 
 fn push<T>(series: &mut VecDeque<T>, value: T, bound: usize) {
@@ -107,10 +174,44 @@ impl LagBook {
         self.side(side).total.iter().copied().collect()
     }
 
-    /// A group's lag at the newest sample, records.
+    /// A group's lag at the newest sample, to the high watermarks, records.
     #[must_use]
     pub fn lag(&self, side: Side, group: &str) -> Option<u64> {
         *self.side(side).groups.get(group)?.trend.back()?
+    }
+
+    /// What of a group's lag can be read at the newest sample, to the last stable offsets, records.
+    #[must_use]
+    pub fn readable(&self, side: Side, group: &str) -> Option<u64> {
+        let group = self.side(side).groups.get(group)?;
+        group.readable.filter(|_| matches!(group.trend.back(), Some(Some(_))))
+    }
+
+    /// A position of a group that the log contradicts, at the newest sample.
+    #[must_use]
+    pub fn astray(&self, side: Side, group: &str) -> Option<&Astray> {
+        self.side(side).groups.get(group)?.astray.as_ref()
+    }
+
+    /// The partitions of a group where an open transaction holds the last stable offset, with how it stands.
+    pub fn held_of<'a>(&'a self, side: Side, view: &'a GroupView) -> impl Iterator<Item = (TopicPartition, Held)> + 'a {
+        let topics = &self.side(side).topics;
+        held::of_group(view, move |topic, partition| {
+            topics.get(topic)?.standing.get(usize::try_from(partition).ok()?)?.held()
+        })
+    }
+
+    /// What a group waits for behind open transactions that stand, or may stand.
+    #[must_use]
+    pub fn waits(&self, side: Side, view: &GroupView) -> Option<Waits> {
+        Waits::of(self.held_of(side, view))
+    }
+
+    /// How the last stable offset of a partition stands below its high watermark, if it does.
+    #[must_use]
+    pub fn held(&self, side: Side, tp: &TopicPartition) -> Option<Held> {
+        let topic = self.side(side).topics.get(&tp.topic)?;
+        topic.standing.get(usize::try_from(tp.partition).ok()?)?.held()
     }
 
     /// A group's lag over time, oldest first.
@@ -269,6 +370,7 @@ impl SideBook {
         }
         for t in self.topics.values_mut() {
             t.written.clear();
+            t.standing.iter_mut().for_each(Standing::miss);
         }
     }
 
@@ -283,7 +385,10 @@ impl SideBook {
         self.groups.retain(|id, _| view.groups.contains_key(id));
         let mut total = Some(None);
         for (id, group) in &view.groups {
-            let lag = group_lag(view, group);
+            let book = self.groups.entry(id.clone()).or_default();
+            let astray = book.astray_in(view, group);
+            let unread = unread(view, group, book.last.as_ref());
+            let lag = unread.map(|u| u.written);
             // Share and streams groups keep no lag that could be counted like this.
             let counts = !matches!(group.kind, GroupKind::Share | GroupKind::Streams);
             let counts = counts && !(group.offsets.is_empty() && group.trouble.is_none()) && !gone(id);
@@ -295,29 +400,39 @@ impl SideBook {
                     None => {}
                 }
             }
-            self.groups.entry(id.clone()).or_default().take(group, lag, at);
+            (book.readable, book.astray) = (unread.map(|u| u.readable), astray);
+            book.take(group, unread, at);
         }
         push(&mut self.total, total.flatten(), TREND_LEN);
         (self.seen, self.pushed) = (Some(at), Some(at));
     }
 }
 
-/// Sum over the partitions that the group committed and that exist, counted to the last stable offset. `None` when
-/// one of them can't be measured, or there is none.
-#[must_use]
-pub fn group_lag(view: &ClusterView, group: &GroupView) -> Option<u64> {
+/// Sum over the partitions that the group committed and that exist. `None` when one of them can't be measured, or there
+/// is none. `stood`: the commits of the round before. Commits and ends of one round are read side by side, so one beyond
+/// the end may be of a member that read on meanwhile: it is, when it stood within the log before. Else nothing can be
+/// counted from it.
+fn unread(view: &ClusterView, group: &GroupView, stood: Option<&Commits>) -> Option<Unread> {
     if group.trouble.is_some() {
         return None;
     }
-    let mut lag = None;
+    let past = |end: i64, at: i64| u64::try_from(end.saturating_sub(at)).unwrap_or(0);
+    let mut all = None;
     for (topic, partitions) in &group.offsets {
         let Some(log) = view.topics.get(topic) else { continue };
         for (partition, committed) in partitions {
             let Some(p) = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)) else { continue };
-            *lag.get_or_insert(0) += u64::try_from(p.lso? - committed.offset).unwrap_or(0);
+            let (stable, end) = (p.lso?, p.high_watermark.max(p.lso)?);
+            let before = || stood.and_then(|s| s.get(topic)?.get(partition)).is_some_and(|c| c.offset <= end);
+            if committed.offset > end && !before() {
+                return None;
+            }
+            let all: &mut Unread = all.get_or_insert_default();
+            all.readable += past(stable, committed.offset);
+            all.written += past(end, committed.offset);
         }
     }
-    lag
+    all
 }
 
 fn group_reads_something(view: &ClusterView, group: &GroupView) -> bool {
@@ -326,14 +441,23 @@ fn group_reads_something(view: &ClusterView, group: &GroupView) -> bool {
 
 impl TopicBook {
     fn take(&mut self, topic: &TopicView, at: At) {
+        if self.id != topic.id {
+            *self = TopicBook { id: topic.id.clone(), ..TopicBook::default() };
+        }
         match topic.partitions.iter().map(|p| p.high_watermark).sum::<Option<i64>>() {
             Some(written) => push(&mut self.written, (at, written), RATE_SAMPLES),
             None => self.written.clear(),
         }
         self.ends.resize_with(topic.partitions.len(), Ends::default);
-        for (ends, p) in self.ends.iter_mut().zip(&topic.partitions) {
-            if let Some(end) = p.lso {
+        self.standing.resize_with(topic.partitions.len(), Standing::default);
+        let books = self.ends.iter_mut().zip(&mut self.standing);
+        for ((ends, standing), p) in books.zip(&topic.partitions) {
+            if let Some(end) = p.high_watermark.max(p.lso) {
                 ends.push(at, end);
+            }
+            match (p.lso, p.high_watermark) {
+                (Some(stable), Some(end)) => standing.feed(at, stable, end),
+                _ => standing.miss(),
             }
         }
     }
@@ -343,18 +467,48 @@ impl GroupBook {
     fn hole(&mut self) {
         push(&mut self.trend, None, TREND_LEN);
         self.commits.clear();
+        self.readable = None;
         (self.last, self.moved, self.waiting, self.sampled) = (None, None, None, None);
     }
 
-    fn take(&mut self, group: &GroupView, lag: Option<u64>, at: At) {
+    /// The first position that the logs contradict. One beyond the end counts only when it was there in the round before
+    /// too: commits and ends of one round are read side by side.
+    fn astray_in(&self, view: &ClusterView, group: &GroupView) -> Option<Astray> {
+        let mut found = None;
+        for (topic, partitions) in &group.offsets {
+            let Some(log) = view.topics.get(topic) else { continue };
+            let before = self.last.as_ref().and_then(|last| last.get(topic));
+            for (partition, Committed { offset: committed, .. }) in partitions {
+                let Some(p) = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)) else { continue };
+                let tp = || TopicPartition::new(topic, *partition);
+                let stood = before.and_then(|b| b.get(partition)).map(|c| c.offset);
+                if let (Some(end), Some(stood)) = (p.high_watermark.max(p.lso), stood)
+                    && stood.min(*committed) > end
+                {
+                    return Some(Astray::Beyond { tp: tp(), committed: *committed, end });
+                }
+                if let Some(start) = p.log_start.filter(|start| *start > *committed) {
+                    found.get_or_insert_with(|| Astray::Expired { tp: tp(), committed: *committed, start });
+                }
+            }
+        }
+        found
+    }
+
+    fn take(&mut self, group: &GroupView, unread: Option<Unread>, at: At) {
         if group.trouble.is_some() || group.offsets.is_empty() {
             return self.hole();
         }
-        push(&mut self.trend, lag, TREND_LEN);
-        let committed: Vec<i64> = group.offsets.values().flat_map(|p| p.values().map(|c| c.offset)).collect();
-        push(&mut self.commits, (at, committed.iter().sum()), RATE_SAMPLES);
-        let moved = self.last.as_ref().is_some_and(|last| *last != committed);
-        let to_read = lag.is_some_and(|l| l > 0);
+        push(&mut self.trend, unread.map(|u| u.written), TREND_LEN);
+        let sum = group.offsets.values().flat_map(|p| p.values().map(|c| c.offset)).sum();
+        push(&mut self.commits, (at, sum), RATE_SAMPLES);
+        let same = |a: &Commits, b: &Commits| {
+            let offsets = |of: &Commits| of.values().flat_map(|p| p.values().map(|c| c.offset)).collect::<Vec<_>>();
+            offsets(a) == offsets(b)
+        };
+        let moved = self.last.as_ref().is_some_and(|last| !same(last, &group.offsets));
+        // What an open transaction holds nobody can read: that is said of the log, not of the group.
+        let to_read = unread.is_some_and(|u| u.readable > 0);
         if moved {
             if let Some((since, _)) = self.waiting {
                 let from = self.moved.map_or(since, |m| m.max(since));
@@ -370,7 +524,10 @@ impl GroupBook {
             // It became readable some time after the sample before: count from there, the longer way.
             None => Some((self.sampled.unwrap_or(at), 1)),
         };
-        (self.last, self.sampled) = (Some(committed), Some(at));
+        if self.last.as_ref() != Some(&group.offsets) {
+            self.last = Some(group.offsets.clone());
+        }
+        self.sampled = Some(at);
     }
 }
 

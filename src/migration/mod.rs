@@ -16,6 +16,7 @@ pub mod event;
 pub mod firing;
 pub mod gate;
 pub mod group;
+pub mod held;
 pub mod lag;
 pub mod machine;
 pub mod news;

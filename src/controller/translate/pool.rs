@@ -22,6 +22,8 @@ pub(super) struct Uneven<'a> {
     pub target: i32,
     /// Whether the target is compacted.
     pub compacted: bool,
+    /// How far ahead of its clock the target takes timestamps, ms.
+    pub after_max_ms: Option<u64>,
 }
 
 impl Inner {
@@ -66,7 +68,8 @@ impl Inner {
     }
 
     fn pool_params(&self, case: Case<'_>, uneven: &Uneven<'_>, committed: &Offsets) -> PoolParams {
-        let base = self.params(case, TopicPartition::new(uneven.topic, 0), None, uneven.compacted);
+        let mut base = self.params(case, TopicPartition::new(uneven.topic, 0), None, uneven.compacted);
+        base.target_after_max_ms = uneven.after_max_ms;
         let history = self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let seen = |side: Side, count: i32| {
             (0..count).map(|p| history.ends(side, &TopicPartition::new(uneven.topic, p))).collect()

@@ -9,6 +9,7 @@ use cutover::migration::estate::{
     At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, Observed,
     PartitionView, Side, SwitchState, TopicPartition, TopicView,
 };
+use cutover::migration::held::{Holder, Holders as Answered};
 use cutover::migration::machine::Machine;
 use cutover::migration::settings::Settings;
 use cutover::offsets::Unsettled;
@@ -71,6 +72,12 @@ pub struct World {
     pub effects: Vec<String>,
     /// The group was deleted on a side.
     pub deleted: [bool; 2],
+    /// Where an open transaction holds the log of a side.
+    pub held: [Option<i64>; 2],
+    /// Where the logs of a side begin.
+    pub start: [i64; 2],
+    /// Whose transactions are open, where their leaders say so.
+    pub holder: Option<Holder>,
 }
 
 pub fn at(side: Side) -> usize {
@@ -117,7 +124,25 @@ impl World {
             both_ran: false,
             effects: Vec::new(),
             deleted: [false; 2],
+            held: [None; 2],
+            start: [0; 2],
+            holder: None,
         }
+    }
+
+    /// Up to where a read_committed member can read.
+    fn stable(&self, side: Side) -> i64 {
+        self.held[at(side)].unwrap_or(i64::MAX).min(self.end[at(side)])
+    }
+
+    /// From now on an open transaction holds a side's log.
+    pub fn hold(&mut self, side: Side) {
+        self.held[at(side)] = Some(self.end[at(side)]);
+    }
+
+    /// A side's log ends there: the rest was cut off.
+    pub fn cut(&mut self, side: Side, end: i64) {
+        self.end[at(side)] = end;
     }
 
     fn begin(&mut self, side: Side) {
@@ -143,8 +168,8 @@ impl World {
             leader: 1,
             replicas: 1,
             isr: 1,
-            log_start: Some(0),
-            lso: Some(end),
+            log_start: Some(self.start[at(side)]),
+            lso: Some(self.stable(side)),
             high_watermark: Some(end),
             trouble: None,
         };
@@ -294,8 +319,10 @@ impl driver::World for World {
         self.both_ran |= self.running[0] && self.running[1];
         for side in Side::BOTH.into_iter().filter(|s| self.running[at(*s)]) {
             for p in 0..2 {
-                self.committed[at(side)].insert(p, self.end[at(side)]);
-                let reached = logical(side, self.end[at(side)]);
+                let read = self.stable(side);
+                let before = self.committed[at(side)].get(&p).copied().unwrap_or(0);
+                self.committed[at(side)].insert(p, read.max(before));
+                let reached = logical(side, read);
                 let done = &mut self.processed[usize::try_from(p).unwrap()];
                 *done = (*done).max(reached);
             }
@@ -311,6 +338,14 @@ impl driver::World for World {
             e.switches.remove(GROUP);
         } else if !self.switch_hidden {
             e.switches.insert(GROUP.into(), Observed::seen(self.switch, self.now));
+        }
+        for side in Side::BOTH {
+            let told = self.held[at(side)].zip(self.holder.clone());
+            let seen = |(open_from, h): (i64, Holder)| {
+                Observed::seen(Answered::Told(vec![Holder { open_from, ..h }]), self.now)
+            };
+            *e.holders_mut(side) =
+                told.map(seen).into_iter().map(|seen| (TopicPartition::new(TOPIC, 0), seen)).collect();
         }
         if !self.flag_manual {
             e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
