@@ -45,6 +45,8 @@ pub enum Sighting {
     Metric(String, Side, Metric, Result<f64, Trouble>),
     /// Whose transactions are open on partitions of a side (by blue's names): which were asked for, and what was told.
     Holders(Side, Vec<TopicPartition>, Result<Told, Trouble>),
+    /// A stretch of a partition of a side (by blue's name) holds no record.
+    Blank(Side, TopicPartition, i64, i64),
     /// What it knows of the past of that, oldest first; before the answer about now.
     Past(String, Side, Metric, Vec<(At, f64)>),
 }

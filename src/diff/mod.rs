@@ -89,8 +89,9 @@ impl Default for Judged {
 impl Judged {
     fn has(&self, seen: &Seen) -> bool {
         // One without a time is in no range of time, and judged where the range is open: it is never left out silently.
+        let in_time = seen.ts >= self.from_ts && (seen.ts < self.to_ts || self.to_ts == i64::MAX);
         let timeless = seen.ts < 0 && self.to_ts == i64::MAX && self.from_ts < i64::MAX;
-        (self.from..self.to).contains(&seen.offset) && (timeless || (self.from_ts..self.to_ts).contains(&seen.ts))
+        (self.from..self.to).contains(&seen.offset) && (timeless || in_time)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::blank::Blanks;
 use super::eos::EosLook;
 use super::held::Holders;
 
@@ -467,6 +468,12 @@ pub struct Estate {
     /// The same on green.
     #[serde(skip)]
     pub holders_green: BTreeMap<TopicPartition, Observed<Holders>>,
+    /// Stretches of blue's logs that hold no record, where that was looked for.
+    #[serde(skip)]
+    pub blanks_blue: Blanks,
+    /// The same on green.
+    #[serde(skip)]
+    pub blanks_green: Blanks,
     /// The plan's cutover windows, as their zones have it now.
     #[serde(default)]
     pub windows: Vec<WindowView>,
@@ -496,6 +503,8 @@ impl Default for Estate {
             eos_green: BTreeMap::new(),
             holders_blue: BTreeMap::new(),
             holders_green: BTreeMap::new(),
+            blanks_blue: Blanks::new(),
+            blanks_green: Blanks::new(),
             windows: Vec::new(),
         }
     }
@@ -559,6 +568,23 @@ impl Estate {
         match side {
             Side::Blue => &mut self.holders_blue,
             Side::Green => &mut self.holders_green,
+        }
+    }
+
+    /// Stretches of a side's logs that hold no record, where that was looked for.
+    #[must_use]
+    pub fn blanks(&self, side: Side) -> &Blanks {
+        match side {
+            Side::Blue => &self.blanks_blue,
+            Side::Green => &self.blanks_green,
+        }
+    }
+
+    /// The same, to be added to.
+    pub fn blanks_mut(&mut self, side: Side) -> &mut Blanks {
+        match side {
+            Side::Blue => &mut self.blanks_blue,
+            Side::Green => &mut self.blanks_green,
         }
     }
 

@@ -341,6 +341,31 @@ mod tests {
     }
 
     #[test]
+    fn what_holds_no_record_is_nothing_to_read() {
+        use super::super::blank::Blank;
+        let mut book = LagBook::default();
+        let tp = TopicPartition::new("t", 0);
+        let mut told = Vec::new();
+        for second in 0..40 {
+            let mut estate = round(second * 1_000, (101, 101, 100));
+            if second >= 20 {
+                let blank = Blank { from: 100, to: 101, topic_id: None };
+                estate.blanks_blue.insert(tp.clone(), blank);
+            }
+            book.observe(&estate, At(second * 1_000), 3_000, &BTreeSet::new());
+            let seen = (book.lag(Side::Blue, "g"), book.stands_still(Side::Blue, "g"), book.stuck(Side::Blue, "g"));
+            told.push(seen);
+        }
+        assert_eq!((told[1], told[3]), ((Some(1), false, false), (Some(1), true, false)));
+        assert_eq!((told[19], told[20]), ((Some(1), true, true), (Some(0), false, false)), "only a marker lies there");
+        let other = Blank { from: 100, to: 101, topic_id: Some("another".into()) };
+        let mut estate = round(41_000, (101, 101, 100));
+        estate.blanks_blue.insert(tp, other);
+        book.observe(&estate, At(41_000), 3_000, &BTreeSet::new());
+        assert_eq!(book.lag(Side::Blue, "g"), Some(1), "that was another log");
+    }
+
+    #[test]
     fn a_position_beyond_the_log_is_no_lag_of_zero() {
         let first = Seen::of(&[(100, 100, 150)]);
         assert_eq!((first.lags().0, first.book.astray(Side::Blue, "g")), (None, None), "it may have read on meanwhile");

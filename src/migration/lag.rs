@@ -6,15 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::estate::{
-    At, ClusterView, Committed, Estate, GroupKind, GroupState, GroupView, Side, TopicPartition, TopicView,
-};
+use super::blank::Blanks;
+use super::estate::{At, ClusterView, Estate, GroupKind, GroupState, GroupView, Side, TopicPartition, TopicView};
 use super::held::{self, Held, Standing, Waits};
+use super::unread::{self, Commits};
+pub use super::unread::{Astray, Unread};
 
 /// Samples a trend holds at most: the snapshot's trends are cut from these.
 pub const TREND_LEN: usize = 120;
 /// Samples that a rate is taken over.
 const RATE_SAMPLES: usize = 6;
+/// Samples without a moving commit after which it is looked whether there is any record to read.
+const STILL_SAMPLES: usize = 3;
 /// Samples without a moving commit that make a group stuck (Burrow's window is 10).
 const STUCK_SAMPLES: usize = 10;
 /// ... and they must span at least this, ms: fast sampling alone makes nobody stuck.
@@ -41,9 +44,6 @@ struct SideBook {
     groups: BTreeMap<String, GroupBook>,
     topics: BTreeMap<String, TopicBook>,
 }
-
-/// A group's committed offsets, as a view has them.
-type Commits = BTreeMap<String, BTreeMap<i32, Committed>>;
 
 #[derive(Debug, Clone, Default)]
 struct GroupBook {
@@ -78,56 +78,6 @@ struct TopicBook {
     standing: Vec<Standing>,
 }
 
-/// A committed offset that the log contradicts: no lag can be counted from it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Astray {
-    /// It lies beyond the end, and did in the round before: the log was cut back, or the topic is another one.
-    Beyond {
-        /// Where.
-        tp: TopicPartition,
-        /// What is committed.
-        committed: i64,
-        /// Where the log ends.
-        end: i64,
-    },
-    /// It lies below the log's start: what lay there has expired, or was deleted, before the group read it.
-    Expired {
-        /// Where.
-        tp: TopicPartition,
-        /// What is committed.
-        committed: i64,
-        /// Where the log starts.
-        start: i64,
-    },
-}
-
-impl Astray {
-    /// In a sentence.
-    #[must_use]
-    pub fn words(&self, side: Side) -> String {
-        match self {
-            Astray::Beyond { tp, committed, end } => format!(
-                "committed {committed} lies beyond the end {end} of {tp} on {side}: the log was cut back, or the topic \
-                 was deleted and created again"
-            ),
-            Astray::Expired { tp, committed, start } => format!(
-                "{} offsets of {tp} on {side} expired before they were read: committed {committed}, the log starts at \
-                 {start}",
-                start.saturating_sub(*committed)
-            ),
-        }
-    }
-}
-
-/// What a group has not consumed, offsets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unread {
-    /// All that is written: to the high watermarks.
-    pub written: u64,
-    /// What of it can be read now: to the last stable offsets.
-    pub readable: u64,
-}
-
 fn push<T>(series: &mut VecDeque<T>, value: T, bound: usize) {
     if series.len() >= bound {
         series.pop_front();
@@ -155,7 +105,7 @@ impl LagBook {
             match estate.side(side) {
                 super::estate::Observed::Known { value, at, .. } if book.seen != Some(*at) => {
                     let gone = |group: &str| left.contains(&(side, group.to_owned()));
-                    book.take(value, *at, sample_gap_ms, &gone);
+                    book.take(value, *at, sample_gap_ms, (&gone, estate.blanks(side)));
                 }
                 _ => book.hole(now, sample_gap_ms),
             }
@@ -269,6 +219,13 @@ impl LagBook {
         self.side(side).groups.get(group)?.intervals.iter().copied().max()
     }
 
+    /// Something may be to read, and no commit has moved over some samples: whether it is any record is worth a look.
+    #[must_use]
+    pub fn stands_still(&self, side: Side, group: &str) -> bool {
+        let book = self.side(side).groups.get(group);
+        book.and_then(|g| g.waiting).is_some_and(|(_, samples)| samples >= STILL_SAMPLES)
+    }
+
     /// Stuck as Burrow means it: something to read, and no commit moved over the last samples, members or none.
     #[must_use]
     pub fn stuck(&self, side: Side, group: &str) -> bool {
@@ -374,7 +331,7 @@ impl SideBook {
         }
     }
 
-    fn take(&mut self, view: &ClusterView, at: At, gap: u64, gone: &dyn Fn(&str) -> bool) {
+    fn take(&mut self, view: &ClusterView, at: At, gap: u64, (gone, blanks): (&dyn Fn(&str) -> bool, &Blanks)) {
         if self.seen.is_some_and(|seen| at.since(seen) > gap || at < seen) {
             self.break_series();
         }
@@ -386,8 +343,8 @@ impl SideBook {
         let mut total = Some(None);
         for (id, group) in &view.groups {
             let book = self.groups.entry(id.clone()).or_default();
-            let astray = book.astray_in(view, group);
-            let unread = unread(view, group, book.last.as_ref());
+            let astray = unread::astray(view, group, book.last.as_ref(), blanks);
+            let unread = unread::unread(view, group, book.last.as_ref(), blanks);
             let lag = unread.map(|u| u.written);
             // Share and streams groups keep no lag that could be counted like this.
             let counts = !matches!(group.kind, GroupKind::Share | GroupKind::Streams);
@@ -406,33 +363,6 @@ impl SideBook {
         push(&mut self.total, total.flatten(), TREND_LEN);
         (self.seen, self.pushed) = (Some(at), Some(at));
     }
-}
-
-/// Sum over the partitions that the group committed and that exist. `None` when one of them can't be measured, or there
-/// is none. `stood`: the commits of the round before. Commits and ends of one round are read side by side, so one beyond
-/// the end may be of a member that read on meanwhile: it is, when it stood within the log before. Else nothing can be
-/// counted from it.
-fn unread(view: &ClusterView, group: &GroupView, stood: Option<&Commits>) -> Option<Unread> {
-    if group.trouble.is_some() {
-        return None;
-    }
-    let past = |end: i64, at: i64| u64::try_from(end.saturating_sub(at)).unwrap_or(0);
-    let mut all = None;
-    for (topic, partitions) in &group.offsets {
-        let Some(log) = view.topics.get(topic) else { continue };
-        for (partition, committed) in partitions {
-            let Some(p) = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)) else { continue };
-            let (stable, end) = (p.lso?, p.high_watermark.max(p.lso)?);
-            let before = || stood.and_then(|s| s.get(topic)?.get(partition)).is_some_and(|c| c.offset <= end);
-            if committed.offset > end && !before() {
-                return None;
-            }
-            let all: &mut Unread = all.get_or_insert_default();
-            all.readable += past(stable, committed.offset);
-            all.written += past(end, committed.offset);
-        }
-    }
-    all
 }
 
 fn group_reads_something(view: &ClusterView, group: &GroupView) -> bool {
@@ -469,30 +399,6 @@ impl GroupBook {
         self.commits.clear();
         self.readable = None;
         (self.last, self.moved, self.waiting, self.sampled) = (None, None, None, None);
-    }
-
-    /// The first position that the logs contradict. One beyond the end counts only when it was there in the round before
-    /// too: commits and ends of one round are read side by side.
-    fn astray_in(&self, view: &ClusterView, group: &GroupView) -> Option<Astray> {
-        let mut found = None;
-        for (topic, partitions) in &group.offsets {
-            let Some(log) = view.topics.get(topic) else { continue };
-            let before = self.last.as_ref().and_then(|last| last.get(topic));
-            for (partition, Committed { offset: committed, .. }) in partitions {
-                let Some(p) = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)) else { continue };
-                let tp = || TopicPartition::new(topic, *partition);
-                let stood = before.and_then(|b| b.get(partition)).map(|c| c.offset);
-                if let (Some(end), Some(stood)) = (p.high_watermark.max(p.lso), stood)
-                    && stood.min(*committed) > end
-                {
-                    return Some(Astray::Beyond { tp: tp(), committed: *committed, end });
-                }
-                if let Some(start) = p.log_start.filter(|start| *start > *committed) {
-                    found.get_or_insert_with(|| Astray::Expired { tp: tp(), committed: *committed, start });
-                }
-            }
-        }
-        found
     }
 
     fn take(&mut self, group: &GroupView, unread: Option<Unread>, at: At) {

@@ -4,6 +4,7 @@
 //! `tests/architecture.rs`.
 
 pub mod acl;
+pub mod blank;
 pub mod blind;
 pub mod command;
 mod cost;
@@ -40,6 +41,7 @@ pub mod stranded;
 pub mod transactions;
 pub mod trigger;
 pub mod turns;
+mod unread;
 mod verify;
 mod view;
 pub mod watch;
