@@ -18,7 +18,7 @@ use crate::migration::estate::{Estate, Side, TopicPartition};
 use crate::plan::Plan;
 
 /// How long nothing may arrive before a read is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// Record bytes that may wait in the reader, KiB.
 const QUEUED_KIB: u32 = 64;
 /// The same stretch is looked through at most this often, ms.
@@ -59,7 +59,8 @@ async fn looks(
         }
         looked.retain(|tp, _| all.iter().any(|(of, _)| of == tp));
         let due = |(tp, range): &(TopicPartition, (i64, i64))| {
-            looked.get(tp).is_none_or(|(last, at)| last != range || watch.ms().saturating_sub(*at) >= AGAIN_MS)
+            // A log that grows changes nothing: a record was found behind that place, or it could not be read.
+            looked.get(tp).is_none_or(|(last, at)| last.0 != range.0 || watch.ms().saturating_sub(*at) >= AGAIN_MS)
         };
         let due: Vec<_> = all.into_iter().filter(due).collect();
         if !due.is_empty() {

@@ -44,7 +44,8 @@ impl Ahead {
     /// its twin.
     #[must_use]
     pub fn is_settled(&self, ts: i64, offset: i64, old_to: i64) -> bool {
-        self.is_ahead(ts) && (ts >= self.refused_from || offset < old_to)
+        let refused = self.refused_from < i64::MAX && ts >= self.refused_from;
+        self.is_ahead(ts) && (refused || offset < old_to)
     }
 }
 
@@ -73,6 +74,7 @@ mod tests {
         let free = Ahead::at(NOW, None, 130_000, 5_000);
         assert!(!free.is_settled(i64::MAX - 1, 100, 100) && free.is_settled(i64::MAX - 1, 99, 100));
         assert!(!Ahead::NONE.is_settled(i64::MAX - 1, 0, 1));
+        assert!(!free.is_settled(i64::MAX, 100, 100), "the greatest time of all");
         let never = Ahead::at(NOW, Some(u64::MAX), 130_000, 5_000);
         assert!(!never.is_settled(i64::MAX - 1, 5, i64::MIN), "no limit is none");
     }

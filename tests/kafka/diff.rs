@@ -384,6 +384,40 @@ fn a_time_that_lies_ahead_hides_no_missing_record() {
     assert_eq!((code, &report["topics"][0]["found"]["missing"]), (3, &json!(2)), "{report:#}");
 }
 
+/// The same for a group that has not read them, and for a replay that can't bring them there.
+#[test]
+fn what_green_refuses_is_missing_for_its_readers_and_no_replay_is_begun() {
+    use rdkafka::consumer::{CommitMode, Consumer as _};
+    use rdkafka::{Offset, TopicPartitionList};
+    const HOUR: i64 = 3_600_000;
+    let topic = topic_of_both("refused", &[("message.timestamp.after.max.ms", "9223372036854775807")], &[]);
+    let (t, group) = (now(), unique("readers"));
+    let old = [(0, Some("k"), Some("a"), t - HOUR), (0, Some("k"), Some("b"), t - HOUR + 1)];
+    write(&pair().blue, &topic, &old);
+    write(&pair().green, &topic, &old);
+    let ahead: Vec<_> = (0..3).map(|n| (0, Some("k"), Some("c"), t + 2 * HOUR + n)).collect();
+    write(&pair().blue, &topic, &ahead);
+    let consumer = kafka::consumer(&pair().blue, &group, &[]);
+    let mut at = TopicPartitionList::new();
+    at.add_partition_offset(&topic, 0, Offset::Offset(1)).expect("a partition");
+    consumer.commit(&at, CommitMode::Sync).expect("committed");
+    let dir =
+        plan(&format!("[[groups]]\nname = {group:?}\ntopics = [{topic:?}]\nswitch = {{ provider = \"manual\" }}\n"));
+    let cutover = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cutover")).current_dir(dir.path()).args(args).output().unwrap();
+        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, err) = cutover(&["offsets", "plan", "--group", &group, "--json"]);
+    let plan: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+    let p = &plan["partitions"][0];
+    assert_eq!((code, &p["missing"], &p["missing_ranges"]), (Some(3), &json!(3), &json!([[2, 5]])), "{plan:#}");
+    let (code, out, err) = cutover(&["replay", "--group", &group, "--dry-run"]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(err.contains("message.timestamp.after.max.ms"), "{out}{err}");
+    assert_eq!(kafka::end_offsets(&pair().green, &topic)[&0], (0, 2), "nothing was sent");
+}
+
 #[test]
 fn a_cluster_that_does_not_answer_is_unknown() {
     let green = kafka::take_port();
