@@ -188,6 +188,14 @@ impl Join {
         self.rooms.iter().map(Room::len).sum()
     }
 
+    /// Judged records that wait for a twin, and have done so for less time than one may take: those of `since_ts` (ms) on.
+    #[must_use]
+    pub fn young(&self, since_ts: i64) -> usize {
+        let mut count = 0;
+        self.rooms.iter().for_each(|room| room.each(|e| count += usize::from(e.judged() && e.ts >= since_ts)));
+        count
+    }
+
     /// What was counted so far, by partition.
     #[must_use]
     pub fn counts(&self) -> &[PartitionCounts] {

@@ -33,9 +33,10 @@ const SAVE_MS: u64 = 10_000;
 /// How often the brokers are asked how they are, ms, and how long one may take, s.
 const PROBE_MS: u64 = 1_000;
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
-/// How often, and at what distance (ms), it is looked whether a transaction that hides records has ended.
-const OPEN_LOOKS: u32 = 10;
-const OPEN_MS: u64 = 300;
+/// How often, and at what distance (ms), it is looked again for twins that are still on their way, and for the end of a
+/// transaction that hides records.
+const LOOKS: u32 = 10;
+const LOOK_MS: u64 = 300;
 /// Record bytes that may wait in a reader, for all its partitions together, KiB; at least [`LEAST_KIB`] for each.
 /// librdkafka needs about three times that of its own for small records.
 const QUEUED_KIB: usize = 2_048;
@@ -210,22 +211,23 @@ impl Session {
         let (mut asked, mut hidden, mut ends) = (ground.asked, ground.hidden.clone(), [to(0), to(1)]);
         let hides = hidden.iter().flatten().any(Option::is_some);
         if ground.to_ends && (course.join.waiting() > 0 || hides) {
-            (ends, asked, hidden) = self.ends_now(ground, handle)?;
-            // Most transactions end within a moment.
-            for _ in 0..OPEN_LOOKS {
-                if !ground.stands(&hidden) || self.stop.load(Ordering::Relaxed) {
+            let late = ground.arrival_skew_ms.cast_signed();
+            for look in 0.. {
+                (ends, asked, hidden) = self.ends_now(ground, handle)?;
+                match self.pass(&mut course, ends.clone())? {
+                    Passed::Whole => {}
+                    Passed::Interrupted => return Ok(None),
+                    // Twins may lie in what can't be read of the tail: what waits for them would look lost.
+                    Passed::Unknown(why) => {
+                        return Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why)));
+                    }
+                }
+                // Most twins come, and most transactions end, within a moment.
+                let young = course.join.young(asked[0].min(asked[1]).0.saturating_sub(late)) > 0;
+                if look >= LOOKS || !(young || ground.stands(&hidden)) || self.stop.load(Ordering::Relaxed) {
                     break;
                 }
-                handle.block_on(Clock.sleep(OPEN_MS));
-                (ends, asked, hidden) = self.ends_now(ground, handle)?;
-            }
-            match self.pass(&mut course, ends.clone())? {
-                Passed::Whole => {}
-                Passed::Interrupted => return Ok(None),
-                // Twins may lie in what can't be read of the tail: what waits for them would look lost.
-                Passed::Unknown(why) => {
-                    return Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why)));
-                }
+                handle.block_on(Clock.sleep(LOOK_MS));
             }
         }
         self.decide(course, asked, ground.veil(hidden, &ends)).map(Some)
