@@ -109,6 +109,8 @@ fn exit(result: &Result<GroupPlan, Refusal>) -> Exit {
         Err(refusal) => Exit(refusal.exit_code),
         Ok(plan) if plan.partitions.iter().any(|p| p.verdict == Verdict::Unmappable) => Exit::FAILED,
         Ok(plan) if plan.blocks() || plan.worst_verdict() == Some(Verdict::Guess) => Exit::HOLDS,
+        // What may still be lost is not known.
+        Ok(plan) if plan.unsettled() > 0 => Exit::UNKNOWN,
         Ok(_) => Exit::DONE,
     }
 }
@@ -336,6 +338,11 @@ mod tests {
         assert_eq!(exit(&plan(Verdict::Guess, Some(0))), Exit::HOLDS);
         assert_eq!(exit(&plan(Verdict::Guess, None)), Exit::HOLDS);
         assert_eq!(exit(&plan(Verdict::Unmappable, None)), Exit::FAILED);
+        let pending = plan(Verdict::Bounded, Some(0)).map(|mut p: GroupPlan| {
+            p.partitions[0].unsettled.unconsumed = 3;
+            p
+        });
+        assert_eq!(exit(&pending), Exit::UNKNOWN, "3 may be lost");
         assert_eq!(exit(&Err(Refusal::unknown("", ""))), Exit::UNKNOWN);
         assert!(severity(Exit::UNKNOWN) > severity(Exit::FAILED) && severity(Exit::FAILED) > severity(Exit::HOLDS));
     }

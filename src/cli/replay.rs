@@ -114,7 +114,7 @@ fn what(global: &Global, args: &ReplayArgs) -> Result<(What, String), Error> {
             let interrupted = || Error::Failed(Trouble::new("the diff was interrupted", "start it again"));
             let diff = compared(global, args, (of, span, args.from.into()), None)?.ok_or_else(interrupted)?;
             if diff.verdict() == Verdict::Unknown {
-                let why = diff.topics.iter().flat_map(|t| &t.unknown).next().cloned().unwrap_or_default();
+                let why = not_known(&diff).unwrap_or_default();
                 let what = format!("what is missing of {topic} is not known: {why}");
                 return Err(Error::Unknown(Trouble::new(what, "see `cutover diff`, or carry all of it with --all")));
             }
@@ -138,13 +138,22 @@ fn judged(again: Result<Option<DiffReport>, Error>) -> (After, Exit) {
         Err(Error::Plan(problems)) => return unknown(problems.to_string(), Exit::UNKNOWN),
         Err(Error::Usage(t) | Error::Failed(t) | Error::Unknown(t)) => return unknown(t.what, Exit::UNKNOWN),
     };
-    let why = again.topics.iter().flat_map(|t| &t.unknown).next().cloned();
+    let why = not_known(&again);
     if again.verdict() == Verdict::Unknown || why.is_some() {
         return unknown(why.unwrap_or_else(|| "nothing was compared".to_owned()), Exit::UNKNOWN);
     }
     let missing = again.topics.iter().map(|t| t.found.missing).sum();
     let exit = if missing == 0 { Exit::DONE } else { Exit::HOLDS };
     (After { verdict: again.verdict().to_string(), missing: Some(missing), why: None }, exit)
+}
+
+/// Why something of a diff is not known, or not judged yet.
+fn not_known(diff: &DiffReport) -> Option<String> {
+    let unsettled = |t: &&TopicDiff| t.verdict == Verdict::Unknown && t.found.unsettled > 0;
+    let pending = diff.topics.iter().filter(unsettled).map(|t| {
+        format!("{} records of {} are on one cluster alone, and may still arrive", t.found.unsettled, t.topic)
+    });
+    diff.topics.iter().flat_map(|t| &t.unknown).cloned().chain(pending).next()
 }
 
 /// Whether each topic's records went into the topic of its own on the other cluster.
@@ -166,6 +175,15 @@ fn compared_again(global: &Global, args: &ReplayArgs, report: &ReplayReport) -> 
 
 /// Counts as missing only what was carried.
 fn only_carried(topic: &mut TopicDiff, carried: &Ranges) {
+    let unsettled = |p: &crate::diff::PartitionDiff| {
+        let tp = TopicPartition::new(&topic.topic, p.partition);
+        let waiting = p.unsettled[0].ranges.iter().map(|(from, to)| Piece::new(tp.clone(), *from, *to));
+        Ranges::of(waiting).common(carried).offsets()
+    };
+    topic.found.unsettled = topic.partitions.iter().map(unsettled).sum();
+    if topic.verdict == Verdict::Unknown && topic.found.unsettled == 0 && topic.unknown.is_empty() {
+        topic.verdict = Verdict::Clean;
+    }
     topic.found.missing = 0;
     for p in &topic.partitions {
         let tp = TopicPartition::new(&topic.topic, p.partition);

@@ -22,12 +22,14 @@ use compare::Comparing;
 use fidelity::Fidelities;
 use strand::Stranding;
 
+use super::blanks;
 use super::clock::{Clock, Stopwatch};
 use super::diff::sample::{self, Sampled};
 use super::eos::look::Watched as EosWatched;
 use super::eos::watch::EosFocus;
 use super::executor::{self, Executor};
 use super::herald::Herald;
+use super::holders::{self, HolderFocus};
 use super::ledger::{Access, Ledger};
 use super::meter::{self, Questions};
 use super::names::TopicNames;
@@ -38,6 +40,7 @@ use super::snapshot::{Arming, Ask, JournalLine, Notice, Reply, Severity, Snapsho
 use super::tools::Tools;
 use super::translate::{History, Translator};
 use super::words::Teller;
+use crate::migration::blank::WantedBlanks;
 use crate::migration::command::{Command, Refusal, Subject};
 use crate::migration::effect::Outcome;
 use crate::migration::estate::{At, Estate, Observed, Side, Trouble, WindowView};
@@ -148,6 +151,8 @@ struct Core {
     measurements: JoinSet<Vec<Measured>>,
     focus: watch::Sender<Focus>,
     eos_focus: watch::Sender<EosFocus>,
+    holder_focus: watch::Sender<HolderFocus>,
+    blank_focus: watch::Sender<WantedBlanks>,
     questions: watch::Sender<Questions>,
     teller: Teller,
     lines: VecDeque<JournalLine>,
@@ -177,14 +182,19 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (murmurs, mut heard) = mpsc::channel(MURMURS);
     let (focus, focus_rx) = watch::channel(Focus::new());
     let (eos_focus, eos_focus_rx) = watch::channel(EosFocus::new());
+    let (holder_focus, holder_focus_rx) = watch::channel(HolderFocus::new());
+    let (blank_focus, blank_focus_rx) = watch::channel(WantedBlanks::new());
     let (questions, questions_rx) = watch::channel(Questions::new());
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
     let mut pollers = JoinSet::new();
     let (fidelities, targets) = Fidelities::new();
     let (looked, mut sampled) = mpsc::channel(SIGHTINGS);
     pollers.spawn(sample::sample(Arc::clone(&plan), Arc::clone(&tools), targets, looked));
+    for side in Side::BOTH.into_iter().filter(|side| tools.unreachable(*side).is_none()) {
+        blanks::watch_side(&mut pollers, &plan, &tools, side, &blank_focus_rx, &sightings);
+    }
     meter::ask_all(&mut pollers, &plan, &questions_rx, &sightings);
-    let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
+    let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx, &holder_focus_rx));
     observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
 
     let Access { ledger, entries, samples, told, arming, troubles, unsound } =
@@ -212,6 +222,8 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         measurements: JoinSet::new(),
         focus,
         eos_focus,
+        holder_focus,
+        blank_focus,
         questions,
         teller: Teller::default(),
         lines: VecDeque::new(),
@@ -348,6 +360,10 @@ impl Core {
             pulse.followed = Clock.stopwatch();
             self.follow().await;
             self.aim();
+            let blanks = self.machine.wanted_blanks(now);
+            self.blank_focus.send_if_modified(|focus| std::mem::replace(focus, blanks.clone()) != blanks);
+            let holders = self.machine.wanted_holders(now);
+            self.holder_focus.send_if_modified(|focus| std::mem::replace(focus, holders.clone()) != holders);
             self.turn_news(now).await;
             self.keep_told(false).await;
             self.keep_estimate_fresh(now).await;
@@ -408,6 +424,8 @@ impl Core {
                 let slot = self.estate.flags.entry(producer).or_insert_with(Observed::not_yet);
                 present::seen(slot, result, at);
             }
+            Sighting::Blank(side, tp, from, to) => blanks::take(&mut self.estate, side, tp, (from, to)),
+            Sighting::Holders(side, asked, told) => holders::take(self.estate.holders_mut(side), asked, told, at),
             Sighting::Eos(side, producer, result) => {
                 let slot = self.estate.eos_mut(side).entry(producer).or_insert_with(Observed::not_yet);
                 // Two pollers look at what a run waits for, one of them more often.

@@ -5,6 +5,7 @@
 //! remembers, `present` tells. [`headless`] drives one command without a screen; [`link`] lets screens of other
 //! processes attach, and [`expose`] lets Prometheus look.
 
+mod blanks;
 pub mod clock;
 mod core;
 pub mod crash;
@@ -17,6 +18,7 @@ pub mod export;
 pub mod expose;
 pub mod headless;
 mod herald;
+mod holders;
 mod ledger;
 pub mod link;
 pub mod meter;

@@ -12,12 +12,13 @@ use tokio::task::JoinSet;
 use super::clock::Clock;
 use super::eos::look::Watched;
 use super::eos::watch::{EosFocus, watch_side};
+use super::holders::{self, HolderFocus, Told};
 use super::pace::Pace;
 use super::tools::Tools;
 use crate::kafka::control::{Cluster, SnapshotOptions};
 use crate::migration::criteria::Metric;
 use crate::migration::eos::EosLook;
-use crate::migration::estate::{At, ClusterView, FlagState, GroupView, Side, SwitchState, Trouble};
+use crate::migration::estate::{At, ClusterView, FlagState, GroupView, Side, SwitchState, TopicPartition, Trouble};
 
 /// The longest a whole round may take: the control plane's own bounds are far shorter on each request.
 const ROUND: Duration = Duration::from_secs(60);
@@ -42,6 +43,10 @@ pub enum Sighting {
     Eos(Side, String, Result<Box<EosLook>, Trouble>),
     /// What a provider of metrics answered about a group (by its id on blue) on a side.
     Metric(String, Side, Metric, Result<f64, Trouble>),
+    /// Whose transactions are open on partitions of a side (by blue's names): which were asked for, and what was told.
+    Holders(Side, Vec<TopicPartition>, Result<Told, Trouble>),
+    /// A stretch of a partition of a side (by blue's name) holds no record.
+    Blank(Side, TopicPartition, i64, i64),
     /// What it knows of the past of that, oldest first; before the answer about now.
     Past(String, Side, Metric, Vec<(At, f64)>),
 }
@@ -68,7 +73,7 @@ pub fn watch_all(
     tools: &Arc<Tools>,
     eos: Vec<Watched>,
     (poll_ms, focus_ms): (u64, u64),
-    (focus, eos_focus): (&watch::Receiver<Focus>, &watch::Receiver<EosFocus>),
+    (focus, eos_focus, holders): (&watch::Receiver<Focus>, &watch::Receiver<EosFocus>, &watch::Receiver<HolderFocus>),
     to: Sightings,
 ) {
     let eos = Arc::new(eos);
@@ -78,6 +83,7 @@ pub fn watch_all(
                 tasks.spawn(rounds(tools.cluster(side).clone(), poll_ms, to.clone()));
                 tasks.spawn(looks(tools.cluster(side).clone(), focus_ms, focus.clone(), to.clone()));
                 watch_side(tasks, tools, side, &eos, (poll_ms, focus_ms), eos_focus, &to);
+                holders::watch_side(tasks, tools, side, poll_ms, holders, &to);
             }
             Some(why) => {
                 let to = to.clone();

@@ -146,8 +146,15 @@ pub struct GroupSide {
     pub state: Option<GroupState>,
     /// Members.
     pub members: Vec<MemberView>,
-    /// Sum over partitions, records. `None`: nothing to measure, never 0.
+    /// All that is written and not consumed: to the high watermarks, summed over partitions, records. `None`: nothing to
+    /// measure, never 0.
     pub lag: Option<u64>,
+    /// What of it can be read now: to the last stable offsets.
+    #[serde(default)]
+    pub lag_stable: Option<u64>,
+    /// Why it can't read on, whatever it would do: whose open transaction holds what, in a sentence.
+    #[serde(default)]
+    pub waits: Option<String>,
     /// When the figures were seen.
     pub at: Option<At>,
     /// Time lag, ms (estimated from samples).
@@ -184,8 +191,14 @@ pub struct PartitionSide {
     pub log_start: Option<i64>,
     /// Last stable offset.
     pub end: Option<i64>,
-    /// `end - committed`, at least 0.
+    /// High watermark.
+    #[serde(default)]
+    pub high_watermark: Option<i64>,
+    /// `high_watermark - committed`. `None` also where the commit lies beyond the log.
     pub lag: Option<u64>,
+    /// `end - committed`: what of it can be read now.
+    #[serde(default)]
+    pub lag_stable: Option<u64>,
 }
 
 /// One group.

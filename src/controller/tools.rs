@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::names::TopicNames;
 use crate::flags::{Provider, Reading, SetResult};
-use crate::kafka::control::Cluster;
+use crate::kafka::control::{Cluster, ConfigValue};
 use crate::kafka::properties::ClientProperties;
 use crate::kafka::records::RecordRef;
 use crate::migration::estate::{FlagState, Side, SwitchState, Trouble};
@@ -28,6 +28,17 @@ pub enum NotSet {
 /// A record's identity: the one place where a schema registry will say which framed payloads are the same.
 pub(super) fn identity_of(rule: &IdentityRule, record: &RecordRef<'_>) -> Identity {
     identify(rule, record.key, record.value, record.headers(), &NoSchemas)
+}
+
+/// How far ahead of its clock a topic takes records' timestamps, ms; `None` for no limit, or where it stamps them itself.
+/// Before Kafka 3.6 one limit holds in both directions (KIP-937).
+pub(super) fn after_max_ms(config: &BTreeMap<String, ConfigValue>) -> Option<u64> {
+    let value = |key: &str| config.get(key).and_then(|v| v.value.as_deref());
+    // "No limit" is the greatest number there is.
+    let limit = |key: &str| value(key)?.parse::<u64>().ok().filter(|n| *n < i64::MAX.unsigned_abs());
+    let stamps_itself = value("message.timestamp.type") == Some("LogAppendTime");
+    let max = limit("message.timestamp.after.max.ms").or_else(|| limit("message.timestamp.difference.max.ms"));
+    max.filter(|_| !stamps_itself)
 }
 
 /// Everything outside, for one plan. Reading needs nothing more; changing needs a [`super::executor::WriteLease`].

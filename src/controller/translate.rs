@@ -30,6 +30,7 @@ use windows::Windows;
 
 use super::clock::Clock;
 use super::names::TopicNames;
+use super::tools::after_max_ms;
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
 use crate::migration::command::shell_word;
 use crate::migration::estate::{At, ClusterView, Side, TopicPartition, Trouble};
@@ -51,6 +52,8 @@ const AT_ONCE: usize = 2;
 const STABLE_RUN_MS: u64 = 60_000;
 const STABLE_ESTIMATE_MS: u64 = 5_000;
 const STABLE_PAUSE_MS: u64 = 500;
+/// How long an estimate waits for records without a twin, ms: on a busy topic some are always on their way.
+const ESTIMATE_SETTLE_MS: u64 = 1_500;
 /// How long one request for the shape of the topics may take.
 const SHAPE: Duration = Duration::from_secs(30);
 
@@ -60,7 +63,7 @@ pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
 /// What for: an estimate for a dialog, or the plan that a run commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Now, with what is there.
+    /// Now, with what is there and what comes within a moment.
     Estimate,
     /// Waits until young records have their twins, and until open transactions with offsets have ended.
     Run,
@@ -257,6 +260,7 @@ impl Inner {
             let policy = config.and_then(|c| c.get("cleanup.policy")).and_then(|c| c.value.as_deref());
             // Where it can't be told, what is safe for a compacted topic is assumed.
             let compacted = policy.is_none_or(|p| p.contains("compact"));
+            let after_max_ms = config.and_then(after_max_ms);
             match self.partitions(topic, ways, source, target) {
                 Err((count, why)) => {
                     let gone = |p| {
@@ -270,7 +274,7 @@ impl Inner {
                     plans.extend((0..count.max(1)).map(gone));
                 }
                 Ok((source, target)) if source != target => {
-                    let uneven = Uneven { topic, source, target, compacted };
+                    let uneven = Uneven { topic, source, target, compacted, after_max_ms };
                     plans.extend(self.pooled(case, &uneven, committed).await?);
                 }
                 Ok((count, _)) => {
@@ -278,6 +282,7 @@ impl Inner {
                         let placed = committed.get(topic).and_then(|c| c.get(&p));
                         let at = placed.map(|placed| placed.offset);
                         let mut params = self.params(case, TopicPartition::new(topic, p), at, compacted);
+                        params.target_after_max_ms = after_max_ms;
                         let (here, there) = (self.names.on(ways.source, topic), self.names.on(ways.target, topic));
                         params.metadata = placed.and_then(|placed| placed.metadata.clone());
                         params.mm2 = mm2.as_ref().zip(at).and_then(|(mm2, at)| mm2.claim(&here, &there, p, at));
@@ -403,8 +408,11 @@ impl Inner {
             rule: rule.identity.clone(),
             pair_delta_ms: rule.pair_delta_ms,
             arrival_skew_ms: rule.arrival_skew_ms,
-            settle_timeout_ms,
-            settle: purpose == Purpose::Run,
+            settle_timeout_ms: match purpose {
+                Purpose::Run => settle_timeout_ms,
+                Purpose::Estimate => settle_timeout_ms.min(ESTIMATE_SETTLE_MS),
+            },
+            settle: true,
             target_only_since: history.target_only_since(&self.plan, group, &tp.topic, ways.target),
             source_seen: history.ends(ways.source, &tp),
             target_seen: history.ends(ways.target, &tp),

@@ -348,7 +348,11 @@ pub fn name(subject: &Subject) -> String {
 #[must_use]
 pub fn budget(plan: &GroupPlan) -> String {
     let count = |n: Option<u64>| n.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
-    format!("{} lost, {} re-read", count(plan.totals.missing), count(plan.totals.re_read))
+    let pending = match plan.unsettled() {
+        0 => String::new(),
+        n => format!(", {n} not settled"),
+    };
+    format!("{} lost{pending}, {} re-read", count(plan.totals.missing), count(plan.totals.re_read))
 }
 
 /// An effect as something that will be done: `set the switch of loan-ledger to off`.

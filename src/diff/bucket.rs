@@ -8,6 +8,7 @@ use super::order;
 use super::report::{Moved, PartitionDiff};
 use super::spans::OffsetSet;
 use super::{ByHash, Join, Log, PartitionCounts, Rules, at, mix, other};
+use crate::offsets::arrival::Ahead;
 
 /// Moved records that are listed one by one; their offsets are exact beyond that too.
 const MOVED_LISTED: usize = 10_000;
@@ -26,6 +27,7 @@ pub(super) struct Findings {
     pub(super) unordered: u64,
     pub(super) undecided: u64,
     pub(super) veiled: u64,
+    pub(super) ahead: u64,
 }
 
 /// Takes bucket after bucket, and then gives the report.
@@ -34,6 +36,8 @@ pub struct Resolver {
     rules: Rules,
     counts: Vec<PartitionCounts>,
     settled_to: [i64; 2],
+    /// Records of each log whose timestamps lie ahead.
+    ahead: [Ahead; 2],
     /// By log and partition: whether an open transaction hides records of it.
     hidden: [Vec<bool>; 2],
     found: Vec<Findings>,
@@ -50,7 +54,13 @@ impl Resolver {
         let (rules, counts, in_memory) = join.finish();
         let found = counts.iter().map(|_| Findings::default()).collect();
         let hidden = [Vec::new(), Vec::new()];
-        Self { rules, counts, settled_to, hidden, found, in_memory, spare: Vec::new() }
+        Self { rules, counts, settled_to, ahead: [Ahead::NONE; 2], hidden, found, in_memory, spare: Vec::new() }
+    }
+
+    /// `ahead`: what is known of records of each log whose timestamps lie ahead.
+    #[must_use]
+    pub fn with_ahead(self, ahead: [Ahead; 2]) -> Self {
+        Self { ahead, ..self }
     }
 
     /// `hidden`: by log and partition, whether an open transaction hides records of it. They may be the twins of what
@@ -229,10 +239,13 @@ impl Resolver {
             let excused =
                 self.rules.judged[log].get(entry.partition as usize).map_or(i64::MIN, |j| j.excused_before_ts);
             let veiled = self.veiled(entry);
+            let old_to = self.counts[entry.partition as usize].old_to[log];
+            let came = self.ahead[log].is_settled(entry.ts, entry.offset, old_to);
             let found = &mut self.found[entry.partition as usize];
             let set = if superseded {
                 &mut found.superseded
-            } else if entry.ts >= self.settled_to[log] {
+            } else if entry.ts >= self.settled_to[log] && !came {
+                found.ahead += u64::from(self.ahead[log].is_ahead(entry.ts));
                 &mut found.unsettled
             } else if veiled {
                 found.veiled += 1;

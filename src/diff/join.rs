@@ -26,11 +26,19 @@ pub struct PartitionCounts {
     pub far: u64,
     /// Largest distance of the timestamps of a pair, ms.
     pub distance_ms: u64,
+    /// One past the highest offset of a pair that is old by its own timestamps, source and target: what lies before it
+    /// in its log is old too, whatever its timestamp.
+    #[serde(default = "none_old")]
+    pub old_to: [i64; 2],
+}
+
+fn none_old() -> [i64; 2] {
+    [i64::MIN; 2]
 }
 
 impl PartitionCounts {
     fn new() -> Self {
-        Self { first_pair: [i64::MAX; 2], ..Self::default() }
+        Self { first_pair: [i64::MAX; 2], old_to: none_old(), ..Self::default() }
     }
 
     pub(super) fn pair(&mut self, source: i64, judged: bool, distance: u64) {
@@ -148,6 +156,12 @@ impl Join {
         let (source, target) = if log == Log::Source { (here, there) } else { (there, here) };
         let entry = Entry::pair(source, target, judged);
         let distance = source.1.ts.abs_diff(target.1.ts);
+        let old = source.1.ts.max(target.1.ts) < self.rules.old_before_ts;
+        for (log, (partition, seen)) in [source, target].into_iter().enumerate().filter(|_| old) {
+            if let Some(counts) = self.counts.get_mut(partition as usize) {
+                counts.old_to[log] = counts.old_to[log].max(seen.offset + 1);
+            }
+        }
         if let Some(counts) = self.counts.get_mut(entry.partition as usize) {
             counts.pair(entry.offset, judged, distance);
         }
@@ -172,6 +186,14 @@ impl Join {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.rooms.iter().map(Room::len).sum()
+    }
+
+    /// Judged records that wait for a twin, and have done so for less time than one may take: those of `since_ts` (ms) on.
+    #[must_use]
+    pub fn young(&self, since_ts: i64) -> usize {
+        let mut count = 0;
+        self.rooms.iter().for_each(|room| room.each(|e| count += usize::from(e.judged() && e.ts >= since_ts)));
+        count
     }
 
     /// What was counted so far, by partition.

@@ -7,7 +7,8 @@
 //! - **missing** (on the source only) or **only on the target**,
 //! - **duplicated**: a copy too many of a record that does have a twin. On the target: any surplus copy. On the source
 //!   only a copy within `pair_delta` of a paired one; further off it is another send of the same content, and missing,
-//! - **unsettled**: without a twin, and so young that the twin may still arrive (03-offsets, "Settled"),
+//! - **unsettled**: without a twin, which may still arrive: it is young, or nothing tells when it came, as its own
+//!   timestamp lies ahead ([`crate::offsets::arrival`]; 03-offsets, "Settled"). What is unsettled is never clean,
 //! - **superseded** (compacted topics): a later record of its key makes it one that the other side may have removed,
 //! - **before**: older than the first pair, where the two logs can't be compared yet.
 //!
@@ -87,7 +88,10 @@ impl Default for Judged {
 
 impl Judged {
     fn has(&self, seen: &Seen) -> bool {
-        (self.from..self.to).contains(&seen.offset) && (self.from_ts..self.to_ts).contains(&seen.ts)
+        // One without a time is in no range of time, and judged where the range is open: it is never left out silently.
+        let in_time = seen.ts >= self.from_ts && (seen.ts < self.to_ts || self.to_ts == i64::MAX);
+        let timeless = seen.ts < 0 && self.to_ts == i64::MAX && self.from_ts < i64::MAX;
+        (self.from..self.to).contains(&seen.offset) && (timeless || in_time)
     }
 }
 
@@ -102,10 +106,17 @@ pub struct Rules {
     pub compacted: bool,
     /// Per partition of the source, and of the target.
     pub judged: [Vec<Judged>; 2],
+    /// A pair with an earlier timestamp is old, and so is what lies before it in its log, ms.
+    #[serde(default = "never")]
+    pub old_before_ts: i64,
     /// Number of buckets, at least 1; see [`Rules::buckets_for`].
     pub buckets: usize,
     /// Bytes of memory that may be used before entries must go to disk.
     pub memory: usize,
+}
+
+fn never() -> i64 {
+    i64::MIN
 }
 
 impl Rules {
@@ -122,7 +133,16 @@ impl Rules {
     pub fn whole(partitions: usize, pair_delta_ms: u64) -> Self {
         let judged = vec![Judged::default(); partitions];
         let (buckets, memory) = (64, 64 << 20);
-        Self { pair_delta_ms, over_topic: false, compacted: false, judged: [judged.clone(), judged], buckets, memory }
+        let old_before_ts = never();
+        Self {
+            pair_delta_ms,
+            over_topic: false,
+            compacted: false,
+            judged: [judged.clone(), judged],
+            old_before_ts,
+            buckets,
+            memory,
+        }
     }
 
     fn delta(&self) -> i64 {

@@ -89,6 +89,9 @@ pub struct PartitionDiff {
     /// Those of `unsettled`, on both logs together, whose twin may be in an open transaction.
     #[serde(default)]
     pub veiled: u64,
+    /// Those of `unsettled`, on both logs together, whose timestamps lie ahead: they don't settle by themselves.
+    #[serde(default)]
+    pub ahead: u64,
 }
 
 impl PartitionDiff {
@@ -141,6 +144,7 @@ impl Findings {
             unordered: self.unordered,
             undecided: self.undecided,
             veiled: self.veiled,
+            ahead: self.ahead,
         }
     }
 }
@@ -276,6 +280,17 @@ impl TopicDiff {
             unknown
                 .push(format!("{veiled} records are on one log alone, and an open transaction may hold their twins"));
         }
+        let ahead = count(|p| p.ahead);
+        if ahead > 0 {
+            remarks.push(format!(
+                "{ahead} records are on one log alone and carry timestamps that lie ahead: since when they are there can't \
+                 be told, so their twins may still come; not judged yet"
+            ));
+        }
+        let young = found.unsettled.saturating_sub(veiled + ahead);
+        if young > 0 {
+            remarks.push(format!("{young} records are younger than arrival_skew: not judged yet"));
+        }
         if found.equal == 0 && !found.differs() && found.unsettled + found.before > 0 {
             unknown.push("no record of it has a twin yet: nothing could be compared".to_owned());
         }
@@ -284,11 +299,8 @@ impl TopicDiff {
             let most = partitions.iter().map(|p| p.counts.distance_ms).max().unwrap_or(0);
             remarks.push(format!("{far} pairs lie further apart in time than pair_delta, up to {most} ms"));
         }
-        let young = found.unsettled.saturating_sub(veiled);
-        if young > 0 {
-            remarks.push(format!("{young} records are younger than arrival_skew: not judged yet"));
-        }
-        let verdict = match (found.differs(), unknown.is_empty()) {
+        // What is not judged yet is not clean.
+        let verdict = match (found.differs(), unknown.is_empty() && found.unsettled == 0) {
             (true, _) => Verdict::Differs,
             (false, true) => Verdict::Clean,
             (false, false) => Verdict::Unknown,

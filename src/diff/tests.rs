@@ -349,6 +349,37 @@ fn what_may_still_arrive_is_not_missing() {
 }
 
 #[test]
+fn a_time_that_lies_ahead_is_judged_by_what_came_after_it() {
+    use crate::offsets::arrival::Ahead;
+    let seen = |value, offset, ts| record(1, value, ts).seen(offset);
+    let found = |behind: bool, limit_ms: Option<u64>| {
+        let rules = Rules { old_before_ts: 900, ..Rules::whole(1, 50) };
+        let mut join = Join::new(rules);
+        let both = |ours: i64, theirs: i64, ts| ([seen(1, ours, ts)], [seen(1, theirs, ts)]);
+        let (a, b) = both(0, 0, 100);
+        join.push(Log::Source, 0, &a);
+        join.push(Log::Target, 0, &b);
+        join.push(Log::Source, 0, &[seen(2, 1, 9_000), seen(3, 2, i64::MAX)]);
+        if behind {
+            let (a, b) = both(3, 1, 101);
+            join.push(Log::Source, 0, &a);
+            join.push(Log::Target, 0, &b);
+        }
+        let ahead = Ahead::at(1_000, limit_ms, 100, 50);
+        let mut resolver = Resolver::new(join, [900; 2]).with_ahead([ahead; 2]);
+        for bucket in 0..resolver.buckets() {
+            resolver.bucket(bucket, 0, |_| Ok::<(), Infallible>(())).unwrap();
+        }
+        let topic = TopicDiff::new(("t".into(), "t".into()), resolver.finish(), Vec::new(), Vec::new());
+        (topic.found.missing, topic.found.unsettled, topic.verdict)
+    };
+    assert_eq!(found(false, None), (0, 2, Verdict::Unknown), "nothing tells since when they are there");
+    assert_eq!(found(true, None), (2, 0, Verdict::Differs), "what came after them is old");
+    assert_eq!(found(false, Some(100)), (2, 0, Verdict::Differs), "the other log refuses them");
+    assert_eq!(found(false, Some(50_000)), (1, 1, Verdict::Differs), "one may come yet");
+}
+
+#[test]
 fn what_an_open_transaction_hides_is_not_missing() {
     let seen = |value, offset| record(1, value, 100).seen(offset);
     let found = |over_topic: bool, hidden: [Vec<bool>; 2]| {

@@ -64,7 +64,8 @@ fn place(tp: &TopicPartition, log: &PartitionView, left: Option<i64>, has: Optio
         source: SourcePosition::default(),
         target: TargetPosition { offset: Some(start), log_start, end: end.max(start) },
         verdict: Verdict::Bounded,
-        re_read: Some(end.saturating_sub(start).max(0).unsigned_abs()),
+        // What an open transaction holds may be read again, too.
+        re_read: Some(high.max(end).saturating_sub(start).max(0).unsigned_abs()),
         missing: match known {
             Some(known) => Some(log_start.saturating_sub(known).max(0).unsigned_abs()),
             // What expired of a log whose place in it is not known may have been owed.

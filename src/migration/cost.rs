@@ -127,7 +127,9 @@ impl Machine {
         held.extend(self.newer(group, to, plan, now));
         if wanted.iter().any(|o| o.gate == GateName::Unsettled) {
             let why = format!("records that have not arrived on {to} when it is translated may be lost");
-            held.push(Held::new(GateName::Unsettled, None, why));
+            // What is typed is the most that may be; while there are none, nobody can name a number.
+            let cost = Some(plan.unsettled()).filter(|n| *n > 0);
+            held.push(Held::new(GateName::Unsettled, cost, why));
         }
         let passed = |h: &&Held| !alone && !wanted.iter().any(|o| o.gate == h.gate);
         match held.iter().find(passed) {

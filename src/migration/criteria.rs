@@ -157,6 +157,8 @@ pub struct Reading {
     pub value: Result<f64, String>,
     /// What is wrong although the number may look good: stuck, nobody consumes.
     pub flaw: Option<String>,
+    /// Why the number may be better than what is: within its limit it says nothing then, beyond it it counts.
+    pub doubt: Option<String>,
     /// Nothing is written or consumed, and since when: it says nothing.
     pub idle_since: Option<At>,
 }
@@ -165,13 +167,13 @@ impl Reading {
     /// A plain number.
     #[must_use]
     pub fn number(at: At, value: f64) -> Self {
-        Self { at, value: Ok(value), flaw: None, idle_since: None }
+        Self { at, value: Ok(value), flaw: None, doubt: None, idle_since: None }
     }
 
     /// No number.
     #[must_use]
     pub fn missing(at: At, why: impl Into<String>) -> Self {
-        Self { at, value: Err(why.into()), flaw: None, idle_since: None }
+        Self { at, value: Err(why.into()), flaw: None, doubt: None, idle_since: None }
     }
 
     /// The number if it is one that can be compared: finite, and not negative.
@@ -276,13 +278,17 @@ impl Judge {
             return self.missing = missing(why.into());
         }
         let within = self.rule.limit.admits(value, bound);
+        if let (true, None, Some(doubt)) = (within, &reading.flaw, &reading.doubt) {
+            return self.missing = missing(doubt.clone());
+        }
         let mark = match (&reading.flaw, within, reading.idle_since) {
             (Some(_), ..) | (None, false, _) => Mark::Bad,
             (None, true, Some(_)) => Mark::Idle,
             (None, true, None) => Mark::Good,
         };
         if mark == Mark::Bad {
-            let over = || format!("{} {}, not {}", metric.label(), metric.show(value), self.over(bound));
+            let because = reading.doubt.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+            let over = || format!("{} {}, not {}{because}", metric.label(), metric.show(value), self.over(bound));
             self.flaw = reading.flaw.clone().unwrap_or_else(over);
         }
         (self.missing, self.idle_since) = (None, reading.idle_since);

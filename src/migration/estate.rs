@@ -5,7 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::blank::Blanks;
 use super::eos::EosLook;
+use super::held::Holders;
 
 /// A moment: milliseconds since the Unix epoch, UTC. The controller's clock is the only source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -259,9 +261,10 @@ pub struct PartitionView {
     pub isr: u16,
     /// Log start offset.
     pub log_start: Option<i64>,
-    /// Last stable offset: where a read_committed reader stops. Lag is counted to here.
+    /// Last stable offset: where a read_committed reader stops.
     pub lso: Option<i64>,
-    /// High watermark, where a read_uncommitted reader stops.
+    /// High watermark, where a read_uncommitted reader stops: all that is written. Asked for before the last stable
+    /// offset, so that one below it shows an open transaction, and not a record that came in between.
     pub high_watermark: Option<i64>,
     /// Why a figure is missing.
     pub trouble: Option<Trouble>,
@@ -469,6 +472,18 @@ pub struct Estate {
     /// The same on green.
     #[serde(default)]
     pub eos_green: BTreeMap<String, Observed<EosLook>>,
+    /// Whose transactions are open on partitions of blue, where that was asked for.
+    #[serde(skip)]
+    pub holders_blue: BTreeMap<TopicPartition, Observed<Holders>>,
+    /// The same on green.
+    #[serde(skip)]
+    pub holders_green: BTreeMap<TopicPartition, Observed<Holders>>,
+    /// Stretches of blue's logs that hold no record, where that was looked for.
+    #[serde(skip)]
+    pub blanks_blue: Blanks,
+    /// The same on green.
+    #[serde(skip)]
+    pub blanks_green: Blanks,
     /// The plan's cutover windows, as their zones have it now.
     #[serde(default)]
     pub windows: Vec<WindowView>,
@@ -496,6 +511,10 @@ impl Default for Estate {
             flags: BTreeMap::new(),
             eos_blue: BTreeMap::new(),
             eos_green: BTreeMap::new(),
+            holders_blue: BTreeMap::new(),
+            holders_green: BTreeMap::new(),
+            blanks_blue: Blanks::new(),
+            blanks_green: Blanks::new(),
             windows: Vec::new(),
         }
     }
@@ -542,6 +561,40 @@ impl Estate {
         match side {
             Side::Blue => &mut self.eos_blue,
             Side::Green => &mut self.eos_green,
+        }
+    }
+
+    /// Whose transactions are open on partitions of a side, where that was asked for.
+    #[must_use]
+    pub fn holders(&self, side: Side) -> &BTreeMap<TopicPartition, Observed<Holders>> {
+        match side {
+            Side::Blue => &self.holders_blue,
+            Side::Green => &self.holders_green,
+        }
+    }
+
+    /// The same, to be replaced.
+    pub fn holders_mut(&mut self, side: Side) -> &mut BTreeMap<TopicPartition, Observed<Holders>> {
+        match side {
+            Side::Blue => &mut self.holders_blue,
+            Side::Green => &mut self.holders_green,
+        }
+    }
+
+    /// Stretches of a side's logs that hold no record, where that was looked for.
+    #[must_use]
+    pub fn blanks(&self, side: Side) -> &Blanks {
+        match side {
+            Side::Blue => &self.blanks_blue,
+            Side::Green => &self.blanks_green,
+        }
+    }
+
+    /// The same, to be added to.
+    pub fn blanks_mut(&mut self, side: Side) -> &mut Blanks {
+        match side {
+            Side::Blue => &mut self.blanks_blue,
+            Side::Green => &mut self.blanks_green,
         }
     }
 

@@ -8,6 +8,7 @@ use super::eos;
 use super::estate::{ClusterView, FlagState, GroupState, GroupView, Side, SwitchState, TopicPartition};
 use super::event::RunKind;
 use super::gate::span;
+use super::held;
 use super::overrides::{GateName, Held};
 use super::producer;
 pub use super::reads::topics;
@@ -101,6 +102,7 @@ pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, leave:
         ));
     }
     if kind != RunKind::ResetOffsets {
+        held::may_move(sight, group, &topics(sight, group, from), kind, to)?;
         switch(sight, group, settings, from, &mut facts)?;
         members(sight, group, settings, source, from, &mut facts)?;
         let topics = facts.topics.clone();

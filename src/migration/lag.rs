@@ -1,15 +1,24 @@
 //! The lag book: bounded series made from whole-cluster rounds, and what they tell (lag, time lag, rates, commit
 //! intervals, stuck groups). A hole is `None`, never 0; a number that would be a guess is `None` too.
+//!
+//! Lag is counted to the high watermark, as Kafka's own tools do: what an open transaction holds back is written and not
+//! consumed. What of it can be read now, up to the last stable offset, stands beside it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::app;
-use super::estate::{At, ClusterView, Estate, GroupKind, GroupState, GroupView, Side, TopicView};
+use super::blank::Blanks;
+use super::estate::{At, ClusterView, Estate, GroupKind, GroupState, GroupView, Side, TopicPartition, TopicView};
+use super::held::{self, Held, Standing, Waits};
+use super::unread::{self, Commits};
+pub use super::unread::{Astray, Unread};
 
 /// Samples a trend holds at most: the snapshot's trends are cut from these.
 pub const TREND_LEN: usize = 120;
 /// Samples that a rate is taken over.
 const RATE_SAMPLES: usize = 6;
+/// Samples without a moving commit after which it is looked whether there is any record to read.
+const STILL_SAMPLES: usize = 3;
 /// Samples without a moving commit that make a group stuck (Burrow's window is 10).
 const STUCK_SAMPLES: usize = 10;
 /// ... and they must span at least this, ms: fast sampling alone makes nobody stuck.
@@ -40,10 +49,14 @@ struct SideBook {
 #[derive(Debug, Clone, Default)]
 struct GroupBook {
     trend: VecDeque<Option<u64>>,
+    /// What of the newest lag can be read.
+    readable: Option<u64>,
+    /// A position that the log contradicts, in the newest sample.
+    astray: Option<Astray>,
     /// Sum of committed offsets at each sample without a hole, newest last.
     commits: VecDeque<(At, i64)>,
     /// Committed offsets of the last whole sample.
-    last: Option<Vec<i64>>,
+    last: Option<Commits>,
     /// When the last whole sample was taken.
     sampled: Option<At>,
     /// When a commit last moved, as sampled.
@@ -56,10 +69,14 @@ struct GroupBook {
 
 #[derive(Debug, Clone, Default)]
 struct TopicBook {
+    /// Its id: one that is created again under the same name is another log.
+    id: Option<String>,
     /// Sum of high watermarks at each sample without a hole, newest last.
     written: VecDeque<(At, i64)>,
-    /// Last stable offsets over time, by partition.
+    /// High watermarks over time, by partition.
     ends: Vec<Ends>,
+    /// Last stable offsets that lie below them, by partition.
+    standing: Vec<Standing>,
 }
 
 fn push<T>(series: &mut VecDeque<T>, value: T, bound: usize) {
@@ -89,7 +106,7 @@ impl LagBook {
             match estate.side(side) {
                 super::estate::Observed::Known { value, at, .. } if book.seen != Some(*at) => {
                     let gone = |group: &str| left.contains(&(side, group.to_owned()));
-                    book.take(value, *at, sample_gap_ms, &gone);
+                    book.take(value, *at, sample_gap_ms, (&gone, estate.blanks(side)));
                 }
                 _ => book.hole(now, sample_gap_ms),
             }
@@ -108,10 +125,44 @@ impl LagBook {
         self.side(side).total.iter().copied().collect()
     }
 
-    /// A group's lag at the newest sample, records.
+    /// A group's lag at the newest sample, to the high watermarks, records.
     #[must_use]
     pub fn lag(&self, side: Side, group: &str) -> Option<u64> {
         *self.side(side).groups.get(group)?.trend.back()?
+    }
+
+    /// What of a group's lag can be read at the newest sample, to the last stable offsets, records.
+    #[must_use]
+    pub fn readable(&self, side: Side, group: &str) -> Option<u64> {
+        let group = self.side(side).groups.get(group)?;
+        group.readable.filter(|_| matches!(group.trend.back(), Some(Some(_))))
+    }
+
+    /// A position of a group that the log contradicts, at the newest sample.
+    #[must_use]
+    pub fn astray(&self, side: Side, group: &str) -> Option<&Astray> {
+        self.side(side).groups.get(group)?.astray.as_ref()
+    }
+
+    /// The partitions of a group where an open transaction holds the last stable offset, with how it stands.
+    pub fn held_of<'a>(&'a self, side: Side, view: &'a GroupView) -> impl Iterator<Item = (TopicPartition, Held)> + 'a {
+        let topics = &self.side(side).topics;
+        held::of_group(view, move |topic, partition| {
+            topics.get(topic)?.standing.get(usize::try_from(partition).ok()?)?.held()
+        })
+    }
+
+    /// What a group waits for behind open transactions that stand, or may stand.
+    #[must_use]
+    pub fn waits(&self, side: Side, view: &GroupView) -> Option<Waits> {
+        Waits::of(self.held_of(side, view))
+    }
+
+    /// How the last stable offset of a partition stands below its high watermark, if it does.
+    #[must_use]
+    pub fn held(&self, side: Side, tp: &TopicPartition) -> Option<Held> {
+        let topic = self.side(side).topics.get(&tp.topic)?;
+        topic.standing.get(usize::try_from(tp.partition).ok()?)?.held()
     }
 
     /// A group's lag over time, oldest first.
@@ -173,6 +224,13 @@ impl LagBook {
     #[must_use]
     pub fn commits_moved_at(&self, side: Side, group: &str) -> Option<At> {
         self.side(side).groups.get(group)?.moved
+    }
+
+    /// Something may be to read, and no commit has moved over some samples: whether it is any record is worth a look.
+    #[must_use]
+    pub fn stands_still(&self, side: Side, group: &str) -> bool {
+        let book = self.side(side).groups.get(group);
+        book.and_then(|g| g.waiting).is_some_and(|(_, samples)| samples >= STILL_SAMPLES)
     }
 
     /// Stuck as Burrow means it: something to read, and no commit moved over the last samples, members or none.
@@ -276,10 +334,11 @@ impl SideBook {
         }
         for t in self.topics.values_mut() {
             t.written.clear();
+            t.standing.iter_mut().for_each(Standing::miss);
         }
     }
 
-    fn take(&mut self, view: &ClusterView, at: At, gap: u64, gone: &dyn Fn(&str) -> bool) {
+    fn take(&mut self, view: &ClusterView, at: At, gap: u64, (gone, blanks): (&dyn Fn(&str) -> bool, &Blanks)) {
         if self.seen.is_some_and(|seen| at.since(seen) > gap || at < seen) {
             self.break_series();
         }
@@ -290,7 +349,10 @@ impl SideBook {
         self.groups.retain(|id, _| view.groups.contains_key(id));
         let mut total = Some(None);
         for (id, group) in &view.groups {
-            let lag = group_lag(view, group);
+            let book = self.groups.entry(id.clone()).or_default();
+            let astray = unread::astray(view, group, book.last.as_ref(), blanks);
+            let unread = unread::unread(view, group, book.last.as_ref(), blanks);
+            let lag = unread.map(|u| u.written);
             // Share and streams groups keep no lag that could be counted like this.
             let counts = !matches!(group.kind, GroupKind::Share | GroupKind::Streams);
             let counts = counts && !(group.offsets.is_empty() && group.trouble.is_none()) && !gone(id);
@@ -302,29 +364,12 @@ impl SideBook {
                     None => {}
                 }
             }
-            self.groups.entry(id.clone()).or_default().take(group, lag, at);
+            (book.readable, book.astray) = (unread.map(|u| u.readable), astray);
+            book.take(group, unread, at);
         }
         push(&mut self.total, total.flatten(), TREND_LEN);
         (self.seen, self.pushed) = (Some(at), Some(at));
     }
-}
-
-/// Sum over the partitions that the group committed and that exist, counted to the last stable offset. `None` when
-/// one of them can't be measured, or there is none.
-#[must_use]
-pub fn group_lag(view: &ClusterView, group: &GroupView) -> Option<u64> {
-    if group.trouble.is_some() {
-        return None;
-    }
-    let mut lag = None;
-    for (topic, partitions) in &group.offsets {
-        let Some(log) = view.topics.get(topic) else { continue };
-        for (partition, committed) in partitions {
-            let Some(p) = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)) else { continue };
-            *lag.get_or_insert(0) += u64::try_from(p.lso? - committed.offset).unwrap_or(0);
-        }
-    }
-    lag
 }
 
 fn group_reads_something(view: &ClusterView, group: &GroupView) -> bool {
@@ -333,14 +378,23 @@ fn group_reads_something(view: &ClusterView, group: &GroupView) -> bool {
 
 impl TopicBook {
     fn take(&mut self, topic: &TopicView, at: At) {
+        if self.id != topic.id {
+            *self = TopicBook { id: topic.id.clone(), ..TopicBook::default() };
+        }
         match topic.partitions.iter().map(|p| p.high_watermark).sum::<Option<i64>>() {
             Some(written) => push(&mut self.written, (at, written), RATE_SAMPLES),
             None => self.written.clear(),
         }
         self.ends.resize_with(topic.partitions.len(), Ends::default);
-        for (ends, p) in self.ends.iter_mut().zip(&topic.partitions) {
-            if let Some(end) = p.lso {
+        self.standing.resize_with(topic.partitions.len(), Standing::default);
+        let books = self.ends.iter_mut().zip(&mut self.standing);
+        for ((ends, standing), p) in books.zip(&topic.partitions) {
+            if let Some(end) = p.high_watermark.max(p.lso) {
                 ends.push(at, end);
+            }
+            match (p.lso, p.high_watermark) {
+                (Some(stable), Some(end)) => standing.feed(at, stable, end),
+                _ => standing.miss(),
             }
         }
     }
@@ -350,18 +404,24 @@ impl GroupBook {
     fn hole(&mut self) {
         push(&mut self.trend, None, TREND_LEN);
         self.commits.clear();
+        self.readable = None;
         (self.last, self.moved, self.waiting, self.sampled) = (None, None, None, None);
     }
 
-    fn take(&mut self, group: &GroupView, lag: Option<u64>, at: At) {
+    fn take(&mut self, group: &GroupView, unread: Option<Unread>, at: At) {
         if group.trouble.is_some() || group.offsets.is_empty() {
             return self.hole();
         }
-        push(&mut self.trend, lag, TREND_LEN);
-        let committed: Vec<i64> = group.offsets.values().flat_map(|p| p.values().map(|c| c.offset)).collect();
-        push(&mut self.commits, (at, committed.iter().sum()), RATE_SAMPLES);
-        let moved = self.last.as_ref().is_some_and(|last| *last != committed);
-        let to_read = lag.is_some_and(|l| l > 0);
+        push(&mut self.trend, unread.map(|u| u.written), TREND_LEN);
+        let sum = group.offsets.values().flat_map(|p| p.values().map(|c| c.offset)).sum();
+        push(&mut self.commits, (at, sum), RATE_SAMPLES);
+        let same = |a: &Commits, b: &Commits| {
+            let offsets = |of: &Commits| of.values().flat_map(|p| p.values().map(|c| c.offset)).collect::<Vec<_>>();
+            offsets(a) == offsets(b)
+        };
+        let moved = self.last.as_ref().is_some_and(|last| !same(last, &group.offsets));
+        // What an open transaction holds nobody can read: that is said of the log, not of the group.
+        let to_read = unread.is_some_and(|u| u.readable > 0);
         if moved {
             if let Some((since, _)) = self.waiting {
                 let from = self.moved.map_or(since, |m| m.max(since));
@@ -378,7 +438,10 @@ impl GroupBook {
             // It became readable some time after the sample before: count from there, the longer way.
             None => Some((self.sampled.unwrap_or(at), 1)),
         };
-        (self.last, self.sampled) = (Some(committed), Some(at));
+        if self.last.as_ref() != Some(&group.offsets) {
+            self.last = Some(group.offsets.clone());
+        }
+        self.sampled = Some(at);
     }
 }
 

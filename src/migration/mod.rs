@@ -5,6 +5,7 @@
 
 pub mod acl;
 pub mod app;
+pub mod blank;
 pub mod blind;
 pub mod command;
 mod cost;
@@ -17,6 +18,7 @@ pub mod event;
 pub mod firing;
 pub mod gate;
 pub mod group;
+pub mod held;
 pub mod lag;
 pub mod machine;
 pub mod news;
@@ -43,6 +45,7 @@ pub mod stranded;
 pub mod transactions;
 pub mod trigger;
 pub mod turns;
+mod unread;
 mod verify;
 mod view;
 pub mod watch;

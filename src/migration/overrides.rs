@@ -91,6 +91,12 @@ impl GateName {
         matches!(self, GateName::ReRead | GateName::Window | GateName::Coupled | GateName::Permissions)
     }
 
+    /// Whether what it costs is a number of records, where it is known.
+    #[must_use]
+    pub fn is_counted(self) -> bool {
+        matches!(self, GateName::Missing | GateName::ReRead | GateName::Unsettled | GateName::NewerCommit)
+    }
+
     /// Whether it is one of a translation's: setting offsets by themselves may pass over all of those.
     #[must_use]
     pub fn of_offsets(self) -> bool {
@@ -254,11 +260,11 @@ pub fn held(plan: &GroupPlan, to: Side, limit: Option<u64>, settled: bool) -> Ve
             let cost = if guess.is_some() { rounded_up(n) } else { n };
             all.push(Held::new(GateName::ReRead, Some(cost), why));
         }
-        (None, _) if guess.is_none() => {
+        (None, _) => {
             let why = "how many records would be re-read can't be told".to_owned();
             all.push(Held::new(GateName::ReRead, None, why));
         }
-        _ => {}
+        (Some(_), _) => {}
     }
     all
 }
@@ -272,19 +278,19 @@ pub fn newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)])
     Some(Held::new(GateName::NewerCommit, Some(back), why))
 }
 
-/// What was accepted for a gate that holds, if it covers what it costs now. Under a guess the counts are guesses too:
-/// what was typed names them, and binds nothing.
+/// What was accepted for a gate that holds, if it covers what it costs now: what a person typed is the most that may
+/// happen, also where the counts are guesses. A cost that nobody knew then covers none that is known now.
 pub fn covering<'a>(held: &Held, accepted: &'a [Accepted]) -> Result<&'a Accepted, Option<u64>> {
     let Some(one) = accepted.iter().find(|a| a.gate == held.gate) else { return Err(None) };
     if held.names.iter().any(|name| !one.names.contains(name)) {
         return Err(None);
     }
-    let guessed = accepted.iter().any(|a| a.gate == GateName::Guess);
-    match (held.gate, one.at_most, held.cost) {
-        (GateName::Missing | GateName::ReRead, Some(most), Some(cost)) if cost > most && !guessed => Err(Some(most)),
-        // what stands there is seen, not guessed
-        (GateName::NewerCommit, Some(most), Some(cost)) if cost > most => Err(Some(most)),
-        (GateName::Missing | GateName::ReRead, None, _) if !guessed => Err(None),
+    match (one.at_most, held.cost) {
+        (Some(most), Some(cost)) if cost > most => Err(Some(most)),
+        // a number was typed, and now nobody can tell: it may be more
+        (Some(most), None) if held.gate.is_counted() => Err(Some(most)),
+        // of what was still on its way nobody could name a number
+        (None, Some(_)) if held.gate.is_counted() && held.gate != GateName::Unsettled => Err(None),
         _ => Ok(one),
     }
 }
@@ -319,7 +325,7 @@ mod tests {
         assert!(words(&plan(Verdict::Bounded, Some(50), Some(0))).is_empty());
         assert_eq!(words(&plan(Verdict::Proven, Some(51), Some(20))), ["lose 20", "re-read 51"]);
         assert_eq!(words(&plan(Verdict::Guess, Some(0), Some(1234))), ["lose 1300", "guess"]);
-        assert_eq!(words(&plan(Verdict::Guess, None, None)), ["guess"], "unknown is no 0");
+        assert_eq!(words(&plan(Verdict::Guess, None, None)), ["guess", "re-read"], "unknown is no 0");
         assert_eq!(words(&plan(Verdict::Bounded, None, None)), ["guess", "re-read"]);
         let mut young = plan(Verdict::Bounded, Some(0), Some(0));
         young.partitions[0].unsettled.unconsumed = 3;
@@ -339,7 +345,15 @@ mod tests {
         assert_eq!(covering(&missing(1), &[accept(GateName::Guess, None)]), Err(None), "another gate");
         assert_eq!(covering(&missing(1), &[accept(GateName::Missing, None)]), Err(None), "no cost was named");
         let both = [accept(GateName::Missing, Some(20)), accept(GateName::Guess, None)];
-        assert!(covering(&missing(2000), &both).is_ok(), "a guess binds nothing");
+        assert_eq!(covering(&missing(25), &both), Err(Some(20)), "what was typed binds under a guess, too");
+        let unsettled = |n| Held::new(GateName::Unsettled, n, String::new());
+        assert!(covering(&unsettled(Some(3)), &[accept(GateName::Unsettled, Some(3))]).is_ok());
+        assert_eq!(covering(&unsettled(Some(4)), &[accept(GateName::Unsettled, Some(3))]), Err(Some(3)));
+        assert!(covering(&unsettled(Some(4)), &[accept(GateName::Unsettled, None)]).is_ok(), "none could be named");
+        let again = |n| Held::new(GateName::ReRead, n, String::new());
+        assert!(covering(&again(None), &[accept(GateName::ReRead, None)]).is_ok(), "nobody knew, and nobody knows");
+        assert_eq!(covering(&again(None), &[accept(GateName::ReRead, Some(9))]), Err(Some(9)));
+        assert_eq!(covering(&again(Some(9)), &[accept(GateName::ReRead, None)]), Err(None));
         let newer = Held::new(GateName::NewerCommit, Some(41), String::new());
         let rewind = |n| [accept(GateName::NewerCommit, Some(n)), accept(GateName::Guess, None)];
         assert!(covering(&newer, &rewind(41)).is_ok());

@@ -11,6 +11,7 @@ use super::estate::{At, BrokerView, FlagState, Side, SwitchState};
 use super::event::RunKind;
 use super::gate::{Gate, span};
 use super::group::{self, Facts};
+use super::held;
 use super::machine::Machine;
 use super::overrides::{Accepted, GateName, Held};
 use super::producer;
@@ -372,6 +373,7 @@ impl Machine {
         if !matches!(self.state.groups.get(group).map(|g| &g.rest), Some(Stage::Soaking { .. })) {
             return Err(Refusal::refused(format!("{group} is not soaking"), "only a soak can be completed"));
         }
+        self.nothing_hidden(group, now)?;
         match self.soak_gate(group, now) {
             Gate::Pass => Ok(Prepared {
                 level: Level::Key,
@@ -380,6 +382,21 @@ impl Machine {
             Gate::Hold { left_ms, why } => Err(Refusal::holds(format!("{why}, {} left", span(left_ms)), "wait")),
             Gate::Fail { why } => Err(Refusal::holds(why, "the time counts again from when that is good")),
             Gate::Unknown { why } => Err(Refusal::unknown(why, "wait for fresh samples")),
+        }
+    }
+
+    /// Whatever the plan's criteria are: what a group has not read, and can't read, is no end of a soak.
+    fn nothing_hidden(&self, group: &str, now: At) -> Result<(), Refusal> {
+        let (sight, side) = (self.sight(now), Side::Green);
+        let id = sight.id_on(group, side);
+        if let Some(astray) = self.lag.astray(side, id) {
+            let advice = "find out what happened to the log, and what of it was read; then let the group commit anew";
+            return Err(Refusal::holds(astray.words(side), advice));
+        }
+        match sight.waits(group, side) {
+            Some(waits) if waits.held.stands() => Err(Refusal::holds(sight.waits_words(side, &waits), held::ADVICE)),
+            Some(waits) => Err(Refusal::unknown(sight.waits_words(side, &waits), "wait for another look")),
+            None => Ok(()),
         }
     }
 

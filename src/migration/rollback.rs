@@ -28,7 +28,9 @@ pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64
     if home == Side::Green && sight.seen(group, home).is_some_and(|s| s.view.is_none()) {
         return WayBack::Unknown { why: format!("{} does not exist on green any more", sight.id_on(group, home)) };
     }
-    let mut unknown = None;
+    // What can't be read on either side is neither known to be on blue, nor read there.
+    let held = Side::BOTH.into_iter().find_map(|s| Some((s, sight.topics_wait(&topics, s)?)));
+    let mut unknown = held.map(|(side, waits)| WayBack::Unknown { why: sight.waits_words(side, &waits) });
     for topic in &topics {
         match topic_way_back(sight, group, topic) {
             WayBack::Exact => {}
@@ -50,11 +52,15 @@ fn measured(plan: &GroupPlan, age: u64, unknown: Option<WayBack>) -> WayBack {
         let why = p.why.clone().unwrap_or_else(|| "no evidence".into());
         return WayBack::Unknown { why: format!("{} can't be mapped to blue: {why}", p.tp) };
     }
+    let pending = plan.unsettled();
     match (plan.totals.missing, plan.totals.re_read, unknown) {
         (Some(n), _, _) if n > 0 => {
             WayBack::Closed { why: format!("{n} records are missing on blue (measured {} ago)", span(age)) }
         }
-        (Some(_), Some(0), None) => WayBack::Exact,
+        (_, _, None) if pending > 0 => WayBack::Unknown {
+            why: format!("{pending} records have not arrived on blue, and may never (measured {} ago)", span(age)),
+        },
+        (Some(_), Some(0), None) if plan.worst_verdict() <= Some(Verdict::Proven) => WayBack::Exact,
         (Some(_), Some(n), None) => WayBack::Bounded { re_read: n },
         (_, _, Some(unknown)) => unknown,
         _ => WayBack::Unknown { why: "the reverse translation could not be counted".into() },

@@ -203,7 +203,6 @@ fn translate(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Step {
     let guess = most(GateName::Guess).is_some();
     let re_read = most(GateName::ReRead).flatten().unwrap_or(group.max_re_read);
     let lost = match most(GateName::Missing) {
-        Some(Some(n)) if guess => format!("about {n} lost"),
         Some(Some(n)) => format!("at most {n} lost"),
         None if guess => "nobody knows how many lost".to_owned(),
         _ => "0 lost".to_owned(),

@@ -9,6 +9,7 @@ use super::drain;
 use super::estate::{At, ClusterView, GroupView, Observed, Side, TopicPartition};
 use super::gate::span;
 use super::group;
+use super::lag::Astray;
 use super::settings::Criteria;
 use super::sight::Sight;
 use super::watch::Watch;
@@ -133,7 +134,28 @@ fn looked<'a>(sight: &Sight<'a>, name: &str, at: At) -> Result<&'a GroupView, Un
         let age = span(sight.now.since(at));
         return Err(Unseen::Unknown(format!("the ends on green were sampled {age} ago")));
     }
-    Ok(view)
+    if let Some(topic) = recreated(sight, name) {
+        return Err(Unseen::Bad(format!(
+            "topic {topic} on green is another one than {id} was translated for: it was deleted and created again"
+        )));
+    }
+    match sight.lag.astray(Side::Green, id) {
+        Some(astray @ Astray::Beyond { .. }) => Err(Unseen::Bad(astray.words(Side::Green))),
+        // The last ones may have been transaction markers, which nobody reads.
+        Some(astray @ Astray::Expired { .. }) => Err(Unseen::Unknown(astray.words(Side::Green))),
+        None => Ok(view),
+    }
+}
+
+/// A topic that is not the one any more that a group was translated for when it came to green.
+pub(super) fn recreated<'a>(sight: &Sight<'a>, name: &str) -> Option<&'a str> {
+    let run = sight.state.groups.get(name)?.run.and_then(|run| sight.state.runs.get(&run))?;
+    let topics = &sight.estate.green.value()?.topics;
+    let other = |(topic, id): &(&String, &String)| {
+        let seen = topics.get(*topic).and_then(|t| t.id.as_ref());
+        run.to == Side::Green && seen.is_some_and(|seen| seen != *id)
+    };
+    run.topic_ids.iter().find(other).map(|(topic, _)| topic.as_str())
 }
 
 fn lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading {
@@ -148,16 +170,21 @@ fn lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading {
         sight.lag.stuck(Side::Green, id).then(|| format!("stuck: lag {lag}, and no commit moves"))
     };
     #[allow(clippy::cast_precision_loss)] // a lag beyond 2^52 records does not occur
-    Reading { flaw, ..Reading::number(at, lag as f64) }
+    Reading { flaw, doubt: held(sight, view), ..Reading::number(at, lag as f64) }
 }
 
 fn time_lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading {
     let id = sight.id_on(name, Side::Green);
     match (sight.lag.lag(Side::Green, id), sight.lag.time_lag_ms(Side::Green, view)) {
         #[allow(clippy::cast_precision_loss)]
-        (Some(_), Some(ms)) => Reading::number(at, ms as f64),
+        (Some(_), Some(ms)) => Reading { doubt: held(sight, view), ..Reading::number(at, ms as f64) },
         _ => Reading::missing(at, format!("how old the oldest unread record of {id} is can't be told yet")),
     }
+}
+
+/// Why a group's lag on green says nothing good: it can't read on, whatever it would do with what is there.
+fn held(sight: &Sight<'_>, view: &GroupView) -> Option<String> {
+    sight.lag.waits(Side::Green, view).map(|waits| sight.waits_words(Side::Green, &waits))
 }
 
 /// Records ever written to a dead-letter topic: the sum of its ends.

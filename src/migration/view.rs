@@ -5,7 +5,8 @@ use super::effect::{Answer, Effect, Outcome};
 use super::estate::{At, FlagState, Observed, Side, Trouble};
 use super::event::{RunEnd, RunId};
 use super::group;
-use super::lag::LagBook;
+use super::held;
+use super::lag::{Astray, LagBook};
 use super::machine::{Machine, Session, how};
 use super::notice::{Notice, Severity};
 use super::phase::{self, PhaseView};
@@ -222,7 +223,9 @@ impl Machine {
     pub fn stuck(&self, group: &str, side: Side, now: At) -> bool {
         let moving = self.state.open_run(&Subject::Group(group.to_string())).is_some();
         let here = group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == side;
-        !moving && here && self.lag.stuck(side, self.sight(now).id_on(group, side))
+        let sight = self.sight(now);
+        let held = || sight.waits(group, side).is_some_and(|w| w.held.stands());
+        !moving && here && (self.lag.stuck(side, sight.id_on(group, side)) || held())
     }
 
     /// The next step of a group in a few words.
@@ -386,8 +389,29 @@ impl Machine {
         }
         for group in self.settings.groups.keys() {
             for side in Side::BOTH.into_iter().filter(|s| self.stuck(group, *s, now)) {
-                let what = format!("{group} is stuck on {side}: something to read, and no commit moves");
-                add(now, Severity::Warn, Subject::Group(group.clone()), Trouble::new(what, "see what its members do"));
+                let trouble = match sight.waits(group, side).filter(|w| w.held.stands()) {
+                    Some(waits) => {
+                        let what = format!("{group} is stuck on {side}: {}", sight.waits_words(side, &waits));
+                        Trouble::new(what, held::ADVICE)
+                    }
+                    None => Trouble::new(
+                        format!("{group} is stuck on {side}: something to read, and no commit moves"),
+                        "see what its members do",
+                    ),
+                };
+                add(now, Severity::Warn, Subject::Group(group.clone()), trouble);
+            }
+            for side in Side::BOTH {
+                let here = group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == side;
+                let astray = self.lag.astray(side, sight.id_on(group, side)).filter(|_| here);
+                if let Some(astray) = astray {
+                    let advice = "find out what happened to the log; where its members read on is their \
+                                  auto.offset.reset's choice";
+                    let trouble = Trouble::new(format!("{group}: {}", astray.words(side)), advice);
+                    let severity =
+                        if matches!(astray, Astray::Beyond { .. }) { Severity::Fail } else { Severity::Warn };
+                    add(now, severity, Subject::Group(group.clone()), trouble);
+                }
             }
         }
         for run in self.state.runs.values().filter(|r| r.open() && !self.replaced(r)) {

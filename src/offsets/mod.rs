@@ -6,6 +6,7 @@
 //!
 //! - [`identity`]: what makes two records the same record (a 128-bit hash; key and value by default).
 //! - [`window`]: the stretch of a log that was loaded, 24 bytes a record.
+//! - [`arrival`]: records whose timestamps lie ahead.
 //! - [`align`]: the definition of a safe offset, and the algorithm that finds the largest one.
 //! - [`translate`]: a sans-I/O driver that says what has to be read next, and ends in a [`PartitionPlan`].
 //! - [`strategy`]: the strategies by name, an operator's choice, and those that need no alignment.
@@ -29,6 +30,7 @@
 //! ```
 
 pub mod align;
+pub mod arrival;
 pub mod identity;
 pub mod reset_file;
 pub mod strategy;

@@ -219,6 +219,13 @@ pub fn seam(facts: &Facts, seam: Seam, left: Option<u64>) -> PartitionPlan {
         plan.missing = Some(expired.unsigned_abs());
         plan.why = Some(format!("up to {expired} records after the seam expired on the target"));
     }
+    if facts.source.is_open() {
+        // Written to the source after the cut, and nobody can see what.
+        let hidden = facts.source.high_watermark - facts.source.end;
+        (plan.verdict, plan.unsettled.unconsumed) = (Verdict::Bounded, hidden.unsigned_abs());
+        let open = format!("a transaction is open on the source: {hidden} offsets after the seam can't be seen");
+        plan.why = Some(plan.why.map_or(open.clone(), |why| format!("{open}; {why}")));
+    }
     plan
 }
 

@@ -77,6 +77,9 @@ pub struct Params {
     pub target_seen: Vec<EndSample>,
     /// Whether the target topic is compacted (`cleanup.policy` contains `compact`). Key hashes are asked for then.
     pub target_compacted: bool,
+    /// The target takes records whose timestamps lie at most this far ahead of its clock, ms
+    /// (`message.timestamp.after.max.ms`, or the older `difference`); `None`: however far, or it stamps them itself.
+    pub target_after_max_ms: Option<u64>,
     /// How: `align`, or another strategy, which is then held against the contents as `align` sees them.
     pub strategy: Strategy,
     /// For `timestamp`: the moment; `None`: that of the oldest unconsumed record.
@@ -113,6 +116,7 @@ impl Params {
             source_seen: Vec::new(),
             target_seen: Vec::new(),
             target_compacted: false,
+            target_after_max_ms: None,
             strategy: Strategy::Align,
             at: None,
             seam: None,

@@ -293,6 +293,13 @@ impl GroupPlan {
         self.partitions.iter().any(PartitionPlan::blocks)
     }
 
+    /// Unconsumed records that are not on the target, and may still come: as long as there are some, `missing` may grow by
+    /// so many.
+    #[must_use]
+    pub fn unsettled(&self) -> u64 {
+        self.partitions.iter().map(|p| p.unsettled.unconsumed).sum()
+    }
+
     /// When the oldest of its facts was read: the age to show. `None` without partitions.
     #[must_use]
     pub fn at(&self) -> Option<At> {

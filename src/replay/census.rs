@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::migration::estate::{At, TopicPartition, Trouble};
+use crate::migration::gate::span;
 
 /// The part of a record batch of its own (message format 2) that does not depend on the record.
 const BATCH_HEAD: u64 = 61;
@@ -103,6 +104,8 @@ pub struct TargetTopic {
     pub stamps_itself: bool,
     /// `message.timestamp.before.max.ms` (or the older `difference`): older records are refused.
     pub before_max_ms: Option<u64>,
+    /// `message.timestamp.after.max.ms` (or the older `difference`): records that lie further ahead are refused.
+    pub after_max_ms: Option<u64>,
     /// `retention.ms`; `None` for ever.
     pub retention_ms: Option<u64>,
     /// Records are compressed on their way there, so sizes are upper bounds.
@@ -144,6 +147,20 @@ impl TargetTopic {
                 before / 3_600_000
             );
             out.push(Trouble::new(what, "raise message.timestamp.before.max.ms of that topic for the replay"));
+        }
+        if let (Some(after), Some(newest)) = (self.after_max_ms, census.newest)
+            && At(newest).since(now) > after
+            && !self.stamps_itself
+        {
+            let what = format!(
+                "the newest record lies {} ahead of now, and {} takes none that lies further ahead than {} (message.timestamp.after.max.ms)",
+                span(At(newest).since(now)),
+                self.name,
+                span(after)
+            );
+            let advice = "raise message.timestamp.after.max.ms of that topic for the replay (before Kafka 3.6: \
+                          message.timestamp.difference.max.ms)";
+            out.push(Trouble::new(what, advice));
         }
         out
     }
@@ -211,6 +228,15 @@ mod tests {
         assert!(strict.refuses(&census, now)[0].what.contains("from 10 hours ago"));
         let short = TargetTopic { retention_ms: Some(3_600_000), ..plain.clone() };
         assert_eq!(short.warnings(&census, now).len(), 2);
+        let ahead = Census { newest: Some(now.0 + 7_200_000), ..census.clone() };
+        let usual = TargetTopic { after_max_ms: Some(3_600_000), ..plain.clone() };
+        assert!(
+            usual.refuses(&ahead, now)[0].what.contains("lies 2h00m ahead of now"),
+            "{:?}",
+            usual.refuses(&ahead, now)
+        );
+        assert_eq!((usual.refuses(&census, now), plain.refuses(&ahead, now)), (vec![], vec![]));
+        assert_eq!(TargetTopic { stamps_itself: true, ..usual }.refuses(&ahead, now), []);
         let own = TargetTopic { stamps_itself: true, before_max_ms: Some(1), ..plain };
         assert_eq!((own.refuses(&census, now), own.warnings(&census, now).len()), (vec![], 1));
     }

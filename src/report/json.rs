@@ -89,8 +89,12 @@ pub struct SideLag<'a> {
     pub state: Option<String>,
     /// Number of members.
     pub members: usize,
-    /// Records.
+    /// Records that are written and not consumed: to the high watermarks.
     pub lag: Option<u64>,
+    /// What of it can be read now: to the last stable offsets.
+    pub lag_stable: Option<u64>,
+    /// Whose open transaction keeps it from reading on; `null` when none does.
+    pub waits: Option<&'a str>,
     /// There is something to read, and commits don't move.
     pub stuck: bool,
     /// Why something is missing.
@@ -310,6 +314,8 @@ fn side_lag(side: &GroupSide) -> SideLag<'_> {
         state: side.state.map(|s| s.to_string()),
         members: side.members.len(),
         lag: side.lag,
+        lag_stable: side.lag_stable,
+        waits: side.waits.as_deref(),
         stuck: side.stuck,
         trouble: side.trouble.as_ref(),
     }

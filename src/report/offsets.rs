@@ -97,6 +97,9 @@ pub fn text(group: &str, to: Side, plan: &GroupPlan, now: At) -> String {
     reasons(&mut out, from, plan);
     to_replay(&mut out, group, from, plan);
     let lost = match plan.totals.missing {
+        Some(0) if plan.unsettled() > 0 => {
+            format!("0 lost so far, and {} that may still come or be lost", plan.unsettled())
+        }
         Some(0) => "0 lost".to_owned(),
         Some(n) => format!("{n} lost unless replayed"),
         None => "unknown how many lost".to_owned(),

@@ -113,7 +113,17 @@ pub fn lag(snapshot: &Snapshot) -> String {
     }
     out.push('\n');
     out.push_str(&table(&rows));
+    waits(&mut out, snapshot);
     out
+}
+
+/// What of a lag can't be read now, and why.
+fn waits(out: &mut String, snapshot: &Snapshot) {
+    for g in &snapshot.groups {
+        for waits in [&g.blue, &g.green].into_iter().filter_map(|side| side.waits.as_ref()) {
+            let _ = writeln!(out, "{} waits: {}", visible(&g.group), visible(waits));
+        }
+    }
 }
 
 /// `cutover status`.
@@ -146,6 +156,7 @@ pub fn status(snapshot: &Snapshot) -> String {
     }
     out.push('\n');
     out.push_str(&table(&rows));
+    waits(&mut out, snapshot);
     soaks(&mut out, snapshot);
     if !snapshot.producers.is_empty() {
         let mut rows =

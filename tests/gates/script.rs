@@ -8,7 +8,8 @@
 //! stale 15s                        how old the newest sample of the clusters' own numbers may be (15s unless said)
 //! baseline p99 84                  what was measured before
 //! every 10s lag 12, p99 80 for 4h  samples from now on, for so long
-//! lag 12                           one sample now; also: `none: WHY`, `NaN`, `inf`, `-1`, `12 stuck`, `12 idle`, `gone`
+//! lag 12                           one sample now; also: `none: WHY`, `NaN`, `inf`, `-1`, `12 stuck`, `12 idle`, `gone`,
+//!                                  `12 held` (an open transaction holds the log)
 //! pass 61s                         time passes without a sample
 //! restart 30s                      the process is gone for so long; what it kept is there again
 //! clock +1h                        the machine's clock steps, no time passes
@@ -168,6 +169,9 @@ impl World {
                 Reading { flaw: Some("g does not exist on green".into()), ..Reading::missing(at, "gone") }
             } else if let Some(n) = says.strip_suffix(" stuck") {
                 Reading { flaw: Some(format!("stuck: lag {n}, and no commit moves")), ..Reading::number(at, number(n)) }
+            } else if let Some(n) = says.strip_suffix(" held") {
+                let doubt = "an open transaction of producer 7 holds t-0";
+                Reading { doubt: Some(doubt.into()), ..Reading::number(at, number(n)) }
             } else if let Some(n) = says.strip_suffix(" idle") {
                 Reading { idle_since: Some(At(START)), ..Reading::number(at, number(n)) }
             } else {

@@ -71,6 +71,14 @@ fn check(topic: &Value, truth: &Truth) {
     assert_eq!(topic["found"]["unsettled"], json!(0));
 }
 
+/// A topic of one partition with a configuration of its own on each cluster.
+fn topic_of_both(name: &str, blue: &[(&str, &str)], green: &[(&str, &str)]) -> String {
+    let topic = unique(name);
+    create_topic(&pair().blue, &topic, 1, blue);
+    create_topic(&pair().green, &topic, 1, green);
+    topic
+}
+
 fn topic(name: &str, partitions: i32, config: &[(&str, &str)]) -> String {
     let topic = unique(name);
     create_topic(&pair().blue, &topic, partitions, config);
@@ -226,7 +234,7 @@ fn what_is_young_is_unsettled_and_what_is_absent_is_unknown() {
     let dir = plan("");
     let (code, report, _) = run(dir.path(), &["--topic", &young]);
     let found = &report["topics"][0]["found"];
-    assert_eq!((code, &found["missing"], &found["unsettled"], &found["equal"]), (0, &json!(0), &json!(1), &json!(2)));
+    assert_eq!((code, &found["missing"], &found["unsettled"], &found["equal"]), (4, &json!(0), &json!(1), &json!(2)));
     let (code, report, _) = run(dir.path(), &["--topic", &young, "--topic", &absent, "--topic", &empty]);
     assert_eq!((code, &report["verdict"]), (4, &json!("unknown")));
     let said = report["topics"].to_string();
@@ -319,6 +327,95 @@ fn what_an_open_transaction_holds_is_not_missing() {
     assert_eq!(run(dir.path(), &of).0, 4);
     writer.commit().expect("committed");
     assert_eq!(run(dir.path(), &["--topic", &open]).0, 0);
+}
+
+#[test]
+fn what_an_open_transaction_holds_on_both_is_not_equal() {
+    let open = topic("hidden", 1, &[]);
+    let t = now() - 3_600_000;
+    let records = [(0, Some("k"), Some("a"), t), (0, Some("k"), Some("b"), t + 1)];
+    write(&pair().blue, &open, &records);
+    write(&pair().green, &open, &records);
+    let dir = plan("");
+    assert_eq!(run(dir.path(), &["--topic", &open]).0, 0);
+    let blue = &pair().blue.bootstrap;
+    let writer =
+        Writer::open_transactional(&ClientProperties::default(), blue, &unique("tx"), WITHIN).expect("a writer");
+    writer.begin().expect("begun");
+    send(&writer, &open, &records[..1]);
+    writer.flush().expect("written");
+    let (code, report, _) = run(dir.path(), &["--topic", &open]);
+    let (found, unknown) = (&report["topics"][0]["found"], report["topics"][0]["unknown"].to_string());
+    assert_eq!((code, &found["missing"], &found["equal"]), (4, &json!(0), &json!(2)), "{report:#}");
+    let said = format!("an open transaction on blue holds {open}-0 from offset 2 on, and has not moved");
+    assert!(unknown.contains(&said), "{unknown}");
+    writer.abort().expect("aborted");
+    assert_eq!(run(dir.path(), &["--topic", &open]).0, 0);
+}
+
+/// Records that green refuses, as their time lies too far ahead of its clock (KIP-937), come never: they are missing at the
+/// first look, whatever stands around them. Where nothing tells, they are not judged, and nothing is clean.
+#[test]
+fn a_time_that_lies_ahead_hides_no_missing_record() {
+    const HOUR: i64 = 3_600_000;
+    let ahead = topic_of_both("ahead", &[("message.timestamp.after.max.ms", "9223372036854775807")], &[]);
+    let free = topic("free", 1, &[("message.timestamp.after.max.ms", "9223372036854775807")]);
+    let t = now();
+    let dir = plan("");
+    for (topic, name) in [(&ahead, "ahead"), (&free, "free")] {
+        let old = [(0, Some("k"), Some("a"), t - HOUR), (0, Some("k"), Some("b"), t - HOUR + 1)];
+        let micros = t * 1_000;
+        write(&pair().blue, topic, &old);
+        write(&pair().green, topic, &old);
+        write(&pair().blue, topic, &[(0, Some("k"), Some("c"), t + 2 * HOUR), (0, Some("k"), Some("d"), micros)]);
+        let (code, report, _) = run(dir.path(), &["--topic", topic]);
+        let found = &report["topics"][0]["found"];
+        let told = (code, &found["missing"], &found["unsettled"], &found["equal"]);
+        match name {
+            "ahead" => assert_eq!(told, (3, &json!(2), &json!(0), &json!(2)), "{report:#}"),
+            _ => assert_eq!(told, (4, &json!(0), &json!(2), &json!(2)), "{report:#}"),
+        }
+    }
+    // What came after them is old and on both: so are they.
+    let later = [(0, Some("k"), Some("e"), t - HOUR + 2)];
+    write(&pair().blue, &free, &later);
+    write(&pair().green, &free, &later);
+    let (code, report, _) = run(dir.path(), &["--topic", &free]);
+    assert_eq!((code, &report["topics"][0]["found"]["missing"]), (3, &json!(2)), "{report:#}");
+}
+
+/// The same for a group that has not read them, and for a replay that can't bring them there.
+#[test]
+fn what_green_refuses_is_missing_for_its_readers_and_no_replay_is_begun() {
+    use rdkafka::consumer::{CommitMode, Consumer as _};
+    use rdkafka::{Offset, TopicPartitionList};
+    const HOUR: i64 = 3_600_000;
+    let topic = topic_of_both("refused", &[("message.timestamp.after.max.ms", "9223372036854775807")], &[]);
+    let (t, group) = (now(), unique("readers"));
+    let old = [(0, Some("k"), Some("a"), t - HOUR), (0, Some("k"), Some("b"), t - HOUR + 1)];
+    write(&pair().blue, &topic, &old);
+    write(&pair().green, &topic, &old);
+    let ahead: Vec<_> = (0..3).map(|n| (0, Some("k"), Some("c"), t + 2 * HOUR + n)).collect();
+    write(&pair().blue, &topic, &ahead);
+    let consumer = kafka::consumer(&pair().blue, &group, &[]);
+    let mut at = TopicPartitionList::new();
+    at.add_partition_offset(&topic, 0, Offset::Offset(1)).expect("a partition");
+    consumer.commit(&at, CommitMode::Sync).expect("committed");
+    let dir =
+        plan(&format!("[[groups]]\nname = {group:?}\ntopics = [{topic:?}]\nswitch = {{ provider = \"manual\" }}\n"));
+    let cutover = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cutover")).current_dir(dir.path()).args(args).output().unwrap();
+        let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, err) = cutover(&["offsets", "plan", "--group", &group, "--json"]);
+    let plan: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+    let p = &plan["partitions"][0];
+    assert_eq!((code, &p["missing"], &p["missing_ranges"]), (Some(3), &json!(3), &json!([[2, 5]])), "{plan:#}");
+    let (code, out, err) = cutover(&["replay", "--group", &group, "--dry-run"]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(err.contains("message.timestamp.after.max.ms"), "{out}{err}");
+    assert_eq!(kafka::end_offsets(&pair().green, &topic)[&0], (0, 2), "nothing was sent");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::clock::Clock;
 use super::super::names::TopicNames;
-use super::super::tools::Tools;
+use super::super::tools::{Tools, after_max_ms};
 use super::Span;
 use crate::diff::{Judged, Rules};
 use crate::kafka::control::{Cluster, OffsetSpec, SnapshotOptions, Which};
@@ -26,6 +26,9 @@ pub(super) struct Ground {
     pub identity: IdentityRule,
     /// How much later a twin may arrive, ms.
     pub arrival_skew_ms: u64,
+    /// How far ahead of their clocks the source and the target take timestamps, ms.
+    #[serde(default)]
+    pub after_max_ms: [Option<u64>; 2],
     /// Which records are judged; buckets and memory are set when the work begins.
     pub rules: Rules,
     /// Offsets that are read, by log and partition; nothing where they are equal.
@@ -88,9 +91,26 @@ impl Ground {
             if self.rules.judged[log].iter().any(|j| j.to_ts < i64::MAX) {
                 unknown.push(format!("{what}: not all of the range can be read"));
             } else {
+                // One that stood there from the first look on hides records that are neither equal nor missing.
+                if (0..).zip(hidden).any(|(p, from)| from.is_some() && self.hidden_at(log, p) == *from) {
+                    unknown.push(format!("{what}, and has not moved: what lies behind it can't be compared yet"));
+                }
                 remarks.push(format!("{what}: compared up to there"));
             }
         }
+    }
+
+    /// Where an open transaction began to hide records of a partition when the range was laid down.
+    fn hidden_at(&self, log: usize, p: usize) -> Option<i64> {
+        self.hidden[log].get(p).copied().flatten()
+    }
+
+    /// Whether any transaction that was open then still holds its log.
+    pub fn stands(&self, hidden: &Hidden) -> bool {
+        let same = |log: usize| {
+            hidden[log].iter().enumerate().any(|(p, from)| from.is_some() && self.hidden_at(log, p) == *from)
+        };
+        same(0) || same(1)
     }
 
     /// Offsets to be read, both logs together.
@@ -143,6 +163,11 @@ impl Standing {
         }
     }
 
+    /// Whether a timestamp of it is no time of arrival: it lies further ahead than anything that is late lies behind.
+    fn is_ahead(&self, ts: i64, late: i64) -> bool {
+        ts > self.asked.0.saturating_add(late)
+    }
+
     fn cut(&self, p: usize) -> bool {
         self.start.get(p).is_some_and(|start| *start > 0)
     }
@@ -173,6 +198,7 @@ impl Grounds<'_> {
         let source = self.standing(topic, 0, counts[0], (&mut unknown, &mut unasked)).await;
         let mut logs = [source, target];
         let compacted = self.compacted(&logs).await?;
+        let after_max_ms = [self.after_max_ms(&logs[0]).await, self.after_max_ms(&logs[1]).await];
         let rule = self.plan.topic(topic);
         let over_topic = counts[0] != counts[1];
         let all_of_it = over_topic || unasked.len() >= counts[0];
@@ -194,12 +220,16 @@ impl Grounds<'_> {
             remarks.push("compacted: records that a later one of their key supersedes are excused".to_owned());
         }
         let judged = [vec![Judged::default(); counts[0]], vec![Judged::default(); counts[1]]];
-        let rules = Rules { over_topic, compacted, judged, ..Rules::whole(0, rule.pair_delta_ms) };
+        let first_asked = logs[0].asked.min(logs[1].asked).0;
+        let slack = rule.arrival_skew_ms.saturating_add(rule.pair_delta_ms).cast_signed();
+        let old_before_ts = first_asked.saturating_sub(slack);
+        let rules = Rules { over_topic, compacted, judged, old_before_ts, ..Rules::whole(0, rule.pair_delta_ms) };
         let mut ground = Ground {
             topic: topic.to_owned(),
             names: logs.each_ref().map(|l| l.name.clone()),
             identity: rule.identity,
             arrival_skew_ms: rule.arrival_skew_ms,
+            after_max_ms,
             rules,
             ranges: logs.each_ref().map(|l| l.start.iter().copied().zip(l.end.iter().copied()).collect()),
             asked: logs.each_ref().map(|l| l.asked),
@@ -232,7 +262,10 @@ impl Grounds<'_> {
 
     /// From where both logs can be compared: the younger of their beginnings.
     async fn comparable(&self, ground: &mut Ground, logs: &[Standing; 2]) -> Result<Option<String>, Trouble> {
-        let (b0, b1) = match (logs[0].begins(), logs[1].begins()) {
+        let late = ground.arrival_skew_ms.cast_signed();
+        // A time that lies ahead is none at which a log began: all of it is judged then.
+        let begins = |log: &Standing| log.begins().map(|ts| if log.is_ahead(ts, late) { FROM } else { ts });
+        let (b0, b1) = match (begins(&logs[0]), begins(&logs[1])) {
             (None, None) => {
                 ground.remarks.push("both are empty".to_owned());
                 return Ok(None);
@@ -257,14 +290,22 @@ impl Grounds<'_> {
         let mut from_ts = vec![FROM; partitions];
         for (p, from) in from_ts.iter_mut().enumerate() {
             if apart && !logs[young].cut(p) {
-                *from = began - delta;
+                *from = began.saturating_sub(delta);
                 // Before the first pair nothing may have been written to both yet.
                 if let Some(judged) = ground.rules.judged[1 - young].get_mut(p) {
-                    judged.excused_before_ts = began + delta;
+                    judged.excused_before_ts = began.saturating_add(delta);
                 }
             }
             for log in logs.iter().filter(|l| l.cut(p)) {
                 match log.first[p] {
+                    Some(first) if log.is_ahead(first, late) => {
+                        ground.unknown.push(format!(
+                            "partition {p}: part of it has expired on {}, and its first record's time lies ahead: from where \
+                             on both can be compared can't be told",
+                            log.side
+                        ));
+                        *from = i64::MAX;
+                    }
                     // What expired was written by its first record's time, give or take.
                     Some(first) => *from = (*from).max(first + delta),
                     None if logs.iter().all(|l| l.first.get(p).is_none_or(Option::is_none)) => {}
@@ -316,6 +357,14 @@ impl Grounds<'_> {
                 let late = ground.arrival_skew_ms.cast_signed();
                 let bounded = if self.replayed { 1 } else { 2 };
                 for (log, standing) in logs.iter().enumerate().take(bounded) {
+                    // The first record that lies beyond the range ends it only where none before its time lies behind it.
+                    if self.lies_ahead(standing, late).await {
+                        ground.remarks.push(format!(
+                            "timestamps of {} on {} lie ahead: read to its end",
+                            standing.name, standing.side
+                        ));
+                        continue;
+                    }
                     let reach = to.saturating_add(2 * delta).saturating_add(late);
                     let ends = self.find(standing, &vec![reach; standing.count()]).await?;
                     ground.ranges[log].iter_mut().zip(ends).for_each(|(range, end)| range.1 = range.1.min(end));
@@ -323,6 +372,16 @@ impl Grounds<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether any timestamp of a log lies ahead. Before Kafka 3.0 that can't be asked.
+    async fn lies_ahead(&self, log: &Standing, late: i64) -> bool {
+        let asks: Vec<_> = (0..log.count())
+            .filter(|p| log.start[*p] < log.end[*p])
+            .map(|p| (TopicPartition::new(&log.name, number(p)), OffsetSpec::MaxTimestamp))
+            .collect();
+        let found = self.tools.cluster(log.side).list_offsets(&asks).await;
+        found.values().any(|newest| matches!(newest, Ok(Some((_, ts))) if log.is_ahead(*ts, late)))
     }
 
     /// Judges from these timestamps on, and reads from as far before them as a twin may lie.
@@ -451,6 +510,12 @@ impl Grounds<'_> {
         standing
     }
 
+    /// How far ahead a log takes timestamps. Where it does not say, no record is taken for refused.
+    async fn after_max_ms(&self, log: &Standing) -> Option<u64> {
+        let configs = self.tools.cluster(log.side).describe_configs(std::slice::from_ref(&log.name)).await;
+        configs.get(&log.name)?.as_ref().ok().and_then(after_max_ms)
+    }
+
     async fn compacted(&self, logs: &[Standing; 2]) -> Result<bool, Trouble> {
         for log in logs {
             if is_compacted(self.tools.cluster(log.side), &log.name).await? {
@@ -514,59 +579,4 @@ pub(in crate::controller) fn moment(ms: i64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ground() -> Ground {
-        Ground {
-            topic: "t".into(),
-            names: ["t".into(), "t".into()],
-            identity: IdentityRule::default(),
-            arrival_skew_ms: 0,
-            rules: Rules::whole(2, 5_000),
-            ranges: [vec![(3, 9), (0, 7)], vec![(0, 8), (0, 0)]],
-            asked: [At(0); 2],
-            to_ends: true,
-            hidden: [vec![None, Some(7)], vec![Some(8), None]],
-            unasked: BTreeSet::from([1]),
-            unknown: vec!["t-1 on green: its leader is gone".into()],
-            remarks: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn of_a_partition_that_one_side_does_not_answer_for_nothing_is_compared() {
-        let mut ground = ground();
-        ground.leave_out();
-        assert_eq!(ground.ranges, [[(3, 9), (7, 7)], [(0, 8), (0, 0)]]);
-        assert_eq!([0, 1].map(|p| ground.rules.judged[0][p].from_ts), [i64::MIN, i64::MAX]);
-        assert_eq!(ground.hidden, [[None, None], [Some(8), None]]);
-        let mut log = Standing {
-            side: Side::Blue,
-            name: "t".into(),
-            start: vec![3, 2],
-            end: vec![9, 7],
-            hidden: vec![None, Some(7)],
-            first: vec![Some(50), Some(10)],
-            asked: At(0),
-        };
-        log.leave_out(&ground.unasked);
-        assert_eq!((log.begins(), log.cut(0), log.cut(1)), (Some(50), true, false), "it says nothing of the others");
-    }
-
-    #[test]
-    fn what_is_hidden_matters_where_the_range_reaches_it() {
-        let mut ground = ground();
-        let hidden = || ground.hidden.clone();
-        let near = ground.veil(hidden(), &[vec![9, 7], vec![8, 0]]);
-        assert_eq!(near, ground.hidden);
-        assert_eq!(ground.veil(hidden(), &[vec![9, 6], vec![7, 0]]), [[None, None], [None, None]]);
-        let (mut unknown, mut remarks) = (Vec::new(), Vec::new());
-        ground.tell_hidden(&near, Side::Blue, &mut unknown, &mut remarks);
-        let said = "an open transaction on green holds t-0 from offset 8 on: compared up to there";
-        assert_eq!((unknown.len(), remarks[1].as_str()), (0, said));
-        ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = 99);
-        ground.tell_hidden(&near, Side::Blue, &mut unknown, &mut remarks);
-        assert_eq!((unknown.len(), remarks.len()), (2, 2), "{unknown:?}");
-    }
-}
+mod tests;

@@ -183,6 +183,7 @@ impl Sampler {
         let Some(begins) = target.since.map(|at| at.0).or(place.first) else {
             return Err(Missed::Not(format!("{} has no record yet", place.tps[1])));
         };
+        self.none_ahead(&place, skew).await?;
         let floor = begins.saturating_add(delta);
         if to_ts <= floor {
             let wait = (floor - to_ts).max(0) / 1_000 + 1;
@@ -211,6 +212,24 @@ impl Sampler {
             }
         }
         Ok(counts)
+    }
+
+    /// A window is found by timestamps. Where some lie ahead of now, they are in no window, and those behind them in the
+    /// log may not be found: nothing is claimed then. (Before Kafka 3.0 it can't be asked, and isn't.)
+    async fn none_ahead(&self, place: &Place, skew: i64) -> Result<(), Missed> {
+        for log in [0, 1] {
+            let (tp, side) = (&place.tps[log], SIDES[log]);
+            let asks = [(tp.clone(), OffsetSpec::MaxTimestamp)];
+            let newest = self.tools.cluster(side).list_offsets(&asks).await.remove(tp);
+            if let Some(Ok(Some((offset, ts)))) = newest
+                && ts > place.asked[log].0.saturating_add(skew)
+            {
+                return Err(Missed::Unknown(format!(
+                    "{tp} on {side} has timestamps that lie ahead of now (offset {offset}): v compares all of it"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Where the window begins: so that it holds about so many records of the source.

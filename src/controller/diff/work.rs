@@ -20,6 +20,7 @@ use crate::kafka::control::{Cluster, OffsetSpec};
 use crate::kafka::properties::ClientProperties;
 use crate::kafka::records::{Isolation, ReadError, RecordReader};
 use crate::migration::estate::{At, TopicPartition, Trouble};
+use crate::offsets::arrival::Ahead;
 use crate::offsets::translate::Log;
 use crate::plan::Plan;
 
@@ -32,6 +33,10 @@ const SAVE_MS: u64 = 10_000;
 /// How often the brokers are asked how they are, ms, and how long one may take, s.
 const PROBE_MS: u64 = 1_000;
 const PROBE_WITHIN: Duration = Duration::from_secs(10);
+/// How often, and at what distance (ms), it is looked again for twins that are still on their way, and for the end of a
+/// transaction that hides records.
+const LOOKS: u32 = 10;
+const LOOK_MS: u64 = 300;
 /// Record bytes that may wait in a reader, for all its partitions together, KiB; at least [`LEAST_KIB`] for each.
 /// librdkafka needs about three times that of its own for small records.
 const QUEUED_KIB: usize = 2_048;
@@ -206,14 +211,23 @@ impl Session {
         let (mut asked, mut hidden, mut ends) = (ground.asked, ground.hidden.clone(), [to(0), to(1)]);
         let hides = hidden.iter().flatten().any(Option::is_some);
         if ground.to_ends && (course.join.waiting() > 0 || hides) {
-            (ends, asked, hidden) = self.ends_now(ground, handle)?;
-            match self.pass(&mut course, ends.clone())? {
-                Passed::Whole => {}
-                Passed::Interrupted => return Ok(None),
-                // Twins may lie in what can't be read of the tail: what waits for them would look lost.
-                Passed::Unknown(why) => {
-                    return Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why)));
+            let late = ground.arrival_skew_ms.cast_signed();
+            for look in 0.. {
+                (ends, asked, hidden) = self.ends_now(ground, handle)?;
+                match self.pass(&mut course, ends.clone())? {
+                    Passed::Whole => {}
+                    Passed::Interrupted => return Ok(None),
+                    // Twins may lie in what can't be read of the tail: what waits for them would look lost.
+                    Passed::Unknown(why) => {
+                        return Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why)));
+                    }
                 }
+                // Most twins come, and most transactions end, within a moment.
+                let young = course.join.young(asked[0].min(asked[1]).0.saturating_sub(late)) > 0;
+                if look >= LOOKS || !(young || ground.stands(&hidden)) || self.stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                handle.block_on(Clock.sleep(LOOK_MS));
             }
         }
         self.decide(course, asked, ground.veil(hidden, &ends)).map(Some)
@@ -303,9 +317,14 @@ impl Session {
                 let high = offset(&highest)?;
                 hidden[log].push(stable.filter(|stable| high.is_some_and(|high| *stable < high)));
                 let end = stable.unwrap_or(*to);
+                // A first record that lies ahead of now says nothing of those behind it.
+                let ahead = |listed: &Listed| match listed.get(&tp(p)) {
+                    Some(Ok(Some((_, ts)))) => *ts > asked[log].0.saturating_add(reach),
+                    _ => false,
+                };
                 let end = match &far {
-                    Some(far) => offset(far)?.map_or(end, |at| at.min(end)),
-                    None => end,
+                    Some(far) if !ahead(far) => offset(far)?.map_or(end, |at| at.min(end)),
+                    _ => end,
                 };
                 ends[log].push(end.max(*to));
             }
@@ -319,7 +338,10 @@ impl Session {
         // A record's twin may still come until the other log's end was read `arrival_skew` after it.
         let settled_to = [asked[1].0.saturating_sub(late), asked[0].0.saturating_sub(late)];
         let hiding = hidden.each_ref().map(|log| log.iter().map(Option::is_some).collect());
-        let mut resolver = Resolver::new(join, settled_to).hiding(hiding);
+        let delta = ground.rules.pair_delta_ms.cast_signed();
+        // A lone record of a log would have its twin in the other one: that one's limit counts.
+        let ahead = [0, 1].map(|log| Ahead::at(asked[1 - log].0, ground.after_max_ms[1 - log], late, delta));
+        let mut resolver = Resolver::new(join, settled_to).with_ahead(ahead).hiding(hiding);
         for bucket in 0..resolver.buckets() {
             resolver.bucket(bucket, place.bytes(bucket), |take| place.replay(bucket, take))?;
         }

@@ -52,8 +52,8 @@ fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
     // Of a group that nobody moves the samples alone tell; of one of the plan, where it should run counts too.
     let stuck = |side: Side| match side {
         _ if planned.is_some() => machine.stuck(&group, side, now),
-        Side::Blue => sight.lag.stuck(side, &group),
-        Side::Green => sight.lag.stuck(side, &green_group),
+        Side::Blue => sight.lag.stuck(side, &group) || holds(sight, side, blue),
+        Side::Green => sight.lag.stuck(side, &green_group) || holds(sight, side, green),
     };
     let mut run = machine.run_view(&subject);
     if let Some(run) = &mut run {
@@ -71,7 +71,11 @@ fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
             .map(|_| scene.estate.switches.get(&group).cloned().unwrap_or_else(Observed::not_yet)),
         blue: GroupSide { stuck: stuck(Side::Blue), ..side(scene, sight, Side::Blue, &group, blue) },
         green: GroupSide { stuck: stuck(Side::Green), ..side(scene, sight, Side::Green, &green_group, green) },
-        partitions: partitions(scene, planned.map_or(&[], |g| &g.topics), blue, green),
+        partitions: partitions(
+            scene,
+            planned.map_or(&[], |g| &g.topics),
+            [(blue, beyond(sight, Side::Blue, &group)), (green, beyond(sight, Side::Green, &green_group))],
+        ),
         run,
         estimate_to: estimate.as_ref().map(|(to, _)| *to),
         estimate: estimate.map(|(_, plan)| plan),
@@ -101,6 +105,8 @@ fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side, id: &str, view: Option
         state: view.map(|v| v.state),
         members: view.map(|v| v.members.clone()).unwrap_or_default(),
         lag,
+        lag_stable: sight.lag.readable(side, id),
+        waits: view.and_then(|v| sight.lag.waits(side, v)).map(|w| sight.waits_words(side, &w)),
         at: looked.map(|l| l.at),
         time_lag_ms: view.filter(|_| lag.is_some()).and_then(|v| sight.lag.time_lag_ms(side, v)),
         trend: sight.lag.trend(side, id),
@@ -110,12 +116,21 @@ fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side, id: &str, view: Option
     }
 }
 
+/// An open transaction keeps it from reading on.
+fn holds(sight: &Sight<'_>, side: Side, view: Option<&GroupView>) -> bool {
+    view.and_then(|v| sight.lag.waits(side, v)).is_some_and(|w| w.held.stands())
+}
+
+/// A commit of it beyond the log's end is no race between two answers: no lag can be counted from it.
+fn beyond(sight: &Sight<'_>, side: Side, id: &str) -> bool {
+    sight.lag.lag(side, id).is_none()
+}
+
 /// Every partition of the topics that the plan lists or that the group committed on either side.
 fn partitions(
     scene: &Scene<'_>,
     listed: &[String],
-    blue: Option<&GroupView>,
-    green: Option<&GroupView>,
+    [(blue, blue_beyond), (green, green_beyond)]: [(Option<&GroupView>, bool); 2],
 ) -> Vec<PartitionRow> {
     let committed = |g: Option<&GroupView>| g.into_iter().flat_map(|g| g.offsets.keys().cloned()).collect::<Vec<_>>();
     let topics: BTreeSet<String> = listed.iter().cloned().chain(committed(blue)).chain(committed(green)).collect();
@@ -128,8 +143,8 @@ fn partitions(
             |g: Option<&GroupView>| g.and_then(|g| g.offsets.get(&topic)?.keys().last().copied()).map_or(0, |p| p + 1);
         let count = i32::try_from(exist).unwrap_or(i32::MAX).max(named(blue)).max(named(green));
         rows.extend((0..count).map(|partition| PartitionRow {
-            blue: partition_side(clusters[0], &topic, partition, blue),
-            green: partition_side(clusters[1], &topic, partition, green),
+            blue: partition_side(clusters[0], &topic, partition, (blue, blue_beyond)),
+            green: partition_side(clusters[1], &topic, partition, (green, green_beyond)),
             topic: topic.clone(),
             partition,
         }));
@@ -141,13 +156,21 @@ fn partition_side(
     cluster: Option<&ClusterView>,
     topic: &str,
     partition: i32,
-    group: Option<&GroupView>,
+    (group, beyond): (Option<&GroupView>, bool),
 ) -> PartitionSide {
     let log = cluster.and_then(|c| c.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?));
     let committed = group.and_then(|g| g.committed(topic, partition));
-    let end = log.and_then(|l| l.lso);
-    let lag = committed.zip(end).map(|(at, end)| u64::try_from(end.saturating_sub(at)).unwrap_or(0));
-    PartitionSide { committed, log_start: log.and_then(|l| l.log_start), end, lag }
+    let (end, high_watermark) = (log.and_then(|l| l.lso), log.and_then(|l| l.high_watermark.max(l.lso)));
+    let known = committed.zip(high_watermark).filter(|(at, end)| at <= end || !beyond);
+    let past = |end: i64, at: i64| u64::try_from(end.saturating_sub(at)).unwrap_or(0);
+    PartitionSide {
+        committed,
+        log_start: log.and_then(|l| l.log_start),
+        end,
+        high_watermark,
+        lag: known.map(|(at, end)| past(end, at)),
+        lag_stable: known.zip(end).map(|((at, _), end)| past(end, at)),
+    }
 }
 
 /// What an effect under way says of itself stands in place of what its step waits for.

@@ -7,7 +7,7 @@ use super::source::short;
 use super::walk::Link;
 use super::{Halt, Request};
 use crate::controller::names::TopicNames;
-use crate::controller::tools::client_properties;
+use crate::controller::tools::{after_max_ms, client_properties};
 use crate::kafka::control::{Cluster, ConfigValue, OffsetSpec, SnapshotOptions, Which};
 use crate::migration::estate::{PartitionView, Side, TopicPartition, TopicView, Trouble};
 use crate::migration::event::{Entry, Event};
@@ -289,6 +289,7 @@ fn facts(name: String, config: &BTreeMap<String, ConfigValue>) -> TargetTopic {
         compacted: value("cleanup.policy").is_some_and(|p| p.split(',').any(|p| p.trim() == "compact")),
         stamps_itself: value("message.timestamp.type") == Some("LogAppendTime"),
         before_max_ms: limit("message.timestamp.before.max.ms").or(limit("message.timestamp.difference.max.ms")),
+        after_max_ms: after_max_ms(config),
         retention_ms: value("cleanup.policy").filter(|p| p.contains("delete")).and(number("retention.ms")),
         compressed: false,
         name,

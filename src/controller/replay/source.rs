@@ -85,7 +85,17 @@ pub fn of_group(group: &str, plan: &GroupPlan) -> Result<Ranges, Trouble> {
     let pieces = plan.partitions.iter().flat_map(|p| {
         p.missing_ranges.iter().map(|(from, to)| Piece::new(p.tp.clone(), *from, *to)).collect::<Vec<_>>()
     });
-    Ok(Ranges::of(pieces))
+    let ranges = Ranges::of(pieces);
+    let pending = plan.unsettled();
+    if ranges.is_empty() && pending > 0 {
+        return Err(Trouble::new(
+            format!(
+                "{pending} records that {group} has not consumed are not there, and may still come: they are not missing yet"
+            ),
+            "ask again later than arrival_skew from now, or carry known ranges with --range TOPIC:PARTITION:FROM-TO",
+        ));
+    }
+    Ok(ranges)
 }
 
 /// Ranges in words for one line.

@@ -165,10 +165,11 @@ impl Inner {
         tps: &BTreeSet<TopicPartition>,
     ) -> BTreeMap<TopicPartition, Result<EndRead, Trouble>> {
         let asked = Clock.now();
-        let (starts, stable, ends) = tokio::join!(
+        // The high watermark goes first: what is written in between is not taken for an open transaction.
+        let (starts, ends, stable) = tokio::join!(
             self.list(side, tps, OffsetSpec::Earliest),
-            self.list(side, tps, OffsetSpec::LatestStable),
             self.list(side, tps, OffsetSpec::Latest),
+            self.list(side, tps, OffsetSpec::LatestStable),
         );
         let answered = Clock.now();
         let one = |tp: &TopicPartition| -> Result<EndRead, Trouble> {
@@ -181,7 +182,8 @@ impl Inner {
                     "try again",
                 )),
             };
-            let (log_start, end, high_watermark) = (of(&starts)?, of(&stable)?, of(&ends)?);
+            let (log_start, end) = (of(&starts)?, of(&stable)?);
+            let high_watermark = of(&ends)?.max(end);
             Ok(EndRead { log_start, end, high_watermark, asked, answered })
         };
         tps.iter().map(|tp| (tp.clone(), one(tp))).collect()

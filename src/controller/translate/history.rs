@@ -22,6 +22,8 @@ const FLAG_CHANGES: usize = 1_000;
 #[derive(Debug, Clone, Default)]
 pub struct History {
     ends: BTreeMap<(Side, TopicPartition), VecDeque<EndSample>>,
+    /// Ids of the topics that they were seen of: one that is created again under the same name is another log.
+    topics: BTreeMap<(Side, String), String>,
     flags: BTreeMap<String, VecDeque<(At, FlagState)>>,
     runs: BTreeMap<RunId, Subject>,
     left: BTreeMap<(String, Side), At>,
@@ -84,6 +86,11 @@ impl History {
     /// Takes in a round that was asked for at `asked`, answered at `at`: ends of the topics that groups of the plan read.
     pub fn round(&mut self, wanted: impl Fn(&str) -> bool, side: Side, view: &ClusterView, at: At) {
         for (topic, partitions) in view.topics.iter().filter(|(t, _)| wanted(t)) {
+            if let Some(id) = &partitions.id
+                && self.topics.insert((side, topic.clone()), id.clone()).is_some_and(|before| before != *id)
+            {
+                self.ends.retain(|(s, tp), _| *s != side || tp.topic != *topic);
+            }
             for (number, partition) in (0..).zip(&partitions.partitions) {
                 let Some(end) = partition.lso else { continue };
                 let samples = self.ends.entry((side, TopicPartition::new(topic, number))).or_default();
@@ -198,6 +205,13 @@ mod tests {
         assert_eq!(seen.last().map(|s| (s.at, s.end)), Some((At(290_000), 290)));
         assert!(history.ends(Side::Blue, &TopicPartition::new("u", 0)).is_empty());
         assert!(history.ends(Side::Green, &TopicPartition::new("t", 0)).is_empty());
+        let mut renewed = view(290);
+        for (name, id) in [("t", "1"), ("t", "2")] {
+            renewed.topics.get_mut(name).unwrap().id = Some(id.into());
+            history.round(|t| t == "t", Side::Blue, &renewed, At(300_400));
+        }
+        let left = history.ends(Side::Blue, &TopicPartition::new("t", 0));
+        assert_eq!(left, [EndSample { at: At(300_400), end: 290 }], "another topic of that name is another log");
         history.round(|_| true, Side::Blue, &view(5), At(300_500));
         assert_eq!(history.ends(Side::Blue, &TopicPartition::new("t", 0)), [EndSample { at: At(300_500), end: 5 }]);
     }

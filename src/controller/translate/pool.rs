@@ -22,6 +22,8 @@ pub(super) struct Uneven<'a> {
     pub target: i32,
     /// Whether the target is compacted.
     pub compacted: bool,
+    /// How far ahead of its clock the target takes timestamps, ms.
+    pub after_max_ms: Option<u64>,
 }
 
 impl Inner {
@@ -70,6 +72,7 @@ impl Inner {
         let carried =
             committed.get(uneven.topic).into_iter().flatten().filter_map(|(_, placed)| placed.metadata.clone());
         base.metadata = carried.reduce(|all, one| all + &one);
+        base.target_after_max_ms = uneven.after_max_ms;
         let history = self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let seen = |side: Side, count: i32| {
             (0..count).map(|p| history.ends(side, &TopicPartition::new(uneven.topic, p))).collect()

@@ -202,7 +202,9 @@ impl Inner {
                 by_leader.entry(partition.leader).or_default().push(tp);
             }
         }
-        let specs = [OffsetSpec::Earliest, OffsetSpec::LatestStable, OffsetSpec::Latest];
+        // A broker answers one connection in order. The high watermark goes first: a last stable offset that is asked for
+        // later and lies below it shows an open transaction, and not a record that was written in between.
+        let specs = [OffsetSpec::Earliest, OffsetSpec::Latest, OffsetSpec::LatestStable];
         let asked = by_leader.iter().map(|(node, partitions)| async move {
             match self.node(*node).await {
                 Ok(connection) => {

@@ -18,7 +18,8 @@ pub fn green_past(sight: &Sight<'_>, group: &str, topic: &str) -> Option<u64> {
     let has = view.offsets.get(topic)?;
     let past = |(n, p): (usize, &crate::migration::estate::PartitionView)| {
         let at = has.get(&i32::try_from(n).ok()?)?.offset;
-        Some(p.high_watermark?.saturating_sub(at).max(0).unsigned_abs())
+        // A position beyond the end is one of another log, or newer than the end: it tells nothing.
+        u64::try_from(p.high_watermark?.saturating_sub(at)).ok()
     };
     log.partitions.iter().enumerate().map(past).sum()
 }

@@ -173,12 +173,12 @@ impl Machine {
 }
 
 /// Offsets past the seams; a partition that came after the cut has no seam, and is all past it. `None` where an end is
-/// not known.
+/// not known, or lies before its seam: that is another log.
 fn beyond(seams: &[Seam], ends: &BTreeMap<TopicPartition, Ends>) -> Option<u64> {
-    let past = |end: i64, from: i64| end.saturating_sub(from).max(0).unsigned_abs();
+    let past = |end: i64, from: i64| u64::try_from(end.saturating_sub(from)).ok();
     let new = ends.iter().filter(|(tp, _)| !seams.iter().any(|s| s.tp == **tp));
-    let new = new.map(|(_, e)| Some(past(e.high_watermark, 0)));
-    seams.iter().map(|s| Some(past(ends.get(&s.tp)?.high_watermark, s.target))).chain(new).sum()
+    let new = new.map(|(_, e)| past(e.high_watermark, 0));
+    seams.iter().map(|s| past(ends.get(&s.tp)?.high_watermark, s.target)).chain(new).sum()
 }
 
 /// The words for what becomes of records that only green holds.
@@ -203,5 +203,6 @@ mod tests {
         assert_eq!(beyond(&seams, &[ends(0, 43), ends(1, 10)].into()), Some(3));
         assert_eq!(beyond(&seams, &[ends(0, 43), ends(1, 10), ends(2, 7)].into()), Some(10));
         assert_eq!(beyond(&seams, &[ends(0, 43)].into()), None, "an end that is not known is not 0");
+        assert_eq!(beyond(&seams, &[ends(0, 39), ends(1, 10)].into()), None, "a log that was cut back is not 0");
     }
 }

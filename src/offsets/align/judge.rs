@@ -73,6 +73,8 @@ pub(super) struct Judge<'a> {
     pair_distance: i64,
     /// Whether target records may have expired that could be twins of records in the source's window.
     target_expired: bool,
+    /// One past the last source record that is old and has a copy on the target: what lies before it is old too.
+    old_to: i64,
 }
 
 /// One copy: its timestamp, and its index in the window.
@@ -116,10 +118,12 @@ impl<'a> Judge<'a> {
         hints: Option<&'a Hints>,
     ) -> Self {
         let delta = axioms.pair_delta;
-        let newest = source.iter().map(|r| r.ts).max();
+        // A time that lies ahead is no sign of life.
+        let newest = source.iter().map(|r| r.ts).filter(|ts| !axioms.ahead.is_ahead(*ts)).max();
         // An empty source whose records expired tells nothing; one that never had any has been silent all along.
         let silent_after = match newest {
             Some(ts) => ts.max(axioms.complete_from).saturating_add(delta),
+            None if !source.is_empty() => axioms.complete_from.saturating_add(delta),
             None if axioms.source_log_start == 0 && source.from() == 0 => i64::MIN,
             None => i64::MAX,
         };
@@ -145,7 +149,12 @@ impl<'a> Judge<'a> {
             target_expired,
             reach: axioms.pair_reach,
             pair_distance: 0,
+            old_to: i64::MIN,
         };
+        let old = |i: &usize| {
+            source.get(*i).ts < axioms.ahead.old_before && !index.target(index.slot_of_source(*i)).is_empty()
+        };
+        judge.old_to = (0..source.len()).rev().find(old).map_or(i64::MIN, |i| source.get(i).offset + 1);
         judge.measure();
         judge
     }
@@ -330,7 +339,10 @@ impl<'a> Judge<'a> {
     fn is_unsettled(&self, source: u32) -> bool {
         match self.hints {
             Some(hints) => hints.young[0][source as usize],
-            None => self.source.get(source as usize).offset >= self.axioms.settled_source,
+            None => {
+                let r = self.source.get(source as usize);
+                r.offset >= self.axioms.settled_source && !self.axioms.ahead.is_settled(r.ts, r.offset, self.old_to)
+            }
         }
     }
 

@@ -53,6 +53,7 @@ use serde::{Deserialize, Serialize};
 
 use self::index::Index;
 use self::judge::{Judge, Tally};
+use super::arrival::Ahead;
 use super::window::LogWindow;
 
 /// What is known besides the records themselves. Times in ms; offsets are of the log they name.
@@ -81,6 +82,8 @@ pub struct Axioms {
     pub target_only_since: Option<i64>,
     /// Whether records that only the target has are to be delivered, whatever re-reads that costs.
     pub deliver_target_only: bool,
+    /// Source records whose timestamps lie ahead.
+    pub ahead: Ahead,
 }
 
 /// Records whose twin may still arrive.

@@ -12,6 +12,7 @@
 use super::index::Index;
 use super::judge::{Hints, Judge, Tally, expired_until};
 use super::{Axioms, Unsettled, excuse, times};
+use crate::offsets::arrival::Ahead;
 use crate::offsets::window::{LogWindow, Rec};
 
 /// One partition of a log.
@@ -91,8 +92,8 @@ struct Merged {
 #[must_use]
 pub fn align_pool(source: &[Part<'_>], target: &[Part<'_>], committed: &[i64], axioms: &Axioms) -> PoolAlignment {
     let consumed = |p: usize, r: &Rec| committed.get(p).is_some_and(|at| r.offset < *at);
-    let ours = merge(source, |p, r| (!consumed(p, r), 0, p, r.offset));
-    let theirs = merge(target, |p, r| (true, r.ts, p, r.offset));
+    let ours = merge(source, axioms.ahead, |p, r| (!consumed(p, r), 0, p, r.offset));
+    let theirs = merge(target, Ahead::NONE, |p, r| (true, r.ts, p, r.offset));
     let split = ours.places.iter().position(|at| committed.get(at.partition as usize).is_none_or(|c| at.offset >= *c));
     let axioms = Axioms { committed: split.unwrap_or(ours.places.len()) as i64, ..axioms.clone() };
     let hints = hints(source, target, &axioms, [ours.young, theirs.young]);
@@ -142,7 +143,7 @@ pub fn align_pool(source: &[Part<'_>], target: &[Part<'_>], committed: &[i64], a
 }
 
 /// All records in one window, in the order of `key`.
-fn merge<K: Ord>(parts: &[Part<'_>], key: impl Fn(usize, &Rec) -> K) -> Merged {
+fn merge<K: Ord>(parts: &[Part<'_>], ahead: Ahead, key: impl Fn(usize, &Rec) -> K) -> Merged {
     let mut all: Vec<(usize, usize, Rec)> = Vec::with_capacity(parts.iter().map(|p| p.window.len()).sum());
     for (p, part) in parts.iter().enumerate() {
         all.extend(part.window.iter().enumerate().map(|(i, r)| (p, i, r)));
@@ -155,7 +156,14 @@ fn merge<K: Ord>(parts: &[Part<'_>], key: impl Fn(usize, &Rec) -> K) -> Merged {
     let merged = window.append(rows.len() as i64, &rows, &keys);
     debug_assert!(merged.is_ok(), "offsets count up from 0");
     let place = |(p, _, r): &(usize, usize, Rec)| Place { partition: *p as u32, offset: r.offset };
-    let young = all.iter().map(|(p, _, r)| r.offset >= parts[*p].settled).collect();
+    let old = |part: &Part<'_>| {
+        part.window.iter().filter(|r| r.ts < ahead.old_before).map(|r| r.offset + 1).max().unwrap_or(i64::MIN)
+    };
+    let old_to: Vec<i64> = parts.iter().map(old).collect();
+    let young = |(p, _, r): &(usize, usize, Rec)| {
+        r.offset >= parts[*p].settled && !ahead.is_settled(r.ts, r.offset, old_to[*p])
+    };
+    let young = all.iter().map(young).collect();
     Merged { window, places: all.iter().map(place).collect(), young }
 }
 
@@ -166,12 +174,19 @@ fn hints(source: &[Part<'_>], target: &[Part<'_>], axioms: &Axioms, young: [Vec<
     };
     let complete = axioms.complete_from;
     // after everything that any partition of the source has
-    let newest = source.iter().filter_map(|part| part.window.iter().map(|r| r.ts).max()).max();
+    let plausible = |part: &Part<'_>| part.window.iter().map(|r| r.ts).filter(|ts| !axioms.ahead.is_ahead(*ts)).max();
+    let newest = source.iter().filter_map(plausible).max();
+    let none = newest.is_none() && source.iter().any(|part| !part.window.is_empty());
     let never = source.iter().all(|part| part.log_start == 0 && part.window.from() == 0);
     let silent = newest.map(|ts| ts.max(complete).saturating_add(axioms.pair_delta));
     Hints {
         young,
-        silent_after: silent.unwrap_or(if never { i64::MIN } else { i64::MAX }),
+        silent_after: match silent {
+            Some(after) => after,
+            None if none => complete.saturating_add(axioms.pair_delta),
+            None if never => i64::MIN,
+            None => i64::MAX,
+        },
         known_from: expired(source).map_or(complete, |oldest| oldest.max(complete)).saturating_add(axioms.pair_delta),
         target_expired: expired(target).is_some(),
     }

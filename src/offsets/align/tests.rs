@@ -24,6 +24,7 @@ fn window(spec: &str) -> LogWindow {
 /// Whole logs, everything settled, 5 s.
 fn axioms(committed: i64) -> Axioms {
     Axioms {
+        ahead: Default::default(),
         committed,
         pair_delta: 5_000,
         pair_reach: 5_000,

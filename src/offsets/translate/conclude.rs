@@ -129,9 +129,10 @@ impl Translation {
         let (verdict, why) = grounds.verdict(&self.params);
         let open = match (source.is_open(), target.is_open()) {
             (true, _) => format!(
-                "a transaction is open on the source from offset {} on: what only the target has may be in it, and is \
-                 delivered",
-                source.end
+                "a transaction is open on the source from offset {} on: whether the target has the {} offsets behind it \
+                 can't be seen, and what only the target has may be in it, and is delivered",
+                source.end,
+                source.high_watermark.abs_diff(source.end)
             ),
             (false, true) => format!(
                 "a transaction is open on the target from offset {} on: what it holds may be read again",
@@ -184,7 +185,7 @@ impl Grounds {
             ))
         } else if !u.is_none() {
             Some(format!(
-                "younger than arrival_skew and without a twin: {} consumed, {} unconsumed, {} on the target only; wait on, or accept the bound",
+                "without a twin so far, which may still come or lie in an open transaction: {} consumed, {} unconsumed, {} on the target only; wait on, or accept the bound",
                 u.consumed, u.unconsumed, u.target_only
             ))
         } else if self.re_read_pending > 0 {

@@ -4,6 +4,7 @@ use super::super::align::{Axioms, Unsettled, align};
 use super::super::strategy::Strategy;
 use super::super::window::{EndRead, LogWindow};
 use super::asked::Floor;
+use super::reach::hidden;
 use super::settling::count;
 use super::{Log, Need, Translation, ms};
 
@@ -154,6 +155,7 @@ impl Translation {
             target_only_since: self.params.target_only_since.map(|at| at.0),
             // what only the target has may be in a transaction that is open on the source
             deliver_target_only: self.params.deliver_target_only || source.is_open(),
+            ahead: self.ahead(target),
         };
         let mut alignment = align(&self.source.window, &self.target.window, &axioms);
         self.axioms = Some(axioms);
@@ -168,7 +170,7 @@ impl Translation {
         let [here, there] = &alignment.waiting;
         alignment.unsettled = Unsettled {
             consumed: count(here, |at| *at < committed),
-            unconsumed: count(here, |at| (committed..ours).contains(at)),
+            unconsumed: count(here, |at| (committed..ours).contains(at)) + hidden(source, committed, ours),
             target_only: count(there, |at| *at < theirs),
         };
         let open = source.is_open() || target.is_open();

@@ -7,7 +7,7 @@ use super::super::align::{Axioms, Unsettled};
 use super::super::strategy::Strategy;
 use super::super::verdict::PartitionPlan;
 use super::super::window::{EndRead, EndSample, LogWindow};
-use super::reach::wider;
+use super::reach::{hidden, wider};
 use super::settling::{Settling, count, grow};
 use super::side::Side;
 use super::{Log, OPEN_FOR_MS, Params, ms};
@@ -379,6 +379,7 @@ impl Pool {
             target_only_since: base.target_only_since.map(|at| at.0),
             // what only the target has may be in a transaction that is open on the source
             deliver_target_only: base.deliver_target_only || source.iter().any(EndRead::is_open),
+            ahead: base.ahead(asked[1]),
         };
         let (ours, theirs) = (parts(&self.source, source, asked[1]), parts(&self.target, target, asked[0]));
         let part = |(side, (settled, log_start)): (&'_ Side, &(i64, i64))| -> (LogWindow, i64, i64) {
@@ -399,9 +400,11 @@ impl Pool {
         let [ours, theirs] = self.settling.look(self.now, [ends(source), ends(target)]);
         let below = |ends: &[i64], (p, at): &(usize, i64)| ends.get(*p).is_some_and(|end| at < end);
         let [here, there] = &a.waiting;
+        let unseen =
+            source.iter().zip(committed).zip(ours).map(|((s, at), first)| hidden(*s, *at, *first)).sum::<u64>();
         a.unsettled = Unsettled {
             consumed: count(here, |at| below(committed, at)),
-            unconsumed: count(here, |at| !below(committed, at) && below(ours, at)),
+            unconsumed: count(here, |at| !below(committed, at) && below(ours, at)) + unseen,
             target_only: count(there, |at| below(theirs, at)),
         };
         let open = source.iter().chain(target).any(EndRead::is_open);

@@ -1,10 +1,12 @@
 //! How far back both windows must reach, and which records are settled.
 
 use super::super::align::Alignment;
+use super::super::arrival::Ahead;
 use super::super::window::EndRead;
 use super::asked::Floor;
 use super::settling::grow;
 use super::{Log, Need, OPEN_FOR_MS, Params, Translation, ms};
+use crate::migration::estate::At;
 
 impl Translation {
     pub(super) fn look_up(&mut self, log: Log, ts: i64) -> Option<Need> {
@@ -58,6 +60,11 @@ impl Translation {
         side.settled_below(other.map(|o| o.asked), self.params.arrival_skew_ms)
     }
 
+    /// See [`Params::ahead`].
+    pub(super) fn ahead(&self, target: EndRead) -> Ahead {
+        self.params.ahead(target.asked)
+    }
+
     /// See [`wider`].
     pub(super) fn wider(&self, alignment: &Alignment) -> Option<i64> {
         wider(&self.params, self.delta, alignment.pair_distance)
@@ -68,6 +75,19 @@ impl Translation {
         let more = self.source.window.from() > source.log_start || self.target.window.from() > target.log_start;
         grow(&mut self.evidence, more)
     }
+}
+
+impl Params {
+    /// Source records whose timestamps lie ahead, when the target's end was asked for at `asked`.
+    pub(super) fn ahead(&self, asked: At) -> Ahead {
+        Ahead::at(asked.0, self.target_after_max_ms, ms(self.arrival_skew_ms), ms(self.pair_delta_ms))
+    }
+}
+
+/// Offsets of a source partition that were not consumed and that an open transaction still hides of what was there at the
+/// first whole look (`first`: its high watermark then): whether the target has them can't be seen.
+pub(super) fn hidden(source: EndRead, committed: i64, first: i64) -> u64 {
+    first.min(source.high_watermark).saturating_sub(source.end.max(committed)).max(0).unsigned_abs()
 }
 
 /// A1 must leave room: unique pairs that lie more than half of `delta` apart void it, so it is doubled at

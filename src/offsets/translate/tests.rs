@@ -303,6 +303,55 @@ fn young_records_are_waited_for() {
     }
 }
 
+/// A twin of 40 records, but that those from `from` to `to` carry times that lie two hours ahead, and never came to the
+/// target.
+fn ahead(from: i64, to: i64) -> Fake {
+    let mut fake = Fake::twin(40);
+    let time = fake.now + 2 * 3_600_000;
+    fake.source.iter_mut().filter(|r| (from..to).contains(&r.0)).for_each(|r| r.1 = time + r.0);
+    fake.target.retain(|r| !(from..to).contains(&r.0));
+    (0..).zip(&mut fake.target).for_each(|(offset, r)| r.0 = offset);
+    fake
+}
+
+#[test]
+fn a_time_that_lies_ahead_hides_no_missing_record() {
+    let hour = Some(3_600_000);
+    let told = |p: &PartitionPlan| (p.verdict, p.target.offset, p.missing, p.unsettled.unconsumed);
+    let plan = ahead(35, 40).run(Params { target_after_max_ms: hour, ..at(30) });
+    assert_eq!(told(&plan), (Verdict::Proven, Some(30), Some(5), 0), "the target refuses them: {plan:?}");
+    assert_eq!(plan.missing_ranges, [(35, 40)]);
+    let plan = ahead(20, 25).run(at(10));
+    assert_eq!(told(&plan), (Verdict::Proven, Some(10), Some(5), 0), "what came after them is old: {plan:?}");
+    let plan = ahead(35, 40).run(at(30));
+    assert_eq!(told(&plan), (Verdict::Bounded, Some(30), Some(0), 5), "nothing tells: {plan:?}");
+    let seen = vec![EndSample { at: At(T0 + 300_000), end: 40 }];
+    let plan = ahead(35, 40).run(Params { source_seen: seen, ..at(30) });
+    assert_eq!(told(&plan), (Verdict::Proven, Some(30), Some(5), 0), "they were there minutes ago: {plan:?}");
+}
+
+#[test]
+fn a_time_that_lies_ahead_is_no_sign_of_a_writer() {
+    // A writer went to the target alone, unknown to the journal, after everything that the source has.
+    let alone = |mut fake: Fake| {
+        let last = fake.target.last().map_or(0, |r| r.0) + 1;
+        fake.target.extend((0..5).map(|n| (last + n, 200_000 + n, 900 + n as u128, 200_000 + n)));
+        fake.run(Params { target_after_max_ms: Some(3_600_000), ..at(40) })
+    };
+    let plain = alone(Fake::twin(40));
+    assert_eq!((plain.target.offset, plain.target_only), (Some(40), 0), "{plain:?}");
+    let plan = alone(ahead(10, 11));
+    assert_eq!((plan.target.offset, plan.target_only), (Some(39), 0), "they are delivered all the same: {plan:?}");
+}
+
+#[test]
+fn what_an_open_transaction_hides_is_not_known() {
+    let mut fake = Fake { open: (7, 0), ..Fake::twin(40) };
+    let plan = fake.run(at(38));
+    assert_eq!((plan.verdict, plan.missing, plan.unsettled.unconsumed), (Verdict::Bounded, Some(0), 7), "{plan:?}");
+    assert!(plan.why.unwrap().contains("whether the target has the 7 offsets behind it can't be seen"));
+}
+
 #[test]
 fn waiting_ends_and_what_is_left_is_said() {
     let plan = tail(60_000, Log::Source).run(at(39));

@@ -75,7 +75,9 @@ families! {
     GROUP_AGE Gauge "cutover_group_age_seconds" ["group", "side"] "Age of the last look at a group.";
     GROUP_TROUBLE Gauge "cutover_group_unreadable" ["group", "side"] "1: something of it could not be read, and is missing here.";
     GROUP_MEMBERS Gauge "cutover_group_members" ["group", "side"] "Members.";
-    GROUP_LAG Gauge "cutover_group_lag_records" ["group", "side"] "Lag, summed over partitions. What a moved group left behind keeps its lag: see cutover_group_rests_on.";
+    GROUP_LAG Gauge "cutover_group_lag_records" ["group", "side"] "Lag to the high watermarks, summed over partitions. What a moved group left behind keeps its lag: see cutover_group_rests_on.";
+    GROUP_LAG_STABLE Gauge "cutover_group_readable_lag_records" ["group", "side"] "What of the lag can be read now: to the last stable offsets.";
+    GROUP_WAITS Gauge "cutover_group_waits_for_transaction" ["group", "side"] "1: an open transaction holds, or may hold, a partition of the group: what is behind it can't be read.";
     GROUP_TIME_LAG Gauge "cutover_group_time_lag_seconds" ["group", "side"] "How old the oldest unread record is, estimated.";
     GROUP_CONSUMED Gauge "cutover_group_consumed_records_per_second" ["group", "side"] "Growth of committed offsets, over the last few looks.";
     GROUP_STUCK Gauge "cutover_group_stuck" ["group", "side"] "1: there is something to read, and commits don't move.";

@@ -73,6 +73,8 @@ fn both_sides(page: &mut Page, s: &Snapshot) {
     add(&f::GROUP_TROUBLE, |v| Some(yes(v.trouble.is_some())));
     add(&f::GROUP_MEMBERS, |v| v.trouble.is_none().then(|| count(v.members.len())));
     add(&f::GROUP_LAG, |v| v.lag.map(number));
+    add(&f::GROUP_LAG_STABLE, |v| v.lag_stable.map(number));
+    add(&f::GROUP_WAITS, |v| v.lag.is_some().then(|| yes(v.waits.is_some())));
     add(&f::GROUP_TIME_LAG, |v| v.time_lag_ms.map(seconds));
     add(&f::GROUP_CONSUMED, |v| v.rate);
     // whether commits move is known of what has a lag; that it is stuck is also said of a group that is gone

@@ -151,6 +151,9 @@ fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> R
         return row.put(Role::Dim, format!("  {} unread since it left", text::count(lag)));
     }
     row = row.put(Role::Dim, "  lag ").put(Role::Strong, text::count(lag));
+    if let Some(held) = v.lag_stable.filter(|_| v.waits.is_some()).map(|stable| lag.saturating_sub(stable)) {
+        row = row.put(Role::Hold, format!(", {} held", text::count(held)));
+    }
     let left = cells.saturating_sub(row.width() + 2).min(40);
     if left >= 4 { row.gap(1).spark(side_role(side), &v.trend, left, max) } else { row }
 }

@@ -203,6 +203,7 @@ fn recs(log: &Log) -> Vec<Rec> {
 fn definition(p: &Partition<'_>, committed: i64, to: Side) -> Brute {
     let (source, target) = (p.log(to.other()), p.log(to));
     let axioms = Axioms {
+        ahead: Default::default(),
         committed,
         pair_delta: PAIR_DELTA,
         pair_reach: PAIR_DELTA,

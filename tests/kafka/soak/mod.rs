@@ -2,6 +2,7 @@
 //! the clock, consumers that count per record are moved, stalled and brought back, terminals close and controllers die.
 
 mod doctor;
+mod held;
 mod night;
 mod passes;
 mod past;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use cutover::migration::command::{Command, Subject};
 use cutover::migration::criteria::{Criterion, Limit, Metric};
 use cutover::migration::estate::{At, GroupKind, Observed, Side, SwitchState, WindowView};
+use cutover::migration::held::Holder;
 use cutover::migration::settings::{Settings, Slot};
 use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
 use cutover::offsets::verdict::Verdict;
@@ -39,6 +40,14 @@ impl Scripted for World {
             ["verdict", "guess"] => w.verdict = Verdict::Guess,
             ["verdict", "unmappable"] => w.verdict = Verdict::Unmappable,
             ["verdict", "bounded"] => w.verdict = Verdict::Bounded,
+            ["held", s] => w.hold(side(s)),
+            ["free", s] => w.held[at(side(s))] = None,
+            ["holder", pid, id] => {
+                let (producer_id, since) = (number(pid).try_into().unwrap(), Some(w.now));
+                w.holder = Some(Holder { producer_id, transactional_id: Some((*id).into()), since, open_from: 0 });
+            }
+            ["cut", s, end] => w.cut(side(s), number(end).try_into().unwrap()),
+            ["start", s, offset] => w.start[at(side(s))] = number(offset).try_into().unwrap(),
             ["unsettled", n] => w.unsettled = number(n),
             ["recreated", s] => w.recreated[at(side(s))] = true,
             ["misread"] => w.misread = true,

@@ -9,6 +9,7 @@ use cutover::migration::estate::{
     At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, Observed,
     PartitionView, Side, SwitchState, TopicPartition, TopicView, WindowView,
 };
+use cutover::migration::held::{Holder, Holders as Answered};
 use cutover::migration::machine::Machine;
 use cutover::migration::settings::Settings;
 use cutover::offsets::Unsettled;
@@ -99,6 +100,12 @@ pub struct World {
     /// Another group on blue: its protocol type.
     pub worker: Option<String>,
     pub windows: Vec<WindowView>,
+    /// Where an open transaction holds the log of a side.
+    pub held: [Option<i64>; 2],
+    /// Where the logs of a side begin.
+    pub start: [i64; 2],
+    /// Whose transactions are open, where their leaders say so.
+    pub holder: Option<Holder>,
 }
 
 pub fn at(side: Side) -> usize {
@@ -154,7 +161,25 @@ impl World {
             rebalancing: false,
             worker: None,
             windows: Vec::new(),
+            held: [None; 2],
+            start: [0; 2],
+            holder: None,
         }
+    }
+
+    /// Up to where a read_committed member can read.
+    fn stable(&self, side: Side) -> i64 {
+        self.held[at(side)].unwrap_or(i64::MAX).min(self.end[at(side)])
+    }
+
+    /// From now on an open transaction holds a side's log.
+    pub fn hold(&mut self, side: Side) {
+        self.held[at(side)] = Some(self.end[at(side)]);
+    }
+
+    /// A side's log ends there: the rest was cut off.
+    pub fn cut(&mut self, side: Side, end: i64) {
+        self.end[at(side)] = end;
     }
 
     fn begin(&mut self, side: Side) {
@@ -180,8 +205,8 @@ impl World {
             leader: 1,
             replicas: 1,
             isr: 1,
-            log_start: Some(0),
-            lso: Some(end),
+            log_start: Some(self.start[at(side)]),
+            lso: Some(self.stable(side)),
             high_watermark: Some(end),
             trouble: None,
         };
@@ -398,8 +423,10 @@ impl driver::World for World {
         let due = self.now.0 / 1000 % self.every == 0;
         for side in Side::BOTH.into_iter().filter(|s| self.running[at(*s)] && due) {
             for p in 0..2 {
-                self.committed[at(side)].insert(p, self.end[at(side)]);
-                let reached = logical(side, self.end[at(side)]);
+                let read = self.stable(side);
+                let before = self.committed[at(side)].get(&p).copied().unwrap_or(0);
+                self.committed[at(side)].insert(p, read.max(before));
+                let reached = logical(side, read);
                 let done = &mut self.processed[usize::try_from(p).unwrap()];
                 *done = (*done).max(reached);
             }
@@ -417,6 +444,14 @@ impl driver::World for World {
             e.switches.insert(GROUP.into(), Observed::seen(self.switch, self.now));
         }
         e.windows.clone_from(&self.windows);
+        for side in Side::BOTH {
+            let told = self.held[at(side)].zip(self.holder.clone());
+            let seen = |(open_from, h): (i64, Holder)| {
+                Observed::seen(Answered::Told(vec![Holder { open_from, ..h }]), self.now)
+            };
+            *e.holders_mut(side) =
+                told.map(seen).into_iter().map(|seen| (TopicPartition::new(TOPIC, 0), seen)).collect();
+        }
         if !self.flag_manual {
             e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
         }

@@ -1,0 +1,115 @@
+//! Whether what lies between a commit that does not move and the end of a log holds any record: read, for groups that
+//! would be called stuck else.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::clock::Clock;
+use super::observe::{Seen, Sighting, Sightings};
+use super::tools::{Tools, client_properties};
+use crate::kafka::records::{Isolation, Range, RecordReader};
+use crate::migration::blank::{Blank, WantedBlanks};
+use crate::migration::estate::{Estate, Side, TopicPartition};
+use crate::plan::Plan;
+
+/// How long nothing may arrive before a read is given up.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Record bytes that may wait in the reader, KiB.
+const QUEUED_KIB: u32 = 64;
+/// The same stretch is looked through at most this often, ms.
+const AGAIN_MS: u64 = 30_000;
+/// Pause between two looks, ms.
+const PAUSE_MS: u64 = 1_000;
+
+/// Starts the poller of a side; it rests while nothing is wanted.
+pub(super) fn watch_side(
+    tasks: &mut JoinSet<()>,
+    plan: &Arc<Plan>,
+    tools: &Arc<Tools>,
+    side: Side,
+    wanted: &watch::Receiver<WantedBlanks>,
+    to: &Sightings,
+) {
+    tasks.spawn(looks(Arc::clone(plan), Arc::clone(tools), side, wanted.clone(), to.clone()));
+}
+
+async fn looks(
+    plan: Arc<Plan>,
+    tools: Arc<Tools>,
+    side: Side,
+    mut wanted: watch::Receiver<WantedBlanks>,
+    to: Sightings,
+) {
+    let watch = Clock.stopwatch();
+    let mut looked: BTreeMap<TopicPartition, ((i64, i64), u64)> = BTreeMap::new();
+    loop {
+        let of_side =
+            |((s, tp), range): (&(Side, TopicPartition), &(i64, i64))| (*s == side).then(|| (tp.clone(), *range));
+        let all: Vec<(TopicPartition, (i64, i64))> = wanted.borrow_and_update().iter().filter_map(of_side).collect();
+        if all.is_empty() {
+            if wanted.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        looked.retain(|tp, _| all.iter().any(|(of, _)| of == tp));
+        let due = |(tp, range): &(TopicPartition, (i64, i64))| {
+            // A log that grows changes nothing: a record was found behind that place, or it could not be read.
+            looked.get(tp).is_none_or(|(last, at)| last.0 != range.0 || watch.ms().saturating_sub(*at) >= AGAIN_MS)
+        };
+        let due: Vec<_> = all.into_iter().filter(due).collect();
+        if !due.is_empty() {
+            let at = Clock.now();
+            for (tp, range) in &due {
+                looked.insert(tp.clone(), (*range, watch.ms()));
+            }
+            for (tp, (from, end)) in empty(&plan, &tools, side, due).await {
+                if to.send(Seen { at, what: Sighting::Blank(side, tp, from, end) }).await.is_err() {
+                    return;
+                }
+            }
+        }
+        Clock.sleep(PAUSE_MS).await;
+    }
+}
+
+/// Takes in that a stretch of a partition holds no record.
+pub(super) fn take(estate: &mut Estate, side: Side, tp: TopicPartition, (from, to): (i64, i64)) {
+    let topic = estate.side(side).value().and_then(|v| v.topics.get(&tp.topic));
+    let blank = Blank { from, to, topic_id: topic.and_then(|t| t.id.clone()) };
+    let known = estate.blanks_mut(side).remove(&tp);
+    estate.blanks_mut(side).insert(tp, known.map_or(blank.clone(), |known| known.and(blank)));
+}
+
+/// Those of the stretches that hold no record. What can't be read is not known to be empty.
+async fn empty(
+    plan: &Arc<Plan>,
+    tools: &Arc<Tools>,
+    side: Side,
+    asked: Vec<(TopicPartition, (i64, i64))>,
+) -> Vec<(TopicPartition, (i64, i64))> {
+    let (plan, tools) = (Arc::clone(plan), Arc::clone(tools));
+    let work = tokio::task::spawn_blocking(move || {
+        let cluster = plan.cluster(side);
+        let properties = client_properties(cluster).ok()?;
+        let bootstrap = cluster.bootstrap.join(",");
+        let mut reader =
+            RecordReader::open_within(&properties, &bootstrap, Isolation::Committed, PATIENCE, QUEUED_KIB).ok()?;
+        let blank = |(tp, (from, to)): &(TopicPartition, (i64, i64))| {
+            let range = Range { partition: tools.names.tp_on(side, tp), from: *from, to: *to };
+            let mut none = true;
+            let read = reader.read_range(&range, |_| {
+                none = false;
+                ControlFlow::Break(())
+            });
+            none && read.is_ok()
+        };
+        Some(asked.into_iter().filter(blank).collect::<Vec<_>>())
+    });
+    work.await.ok().flatten().unwrap_or_default()
+}

@@ -1,0 +1,59 @@
+use super::*;
+
+fn ground() -> Ground {
+    Ground {
+        topic: "t".into(),
+        names: ["t".into(), "t".into()],
+        identity: IdentityRule::default(),
+        arrival_skew_ms: 0,
+        after_max_ms: [None; 2],
+        rules: Rules::whole(2, 5_000),
+        ranges: [vec![(3, 9), (0, 7)], vec![(0, 8), (0, 0)]],
+        asked: [At(0); 2],
+        to_ends: true,
+        hidden: [vec![None, Some(7)], vec![Some(8), None]],
+        unasked: BTreeSet::from([1]),
+        unknown: vec!["t-1 on green: its leader is gone".into()],
+        remarks: Vec::new(),
+    }
+}
+
+#[test]
+fn of_a_partition_that_one_side_does_not_answer_for_nothing_is_compared() {
+    let mut ground = ground();
+    ground.leave_out();
+    assert_eq!(ground.ranges, [[(3, 9), (7, 7)], [(0, 8), (0, 0)]]);
+    assert_eq!([0, 1].map(|p| ground.rules.judged[0][p].from_ts), [i64::MIN, i64::MAX]);
+    assert_eq!(ground.hidden, [[None, None], [Some(8), None]]);
+    let mut log = Standing {
+        side: Side::Blue,
+        name: "t".into(),
+        start: vec![3, 2],
+        end: vec![9, 7],
+        hidden: vec![None, Some(7)],
+        first: vec![Some(50), Some(10)],
+        asked: At(0),
+    };
+    log.leave_out(&ground.unasked);
+    assert_eq!((log.begins(), log.cut(0), log.cut(1)), (Some(50), true, false), "it says nothing of the others");
+}
+
+#[test]
+fn what_is_hidden_matters_where_the_range_reaches_it() {
+    let mut ground = ground();
+    let hidden = || ground.hidden.clone();
+    let near = ground.veil(hidden(), &[vec![9, 7], vec![8, 0]]);
+    assert_eq!(near, ground.hidden);
+    assert_eq!(ground.veil(hidden(), &[vec![9, 6], vec![7, 0]]), [[None, None], [None, None]]);
+    let (mut unknown, mut remarks) = (Vec::new(), Vec::new());
+    ground.tell_hidden(&near, Side::Blue, &mut unknown, &mut remarks);
+    let said = "an open transaction on green holds t-0 from offset 8 on: compared up to there";
+    assert_eq!((unknown.len(), remarks[1].as_str()), (2, said), "it has not moved: {unknown:?}");
+    let moved = near.clone().map(|log| log.into_iter().map(|from| from.map(|at| at + 1)).collect());
+    let (mut none, mut others) = (Vec::new(), Vec::new());
+    ground.tell_hidden(&moved, Side::Blue, &mut none, &mut others);
+    assert_eq!((none.len(), others.len(), ground.stands(&near), ground.stands(&moved)), (0, 2, true, false));
+    ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = 99);
+    ground.tell_hidden(&near, Side::Blue, &mut unknown, &mut remarks);
+    assert_eq!((unknown.len(), remarks.len()), (4, 2), "{unknown:?}");
+}

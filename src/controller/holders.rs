@@ -1,0 +1,134 @@
+//! Whose transactions hold a log: asked of the partitions' leaders, and then of the coordinators, while something waits
+//! behind one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::clock::Clock;
+use super::names::TopicNames;
+use super::observe::{Seen, Sighting, Sightings, too_long};
+use super::pace::Pace;
+use super::tools::Tools;
+use crate::kafka::control::{Cluster, TransactionFilter};
+use crate::migration::estate::{At, Side, TopicPartition, Trouble};
+use crate::migration::held::{Holder, Holders};
+use crate::sanitise::visible;
+
+/// The longest a look may take.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Partitions whose holders are asked for, by blue's names.
+pub(super) type HolderFocus = BTreeSet<(Side, TopicPartition)>;
+
+/// What was told of partitions, by blue's names.
+pub type Told = BTreeMap<TopicPartition, Holders>;
+
+/// Starts the poller of a side; it rests while nothing is wanted.
+pub(super) fn watch_side(
+    tasks: &mut JoinSet<()>,
+    tools: &Arc<Tools>,
+    side: Side,
+    pause_ms: u64,
+    wanted: &watch::Receiver<HolderFocus>,
+    to: &Sightings,
+) {
+    tasks.spawn(looks(Arc::clone(tools), side, pause_ms, wanted.clone(), to.clone()));
+}
+
+async fn looks(tools: Arc<Tools>, side: Side, pause_ms: u64, mut wanted: watch::Receiver<HolderFocus>, to: Sightings) {
+    let mut pace = Pace::every(pause_ms);
+    loop {
+        let of_side = |(s, tp): &(Side, TopicPartition)| (*s == side).then(|| tp.clone());
+        let tps: Vec<TopicPartition> = wanted.borrow_and_update().iter().filter_map(of_side).collect();
+        if tps.is_empty() {
+            if wanted.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let (at, watch) = (Clock.now(), Clock.stopwatch());
+        let told = tokio::time::timeout(LOOK, look(tools.cluster(side), &tools.names, &tps)).await;
+        let told = told.map_err(|_| too_long(side, "asking whose transactions are open", LOOK));
+        let worked = told.is_ok();
+        if to.send(Seen { at, what: Sighting::Holders(side, tps, told) }).await.is_err() {
+            return;
+        }
+        Clock.sleep(pace.after(watch.ms(), worked)).await;
+    }
+}
+
+/// Takes what was told in; of what was not told, that it was not.
+pub(super) fn take(
+    slots: &mut BTreeMap<TopicPartition, crate::migration::estate::Observed<Holders>>,
+    asked: Vec<TopicPartition>,
+    mut told: Result<Told, Trouble>,
+    at: At,
+) {
+    slots.retain(|tp, _| asked.contains(tp));
+    for tp in asked {
+        let result = match &mut told {
+            Ok(told) => {
+                told.remove(&tp).ok_or_else(|| Trouble::new(format!("nothing was told of the producers of {tp}"), ""))
+            }
+            Err(why) => Err(why.clone()),
+        };
+        let slot = slots.entry(tp).or_insert_with(crate::migration::estate::Observed::not_yet);
+        super::present::seen(slot, result, at);
+    }
+}
+
+async fn look(cluster: &Cluster, names: &TopicNames, tps: &[TopicPartition]) -> Told {
+    let side = cluster.side();
+    let there: Vec<_> = tps.iter().map(|tp| names.tp_on(side, tp)).collect();
+    let mut told: Told = BTreeMap::new();
+    for (tp, answer) in cluster.describe_producers(&there).await {
+        let holders = answer.map(|producers| {
+            let open = producers.iter().filter_map(|p| {
+                let holder =
+                    |open_from| Holder { producer_id: p.producer_id, transactional_id: None, since: None, open_from };
+                p.open_from.map(holder)
+            });
+            let mut open: Vec<Holder> = open.collect();
+            open.sort_by_key(|h| h.open_from);
+            open
+        });
+        told.insert(names.tp_blue(side, &tp), holders);
+    }
+    let open = || told.values().filter_map(|t| t.told()).flatten();
+    let pids: BTreeSet<i64> = open().map(|h| h.producer_id).collect();
+    let begun = begun(cluster, pids).await;
+    for holders in told.values_mut() {
+        *holders = std::mem::replace(holders, Holders::Told(Vec::new())).map(|mut all| {
+            for holder in &mut all {
+                if let Some((id, since)) = begun.get(&holder.producer_id) {
+                    (holder.transactional_id, holder.since) = (Some(visible(id).to_string()), *since);
+                }
+            }
+            all
+        });
+    }
+    told
+}
+
+/// The transactional ids of producers, and since when their transactions are open, as far as coordinators say. A list
+/// leaves out what may not be seen: those stay without a name.
+async fn begun(cluster: &Cluster, pids: BTreeSet<i64>) -> BTreeMap<i64, (String, Option<At>)> {
+    let mut found = BTreeMap::new();
+    if pids.is_empty() {
+        return found;
+    }
+    let filter = TransactionFilter { producer_ids: pids.iter().copied().collect(), ..TransactionFilter::default() };
+    let Ok(lists) = cluster.list_transactions(&filter).await else { return found };
+    let listed = lists.values().filter_map(|l| l.told()).flatten().filter(|l| pids.contains(&l.producer_id));
+    let ids: Vec<String> = listed.map(|l| l.id.clone()).collect();
+    for (id, told) in cluster.describe_transactions(&ids).await {
+        if let Some(Some(view)) = told.told() {
+            found.insert(view.producer_id, (id, view.started.filter(|_| !view.state.is_settled())));
+        }
+    }
+    found
+}
