@@ -182,10 +182,7 @@ fn topics_match(
     for t in &topics {
         let (Some(a), Some(b)) = (here.topics.get(t), there.topics.get(t)) else {
             let side = if here.topics.contains_key(t) { from.other() } else { from };
-            return Err(Refusal::refused(
-                format!("topic {t} does not exist on {side}"),
-                format!("create it on {side}, or take it out of the plan"),
-            ));
+            return Err(sight.no_topic(t, side, &format!("create it on {side}, or take it out of the plan")));
         };
         if a.partitions.len() != b.partitions.len() {
             return Err(Refusal::refused(

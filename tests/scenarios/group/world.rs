@@ -7,9 +7,10 @@ use cutover::migration::command::Subject;
 use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
 use cutover::migration::estate::{
     At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, Observed,
-    PartitionView, Side, SwitchState, TopicPartition, TopicView,
+    PartitionView, Side, SwitchState, TopicPartition, TopicView, Trouble,
 };
 use cutover::migration::machine::Machine;
+use cutover::migration::partial::Throttled;
 use cutover::migration::settings::Settings;
 use cutover::offsets::Unsettled;
 use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
@@ -71,6 +72,11 @@ pub struct World {
     pub effects: Vec<String>,
     /// The group was deleted on a side.
     pub deleted: [bool; 2],
+    /// This principal may not see the group, or the topic, on a side.
+    pub barred_group: [bool; 2],
+    pub barred_topic: [bool; 2],
+    /// A quota slows this client down on a side.
+    pub throttled: [bool; 2],
 }
 
 pub fn at(side: Side) -> usize {
@@ -117,6 +123,9 @@ impl World {
             both_ran: false,
             effects: Vec::new(),
             deleted: [false; 2],
+            barred_group: [false; 2],
+            barred_topic: [false; 2],
+            throttled: [false; 2],
         }
     }
 
@@ -169,15 +178,27 @@ impl World {
             offsets: if offsets.is_empty() { BTreeMap::new() } else { [(TOPIC.to_string(), offsets)].into() },
             trouble: None,
         };
+        // Asked for by name, as the controller does with what the plan names.
+        let refused =
+            |what: &str| Trouble::new(format!("{what}: {side} broker 1 answered AUTHORIZATION_FAILED"), "grant it");
+        let group = match self.barred_group[at(side)] {
+            true => GroupView { trouble: Some(refused("group audit")), ..GroupView::default() },
+            false => group,
+        };
+        let barred = self.barred_topic[at(side)];
+        let throttled = self.throttled[at(side)];
         let exists = !self.deleted[at(side)] && (n > 0 || !self.committed[at(side)].is_empty());
         ClusterView {
             cluster_id: self.ids[at(side)].clone(),
             controller: 1,
             brokers: [(1, BrokerView { host: format!("{side}-1"), port: 9092, rack: None, answered: Some(Ok(())) })]
                 .into(),
-            topics: [(TOPIC.to_string(), topic)].into(),
+            topics: if barred { BTreeMap::new() } else { [(TOPIC.to_string(), topic)].into() },
+            hidden_topics: if barred { [(TOPIC.to_string(), refused("topic orders"))].into() } else { BTreeMap::new() },
+            throttled: throttled.then(|| Throttled { answers: 5, of: 6, ms: 850, who: "client-id cutover".into() }),
             groups: if exists { [(GROUP.to_string(), group)].into() } else { BTreeMap::new() },
             took_ms: 5,
+            ..ClusterView::default()
         }
     }
 
