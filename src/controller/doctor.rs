@@ -102,7 +102,7 @@ pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     let asked = &tools;
     let rights = clusters.iter().zip(Side::BOTH).map(|(seen, side)| async move {
         match seen {
-            Ok(_) => cluster::rights(asked, side).await,
+            Ok(view) => cluster::rights(asked, side, view).await,
             Err(_) => Rights::default(),
         }
     });

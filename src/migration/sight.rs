@@ -87,6 +87,16 @@ impl<'a> Sight<'a> {
         if let Some(t) = seen.view.and_then(|v| v.trouble.as_ref()) {
             return Err(Refusal::unknown(format!("group {id} on {side} is only partly known: {t}"), t.advice.clone()));
         }
+        // What the plan names was asked for by name; of others a list that may leave some out says nothing.
+        if seen.view.is_none()
+            && !self.settings.groups.contains_key(group)
+            && let Some(why) = self.estate.side(side).value().and_then(|view| view.groups_hidden(side))
+        {
+            return Err(Refusal::unknown(
+                format!("whether group {id} exists on {side} is not known: {why}"),
+                why.advice,
+            ));
+        }
         Ok(seen.view)
     }
 

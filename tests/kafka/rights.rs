@@ -41,9 +41,7 @@ fn guarded() -> &'static Guarded {
         let (sasl, far, named) = (take_port(), take_port(), take_port());
         let listeners = |far: &str, named: &str, controller: &str| {
             let sasl = sasl.number;
-            format!(
-                "PLAINTEXT://127.0.0.1:{{client}},SASL://127.0.0.1:{sasl},FAR://{far},NAMED://{named}{controller}"
-            )
+            format!("PLAINTEXT://127.0.0.1:{{client}},SASL://127.0.0.1:{sasl},FAR://{far},NAMED://{named}{controller}")
         };
         let here = [&far, &named].map(|port| format!("127.0.0.1:{}", port.number));
         let users = "org.apache.kafka.common.security.plain.PlainLoginModule required \

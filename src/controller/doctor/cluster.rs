@@ -8,7 +8,13 @@ use crate::kafka::control::OperationsOf;
 use crate::migration::acl::Operation;
 use crate::migration::estate::{ClusterView, GroupView, PartitionView, Side, TopicView, Trouble};
 use crate::migration::gate::span;
+use crate::migration::partial::Operations;
 use crate::plan::{GroupPlan, Plan};
+
+/// Groups that are shown: one that was asked for by name and refused is none of them, and has no coordinator.
+fn visible(view: &ClusterView) -> usize {
+    view.groups.values().filter(|g| g.trouble.is_none() || g.coordinator >= 0).count()
+}
 
 /// What this principal may do with what the plan names on a side, by the names there.
 #[derive(Debug, Default)]
@@ -18,13 +24,22 @@ pub(super) struct Rights {
 }
 
 /// Asks the brokers what this principal may do (KIP-430). Bounded; what does not come is unknown.
-pub(super) async fn rights(tools: &Tools, side: Side) -> Rights {
+pub(super) async fn rights(tools: &Tools, side: Side, view: &ClusterView) -> Rights {
     let named = tools.named(side);
     let (topics, groups): (Vec<String>, Vec<String>) =
         (named.topics.into_iter().collect(), named.groups.into_iter().collect());
     let cluster = tools.cluster(side);
+    // Whoever asks for a group makes a cluster that never had one create `__consumer_offsets`: who may do everything needs
+    // not ask.
+    let everything = view.groups.is_empty() && view.topics_hidden(side).is_none();
     let asked = async {
-        let (topics, groups) = tokio::join!(cluster.topic_operations(&topics), cluster.group_operations(&groups));
+        let of_groups = async {
+            match everything {
+                true => groups.iter().map(|g| (g.clone(), Ok(Operations::ALL))).collect(),
+                false => cluster.group_operations(&groups).await,
+            }
+        };
+        let (topics, groups) = tokio::join!(cluster.topic_operations(&topics), of_groups);
         Rights { topics, groups }
     };
     tokio::time::timeout(LOOK, asked).await.unwrap_or_default()
@@ -45,7 +60,7 @@ pub(super) fn checks(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView,
 
 fn answers(side: Side, view: &ClusterView) -> Check {
     let silent: Vec<&Trouble> = view.brokers.values().filter_map(|b| b.answered.as_ref()?.as_ref().err()).collect();
-    let (all, topics, seen) = (view.brokers.len(), view.topics.len(), view.groups.len());
+    let (all, topics, seen) = (view.brokers.len(), view.topics.len(), visible(view));
     // What brokers did not list is not there by that.
     let groups = match (&view.unlisted, view.groups_forbidden(side)) {
         (Some(_), _) => "groups not known".to_owned(),
@@ -82,7 +97,7 @@ fn id(plan: &Plan, side: Side, view: &ClusterView) -> Check {
 /// Whether lists of this cluster are whole as far as rights go: only then what is not in them is not there.
 fn shown(side: Side, view: &ClusterView) -> Option<Check> {
     let why = view.groups_forbidden(side)?;
-    let found = format!("{} groups are visible; {}", view.groups.len(), why.what);
+    let found = format!("{} groups are visible; {}", visible(view), why.what);
     Some(Check::new(format!("rights on {side}"), Health::Warn, found).advised(why.advice))
 }
 

@@ -98,6 +98,12 @@ fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side, id: &str, view: Option
     if let Some(other) = sight.identity_trouble(side) {
         return GroupSide::unseen(Some(other));
     }
+    // That a group is absent is known of what was asked for by name, or of a list that leaves none out.
+    let by_name = scene.plan.groups.iter().any(|g| if side == Side::Blue { g.name == id } else { g.green_group == id });
+    let hidden = || scene.estate.side(side).value().is_some_and(|v| v.groups_hidden(side).is_some());
+    if view.is_none() && !by_name && hidden() {
+        return GroupSide::unseen(None);
+    }
     let looked = scene.estate.group(side, id);
     let lag = sight.lag.lag(side, id);
     let unmeasured = || match lag {

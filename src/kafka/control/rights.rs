@@ -10,9 +10,10 @@ use kafka_protocol::messages::{DescribeClusterRequest, DescribeGroupsRequest, Me
 use super::connection::Connection;
 use super::failure::{Class, Failure, check, check_message};
 use super::group_requests::{GROUPS_PER_REQUEST, describe_classic, group_id, unanswered};
-use super::router::{Cluster, Inner, KeyType};
+use super::router::{ATTEMPTS, Cluster, Inner, KeyType, pause};
 use crate::migration::estate::{ClusterView, GroupState, GroupView, Trouble};
 use crate::migration::partial::{Operations, Shown};
+use crate::sanitise::visible_name;
 
 /// Operations by name, or why they could not be told.
 pub type OperationsOf = BTreeMap<String, Result<Operations, Trouble>>;
@@ -86,29 +87,52 @@ impl Inner {
             let label = connection.label();
             let told = answer.topics.into_iter().filter_map(|t| {
                 let name = t.name.as_ref()?.to_string();
-                let checked = check(t.error_code, format_args!("topic {name}"), label);
+                let checked = check(t.error_code, format_args!("topic {}", visible_name(&name)), label);
                 let told = checked
                     .and_then(|()| Operations::told(t.topic_authorized_operations).ok_or_else(|| untold(&connection)));
-                Some((name, told.map_err(Trouble::from)))
+                Some((name, told))
             });
-            Ok::<OperationsOf, Failure>(told.collect())
+            Ok(told.collect())
         };
-        by_name(topics, asked.await)
+        let told = by_name(topics, asked.await).into_iter();
+        told.map(|(name, told)| (name, told.map_err(Trouble::from))).collect()
     }
 
     async fn group_operations(&self, groups: &[String]) -> OperationsOf {
+        let (mut pending, mut done) = (groups.to_vec(), OperationsOf::new());
+        for attempt in 0..ATTEMPTS {
+            let mut again = Vec::new();
+            for (id, told) in self.ask_group_operations(&pending).await {
+                match told {
+                    Err(f) if f.class == Class::Retry && attempt + 1 < ATTEMPTS => {
+                        self.forget(KeyType::Group, &id);
+                        again.push(id);
+                    }
+                    told => drop(done.insert(id, told.map_err(Trouble::from))),
+                }
+            }
+            if again.is_empty() {
+                break;
+            }
+            pending = again;
+            pause(attempt).await;
+        }
+        done
+    }
+
+    async fn ask_group_operations(&self, groups: &[String]) -> Vec<(String, Result<Operations, Failure>)> {
         let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
-        let mut out = OperationsOf::new();
+        let mut out = Vec::new();
         for (id, node) in self.coordinators(KeyType::Group, groups).await {
             match node {
                 Ok(node) => by_node.entry(node).or_default().push(id),
-                Err(failure) => drop(out.insert(id, Err(failure.into()))),
+                Err(failure) => out.push((id, Err(failure))),
             }
         }
         let asked = by_node.into_iter().map(|(node, ids)| async move {
             let told = async {
                 let connection = self.node(node).await?;
-                let mut told = OperationsOf::new();
+                let mut told = Vec::new();
                 for some in ids.chunks(GROUPS_PER_REQUEST) {
                     told.extend(operations_of(&connection, some).await?);
                 }
@@ -133,7 +157,7 @@ impl Inner {
         let side = self.side().to_string();
         let hidden = answer.topics.into_iter().filter_map(|t| {
             let name = t.name.as_ref()?.to_string();
-            let failure = check(t.error_code, format_args!("topic {name}"), &side).err()?;
+            let failure = check(t.error_code, format_args!("topic {}", visible_name(&name)), &side).err()?;
             let gone = matches!(
                 failure.error,
                 Some(ResponseError::UnknownTopicOrPartition | ResponseError::InvalidTopicException)
@@ -193,7 +217,10 @@ impl Inner {
     }
 }
 
-async fn operations_of(connection: &Connection, groups: &[String]) -> Result<OperationsOf, Failure> {
+async fn operations_of(
+    connection: &Connection,
+    groups: &[String],
+) -> Result<Vec<(String, Result<Operations, Failure>)>, Failure> {
     let version = connection.need::<DescribeGroupsRequest>("0.9 or later")?.min(TELLS_OF_ABSENT);
     if version < TELLS_GROUPS {
         return Err(untold(connection));
@@ -204,18 +231,23 @@ async fn operations_of(connection: &Connection, groups: &[String]) -> Result<Ope
     let answer = connection.call(version, &request).await?;
     let told = answer.groups.into_iter().map(|g| {
         let id = g.group_id.to_string();
-        let checked = check(g.error_code, format_args!("group `{id}`"), connection.label());
-        let told = checked.and_then(|()| Operations::told(g.authorized_operations).ok_or_else(|| untold(connection)));
-        (id, told.map_err(Trouble::from))
+        let checked = check(g.error_code, format_args!("group `{}`", visible_name(&id)), connection.label());
+        (id, checked.and_then(|()| Operations::told(g.authorized_operations).ok_or_else(|| untold(connection))))
     });
     Ok(told.collect())
 }
 
 /// Every name with what was told of it, or why nothing was.
-fn by_name(names: &[String], told: Result<OperationsOf, Failure>) -> OperationsOf {
-    let mut told = told.map_err(Trouble::from);
+fn by_name(
+    names: &[String],
+    told: Result<Vec<(String, Result<Operations, Failure>)>, Failure>,
+) -> Vec<(String, Result<Operations, Failure>)> {
+    let mut told: Result<BTreeMap<_, _>, Failure> = told.map(|told| told.into_iter().collect());
     let one = |name: &String| {
-        let nothing = || Err(Trouble::new(format!("nothing was told of {name}"), "look at the broker's log"));
+        let nothing = || {
+            let what = format!("nothing was told of {}", visible_name(name));
+            Err(Failure::new(Class::Final, what, "look at the broker's log"))
+        };
         let found = match &mut told {
             Ok(told) => told.remove(name).unwrap_or_else(nothing),
             Err(why) => Err(why.clone()),
