@@ -51,7 +51,11 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     let at = if focus { m.group_index(&rows) } else { 0 };
     let height = usize::from(area.height.saturating_sub(1));
     if rows.is_empty() {
-        Row::new(theme).gap(3).put(Role::Dim, nothing(m)).draw(area, 1, buf);
+        let lines =
+            text::wrap(&nothing(m), usize::from(area.width).saturating_sub(4), height, theme.glyph(Glyph::Ellipsis));
+        for (y, line) in (1u16..).zip(lines) {
+            Row::new(theme).gap(3).put(Role::Dim, line).draw(area, y, buf);
+        }
         return;
     }
     let range = window(rows.len(), at, height);
