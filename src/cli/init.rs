@@ -23,7 +23,7 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {
     plan.blue.client = properties(&args.property, &args.blue_property)?;
     plan.green.client = properties(&args.property, &args.green_property)?;
     let [blue, green] = runtime()?.block_on(discover(&plan));
-    let (blue, green) = (believed(blue)?, believed(green)?);
+    let (blue, green) = (believed(Side::Blue, blue)?, believed(Side::Green, green)?);
     if let (Some(b), Some(g)) = (&blue.cluster_id, &green.cluster_id)
         && b == g
     {
@@ -41,8 +41,27 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {
     say(global, &plan, &blue, &green)
 }
 
-fn believed(view: Result<ClusterView, Trouble>) -> Result<ClusterView, Error> {
-    view.map_err(Error::Unknown)
+/// A plan is written only from lists that can be believed: one that lacks groups because a broker was silent, or shows
+/// nothing because this principal may see nothing, would be no plan of the cluster.
+fn believed(side: Side, view: Result<ClusterView, Trouble>) -> Result<ClusterView, Error> {
+    let view = view.map_err(Error::Unknown)?;
+    if let Some(why) = &view.unlisted {
+        return Err(Error::Unknown(why.clone()));
+    }
+    let (no_groups, no_topics) = (view.groups.is_empty(), view.topics.is_empty());
+    // Green is empty at first, as a rule: there only who is shown nothing at all is told so.
+    let in_doubt = no_groups && (side == Side::Blue || no_topics);
+    let why = match view.groups_hidden(side).filter(|_| in_doubt) {
+        Some(why) => Some(("groups", why)),
+        None => view.topics_hidden(side).filter(|_| no_topics && side == Side::Blue).map(|why| ("topics", why)),
+    };
+    match why {
+        None => Ok(view),
+        Some((what, why)) => {
+            let seen = if no_topics { "0 topics, 0 groups".to_owned() } else { format!("0 {what}") };
+            Err(Error::Unknown(Trouble::new(format!("{side}: {seen} visible; {}", why.what), why.advice)))
+        }
+    }
 }
 
 fn properties(both: &[String], own: &[String]) -> Result<BTreeMap<String, ClientValue>, Error> {
@@ -76,8 +95,11 @@ fn write(global: &Global, args: &InitArgs, text: &str) -> Result<(), Error> {
 
 fn say(global: &Global, plan: &Plan, blue: &ClusterView, green: &ClusterView) -> Result<Exit, Error> {
     let side = |side: Side, view: &ClusterView| {
+        let hidden = view.groups_hidden(side);
+        let visible = if hidden.is_some() { " visible" } else { "" };
+        let why = hidden.map_or_else(String::new, |why| format!("\n  {}: {}", why.what, why.advice));
         format!(
-            "{side}: cluster {}, {} brokers, {} topics, {} groups\n",
+            "{side}: cluster {}, {} brokers, {} topics, {} groups{visible}{why}\n",
             view.cluster_id.as_deref().unwrap_or("without an id"),
             view.brokers.len(),
             view.topics.len(),
@@ -85,9 +107,13 @@ fn say(global: &Global, plan: &Plan, blue: &ClusterView, green: &ClusterView) ->
         )
     };
     if global.json {
-        let counts = |v: &ClusterView| serde_json::json!({"cluster_id": v.cluster_id, "brokers": v.brokers.len(), "topics": v.topics.len(), "groups": v.groups.len()});
+        let counts = |side: Side, v: &ClusterView| {
+            serde_json::json!({"cluster_id": v.cluster_id, "brokers": v.brokers.len(), "topics": v.topics.len(),
+                "groups": v.groups.len(), "groups_hidden": v.groups_hidden(side), "topics_hidden": v.topics_hidden(side)})
+        };
+        let (blue, green) = (counts(Side::Blue, blue), counts(Side::Green, green));
         print_json(
-            &serde_json::json!({"ok": true, "plan": global.plan, "name": plan.name, "blue": counts(blue), "green": counts(green)}),
+            &serde_json::json!({"ok": true, "plan": global.plan, "name": plan.name, "blue": blue, "green": green}),
         )?;
         return Ok(Exit::DONE);
     }

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use super::args::Global;
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
-use crate::controller::run::{Handle, Want};
-use crate::controller::snapshot::Snapshot;
-use crate::migration::estate::{Observed, Side, Trouble};
+use crate::controller::run::{ASKED_FOR, Handle, Want};
+use crate::controller::snapshot::{Arming, Snapshot};
+use crate::migration::estate::{At, Observed, Side, Trouble};
 use crate::report;
 
 /// How long one look may take before it is given up.
 const LOOK: Duration = Duration::from_secs(30);
+/// How long a second look is waited for where the first left something out: what has just been opened answers in part.
+const SECOND: Duration = Duration::from_secs(8);
 
 /// `cutover lag`.
 pub fn lag(global: &Global) -> Result<Exit, Error> {
@@ -39,7 +41,8 @@ fn exit(snapshot: &Snapshot) -> Exit {
     if report::json::complete(snapshot) { Exit::DONE } else { Exit::UNKNOWN }
 }
 
-/// Looks, without the right to change anything, until both sides have answered or failed once.
+/// Looks, without the right to change anything, until both sides have answered or failed, and what they tell is whole as
+/// far as another look can make it.
 fn look(global: &Global) -> Result<Arc<Snapshot>, Error> {
     let plan = load(global)?;
     let mut options = options(global)?;
@@ -47,9 +50,25 @@ fn look(global: &Global) -> Result<Arc<Snapshot>, Error> {
     runtime()?.block_on(async {
         let (mut handle, _) = controller(plan, options, false).await?;
         let snapshot = seen(&mut handle).await;
+        let snapshot = match snapshot {
+            Ok(first) => Ok(whole(&mut handle, first).await),
+            failed => failed,
+        };
         handle.shutdown().await;
-        snapshot
+        snapshot.map(|s| if global.read_only { s } else { looked(s) })
     })
+}
+
+/// Nobody asked for this session with --read-only: looking is all that the verb does.
+fn looked(snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+    match &snapshot.header.arming {
+        Arming::ReadOnly { why } if why == ASKED_FOR => {
+            let mut own = Snapshot::clone(&snapshot);
+            own.header.arming = Arming::ReadOnly { why: "this command only looks".into() };
+            Arc::new(own)
+        }
+        _ => snapshot,
+    }
 }
 
 /// The first snapshot in which both sides have answered or failed.
@@ -65,16 +84,56 @@ pub async fn seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
             }
         }
     };
-    tokio::time::timeout(LOOK, look).await.unwrap_or_else(|_| {
-        let what = format!("no answer from either cluster within {} s", LOOK.as_secs());
-        Err(Error::Unknown(Trouble::new(what, "check the bootstrap addresses in the plan")))
-    })
+    match tokio::time::timeout(LOOK, look).await {
+        Ok(result) => result,
+        Err(_) => {
+            let now = Arc::clone(&handle.snapshots.borrow());
+            let silent: Vec<&str> = Side::BOTH.iter().filter(|s| !answered(&now, **s)).map(|s| s.name()).collect();
+            let what = format!("no answer from {} within {} s", silent.join(" and "), LOOK.as_secs());
+            Err(Error::Unknown(Trouble::new(what, "check the bootstrap addresses in the plan")))
+        }
+    }
+}
+
+/// The same, or the first one after it that leaves nothing out; at the latest that of the next look at each side that
+/// answers.
+async fn whole(handle: &mut Handle, first: Arc<Snapshot>) -> Arc<Snapshot> {
+    let mut newest = Arc::clone(&first);
+    let again = async {
+        while !(report::json::complete(&newest) && settings_read(&newest)) && !looked_again(&first, &newest) {
+            if handle.snapshots.changed().await.is_err() {
+                return;
+            }
+            newest = Arc::clone(&handle.snapshots.borrow_and_update());
+        }
+    };
+    let _ = tokio::time::timeout(SECOND, again).await; // what came until then is what there is
+    newest
+}
+
+/// Whether each switch and flag was read, or can't be: one that nobody has read yet advises nothing.
+fn settings_read(now: &Snapshot) -> bool {
+    fn read<T>(of: &Observed<T>) -> bool {
+        !matches!(of, Observed::Absent { why } if why.advice.is_empty())
+    }
+    now.groups.iter().filter_map(|g| g.switch.as_ref()).all(read)
+        && now.producers.iter().filter_map(|p| p.flag.as_ref()).all(read)
+}
+
+/// Whether each side that had answered has answered once more.
+fn looked_again(first: &Snapshot, now: &Snapshot) -> bool {
+    let at = |s: &Snapshot, side: Side| -> Option<At> {
+        match &s.side(side).link {
+            Observed::Known { at, .. } => Some(*at),
+            Observed::Absent { .. } => None,
+        }
+    };
+    Side::BOTH.into_iter().all(|side| at(first, side).is_none() || at(first, side) != at(now, side))
 }
 
 /// Whether a side was read, or failed with something to do about it: what is merely not observed yet advises nothing.
 fn answered(now: &Snapshot, side: Side) -> bool {
-    let view = if side == Side::Blue { &now.blue } else { &now.green };
-    match &view.link {
+    match &now.side(side).link {
         Observed::Known { .. } => true,
         Observed::Absent { why } => !why.advice.is_empty(),
     }

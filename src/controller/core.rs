@@ -569,7 +569,8 @@ impl Core {
             options: &self.options,
             arming: &self.arming,
             machine: &self.machine,
-            estate: &self.estate,
+            // What the machine has taken in, not what came since: links, lags and verdicts are of the same looks.
+            estate: self.machine.estate(),
             progress: &self.progress,
             lines: &self.lines,
             notices: &self.notices,
@@ -629,5 +630,5 @@ fn late(command: &Command, asked: At, now: At) -> Result<(), Refusal> {
 
 /// What a session may do that was asked to look only.
 pub(super) fn asked_for() -> Arming {
-    Arming::ReadOnly { why: "asked for with --read-only".into() }
+    Arming::ReadOnly { why: super::run::ASKED_FOR.into() }
 }

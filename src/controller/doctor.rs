@@ -2,7 +2,8 @@
 //!
 //! A check that could not be made is Unknown, and says so: there is no tick for it.
 
-use std::collections::BTreeSet;
+mod cluster;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,17 +15,19 @@ use serde::Serialize;
 use super::clock::Clock;
 use super::meter::{about, providers};
 use super::names::TopicNames;
+use super::observe::too_long;
 use super::tools::Tools;
 use crate::journal::Reader;
 use crate::kafka::control::SnapshotOptions;
 use crate::metrics::{Provider, WRONG_QUERY};
 use crate::migration::criteria::Metric;
-use crate::migration::estate::{ClusterView, GroupState, Side, Trouble};
+use crate::migration::estate::{ClusterView, Side, Trouble};
 use crate::migration::gate::span;
 use crate::migration::news::News;
 use crate::notify::queue::Message;
 use crate::notify::{Again, NotSent};
 use crate::plan::Plan;
+use cluster::Rights;
 
 /// The longest look at one cluster.
 const LOOK: Duration = Duration::from_secs(30);
@@ -95,9 +98,21 @@ pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     }
     let mut checks = Vec::new();
     let views: Vec<Option<&ClusterView>> = clusters.iter().map(|c| c.as_ref().ok()).collect();
-    for (side, seen) in Side::BOTH.into_iter().zip(&clusters) {
+    // Who can't be reached is not asked what it allows.
+    let asked = &tools;
+    let rights = clusters.iter().zip(Side::BOTH).map(|(seen, side)| async move {
         match seen {
-            Ok(view) => cluster(&plan, side, view, &mut checks),
+            Ok(view) => cluster::rights(asked, side, view).await,
+            Err(_) => Rights::default(),
+        }
+    });
+    let rights: [Rights; 2] = {
+        let mut both = join_all(rights).await.into_iter();
+        std::array::from_fn(|_| both.next().unwrap_or_default())
+    };
+    for ((side, seen), rights) in Side::BOTH.into_iter().zip(&clusters).zip(&rights) {
+        match seen {
+            Ok(view) => checks.extend(cluster::checks(&plan, &tools, side, view, rights)),
             Err(why) => checks.push(Check::failed(side.name(), Health::Fail, why.clone())),
         }
     }
@@ -117,84 +132,12 @@ async fn look(tools: &Tools, side: Side) -> Result<ClusterView, Trouble> {
         return Err(why.clone());
     }
     let watch = Clock.stopwatch();
-    let seen = tokio::time::timeout(LOOK, tools.cluster(side).snapshot(&SnapshotOptions::default())).await;
-    let mut view = seen.map_err(|_| {
-        Trouble::new(format!("{side} did not answer whole within {} s", LOOK.as_secs()), "check its brokers")
-    })??;
+    let cluster = tools.cluster(side);
+    let options = SnapshotOptions { named: tools.named(side), ..SnapshotOptions::default() };
+    let seen = tokio::time::timeout(LOOK, cluster.snapshot(&options)).await;
+    let mut view = seen.map_err(|_| too_long(cluster, "looking at the whole cluster", LOOK))??;
     view.took_ms = watch.ms();
     Ok(view)
-}
-
-/// What one cluster shows of itself, and of what the plan names on it.
-fn cluster(plan: &Plan, side: Side, view: &ClusterView, checks: &mut Vec<Check>) {
-    let took = span(view.took_ms);
-    let silent: Vec<String> =
-        view.brokers.values().filter_map(|b| b.answered.as_ref()?.as_ref().err().map(|t| t.what.clone())).collect();
-    let (all, topics, groups) = (view.brokers.len(), view.topics.len(), view.groups.len());
-    let found = format!("{all} brokers, {topics} topics, {groups} groups, seen in {took}");
-    checks.push(match silent.first() {
-        None => Check::new(side.name(), Health::Ok, found),
-        Some(first) => {
-            Check::new(side.name(), Health::Fail, format!("{found}; {} brokers are silent: {first}", silent.len()))
-                .advised("groups and partitions on them can't be moved: get them back first")
-        }
-    });
-    let id = format!("cluster id of {side}");
-    checks.push(match (&view.cluster_id, &plan.cluster(side).cluster_id) {
-        (Some(seen), Some(pin)) if seen == pin => Check::new(id, Health::Ok, format!("{seen}, as the plan pins it")),
-        (Some(seen), Some(pin)) => Check::new(id, Health::Fail, format!("{seen}, and the plan pins {pin}"))
-            .advised("correct bootstrap or cluster_id: it is another cluster"),
-        (Some(seen), None) => Check::new(id, Health::Warn, format!("{seen}, not pinned"))
-            .advised(format!("add cluster_id = {seen:?} to [clusters.{side}]")),
-        (None, _) => Check::new(id, Health::Unknown, "the cluster did not tell it"),
-    });
-    let wanted: BTreeSet<&String> = plan
-        .groups
-        .iter()
-        .flat_map(|g| g.topics.iter().chain(&g.dlq))
-        .chain(plan.producers.iter().flat_map(|p| &p.topics))
-        .collect();
-    let missing: Vec<&str> = wanted.iter().filter(|t| !view.topics.contains_key(**t)).map(|t| t.as_str()).collect();
-    let unread = |t: &&&String| {
-        view.topics.get(**t).is_some_and(|v| v.partitions.iter().any(|p| p.lso.is_none() || p.high_watermark.is_none()))
-    };
-    let unread: Vec<&str> = wanted.iter().filter(unread).map(|t| t.as_str()).collect();
-    let what = format!("topics of the plan on {side}");
-    let some = |names: &[&str]| names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-    checks.push(if !missing.is_empty() {
-        let found = format!(
-            "{} of {} are missing, or hidden from this principal: {}",
-            missing.len(),
-            wanted.len(),
-            some(&missing)
-        );
-        Check::new(what, Health::Fail, found).advised("create them, or allow Describe on them")
-    } else if !unread.is_empty() {
-        let found = format!("the ends of {} can't be read: {}", unread.len(), some(&unread));
-        Check::new(what, Health::Fail, found).advised("see that each partition has a leader, and allow Describe")
-    } else {
-        Check::new(what, Health::Ok, format!("{} are there and can be read", wanted.len()))
-    });
-    for group in &plan.groups {
-        let id = if side == Side::Green { &group.green_group } else { &group.name };
-        let what = format!("group {id} on {side}");
-        match view.groups.get(id) {
-            Some(v) => checks.push(match &v.trouble {
-                Some(t) => Check::failed(what, Health::Fail, t.clone()),
-                None => Check::new(what, Health::Ok, format!("{:?}, {} members", v.state, v.members.len())),
-            }),
-            // before its cutover a group is not on green
-            None if side == Side::Green => {}
-            None => checks.push(
-                Check::new(
-                    what,
-                    Health::Warn,
-                    format!("not there ({:?}), or hidden from this principal", GroupState::Dead),
-                )
-                .advised("check its name, and allow Describe on the group"),
-            ),
-        }
-    }
 }
 
 fn identities(views: &[Option<&ClusterView>]) -> Check {

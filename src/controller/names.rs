@@ -93,6 +93,8 @@ impl TopicNames {
             return;
         }
         view.topics = std::mem::take(&mut view.topics).into_iter().map(|(t, v)| (self.blue(side, &t), v)).collect();
+        let hidden = std::mem::take(&mut view.hidden_topics).into_iter();
+        view.hidden_topics = hidden.map(|(t, why)| (self.blue(side, &t), why)).collect();
         view.groups.values_mut().for_each(|g| self.group_inward(side, g));
     }
 

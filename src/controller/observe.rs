@@ -80,7 +80,7 @@ pub fn watch_all(
     for side in Side::BOTH {
         match tools.unreachable(side).cloned() {
             None => {
-                tasks.spawn(rounds(tools.cluster(side).clone(), poll_ms, to.clone()));
+                tasks.spawn(rounds(Arc::clone(tools), side, poll_ms, to.clone()));
                 tasks.spawn(looks(tools.cluster(side).clone(), focus_ms, focus.clone(), to.clone()));
                 watch_side(tasks, tools, side, &eos, (poll_ms, focus_ms), eos_focus, &to);
                 holders::watch_side(tasks, tools, side, poll_ms, holders, &to);
@@ -125,14 +125,15 @@ async fn poll(tools: Arc<Tools>, which: Which, interval_ms: u64, to: Sightings) 
     }
 }
 
-async fn rounds(cluster: Cluster, poll_ms: u64, to: Sightings) {
+async fn rounds(tools: Arc<Tools>, side: Side, poll_ms: u64, to: Sightings) {
     let mut pace = Pace::every(poll_ms);
-    let options = SnapshotOptions::default();
+    let cluster = tools.cluster(side);
     loop {
+        let options = SnapshotOptions { named: tools.named(side), ..SnapshotOptions::default() };
         let (at, watch) = (Clock.now(), Clock.stopwatch());
         let result = match tokio::time::timeout(ROUND, cluster.snapshot(&options)).await {
             Ok(result) => result.map(|view| ClusterView { took_ms: watch.ms(), ..view }),
-            Err(_) => Err(too_long(cluster.side(), "looking at the whole cluster", ROUND)),
+            Err(_) => Err(too_long(cluster, "looking at the whole cluster", ROUND)),
         };
         let worked = result.is_ok();
         if to.send(Seen { at, what: Sighting::Cluster(cluster.side(), result) }).await.is_err() {
@@ -171,13 +172,16 @@ async fn looks(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver<Focus
 async fn look(cluster: &Cluster, group: &str) -> Result<GroupView, Trouble> {
     match tokio::time::timeout(LOOK, cluster.group(group)).await {
         Ok(result) => result,
-        Err(_) => Err(too_long(cluster.side(), &format!("looking at group {group}"), LOOK)),
+        Err(_) => Err(too_long(cluster, &format!("looking at group {group}"), LOOK)),
     }
 }
 
-pub(super) fn too_long(side: Side, what: &str, limit: Duration) -> Trouble {
-    Trouble::new(
-        format!("{side}: {what} took longer than {} s", limit.as_secs()),
-        "the brokers are overloaded or the line is slow; cutover goes on trying",
-    )
+/// A look that took longer than it may; why, where the brokers said that they slow this client down.
+pub(super) fn too_long(cluster: &Cluster, what: &str, limit: Duration) -> Trouble {
+    let side = cluster.side();
+    let what = format!("{side}: {what} took longer than {} s", limit.as_secs());
+    match cluster.throttled() {
+        Some(slow) => Trouble::new(format!("{what}: {}", slow.words(side)), slow.trouble(side).advice),
+        None => Trouble::new(what, "the brokers are overloaded or the line is slow; cutover goes on trying"),
+    }
 }

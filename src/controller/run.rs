@@ -36,6 +36,9 @@ pub type Witness = Arc<dyn Fn(&str) -> Option<Witnessed> + Send + Sync>;
 /// Called with each entry once it is in the journal, in order, before the next effect starts. It must return at once.
 pub type OnEntry = Arc<dyn Fn(&Entry) + Send + Sync>;
 
+/// Why a session only looks that was started to.
+pub const ASKED_FOR: &str = "asked for with --read-only";
+
 /// How a controller is started.
 #[derive(Clone)]
 pub struct Options {

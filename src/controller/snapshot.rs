@@ -1,10 +1,12 @@
 //! What screens and reports see, and how they ask: plain values that serialise, so that a socket
 //! between controller and screens is no redesign.
 
+mod place;
 mod verify;
 
 use serde::{Deserialize, Serialize};
 
+pub use place::Place;
 pub use verify::*;
 
 use crate::migration::command::{Command, Offer, Prepared, Refusal, Subject};
@@ -137,6 +139,29 @@ pub struct SideView {
     pub trend: Vec<Option<u64>>,
     /// The largest time lag of a group, ms: how long ago the end reached what is read now (estimated from samples).
     pub oldest_ms: Option<u64>,
+    /// Groups that have something to read whose time lag is not known: the largest may be one of theirs.
+    #[serde(default)]
+    pub oldest_unknown: u32,
+    /// Why groups that are not shown may exist all the same; `None`: the list is whole.
+    #[serde(default)]
+    pub groups_hidden: Option<Trouble>,
+    /// Topics of the plan that this principal may not see, in a sentence.
+    #[serde(default)]
+    pub topics_hidden: Option<Trouble>,
+    /// How the brokers slowed this client down during the last look, with figures; `None`: they did not.
+    #[serde(default)]
+    pub throttled: Option<Throttling>,
+}
+
+/// A quota of the cluster slows this client down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throttling {
+    /// Mean of the times that brokers asked to wait, ms.
+    pub ms: u64,
+    /// What happens, with figures.
+    pub words: String,
+    /// The same without figures, and what to do: it stays the same for as long as it goes on.
+    pub trouble: Trouble,
 }
 
 /// One group on one side.

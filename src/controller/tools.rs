@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::names::TopicNames;
 use crate::flags::{Provider, Reading, SetResult};
-use crate::kafka::control::{Cluster, ConfigValue};
+use crate::kafka::control::{Cluster, ConfigValue, Named};
 use crate::kafka::properties::ClientProperties;
 use crate::kafka::records::RecordRef;
 use crate::migration::estate::{FlagState, Side, SwitchState, Trouble};
@@ -48,6 +48,8 @@ pub struct Tools {
     unreachable: [Option<Trouble>; 2],
     /// Names on both sides.
     pub(super) names: Arc<TopicNames>,
+    /// What the plan names, by blue's names: it must not go missing in silence.
+    wanted: Named,
     switches: BTreeMap<String, Setting>,
     flags: BTreeMap<String, Setting>,
 }
@@ -80,7 +82,21 @@ impl Tools {
             .producers
             .iter()
             .filter_map(|p| Some((p.name.clone(), Setting::new(p.flag.as_ref()?, Names::producer(plan, &p.name)))));
-        Self { clusters, unreachable, names, switches: switches.collect(), flags: flags.collect() }
+        let listed = plan.groups.iter().flat_map(|g| g.topics.iter().chain(&g.dlq));
+        let wanted = Named {
+            topics: listed.chain(plan.producers.iter().flat_map(|p| &p.topics)).cloned().collect(),
+            groups: plan.groups.iter().map(|g| g.name.clone()).collect(),
+        };
+        Self { clusters, unreachable, names, wanted, switches: switches.collect(), flags: flags.collect() }
+    }
+
+    /// What the plan names, by its names on a side: of what no list shows it is asked by name whether it is hidden.
+    #[must_use]
+    pub fn named(&self, side: Side) -> Named {
+        Named {
+            topics: self.wanted.topics.iter().map(|t| self.names.on(side, t)).collect(),
+            groups: self.wanted.groups.iter().map(|g| self.names.group(g, side)).collect(),
+        }
     }
 
     /// The control plane of a side.

@@ -30,6 +30,7 @@ use windows::Windows;
 
 use super::clock::Clock;
 use super::names::TopicNames;
+use super::observe::too_long;
 use super::tools::after_max_ms;
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
 use crate::migration::command::shell_word;
@@ -309,17 +310,12 @@ impl Inner {
             topics: Which::only(topics.iter().map(|t| self.names.on(side, t))),
             groups: Which::None,
             members: Which::None,
-            configs: Which::None,
+            ..SnapshotOptions::default()
         };
-        tokio::time::timeout(SHAPE, self.cluster(side).snapshot(&options)).await.unwrap_or_else(|_| {
-            Err(Trouble::new(
-                format!(
-                    "{side}: asking for the partitions of {} topics took longer than {} s",
-                    topics.len(),
-                    SHAPE.as_secs()
-                ),
-                "look at the cluster's brokers, then try again",
-            ))
+        let cluster = self.cluster(side);
+        tokio::time::timeout(SHAPE, cluster.snapshot(&options)).await.unwrap_or_else(|_| {
+            let what = format!("asking for the partitions of {} topics", topics.len());
+            Err(too_long(cluster, &what, SHAPE))
         })
     }
 

@@ -129,7 +129,7 @@ impl Machine {
         let mut partitions = Vec::new();
         for topic in &reads(&sight, group) {
             let Some(log) = blue.topics.get(topic) else {
-                return Err(Refusal::refused(format!("topic {topic} does not exist on blue"), "create it there"));
+                return Err(sight.no_topic(topic, Side::Blue, "create it there"));
             };
             for (n, log) in log.partitions.iter().enumerate() {
                 let tp = TopicPartition::new(topic.clone(), i32::try_from(n).unwrap_or(i32::MAX));

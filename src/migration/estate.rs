@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::blank::Blanks;
 use super::eos::EosLook;
 use super::held::Holders;
+use super::partial::{Shown, Throttled};
 
 /// A moment: milliseconds since the Unix epoch, UTC. The controller's clock is the only source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -208,6 +209,19 @@ pub struct ClusterView {
     pub groups: BTreeMap<String, GroupView>,
     /// How long the round took, ms.
     pub took_ms: u64,
+    /// Topics that were asked for by name and that this principal may not see (or that could not be asked for), each with
+    /// why: of these alone it is not known whether they exist.
+    #[serde(default)]
+    pub hidden_topics: BTreeMap<String, Trouble>,
+    /// Why groups may be missing from the list, where a broker did not list those it coordinates.
+    #[serde(default)]
+    pub unlisted: Option<Trouble>,
+    /// What of the cluster this principal is shown.
+    #[serde(default)]
+    pub shown: Shown,
+    /// How brokers slowed this client down during the round, if they did.
+    #[serde(default)]
+    pub throttled: Option<Throttled>,
 }
 
 /// A broker as Metadata lists it.

@@ -25,6 +25,7 @@ pub mod news;
 pub mod notice;
 mod offset_steps;
 pub mod overrides;
+pub mod partial;
 pub mod phase;
 mod prepare;
 pub mod producer;

@@ -38,6 +38,11 @@ impl Machine {
                 "use the session that holds the journal, or end it and start again",
             ));
         }
+        self.prepare_for_anybody(command, now)
+    }
+
+    /// The same, whatever this session may do: what stands in the way of the deed itself.
+    pub(super) fn prepare_for_anybody(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
         self.dry_or_real(command)?;
         self.outlives_a_dry_run(command)?;
         match command {

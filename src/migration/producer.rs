@@ -294,7 +294,7 @@ pub(super) fn topics_exist(sight: &Sight<'_>, name: &str, p: &ProducerSettings) 
     for t in &p.topics {
         let (Some(b), Some(g)) = (blue.topics.get(t), green.topics.get(t)) else {
             let side = if blue.topics.contains_key(t) { Side::Green } else { Side::Blue };
-            return Err(Refusal::refused(format!("topic {t} of {name} does not exist on {side}"), "create it first"));
+            return Err(sight.no_topic(t, side, &format!("create it first: {name} writes it")));
         };
         if b.partitions.len() != g.partitions.len() {
             return Err(Refusal::refused(

@@ -148,10 +148,15 @@ impl<'a> Leave<'a> {
 }
 
 /// Why a topic can't go along now, if so. `listed`: the plan names it.
-fn obstacle(topic: &str, listed: bool, here: &ClusterView, there: &ClusterView, from: Side) -> Option<Refusal> {
+fn obstacle(sight: &Sight<'_>, topic: &str, listed: bool, from: Side) -> Option<Refusal> {
     let to = from.other();
+    let (here, there) = match (sight.fresh(from), sight.fresh(to)) {
+        (Ok(here), Ok(there)) => (here, there),
+        (Err(stale), _) | (_, Err(stale)) => return Some(stale),
+    };
     let (a, b) = match (here.topics.get(topic), there.topics.get(topic)) {
         (Some(a), Some(b)) => (a, b),
+        (None, _) if here.hidden_topics.contains_key(topic) => return Some(sight.no_topic(topic, from, "")),
         (None, _) => {
             let why = format!("topic {topic} does not exist on {from}, or is hidden from this principal");
             let advice =
@@ -160,10 +165,8 @@ fn obstacle(topic: &str, listed: bool, here: &ClusterView, there: &ClusterView, 
             return Some(if listed { Refusal::refused(why, advice) } else { Refusal::unknown(why, advice) });
         }
         (_, None) => {
-            return Some(Refusal::refused(
-                format!("topic {topic} does not exist on {to}"),
-                format!("create it on {to}, or take it out of the plan"),
-            ));
+            let absent = format!("create it on {to}, or take it out of the plan");
+            return Some(sight.no_topic(topic, to, &absent));
         }
     };
     let (n, m) = (a.partitions.len(), b.partitions.len());
@@ -247,7 +250,7 @@ pub(super) fn match_topics(
         all.remove(&topic);
     }
     for topic in &all.clone() {
-        let Some(refusal) = obstacle(topic, planned.contains(topic), here, there, from) else { continue };
+        let Some(refusal) = obstacle(sight, topic, planned.contains(topic), from) else { continue };
         if planned.contains(topic) {
             return Err(refusal);
         }

@@ -20,13 +20,29 @@ pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64
     if topics.is_empty() {
         return WayBack::Unknown { why: "its topics are not known yet".into() };
     }
-    if let Some(r) = Side::BOTH.into_iter().find_map(|s| sight.fresh(s).err()) {
+    if let Err(r) = sight.trusted() {
         return WayBack::Unknown { why: r.why };
     }
-    // A group that was deleted where it runs has no position that could be translated.
+    // A group that was deleted where it runs has no position that could be translated; nor has one that can't be seen.
     let home = group::rests_on(sight.state.groups.get(group).map(|g| &g.rest));
-    if home == Side::Green && sight.seen(group, home).is_some_and(|s| s.view.is_none()) {
-        return WayBack::Unknown { why: format!("{} does not exist on green any more", sight.id_on(group, home)) };
+    match sight.fresh_group(group, home) {
+        Ok(Some(_)) => {}
+        Ok(None) => {
+            let any_more = if home == Side::Green { " any more" } else { "" };
+            return WayBack::Unknown {
+                why: format!("{} does not exist on {home}{any_more}", sight.id_on(group, home)),
+            };
+        }
+        Err(r) => return WayBack::Unknown { why: r.why },
+    }
+    let unseen = |(topic, side): (&String, Side)| {
+        let view = sight.estate.side(side).value()?;
+        // Green may lack what nobody provisioned yet; what may be there and is hidden is another matter.
+        let unknown = view.hidden_topics.contains_key(topic) || side == Side::Blue && !view.topics.contains_key(topic);
+        unknown.then(|| sight.no_topic(topic, side, "").why)
+    };
+    if let Some(why) = topics.iter().flat_map(|t| Side::BOTH.map(|side| (t, side))).find_map(unseen) {
+        return WayBack::Unknown { why };
     }
     // What can't be read on either side is neither known to be on blue, nor read there.
     let held = Side::BOTH.into_iter().find_map(|s| Some((s, sight.topics_wait(&topics, s)?)));

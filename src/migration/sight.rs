@@ -57,8 +57,10 @@ impl<'a> Sight<'a> {
         seen.fresh(self.now, self.settings.stale_after_ms).ok_or_else(|| {
             let (why, trouble) = match seen {
                 Observed::Absent { why } => (format!("{side} was never seen"), Some(why)),
-                Observed::Known { at, trouble, .. } => {
-                    (format!("{side} was last seen {} ago", span(self.now.since(*at))), trouble.as_ref())
+                Observed::Known { at, trouble, value } => {
+                    // Slow and known why is not down.
+                    let slow = value.throttled.as_ref().map_or_else(String::new, |t| format!(": {}", t.words(side)));
+                    (format!("{side} was last seen {} ago{slow}", span(self.now.since(*at))), trouble.as_ref())
                 }
             };
             let advice = match trouble.filter(|t| !t.advice.is_empty()) {
@@ -84,6 +86,16 @@ impl<'a> Sight<'a> {
         };
         if let Some(t) = seen.view.and_then(|v| v.trouble.as_ref()) {
             return Err(Refusal::unknown(format!("group {id} on {side} is only partly known: {t}"), t.advice.clone()));
+        }
+        // What the plan names was asked for by name; of others a list that may leave some out says nothing.
+        if seen.view.is_none()
+            && !self.settings.groups.contains_key(group)
+            && let Some(why) = self.estate.side(side).value().and_then(|view| view.groups_hidden(side))
+        {
+            return Err(Refusal::unknown(
+                format!("whether group {id} exists on {side} is not known: {why}"),
+                why.advice,
+            ));
         }
         Ok(seen.view)
     }
@@ -128,6 +140,30 @@ impl<'a> Sight<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Both clusters are the right ones and were seen recently, or why nothing may be claimed of both together.
+    pub fn trusted(&self) -> Result<(), Refusal> {
+        if let Some(t) = Side::BOTH.into_iter().find_map(|side| self.identity_trouble(side)) {
+            return Err(Refusal::refused(t.what, t.advice));
+        }
+        for side in Side::BOTH {
+            self.fresh(side)?;
+        }
+        self.identities()
+    }
+
+    /// Why a topic is in no list of a side that was seen: it is not there, or this principal may not see it. `absent`
+    /// says what to do when it is not there.
+    #[must_use]
+    pub fn no_topic(&self, topic: &str, side: Side, absent: &str) -> Refusal {
+        match self.estate.side(side).value().and_then(|view| view.hidden_topics.get(topic)) {
+            Some(why) => Refusal::unknown(
+                format!("whether topic {topic} exists on {side} can't be seen: {}", why.what),
+                why.advice.clone(),
+            ),
+            None => Refusal::refused(format!("topic {topic} does not exist on {side}"), absent),
+        }
     }
 
     /// Whether an observation made at `at` may be trusted now.

@@ -121,7 +121,12 @@ impl Turns {
     pub fn phases(&mut self, phases: &[PhaseView], seen: bool, now: At) -> Vec<Event> {
         let mut turned = Vec::new();
         for phase in phases.iter().filter(|p| p.total > 0) {
-            let is = match (phase.done == phase.total, seen) {
+            // Of what is not looked at, or can't be seen now, there is nothing to tell.
+            let Some(done) = phase.done else {
+                self.stood(Key::Phase(phase.number), Is::Blind, now);
+                continue;
+            };
+            let is = match (phase.complete(), seen && phase.note.is_none()) {
                 (true, _) => Is::Good,
                 (false, true) => Is::Bad,
                 (false, false) => Is::Blind,
@@ -133,7 +138,7 @@ impl Turns {
                 _ => false,
             };
             if turns {
-                let PhaseView { number, name, done, total } = phase.clone();
+                let PhaseView { number, name, total, .. } = phase.clone();
                 turned.push(Event::PhaseTurned { number, name, done, total });
             }
         }
@@ -307,12 +312,18 @@ mod tests {
     fn a_phase_is_told_when_it_stands_and_never_because_nothing_is_seen() {
         let mut turns = Turns::default();
         let at = |s: i64| At(s * 1_000);
-        let phase = |done, total| [PhaseView { number: 1, name: "Provision".into(), done, total }];
+        let of =
+            |done, total| PhaseView { number: 2, name: "Producers".into(), done, total, checked: None, note: None };
+        let phase = |done, total| [of(Some(done), total)];
+        let unknown = [PhaseView { checked: Some(3), note: Some("not compared".into()), ..of(None, 3) }];
+        assert_eq!(turns.phases(&unknown, true, at(0)), []);
+        assert_eq!(turns.phases(&unknown, true, at(900)), [], "what is not looked at is never complete");
+        let mut turns = Turns::default();
         let entry = |event: &Event| Entry { seq: 1, at: At(0), actor: String::new(), event: event.clone() };
         assert_eq!(turns.phases(&phase(0, 0), true, at(0)), [], "nothing of the plan belongs to it");
         assert_eq!(turns.phases(&phase(3, 3), true, at(0)), []);
         let told = turns.phases(&phase(3, 3), true, at(30));
-        assert_eq!(told, [Event::PhaseTurned { number: 1, name: "Provision".into(), done: 3, total: 3 }]);
+        assert_eq!(told, [Event::PhaseTurned { number: 2, name: "Producers".into(), done: 3, total: 3 }]);
         turns.entry(&entry(&told[0]));
         assert_eq!(turns.phases(&phase(3, 3), true, at(900)), [], "once");
         assert_eq!(turns.phases(&phase(0, 3), false, at(901)), []);

@@ -101,7 +101,8 @@ impl Machine {
         }
         match self.state.groups.get(g).map(|g| &g.rest) {
             Some(Stage::Soaking { .. } | Stage::Complete { .. }) => None,
-            _ => self.prepare_quietly(&Command::cut_over(g), now).map(|r| SideState::Blocked {
+            // That this session only looks keeps no group where it is.
+            _ => self.prepare_for_anybody(&Command::cut_over(g), now).err().map(|r| SideState::Blocked {
                 why: if r.advice.is_empty() { r.why } else { format!("{}; {}", r.why, r.advice) },
             }),
         }
@@ -248,7 +249,7 @@ impl Machine {
         match state.map(|g| g.rest.clone()).unwrap_or_default() {
             Stage::Complete { .. } => "done".into(),
             Stage::Soaking { .. } => self.soak_words(group, now),
-            _ => match (gave_back, self.prepare_quietly(&Command::cut_over(group), now)) {
+            _ => match (gave_back, self.prepare_for_anybody(&Command::cut_over(group), now).err()) {
                 (Some(words), _) => words,
                 (None, Some(refusal)) => refusal.why,
                 (None, None) => "ready".into(),
@@ -449,6 +450,9 @@ impl Machine {
                 (sight.fresh(side), matches!(self.estate.side(side), Observed::Absent { .. }))
             {
                 add(now, Severity::Warn, Subject::Cluster(side), Trouble::new(r.why, r.advice));
+            }
+            if let Some(slow) = self.estate.side(side).value().and_then(|v| v.throttled.as_ref()) {
+                add(now, Severity::Warn, Subject::Cluster(side), slow.trouble(side));
             }
         }
         all.sort_by_key(|n| n.at);

@@ -5,12 +5,13 @@
 
 use serde::Serialize;
 
+use super::words;
 use crate::controller::snapshot::{
     Arming, Baseline, Countdown, DiffView, Fidelity, FidelityFigure, FidelityVerdict, GateRow, GroupRow, GroupSide,
     PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, TriggerRow, Witnessed,
 };
 use crate::migration::eos::EosView;
-use crate::migration::estate::{At, FlagState, Observed, Side, SwitchState, Trouble};
+use crate::migration::estate::{At, FlagState, GroupState, Observed, Side, SwitchState, Trouble};
 use crate::migration::gate::Gate;
 use crate::migration::stage::{RunView, SideState, Stage, WayBack};
 use crate::migration::watch::whole;
@@ -47,6 +48,8 @@ pub struct Cluster<'a> {
     pub bootstrap: &'a str,
     /// Its id.
     pub cluster_id: Option<&'a str>,
+    /// `reachable`, `stale`, `unreachable` or `another_cluster`. Of another cluster nothing but this is said.
+    pub state: &'static str,
     /// Age of what is printed here, ms; `null` when the cluster was never read.
     pub age_ms: Option<u64>,
     /// Brokers that answered.
@@ -61,6 +64,12 @@ pub struct Cluster<'a> {
     pub lag: Option<u64>,
     /// Records a second written; `null` until two rounds were seen.
     pub in_rate: Option<f64>,
+    /// Why groups that are not listed here may exist all the same (rights, silent brokers); `null`: the list is whole, or
+    /// nothing was seen.
+    pub groups_hidden: Option<&'a Trouble>,
+    /// Mean of the times to wait that brokers named in their answers of the last look (quotas), ms; 0: none, `null`: not
+    /// seen.
+    pub throttle_ms: Option<u64>,
     /// What stands in the way, each with what to do.
     pub troubles: Vec<&'a Trouble>,
 }
@@ -87,16 +96,20 @@ pub struct GroupLag<'a> {
 pub struct SideLag<'a> {
     /// Kafka's word; `null` when the side knows no such group or could not be read.
     pub state: Option<String>,
-    /// Number of members.
-    pub members: usize,
+    /// Whether the side has such a group; `null` when that is not known.
+    pub exists: Option<bool>,
+    /// Age of what is printed here, ms; `null` when the side was never read.
+    pub age_ms: Option<u64>,
+    /// Number of members; `null` when the side knows no such group or could not be read.
+    pub members: Option<usize>,
     /// Records that are written and not consumed: to the high watermarks.
     pub lag: Option<u64>,
     /// What of it can be read now: to the last stable offsets.
     pub lag_stable: Option<u64>,
     /// Whose open transaction keeps it from reading on; `null` when none does.
     pub waits: Option<&'a str>,
-    /// There is something to read, and commits don't move.
-    pub stuck: bool,
+    /// There is something to read, and commits don't move; `null` when that can't be told.
+    pub stuck: Option<bool>,
     /// Why something is missing.
     pub trouble: Option<&'a Trouble>,
 }
@@ -125,6 +138,11 @@ pub struct Status<'a> {
     pub migration: &'a str,
     /// Whether this session may change anything.
     pub arming: &'a Arming,
+    /// Whether both clusters are the right ones and were seen recently; without that nothing is proven, and moves are
+    /// refused.
+    pub trusted: bool,
+    /// Why not.
+    pub untrusted: Option<String>,
     /// Who holds the controller.
     pub controller: &'a str,
     /// The phase rail.
@@ -151,8 +169,9 @@ pub struct GroupStatus<'a> {
     pub lag: GroupLag<'a>,
     /// Owning team.
     pub team: &'a str,
-    /// Where it stands.
-    pub stage: &'a Stage,
+    /// Where it stands. Of a group that nothing moved: where it is found (`on_blue`, `on_green`, `on_both`); `null` for
+    /// one that the plan does not list and that is found nowhere now.
+    pub stage: Option<StageJson<'a>>,
     /// What keeps it there.
     pub side_state: Option<&'a SideState>,
     /// Its switch as configured.
@@ -173,6 +192,19 @@ pub struct GroupStatus<'a> {
     pub triggers: &'a [TriggerRow],
     /// What its soak is compared with, or would be if it moved now.
     pub baselines: &'a [Baseline],
+}
+
+/// A stage, or where a group is found that was never moved.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum StageJson<'a> {
+    /// As the journal has it.
+    Journal(&'a Stage),
+    /// As it is found.
+    Found {
+        /// The word.
+        stage: &'static str,
+    },
 }
 
 /// All judged criteria of a soak together.
@@ -241,22 +273,25 @@ pub fn lag(snapshot: &Snapshot) -> Lag<'_> {
         schema: SCHEMA,
         at_ms: snapshot.now.0,
         clusters: clusters(snapshot),
-        groups: snapshot.groups.iter().map(group_lag).collect(),
+        groups: snapshot.groups.iter().map(|g| group_lag(g, snapshot)).collect(),
     }
 }
 
 /// The whole state.
 #[must_use]
 pub fn status(snapshot: &Snapshot) -> Status<'_> {
+    let untrusted = snapshot.untrusted(snapshot.now);
     Status {
         schema: SCHEMA,
         at_ms: snapshot.now.0,
         migration: &snapshot.header.migration,
         arming: &snapshot.header.arming,
+        trusted: untrusted.is_none(),
+        untrusted,
         controller: &snapshot.header.controller,
         phases: &snapshot.phases,
         clusters: clusters(snapshot),
-        groups: snapshot.groups.iter().map(group_status).collect(),
+        groups: snapshot.groups.iter().map(|g| group_status(g, snapshot)).collect(),
         producers: snapshot.producers.iter().map(|p| producer_status(p, snapshot.now)).collect(),
         countdowns: &snapshot.countdowns,
         notices: &snapshot.notices,
@@ -275,32 +310,41 @@ pub fn troubles(side: &SideView) -> Vec<&Trouble> {
         Observed::Absent { why } => Some(why),
         Observed::Known { trouble, .. } => trouble.as_ref(),
     };
-    side.identity_trouble.iter().chain(link).chain(&side.broker_troubles).collect()
+    let slow = side.throttled.as_ref().map(|t| &t.trouble);
+    // Brokers that are silent say themselves what can't be known of their groups.
+    let hidden = side.groups_hidden.as_ref().filter(|_| side.broker_troubles.is_empty());
+    let rights = side.topics_hidden.iter().chain(hidden);
+    side.identity_trouble.iter().chain(link).chain(&side.broker_troubles).chain(rights).chain(slow).collect()
 }
 
 fn cluster<'a>(side: &'a SideView, snapshot: &Snapshot) -> Cluster<'a> {
-    let seen = side.link.value().is_some();
+    // What another cluster shows is nothing of this one.
+    let right = side.identity_trouble.is_none();
+    let seen = side.link.value().is_some() && right;
     Cluster {
         bootstrap: &side.bootstrap,
         cluster_id: side.cluster_id.as_deref(),
+        state: words::cluster(side, snapshot),
         age_ms: side.link.age_ms(snapshot.now),
         brokers_up: seen.then_some(side.brokers.0),
         brokers: seen.then_some(side.brokers.1),
         topics: seen.then_some(side.topics),
         under_replicated: seen.then_some(side.under_replicated),
-        lag: side.lag,
-        in_rate: side.in_rate,
+        lag: side.lag.filter(|_| seen),
+        in_rate: side.in_rate.filter(|_| seen),
+        groups_hidden: side.groups_hidden.as_ref(),
+        throttle_ms: seen.then(|| side.throttled.as_ref().map_or(0, |t| t.ms)),
         troubles: troubles(side),
     }
 }
 
-fn group_lag(row: &GroupRow) -> GroupLag<'_> {
+fn group_lag<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupLag<'a> {
     GroupLag {
         group: &row.group,
         kind: row.kind.to_string(),
         listed: row.listed,
-        blue: side_lag(&row.blue),
-        green: side_lag(&row.green),
+        blue: side_lag(&row.blue, snapshot.now),
+        green: side_lag(&row.green, snapshot.now),
         partitions: row
             .partitions
             .iter()
@@ -309,23 +353,43 @@ fn group_lag(row: &GroupRow) -> GroupLag<'_> {
     }
 }
 
-fn side_lag(side: &GroupSide) -> SideLag<'_> {
+fn side_lag(side: &GroupSide, now: At) -> SideLag<'_> {
+    let exists = match (side.is_there(), side.is_absent()) {
+        // One whose state is not known, because it can't be seen, may be there or not.
+        (true, _) if side.trouble.is_some() && side.state == Some(GroupState::Unknown) => None,
+        (true, _) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    };
     SideLag {
         state: side.state.map(|s| s.to_string()),
-        members: side.members.len(),
+        exists,
+        age_ms: side.at.map(|at| now.since(at)),
+        members: side.members_known().then_some(side.members.len()),
         lag: side.lag,
         lag_stable: side.lag_stable,
         waits: side.waits.as_deref(),
-        stuck: side.stuck,
+        // Whether commits move is known of what has a lag; that it is stuck is also said of a group that is gone.
+        stuck: (side.stuck || side.lag.is_some()).then_some(side.stuck),
         trouble: side.trouble.as_ref(),
     }
 }
 
-fn group_status(row: &GroupRow) -> GroupStatus<'_> {
+/// Where a group stands, as JSON has it: the journal's stage, or where one that was never moved is found.
+#[must_use]
+pub fn stage(row: &GroupRow) -> Option<StageJson<'_>> {
+    match row.found_on() {
+        Some(place) => Some(StageJson::Found { stage: place.into() }),
+        None if !row.listed && row.stage == Stage::OnBlue => None,
+        None => Some(StageJson::Journal(&row.stage)),
+    }
+}
+
+fn group_status<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupStatus<'a> {
     GroupStatus {
-        lag: group_lag(row),
+        lag: group_lag(row, snapshot),
         team: &row.team,
-        stage: &row.stage,
+        stage: stage(row),
         side_state: row.side_state.as_ref(),
         switch: row.switch.as_ref().and_then(|s| s.value().copied()),
         way_back: &row.way_back,
@@ -375,13 +439,21 @@ fn producer_status(row: &ProducerRow, now: At) -> ProducerStatus<'_> {
     }
 }
 
-/// Groups that could not be read on a side that was: for exit code 4.
+/// Whether everything that was asked for could be read: for exit code 4. Rights that hide topics of the plan leave it
+/// incomplete; those that may hide other groups do where none is shown and the plan names none, because that shows nothing
+/// (what the plan names was asked for by name).
 #[must_use]
 pub fn complete(snapshot: &Snapshot) -> bool {
-    let sides = [(Side::Blue, &snapshot.blue), (Side::Green, &snapshot.green)];
-    sides
-        .iter()
-        .all(|(_, view)| matches!(view.link, Observed::Known { trouble: None, .. }) && view.broker_troubles.is_empty())
+    let read = |side: Side| {
+        let view = snapshot.side(side);
+        let of = |g: &GroupRow| g.listed || if side == Side::Blue { g.blue.is_there() } else { g.green.is_there() };
+        matches!(view.link, Observed::Known { trouble: None, .. })
+            && view.identity_trouble.is_none()
+            && view.broker_troubles.is_empty()
+            && view.topics_hidden.is_none()
+            && (view.groups_hidden.is_none() || snapshot.groups.iter().any(of))
+    };
+    Side::BOTH.into_iter().all(read)
         && snapshot.groups.iter().all(|g| g.blue.trouble.is_none() && g.green.trouble.is_none())
         && snapshot.header.journal_trouble.is_none()
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::json::stage;
 use super::words;
 use crate::controller::snapshot::{
     Arming, Countdown, GateRow, GroupRow, Notice, ProducerRow, SideView, Snapshot, TriggerRow,
@@ -18,7 +19,10 @@ use crate::sanitise::ascii_json;
 #[must_use]
 pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
-    if before.is_none_or(|b| b.header.arming != next.header.arming) {
+    // What it may do is worth little while it can't be told what it would do.
+    let untrusted = |s: &Snapshot| s.untrusted(s.now);
+    let turned = |b: &Snapshot| untrusted(b).is_none() != untrusted(next).is_none();
+    if before.is_none_or(|b| b.header.arming != next.header.arming || turned(b)) {
         let (arming, why) = match &next.header.arming {
             Arming::Armed => ("armed", None),
             Arming::DryRun => ("dry_run", None),
@@ -26,7 +30,7 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         };
         let h = &next.header;
         out.push(json!({"kind": "controller", "migration": h.migration, "controller": h.controller, "pid": h.pid,
-            "arming": arming, "why": why}));
+            "arming": arming, "why": why, "trusted": untrusted(next).is_none(), "untrusted": untrusted(next)}));
     }
     for (was, is) in [(before.map(|b| &b.blue), &next.blue), (before.map(|b| &b.green), &next.green)] {
         let was = was.zip(before).map(|(v, b)| cluster(v, b));
@@ -74,14 +78,18 @@ fn cluster(v: &SideView, s: &Snapshot) -> Value {
         Observed::Absent { why } | Observed::Known { trouble: Some(why), .. } => Some(why),
         Observed::Known { .. } => None,
     });
+    // Of a cluster that was never seen, or that is another one, there is no number.
+    let seen = v.link.value().is_some() && v.identity_trouble.is_none();
+    let slow = v.throttled.as_ref().map(|t| &t.trouble);
     json!({"kind": "cluster", "side": v.side, "state": state, "why": trouble,
-        "brokers_up": v.brokers.0, "brokers": v.brokers.1})
+        "brokers_up": seen.then_some(v.brokers.0), "brokers": seen.then_some(v.brokers.1),
+        "groups_hidden": v.groups_hidden, "throttled": slow})
 }
 
 fn group(g: &GroupRow) -> Value {
     // Its numbers move with every record: the word is what changes.
     let way_back = serde_json::to_value(&g.way_back).map(|v| v["way_back"].clone()).unwrap_or_default();
-    json!({"kind": "group", "group": g.group, "stage": g.stage, "side_state": g.side_state, "way_back": way_back})
+    json!({"kind": "group", "group": g.group, "stage": stage(g), "side_state": g.side_state, "way_back": way_back})
 }
 
 /// What changed of a group's gates and triggers: their words; their numbers move with every sample.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::json::troubles;
 use super::words;
-use crate::controller::snapshot::{Baseline, Fidelity, GroupRow, GroupSide, ProducerRow, SideView, Snapshot};
+use crate::controller::snapshot::{Baseline, Fidelity, GroupRow, GroupSide, Place, ProducerRow, SideView, Snapshot};
 use crate::migration::gate::span;
 use crate::migration::stage::{SideState, Stage, WayBack};
 use crate::sanitise::{visible, visible_cow, visible_name};
@@ -16,6 +16,8 @@ fn count(value: Option<u64>) -> String {
 
 fn side_line(out: &mut String, letter: &str, side: &SideView, snapshot: &Snapshot) {
     let age = side.link.age_ms(snapshot.now);
+    // What another cluster shows is nothing of this one.
+    let age = age.filter(|_| side.identity_trouble.is_none());
     let _ = match age {
         Some(age) => writeln!(
             out,
@@ -28,10 +30,14 @@ fn side_line(out: &mut String, letter: &str, side: &SideView, snapshot: &Snapsho
             count(side.lag),
             age as f64 / 1000.0
         ),
+        None if side.identity_trouble.is_some() => {
+            writeln!(out, "[{letter}] {}  another cluster", visible_name(&side.name))
+        }
         None => writeln!(out, "[{letter}] {}  not seen", visible_name(&side.name)),
     };
     for trouble in troubles(side) {
-        let _ = writeln!(out, "    {}", visible(&trouble.what));
+        let slow = side.throttled.as_ref().filter(|t| t.trouble == *trouble);
+        let _ = writeln!(out, "    {}", visible(slow.map_or(&trouble.what, |t| &t.words)));
         if !trouble.advice.is_empty() {
             let _ = writeln!(out, "      {}", visible(&trouble.advice));
         }
@@ -39,9 +45,13 @@ fn side_line(out: &mut String, letter: &str, side: &SideView, snapshot: &Snapsho
 }
 
 fn side_words(side: &GroupSide) -> String {
-    let state = side.state.map_or_else(|| "-".to_owned(), |s| s.to_string());
     let stuck = if side.stuck { " STUCK" } else { "" };
-    format!("{state} {} members{stuck}", side.members.len())
+    match (side.state, side.members_known()) {
+        (None, _) if side.is_absent() => format!("-{stuck}"),
+        (None, _) => format!("unseen{stuck}"),
+        (Some(state), true) => format!("{state} {} members{stuck}", side.members.len()),
+        (Some(state), false) => format!("{state}{stuck}"),
+    }
 }
 
 /// A stage in one word.
@@ -54,7 +64,12 @@ pub fn stage_word(row: &GroupRow) -> String {
         None => {}
     }
     match &row.stage {
-        Stage::OnBlue => "OnBlue".into(),
+        Stage::OnBlue => match row.found_on() {
+            Some(Place::OnGreen) => "OnGreen".into(),
+            Some(Place::OnBoth) => "OnBoth".into(),
+            None if !row.listed => "-".into(),
+            Some(Place::OnBlue) | None => "OnBlue".into(),
+        },
         Stage::Moving { phase, .. } => phase.to_string(),
         Stage::Soaking { .. } => "Soaking".into(),
         Stage::Complete { .. } => "Complete".into(),
@@ -133,7 +148,12 @@ pub fn status(snapshot: &Snapshot) -> String {
     let _ =
         writeln!(out, "{}  controller {}", visible(&snapshot.header.migration), visible(&snapshot.header.controller));
     for phase in &snapshot.phases {
-        let progress = if phase.total == 0 { "–".to_owned() } else { format!("{}/{}", phase.done, phase.total) };
+        let progress = match (phase.total, phase.done, &phase.note) {
+            (0, ..) => "–".to_owned(),
+            (total, Some(done), None) => format!("{done}/{total}"),
+            (total, Some(done), Some(note)) => format!("{done}/{total}, {}", visible(note)),
+            (total, None, _) => format!("?/{total}: {}", visible(&phase.words())),
+        };
         let _ = writeln!(out, "  {} {} {progress}", phase.number, visible(&phase.name));
     }
     for countdown in &snapshot.countdowns {

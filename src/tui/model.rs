@@ -10,8 +10,8 @@ use super::dialog::Dialog;
 use super::filter::Filter;
 use super::hosting::doing;
 use super::partitions::{self, Lines};
-use super::theme::Theme;
-use super::words;
+use super::theme::{Role, Theme};
+use super::{text, words};
 use crate::controller::snapshot::{Arming, DiffView, DiffWhat, GroupRow, JournalLine, Notice, ProducerRow, Snapshot};
 use crate::migration::command::{Command, Subject};
 use crate::migration::estate::{At, FlagState, TopicPartition};
@@ -304,6 +304,29 @@ impl Model {
     #[must_use]
     pub fn snapshot_age(&self) -> u64 {
         self.now.since(self.snapshot_at)
+    }
+
+    /// Why nothing of both clusters together is known now: one is another cluster, is stale or was never seen, or the
+    /// controller's last picture is old. While that is so nothing is shown as proven or ready.
+    #[must_use]
+    pub fn untrusted(&self) -> Option<String> {
+        let s = self.snapshot.as_ref()?;
+        if self.controller_gone {
+            return Some("the controller has stopped".into());
+        }
+        if self.snapshot_age() > self.stale_after() {
+            return Some(format!("the controller was last heard {} ago", text::age(self.snapshot_age())));
+        }
+        s.untrusted(self.clock())
+    }
+
+    /// The way back of a group as its row shows it now.
+    #[must_use]
+    pub fn way_back_of(&self, g: &GroupRow) -> (Role, String) {
+        match words::way_back_of(g) {
+            (role, words) if words.is_empty() || role == Role::Dim || self.untrusted().is_none() => (role, words),
+            _ => (Role::Unknown, "UNKNOWN".into()),
+        }
     }
 
     /// An observation older than this is stale, ms.

@@ -49,11 +49,14 @@ pub async fn run(mut rx: watch::Receiver<Arc<Snapshot>>, out: &mut (dyn Write + 
 #[must_use]
 pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
-    if before.is_none_or(|b| b.header.arming != next.header.arming) {
-        let arming = match &next.header.arming {
-            Arming::Armed => "armed: commands are carried out".to_owned(),
-            Arming::DryRun => "dry run: nothing is changed".to_owned(),
-            Arming::ReadOnly { why } => format!("read-only: {why}"),
+    let untrusted = next.untrusted(next.now);
+    let turned = |b: &Snapshot| b.untrusted(b.now).is_none() != untrusted.is_none();
+    if before.is_none_or(|b| b.header.arming != next.header.arming || turned(b)) {
+        let arming = match (&next.header.arming, &untrusted) {
+            (Arming::Armed, Some(why)) => format!("armed, and not ready: {why}"),
+            (Arming::Armed, None) => "armed: commands are carried out".to_owned(),
+            (Arming::DryRun, _) => "dry run: nothing is changed".to_owned(),
+            (Arming::ReadOnly { why }, _) => format!("read-only: {why}"),
         };
         out.push(format!("{}: {arming}", visible_name(&next.header.migration)));
     }
@@ -66,9 +69,7 @@ pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     for p in &next.phases {
         let was = before.and_then(|b| b.phases.iter().find(|x| x.number == p.number));
         if was != Some(p) {
-            let of =
-                if p.total == 0 { "nothing planned".to_owned() } else { format!("{} of {} proven", p.done, p.total) };
-            out.push(format!("phase {} {}: {of}", p.number, p.name));
+            out.push(format!("phase {} {}: {}", p.number, p.name, p.words()));
         }
     }
     out.extend(rows(before, next));

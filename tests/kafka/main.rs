@@ -38,6 +38,7 @@ mod metrics;
 mod offsets;
 mod records;
 mod replay;
+mod rights;
 mod soak;
 mod traffic;
 mod verify;

@@ -15,3 +15,4 @@ mod pictures;
 mod plain;
 mod scenes;
 mod soaks;
+mod trust;

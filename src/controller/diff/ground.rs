@@ -532,7 +532,7 @@ impl Grounds<'_> {
             topics: Which::only([name.clone()]),
             groups: Which::None,
             members: Which::None,
-            configs: Which::None,
+            ..SnapshotOptions::default()
         };
         let view = self.tools.cluster(side).snapshot(&options).await?;
         let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);

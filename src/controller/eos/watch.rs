@@ -101,6 +101,7 @@ async fn round(tools: &Arc<Tools>, side: Side, some: Vec<Watched>, to: &Sighting
 async fn seen(tools: Arc<Tools>, side: Side, of: Watched) -> Seen {
     let at = Clock.now();
     let looked = tokio::time::timeout(LOOK, look(tools.cluster(side), &tools.names, &of)).await;
-    let result = looked.unwrap_or_else(|_| Err(too_long(side, &format!("looking at producer {}", of.name), LOOK)));
+    let result = looked
+        .unwrap_or_else(|_| Err(too_long(tools.cluster(side), &format!("looking at producer {}", of.name), LOOK)));
     Seen { at, what: Sighting::Eos(side, of.name, result.map(Box::new)) }
 }

@@ -25,6 +25,7 @@ pub(super) fn distrust(snapshot: &mut Snapshot, why: &Trouble) {
         producer.offers.clear();
     }
     for phase in &mut snapshot.phases {
-        phase.done = 0;
+        (phase.done, phase.checked) = (None, None);
+        phase.note = Some(unknown()).filter(|_| phase.total > 0);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Scene;
 use crate::controller::snapshot::{GroupRow, GroupSide, PartitionRow, PartitionSide};
 use crate::migration::command::Subject;
-use crate::migration::estate::{ClusterView, GroupKind, GroupView, Observed, Side};
+use crate::migration::estate::{ClusterView, GroupKind, GroupView, Observed, Side, Trouble};
 use crate::migration::settings::Mode;
 use crate::migration::sight::Sight;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
@@ -45,7 +45,7 @@ fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
     let (machine, now) = (scene.machine, scene.now);
     let green_group = planned.map_or_else(|| group.clone(), |g| g.green_group.clone());
     let subject = Subject::Group(group.clone());
-    let (blue, green) = (seen(scene, Side::Blue, &group), seen(scene, Side::Green, &green_group));
+    let (blue, green) = (seen(scene, sight, Side::Blue, &group), seen(scene, sight, Side::Green, &green_group));
     let kind =
         [blue, green].into_iter().flatten().map(|g| g.kind).find(|k| *k != GroupKind::Classic).unwrap_or_default();
     let estimate = machine.estimate(&group);
@@ -73,6 +73,7 @@ fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
         green: GroupSide { stuck: stuck(Side::Green), ..side(scene, sight, Side::Green, &green_group, green) },
         partitions: partitions(
             scene,
+            sight,
             planned.map_or(&[], |g| &g.topics),
             [(blue, beyond(sight, Side::Blue, &group)), (green, beyond(sight, Side::Green, &green_group))],
         ),
@@ -93,14 +94,27 @@ fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
     }
 }
 
-/// The newest look at a group, if the cluster knows it.
-fn seen<'a>(scene: &Scene<'a>, side: Side, id: &str) -> Option<&'a GroupView> {
-    scene.estate.group(side, id).and_then(|s| s.view)
+/// The newest look at a group, if the cluster knows it. What another cluster has under that name is another group.
+fn seen<'a>(scene: &Scene<'a>, sight: &Sight<'_>, side: Side, id: &str) -> Option<&'a GroupView> {
+    scene.estate.group(side, id).filter(|_| sight.identity_trouble(side).is_none()).and_then(|s| s.view)
 }
 
 fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side, id: &str, view: Option<&GroupView>) -> GroupSide {
+    if let Some(other) = sight.identity_trouble(side) {
+        return GroupSide::unseen(Some(other));
+    }
+    // That a group is absent is known of what was asked for by name, or of a list that leaves none out.
+    let by_name = scene.plan.groups.iter().any(|g| if side == Side::Blue { g.name == id } else { g.green_group == id });
+    let hidden = || scene.estate.side(side).value().is_some_and(|v| v.groups_hidden(side).is_some());
+    if view.is_none() && !by_name && hidden() {
+        return GroupSide::unseen(None);
+    }
     let looked = scene.estate.group(side, id);
     let lag = sight.lag.lag(side, id);
+    let unmeasured = || match lag {
+        Some(_) => None,
+        None => scene.estate.side(side).value().zip(view).and_then(|(cluster, v)| unmeasured(cluster, v, side)),
+    };
     GroupSide {
         state: view.map(|v| v.state),
         members: view.map(|v| v.members.clone()).unwrap_or_default(),
@@ -112,7 +126,7 @@ fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side, id: &str, view: Option
         trend: sight.lag.trend(side, id),
         rate: sight.lag.group_rate(side, id),
         stuck: false,
-        trouble: view.and_then(|v| v.trouble.clone()),
+        trouble: view.and_then(|v| v.trouble.clone()).or_else(unmeasured),
     }
 }
 
@@ -126,15 +140,38 @@ fn beyond(sight: &Sight<'_>, side: Side, id: &str) -> bool {
     sight.lag.lag(side, id).is_none()
 }
 
+/// Why a group that has committed on topics that are there has no lag; `None`: there is nothing to measure.
+fn unmeasured(cluster: &ClusterView, group: &GroupView, side: Side) -> Option<Trouble> {
+    if matches!(group.kind, GroupKind::Share | GroupKind::Streams) {
+        return None;
+    }
+    group.offsets.iter().find_map(|(topic, partitions)| {
+        if let Some(why) = cluster.hidden_topics.get(topic) {
+            return Some(why.clone());
+        }
+        let log = cluster.topics.get(topic)?;
+        partitions.keys().find_map(|p| {
+            let of = usize::try_from(*p).ok().and_then(|p| log.partitions.get(p))?;
+            let nothing = || Trouble::new("no answer named it", "look at its leader");
+            of.lso.is_none().then(|| {
+                let why = of.trouble.clone().unwrap_or_else(nothing);
+                Trouble::new(format!("the end of {topic}-{p} on {side} is not known: {}", why.what), why.advice)
+            })
+        })
+    })
+}
+
 /// Every partition of the topics that the plan lists or that the group committed on either side.
 fn partitions(
     scene: &Scene<'_>,
+    sight: &Sight<'_>,
     listed: &[String],
     [(blue, blue_beyond), (green, green_beyond)]: [(Option<&GroupView>, bool); 2],
 ) -> Vec<PartitionRow> {
     let committed = |g: Option<&GroupView>| g.into_iter().flat_map(|g| g.offsets.keys().cloned()).collect::<Vec<_>>();
     let topics: BTreeSet<String> = listed.iter().cloned().chain(committed(blue)).chain(committed(green)).collect();
-    let clusters = Side::BOTH.map(|s| scene.estate.side(s).value());
+    let right = |s: &Side| sight.identity_trouble(*s).is_none();
+    let clusters = Side::BOTH.map(|s| scene.estate.side(s).value().filter(|_| right(&s)));
     let mut rows = Vec::new();
     for topic in topics {
         let exist =

@@ -1,7 +1,7 @@
 //! One cluster in a snapshot.
 
 use super::Scene;
-use crate::controller::snapshot::SideView;
+use crate::controller::snapshot::{SideView, Throttling};
 use crate::migration::estate::{ClusterView, GroupView, Observed, Side, Trouble};
 use crate::migration::group::left_behind;
 use crate::migration::sight::Sight;
@@ -11,32 +11,50 @@ pub(super) fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side) -> SideView
     let plan = scene.plan.cluster(side);
     let bootstrap = plan.bootstrap.join(",");
     let observed = scene.estate.side(side);
-    let empty = ClusterView::default();
-    let view = observed.value().unwrap_or(&empty);
+    let identity_trouble = sight.identity_trouble(side);
+    // What another cluster shows is nothing of this one.
+    let (empty, right) = (ClusterView::default(), identity_trouble.is_none());
+    let view = observed.value().filter(|_| right).unwrap_or(&empty);
     let partitions = || view.topics.values().flat_map(|t| &t.partitions);
     let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let answered = view.brokers.values().filter(|b| matches!(b.answered, Some(Ok(())))).count();
     let left = left_behind(sight.settings, sight.state);
     let here = |id: &str, g: &GroupView| !g.offsets.is_empty() && !left.contains(&(side, id.to_owned()));
-    let mut lags = view.groups.iter().filter(|(id, g)| here(id, g)).filter_map(|(_, g)| sight.lag.time_lag_ms(side, g));
-    let first = lags.next();
+    let (mut oldest, mut unknown) = (None, 0);
+    for (id, g) in view.groups.iter().filter(|(id, g)| here(id, g) || g.trouble.is_some()) {
+        match sight.lag.time_lag_ms(side, g) {
+            Some(ms) => oldest = oldest.max(Some(ms)),
+            // What it reads is older than the samples, or it can't be read: the oldest may be its own.
+            None if g.trouble.is_some() || sight.lag.lag(side, id).is_none_or(|lag| lag > 0) => unknown += 1,
+            None => {}
+        }
+    }
     SideView {
         side,
         name: plan.name.clone().unwrap_or_else(|| bootstrap.clone()),
         bootstrap,
         link: link(observed),
-        cluster_id: view.cluster_id.clone(),
-        identity_trouble: sight.identity_trouble(side),
+        cluster_id: observed.value().and_then(|v| v.cluster_id.clone()),
+        identity_trouble,
         brokers: (count(answered), count(view.brokers.len())),
         broker_troubles: broker_troubles(view),
         under_replicated: count(partitions().filter(|p| p.isr < p.replicas).count()),
         leaderless: count(partitions().filter(|p| p.leader < 0).count()),
         topics: count(view.topics.len()),
-        in_rate: sight.lag.in_rate(side),
-        out_rate: sight.lag.out_rate(side),
-        lag: sight.lag.total(side),
-        trend: sight.lag.total_trend(side),
-        oldest_ms: lags.fold(first, |worst, ms| worst.max(Some(ms))),
+        in_rate: sight.lag.in_rate(side).filter(|_| right),
+        out_rate: sight.lag.out_rate(side).filter(|_| right),
+        // A sum over groups of which some are listed by nobody would be too low.
+        lag: sight.lag.total(side).filter(|_| right && view.unlisted.is_none()),
+        trend: if right { sight.lag.total_trend(side) } else { Vec::new() },
+        oldest_ms: oldest,
+        oldest_unknown: unknown,
+        groups_hidden: observed.value().and_then(|v| v.groups_hidden(side)),
+        topics_hidden: topics_hidden(view, side),
+        throttled: view.throttled.as_ref().map(|t| Throttling {
+            ms: t.ms,
+            words: t.words(side),
+            trouble: t.trouble(side),
+        }),
     }
 }
 
@@ -49,6 +67,20 @@ fn link(observed: &Observed<ClusterView>) -> Observed<u64> {
     }
 }
 
+/// What brokers did not tell. Groups that nobody lists, because what keeps them has no leader, are among it.
 fn broker_troubles(view: &ClusterView) -> Vec<Trouble> {
-    view.brokers.values().filter_map(|b| b.answered.as_ref()?.as_ref().err().cloned()).collect()
+    let silent = view.brokers.values().filter_map(|b| b.answered.as_ref()?.as_ref().err().cloned());
+    let silent: Vec<Trouble> = silent.collect();
+    if silent.is_empty() { view.unlisted.iter().cloned().collect() } else { silent }
+}
+
+/// Topics of the plan that may not be seen, with the first one's reason.
+fn topics_hidden(view: &ClusterView, side: Side) -> Option<Trouble> {
+    const NAMED: usize = 3;
+    let (_, why) = view.hidden_topics.first_key_value()?;
+    let some: Vec<&str> = view.hidden_topics.keys().take(NAMED).map(String::as_str).collect();
+    let more = view.hidden_topics.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let what = format!("topics of the plan that can't be seen on {side}: {}{more}: {}", some.join(", "), why.what);
+    Some(Trouble::new(what, why.advice.clone()))
 }

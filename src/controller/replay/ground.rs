@@ -86,7 +86,7 @@ impl Ground {
             topics: Which::Only(names.clone()),
             groups: Which::None,
             members: Which::None,
-            configs: Which::None,
+            ..SnapshotOptions::default()
         };
         let view = self.cluster(side).snapshot(&options).await.map_err(Halt::Unknown)?;
         for name in names {
@@ -231,8 +231,7 @@ impl Ground {
             let what = format!("{into} is an internal topic: nothing can be carried into it");
             return refused(what, "name a topic of its own with --into");
         }
-        let every =
-            SnapshotOptions { topics: Which::All, groups: Which::None, members: Which::None, configs: Which::None };
+        let every = SnapshotOptions { groups: Which::None, members: Which::None, ..SnapshotOptions::default() };
         let view = self.cluster(from).snapshot(&every).await.map_err(Halt::Unknown)?;
         for name in view.topics.keys() {
             self.names.learn(&self.plan, &self.names.blue(from, name));

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::failure::{Class, Failure, check};
+use super::throttle::{Answer, Book, Gate};
 use super::transport::{Endpoint, Stream, dial, seconds};
 use super::{guard, sasl};
 use crate::kafka::properties::ControlProperties;
@@ -60,6 +61,8 @@ struct Shared {
     stuck: AtomicBool,
     /// Tells the writer task that it is over.
     closed: Notify,
+    /// Shut while the broker makes this client wait.
+    gate: Arc<Gate>,
     label: String,
     secure: bool,
     authenticated: bool,
@@ -86,9 +89,10 @@ impl Connection {
         endpoint: &Endpoint,
         properties: &ControlProperties,
         connector: Option<&SslConnector>,
+        book: &Arc<Book>,
     ) -> Result<Connection, Failure> {
         let limit = properties.setup_timeout;
-        match timeout(limit, Self::set_up(endpoint, properties, connector)).await {
+        match timeout(limit, Self::set_up(endpoint, properties, connector, book)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::new(
                 Class::Unreachable,
@@ -103,10 +107,11 @@ impl Connection {
         endpoint: &Endpoint,
         properties: &ControlProperties,
         connector: Option<&SslConnector>,
+        book: &Arc<Book>,
     ) -> Result<Connection, Failure> {
         let secure = connector.zip(properties.tls.as_ref());
         let stream = dial(endpoint, secure, properties.setup_timeout).await?;
-        let mut connection = Self::start(stream, endpoint, properties);
+        let mut connection = Self::start(stream, endpoint, properties, book);
         // Whatever breaks before the connection is ready: nothing of the caller's was sent.
         let ready = async {
             connection.versions = connection.negotiate().await?;
@@ -123,7 +128,12 @@ impl Connection {
         Ok(connection)
     }
 
-    fn start(stream: Box<dyn Stream>, endpoint: &Endpoint, properties: &ControlProperties) -> Connection {
+    fn start(
+        stream: Box<dyn Stream>,
+        endpoint: &Endpoint,
+        properties: &ControlProperties,
+        book: &Arc<Book>,
+    ) -> Connection {
         let (reader, writer) = tokio::io::split(stream);
         let (frames, queue) = mpsc::channel(MAX_IN_FLIGHT);
         let shared = Arc::new(Shared {
@@ -131,6 +141,7 @@ impl Connection {
             answers: AtomicU64::new(0),
             stuck: AtomicBool::new(false),
             closed: Notify::new(),
+            gate: Gate::new(Arc::clone(book)),
             label: endpoint.label.clone(),
             secure: properties.protocol.tls(),
             authenticated: properties.protocol.sasl(),
@@ -198,18 +209,22 @@ impl Connection {
         })
     }
 
-    /// Sends a request in a given version and waits for its answer.
-    pub async fn call<R: Request>(&self, version: i16, request: &R) -> Result<R::Response, Failure> {
+    /// Sends a request in a given version and waits for its answer. While the broker throttles this client nothing is
+    /// sent, and that time counts for no limit (KIP-219).
+    pub async fn call<R: Request<Response: Answer>>(&self, version: i16, request: &R) -> Result<R::Response, Failure> {
         let id = self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX;
         let frame = self.encode(id, version, request).map_err(|e| {
             Failure::new(Class::Final, format!("a request can't be encoded: {e}"), "this is a fault of cutover")
         })?;
+        self.shared.gate.open().await;
         let mut answer = self.exchange(id, frame).await?;
-        self.decode::<R>(version, &mut answer).ok_or_else(|| {
+        let answer = self.decode::<R>(version, &mut answer).ok_or_else(|| {
             self.shared.close(Class::Lost, "sent an answer that can't be decoded", NOT_KAFKA);
             let what = format!("{} sent an answer that can't be decoded", self.label());
             Failure::new(Class::Lost, what, NOT_KAFKA)
-        })
+        })?;
+        self.shared.gate.take(answer.throttle_ms());
+        Ok(answer)
     }
 
     fn encode<R: Request>(&self, id: i32, version: i16, request: &R) -> Result<Bytes, String> {
@@ -235,8 +250,8 @@ impl Connection {
     }
 
     async fn exchange(&self, id: i32, frame: Bytes) -> Result<Bytes, Failure> {
-        let place = timeout(self.limit, Arc::clone(&self.places).acquire_owned()).await;
-        let Ok(Ok(place)) = place else {
+        let place = self.shared.gate.within(self.limit, Arc::clone(&self.places).acquire_owned()).await;
+        let Some(Ok(place)) = place else {
             let what =
                 format!("{}: {MAX_IN_FLIGHT} requests were unanswered for {}", self.label(), seconds(self.limit));
             return Err(Failure::new(Class::Unreachable, what, SLOW));
@@ -251,10 +266,10 @@ impl Connection {
         if self.frames.try_send(frame).is_err() {
             return Err(self.shared.reason());
         }
-        match timeout(self.limit, answered).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(self.shared.reason()),
-            Err(_) => {
+        match self.shared.gate.within(self.limit, answered).await {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(self.shared.reason()),
+            None => {
                 self.shared.give_up(self.limit);
                 self.tasks[0].abort(); // the reader; the writer has been told
                 Err(self.shared.reason())
@@ -440,7 +455,7 @@ async fn next_frame(
         let owed = shared.owed();
         match timeout(limit, &mut reading).await {
             Ok(result) => return result,
-            Err(_) if owed.is_some_and(|id| shared.owes(id)) => {
+            Err(_) if owed.is_some_and(|id| shared.owes(id)) && !shared.gate.closed() => {
                 shared.give_up(limit);
                 return Ok(None);
             }

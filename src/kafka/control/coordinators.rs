@@ -19,6 +19,16 @@ const MAX_COORDINATORS: usize = 100_000;
 impl Inner {
     /// The coordinators of these keys. Asks in one request where brokers can (v4, Kafka 3.0), else one by one, pipelined.
     pub async fn coordinators(&self, kind: KeyType, keys: &[String]) -> HashMap<String, Result<i32, Failure>> {
+        self.coordinators_within(kind, keys, ATTEMPTS).await
+    }
+
+    /// The same, asked at most `attempts` times.
+    pub async fn coordinators_within(
+        &self,
+        kind: KeyType,
+        keys: &[String],
+        attempts: u32,
+    ) -> HashMap<String, Result<i32, Failure>> {
         let mut found = HashMap::new();
         let mut missing: Vec<String> = Vec::new();
         {
@@ -30,7 +40,7 @@ impl Inner {
                 }
             }
         }
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..attempts {
             if missing.is_empty() {
                 break;
             }
@@ -38,8 +48,8 @@ impl Inner {
             missing = Vec::new();
             for (key, answer) in answers.into_iter().flatten() {
                 let again = match &answer {
-                    Err(f) if f.class == Class::Retry => attempt + 1 < ATTEMPTS,
-                    Err(f) if f.class != Class::Final => attempt + 1 < CONNECT_ATTEMPTS,
+                    Err(f) if f.class == Class::Retry => attempt + 1 < attempts,
+                    Err(f) if f.class != Class::Final => attempt + 1 < CONNECT_ATTEMPTS.min(attempts),
                     _ => false,
                 };
                 if again { missing.push(key) } else { drop(found.insert(key, answer)) }

@@ -2,7 +2,7 @@
 //!
 //! [`Cluster`] is the way in. Below it: `router` and `coordinators` (which broker to ask, and what to do when it is the
 //! wrong one), `scatter` (many things at once, each at its broker), `connection` (pipelining, versions), `transport`,
-//! `tls`, `sasl`, `guard` (malformed answers). `snapshot`, `groups`, `commits`, `offsets`, `topics`, `transactions`,
+//! `tls`, `sasl`, `guard` (malformed answers), `throttle` (quotas). `snapshot`, `rights`, `groups`, `commits`, `offsets`, `topics`, `transactions`,
 //! `producers` and `acls` say what is asked. Nothing here waits without a bound, and every failure is a
 //! [`Trouble`](crate::migration::estate::Trouble).
 
@@ -17,10 +17,12 @@ mod groups;
 mod guard;
 mod offsets;
 mod producers;
+mod rights;
 mod router;
 mod sasl;
 mod scatter;
 mod snapshot;
+mod throttle;
 mod topics;
 mod transactions;
 mod transport;
@@ -29,8 +31,9 @@ pub use acls::in_force;
 pub use connection::ApiTable;
 pub use groups::StableOffsets;
 pub use offsets::OffsetSpec;
+pub use rights::OperationsOf;
 pub use router::Cluster;
-pub use snapshot::{SnapshotOptions, Which};
+pub use snapshot::{Named, SnapshotOptions, Which};
 pub use topics::{ConfigValue, NewTopic};
 pub use transactions::TransactionFilter;
 

@@ -1,6 +1,6 @@
 //! Which broker to ask: bootstrap, Metadata, leaders and coordinators, a connection a broker, bounded retries.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,10 +16,12 @@ use tokio::time::timeout;
 use super::bootstrap::parse_bootstrap;
 use super::connection::{ApiTable, Connection};
 use super::failure::{Class, Failure, check_message};
+use super::throttle::{Book, Mark};
 use super::transport::Endpoint;
 use crate::kafka::properties::{ClientProperties, ControlProperties};
 use crate::migration::estate::{Side, Trouble, host_port};
-use crate::sanitise::visible_name;
+use crate::migration::partial::Throttled;
+use crate::sanitise::{visible, visible_name};
 
 /// How often something is asked in all when brokers answer "come back later". With [`pause`] that is 3.6 s of waiting:
 /// longer than an election (about 3 s), shorter than a person's patience.
@@ -44,6 +46,11 @@ pub(super) struct Inner {
     pool: Mutex<HashMap<Peer, Slot>>,
     topology: Mutex<Arc<Topology>>,
     pub(super) coordinators: Mutex<HashMap<(KeyType, String), i32>>,
+    /// Addresses that answered in this session: one that did not answer once may never have been reachable from here.
+    reached: Arc<Mutex<HashSet<(String, u16)>>>,
+    /// What brokers said of throttling, and where that stood when the last look at the whole cluster began.
+    pub(super) throttling: Arc<Book>,
+    pub(super) look_began: Mutex<Mark>,
 }
 
 /// Whom a connection leads to: a bootstrap address by position, or a broker by node id.
@@ -100,6 +107,9 @@ impl Cluster {
                 pool: Mutex::default(),
                 topology: Mutex::default(),
                 coordinators: Mutex::default(),
+                reached: Arc::default(),
+                throttling: Arc::default(),
+                look_began: Mutex::default(),
             }),
         }
     }
@@ -113,6 +123,12 @@ impl Cluster {
     /// The cluster's own id, asked now. `None` from brokers that have none (before 0.10.1).
     pub async fn cluster_id(&self) -> Result<Option<String>, Trouble> {
         Ok(self.inner.refresh(Some(&[])).await?.cluster_id.as_ref().map(ToString::to_string))
+    }
+
+    /// How brokers slowed this client down since the last look at the whole cluster began; `None`: not at all.
+    #[must_use]
+    pub fn throttled(&self) -> Option<Throttled> {
+        self.inner.throttled()
     }
 
     /// Which requests each broker speaks, by node id.
@@ -137,9 +153,31 @@ pub(super) async fn pause(attempt: u32) {
     tokio::time::sleep(wait).await;
 }
 
+/// Waits as long as a broker asks this client to.
+pub(super) async fn wait_out(time: Duration) {
+    #[allow(clippy::disallowed_methods, reason = "how long is the broker's wish, and bounded by who asks for it")]
+    tokio::time::sleep(time).await;
+}
+
 impl Inner {
     pub fn side(&self) -> Side {
         self.side
+    }
+
+    pub fn throttled(&self) -> Option<Throttled> {
+        self.throttling.since(*lock(&self.look_began), &self.who())
+    }
+
+    /// Whom quotas mean, as far as this side knows: brokers name neither the quota nor the principal.
+    fn who(&self) -> String {
+        let Ok(properties) = &self.properties else { return String::new() };
+        let client = format!("client-id {}", visible(&properties.client_id));
+        match &properties.sasl {
+            Some(crate::kafka::properties::Sasl::Plain { username, .. }) => {
+                format!("{client}, user {}", visible(username))
+            }
+            None => client,
+        }
     }
 
     pub fn topology(&self) -> Arc<Topology> {
@@ -150,7 +188,7 @@ impl Inner {
     pub async fn refresh(&self, topics: Option<&[String]>) -> Result<MetadataResponse, Failure> {
         let mut attempt = 0;
         loop {
-            match self.metadata(topics).await {
+            match self.metadata(topics, false).await {
                 Ok(answer) => {
                     self.remember(&answer, topics.is_none());
                     return Ok(answer);
@@ -164,7 +202,9 @@ impl Inner {
         }
     }
 
-    async fn metadata(&self, topics: Option<&[String]>) -> Result<MetadataResponse, Failure> {
+    /// Metadata of these topics, as [`Self::refresh`], asked once and not remembered. `operations`: with what this
+    /// principal may do with each (v8, Kafka 2.3).
+    pub async fn metadata(&self, topics: Option<&[String]>, operations: bool) -> Result<MetadataResponse, Failure> {
         let connection = self.any().await?;
         let version = connection.need::<MetadataRequest>("0.10 or later")?;
         let named = |name: &String| {
@@ -174,7 +214,8 @@ impl Inner {
         let request = MetadataRequest::default()
             .with_topics(topics.map(|t| t.iter().map(named).collect()))
             // Only from v4 can a broker be told not to create what it is asked about.
-            .with_allow_auto_topic_creation(version < 4);
+            .with_allow_auto_topic_creation(version < 4)
+            .with_include_topic_authorized_operations(operations && version >= 8);
         let answer = connection.call(version, &request).await?;
         check_message(answer.error_code, None, "Metadata", connection.label())?;
         self.adopt(&connection, &answer);
@@ -276,17 +317,33 @@ impl Inner {
         };
         let properties = self.properties.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
         let connector = self.connector(properties)?;
-        let (to, properties) = (endpoint.clone(), properties.clone());
+        let (to, properties, book) = (endpoint.clone(), properties.clone(), Arc::clone(&self.throttling));
         // A task of its own: it goes on when those who wait lose patience.
-        let task = tokio::spawn(async move { Connection::open(&to, &properties, connector.as_ref()).await });
-        let label = endpoint.label.clone();
+        let task = tokio::spawn(async move { Connection::open(&to, &properties, connector.as_ref(), &book).await });
+        let (label, address) = (endpoint.label.clone(), (endpoint.host.clone(), endpoint.port));
+        let (reached, only_advertised) = (Arc::clone(&self.reached), self.only_advertised(peer, &endpoint));
         let opening = async move {
             let stopped = |_| Failure::new(Class::Unreachable, format!("{label}: connecting was interrupted"), "");
-            task.await.map_err(stopped)?.map(Arc::new)
+            match task.await.map_err(stopped)? {
+                Ok(connection) => {
+                    lock(&reached).insert(address);
+                    Ok(Arc::new(connection))
+                }
+                Err(failure) if only_advertised && !lock(&reached).contains(&address) => {
+                    Err(not_from_here(&address, failure))
+                }
+                Err(failure) => Err(failure),
+            }
         };
         let slot = Slot { endpoint, opening: opening.boxed().shared(), suspect };
         pool.insert(peer, slot.clone());
         Ok(slot)
+    }
+
+    /// Whether an address is known from the cluster's own metadata alone: nobody wrote it into the plan.
+    fn only_advertised(&self, peer: Peer, endpoint: &Endpoint) -> bool {
+        let written = |(host, port): &(String, u16)| *host == endpoint.host && *port == endpoint.port;
+        matches!(peer, Peer::Node(_)) && self.seeds.as_ref().is_ok_and(|seeds| !seeds.iter().any(written))
     }
 
     fn endpoint(&self, peer: Peer) -> Result<Endpoint, Failure> {
@@ -329,6 +386,23 @@ impl Slot {
     fn ready(&self) -> Option<Arc<Connection>> {
         self.opening.peek()?.as_ref().ok().filter(|c| !c.is_closed()).cloned()
     }
+}
+
+/// The cluster answers, and leads clients to an address that does not: the listener is to blame, not the broker.
+fn not_from_here((host, port): &(String, u16), failure: Failure) -> Failure {
+    if failure.class != Class::Unreachable {
+        return failure;
+    }
+    let address = visible_name(&host_port(host, *port));
+    let what = format!(
+        "the cluster advertises {address} (advertised.listeners), which does not answer from here: {}",
+        failure.trouble.what
+    );
+    let advice = format!(
+        "make {address} reachable from this machine (route, tunnel, DNS or /etc/hosts), or name a listener in `bootstrap` \
+         whose advertised.listeners are; if it is reachable, look at the broker"
+    );
+    Failure::new(Class::Unreachable, what, advice)
 }
 
 /// One trouble for a cluster of which no address answers.

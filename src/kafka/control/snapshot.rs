@@ -12,14 +12,17 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use super::failure::{Class, Failure, check};
 use super::group_requests::{Fetched, Listed, describe_classic, describe_consumer, fetch_offsets, list_groups};
 use super::offsets::{Found, OffsetSpec, list_offsets};
-use super::router::{Cluster, Inner, KeyType, pause};
+use super::router::{Cluster, Inner, KeyType, lock, pause};
 use crate::migration::estate::{
     BrokerView, ClusterView, GroupKind, GroupState, GroupView, PartitionView, TopicPartition, TopicView, Trouble,
 };
+use crate::migration::partial::Shown;
 use crate::sanitise::visible_name;
 
 /// How often a part is asked in all while leaders or coordinators move. Few: the next picture comes soon.
 const SNAPSHOT_ATTEMPTS: u32 = 3;
+/// Where brokers keep groups and what they committed.
+const GROUPS_TOPIC: &str = "__consumer_offsets";
 
 /// Which topics or groups.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,12 +65,25 @@ pub struct SnapshotOptions {
     /// Topics whose configuration is wanted, among `topics`. Costs far more than offsets: ask rarely. One that can't be
     /// read is left empty; [`Cluster::describe_configs`] says why.
     pub configs: Which,
+    /// Topics and groups that must not go missing in silence: of those that no list shows it is found out, by name, whether
+    /// they may not be seen ([`ClusterView::hidden_topics`]; a group with a trouble) or are not there.
+    pub named: Named,
+}
+
+/// Names of topics and of groups, as the cluster knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named {
+    /// Topics.
+    pub topics: BTreeSet<String>,
+    /// Groups.
+    pub groups: BTreeSet<String>,
 }
 
 impl Default for SnapshotOptions {
     /// Everything but configuration.
     fn default() -> Self {
-        Self { topics: Which::All, groups: Which::All, members: Which::All, configs: Which::None }
+        let named = Named::default();
+        Self { topics: Which::All, groups: Which::All, members: Which::All, configs: Which::None, named }
     }
 }
 
@@ -106,6 +122,7 @@ impl Inner {
                 Some(&named[..])
             }
         };
+        *lock(&self.look_began) = self.throttling.mark();
         let metadata = self.refresh(topics).await?;
         let mut view = self.skeleton(&metadata);
         let nodes: Vec<i32> = view.brokers.keys().copied().collect();
@@ -118,10 +135,26 @@ impl Inner {
         };
         let wanted: Vec<String> = view.topics.keys().filter(|t| options.configs.has(t)).cloned().collect();
         let configs = self.configs(&wanted);
-        let (logs, coordinated, configs) = tokio::join!(self.logs(&view), coordinated, configs);
+        let unseen: Vec<String> =
+            options.named.topics.iter().filter(|t| !view.topics.contains_key(*t)).cloned().collect();
+        // What is asked for by name alone is answered by name: lists are what may be filtered.
+        let shown = async {
+            match wants_groups || options.topics == Which::All {
+                true => self.shown().await,
+                false => Shown::default(),
+            }
+        };
+        let (logs, coordinated, configs, shown, hidden) =
+            tokio::join!(self.logs(&view), coordinated, configs, shown, self.hidden_topics(&unseen));
 
+        (view.shown, view.hidden_topics) = (shown, hidden);
+        view.unlisted = self.offline_groups(&metadata).filter(|_| wants_groups);
         self.place_logs(&mut view, logs);
         self.place_groups(&mut view, coordinated, options).await;
+        if wants_groups {
+            self.place_named(&mut view, &options.named.groups).await;
+        }
+        view.throttled = self.throttled();
         for (topic, config) in configs {
             let Some(topic) = view.topics.get_mut(&topic) else { continue };
             if let Ok(entries) = config {
@@ -152,9 +185,25 @@ impl Inner {
             controller: metadata.controller_id.0,
             brokers: metadata.brokers.iter().map(broker).collect(),
             topics: metadata.topics.iter().filter_map(topic).collect(),
-            groups: BTreeMap::new(),
-            took_ms: 0,
+            ..ClusterView::default()
         }
+    }
+
+    /// Groups whose coordinator is nobody now, because the partition that keeps them has no leader: no broker lists them.
+    fn offline_groups(&self, metadata: &MetadataResponse) -> Option<Trouble> {
+        let kept = metadata.topics.iter().find(|t| t.name.as_ref().is_some_and(|n| n.as_str() == GROUPS_TOPIC))?;
+        let offline = kept.partitions.iter().filter(|p| p.leader_id.0 < 0).count();
+        (offline > 0).then(|| {
+            Trouble::new(
+                format!(
+                    "{offline} of {} partitions of {GROUPS_TOPIC} on {} have no leader: the groups that they keep are not \
+                     known",
+                    kept.partitions.len(),
+                    self.side()
+                ),
+                "get the brokers that hold them back",
+            )
+        })
     }
 
     fn topic(&self, name: &str, topic: &MetadataResponseTopic) -> TopicView {
@@ -343,6 +392,7 @@ impl Inner {
 
     async fn place_groups(&self, view: &mut ClusterView, coordinated: Vec<Coordinated>, options: &SnapshotOptions) {
         let mut again = Vec::new();
+        let (asked, mut silent) = (coordinated.len(), Vec::new());
         for Coordinated { node, groups } in coordinated {
             let broker = view.brokers.get_mut(&node);
             match groups {
@@ -362,6 +412,7 @@ impl Inner {
                     if let Some(broker) = broker {
                         broker.answered = Some(Err(Trouble::clone(&failure.trouble)));
                     }
+                    silent.push(Trouble::clone(&failure.trouble));
                     for id in self.coordinated_by(node).into_iter().filter(|id| options.groups.has(id)) {
                         view.groups.entry(id).or_insert_with(|| GroupView {
                             coordinator: node,
@@ -371,6 +422,10 @@ impl Inner {
                     }
                 }
             }
+        }
+        if let Some(first) = silent.first() {
+            let what = format!("the groups of {} of {asked} brokers are not known: {}", silent.len(), first.what);
+            view.unlisted = Some(Trouble::new(what, first.advice.clone()));
         }
         if !again.is_empty() {
             again.iter().for_each(|id| self.forget(KeyType::Group, id));
@@ -388,8 +443,7 @@ impl Inner {
     /// Groups that were named and that no broker listed: asked for one by one, to tell "Dead" from "could not ask".
     async fn place_missing(&self, view: &mut ClusterView, names: &BTreeSet<String>) {
         let missing: Vec<&String> = names.iter().filter(|n| !view.groups.contains_key(*n)).collect();
-        let all_listed = view.brokers.values().all(|b| matches!(b.answered, Some(Ok(()))));
-        if all_listed {
+        if view.groups_hidden(self.side()).is_none() {
             let dead = || GroupView { state: GroupState::Dead, coordinator: -1, ..GroupView::default() };
             view.groups.extend(missing.into_iter().map(|n| (n.clone(), dead())));
             return;

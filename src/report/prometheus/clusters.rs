@@ -24,7 +24,8 @@ pub(super) fn write(page: &mut Page, s: &Snapshot) {
     add(&f::CLUSTER_UNDER, |v| Some(f64::from(v.under_replicated)));
     add(&f::CLUSTER_LEADERLESS, |v| Some(f64::from(v.leaderless)));
     add(&f::CLUSTER_LAG, |v| v.lag.map(number));
-    add(&f::CLUSTER_OLDEST, |v| v.oldest_ms.map(seconds));
+    add(&f::CLUSTER_OLDEST, |v| v.oldest_ms.filter(|_| v.oldest_unknown == 0).map(seconds));
+    add(&f::CLUSTER_THROTTLE, |v| Some(seconds(v.throttled.as_ref().map_or(0, |t| t.ms))));
     add(&f::CLUSTER_WRITTEN, |v| v.in_rate);
     add(&f::CLUSTER_CONSUMED, |v| v.out_rate);
     unlisted(page, s, seen);
@@ -53,7 +54,9 @@ fn unlisted(page: &mut Page, s: &Snapshot, seen: [bool; 2]) {
         });
         let known = seen && !endless && found.iter().all(told);
         let lag: u64 = found.iter().filter_map(|v| v.lag).sum();
-        (side.name(), seen.then(|| count(found.len())), known.then(|| number(lag)))
+        // What may be hidden is not counted.
+        let whole = seen && s.side(side).groups_hidden.is_none();
+        (side.name(), whole.then(|| count(found.len())), (known && whole).then(|| number(lag)))
     });
     let sums: Vec<_> = sums.collect();
     page.add(&f::UNLISTED, sums.iter().map(|(side, n, _)| ([side], *n)));

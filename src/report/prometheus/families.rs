@@ -48,11 +48,13 @@ families! {
     SNAPSHOT_AT Gauge "cutover_snapshot_timestamp_seconds" [] "When what is exposed here was true, by the controller's clock.";
     MIGRATION Gauge "cutover_migration_info" ["migration", "controller"] "The migration, and who runs its controller; always 1.";
     ARMING Gauge "cutover_controller_arming" ["arming"] "What the controller may do: 1 for armed, dry_run or read_only (the journal can't be written: nothing is done any more).";
+    TRUSTED Gauge "cutover_clusters_trusted" [] "1 while both clusters are the right ones and were seen recently; otherwise nothing is proven and moves are refused, armed or not.";
     STALE_AFTER Gauge "cutover_stale_after_seconds" [] "An observation older than this is stale, and has no samples but its age.";
     JOURNAL Counter "cutover_journal_entries_total" [] "Entries of the journal.";
     NOTICES Gauge "cutover_notices" ["severity"] "Notices on the screens now, by severity; at most 50 in all.";
     PHASE_STEPS Gauge "cutover_phase_steps" ["phase"] "Steps of a phase.";
-    PHASE_PROVEN Gauge "cutover_phase_steps_proven" ["phase"] "Steps of a phase that are proven; what can't be told is not.";
+    PHASE_PROVEN Gauge "cutover_phase_steps_proven" ["phase"] "Steps of a phase that are proven; absent while that can't be told, and of Provision, of which only partition counts are looked at.";
+    PHASE_CHECKED Gauge "cutover_phase_steps_checked" ["phase"] "Steps of which all that is looked at agrees, where that is not enough to prove them (Provision: partition counts).";
 
     CLUSTER_STATE Gauge "cutover_cluster_state" ["side", "state"] "1 for reachable, stale, unreachable or another_cluster (its id is not the plan's).";
     CLUSTER_AGE Gauge "cutover_cluster_age_seconds" ["side"] "Age of the last whole look at a cluster.";
@@ -62,13 +64,14 @@ families! {
     CLUSTER_UNDER Gauge "cutover_cluster_under_replicated_partitions" ["side"] "Under-replicated partitions.";
     CLUSTER_LEADERLESS Gauge "cutover_cluster_leaderless_partitions" ["side"] "Partitions without a leader.";
     CLUSTER_LAG Gauge "cutover_cluster_lag_records" ["side"] "Lag of all groups together, without what moved groups left behind.";
-    CLUSTER_OLDEST Gauge "cutover_cluster_time_lag_seconds" ["side"] "The largest time lag of a group, estimated.";
+    CLUSTER_OLDEST Gauge "cutover_cluster_time_lag_seconds" ["side"] "The largest time lag of a group, estimated; absent while one of them is not known.";
+    CLUSTER_THROTTLE Gauge "cutover_cluster_throttle_seconds" ["side"] "Mean time to wait that brokers named in their answers of the last look (quotas); 0 for none.";
     CLUSTER_WRITTEN Gauge "cutover_cluster_written_records_per_second" ["side"] "Growth of all high watermarks, over the last few looks.";
     CLUSTER_CONSUMED Gauge "cutover_cluster_consumed_records_per_second" ["side"] "Growth of all committed offsets, over the last few looks.";
     UNLISTED Gauge "cutover_unlisted_groups" ["side"] "Groups that were found and that the plan does not list.";
     UNLISTED_LAG Gauge "cutover_unlisted_groups_lag_records" ["side"] "Their lag together; absent while one of them can't be read.";
 
-    GROUP_STAGE Gauge "cutover_group_stage" ["group", "stage"] "1 for on_blue, moving, soaking, complete or rolled_back.";
+    GROUP_STAGE Gauge "cutover_group_stage" ["group", "stage"] "1 for on_blue, on_green (it was never moved, and is found there only), moving, soaking, complete or rolled_back.";
     GROUP_HOME Gauge "cutover_group_rests_on" ["group", "side"] "1 for the side where a group should run; neither while it moves.";
     GROUP_HINDRANCE Gauge "cutover_group_hindrance" ["group", "hindrance"] "1 for what keeps a group where it is: held, blocked or needs_operator; all 0: nothing.";
     GROUP_SWITCH Gauge "cutover_group_switch" ["group", "switch"] "A group's switch as configured: 1 for blue, green, both or off.";

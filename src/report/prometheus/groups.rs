@@ -1,18 +1,21 @@
 //! The groups of the plan: where each stands, on both sides.
 
 use super::families as f;
-use super::{HINDRANCES, Page, STAGES, count, hindrance, number, seconds, stage, yes};
-use crate::controller::snapshot::{GroupRow, GroupSide, Snapshot};
+use super::{HINDRANCES, Page, count, hindrance, number, seconds, stage, yes};
+use crate::controller::snapshot::{GroupRow, GroupSide, Place, Snapshot};
 use crate::migration::estate::{Observed, Side, SwitchState};
 use crate::migration::stage::{Stage, WayBack};
 use crate::offsets::verdict::{GroupPlan, Verdict};
 
+/// Where a group of the plan can stand: as its stages, and found on green without having been moved.
+const GROUP_STAGES: &[&str] = &["on_blue", "on_green", "moving", "soaking", "complete", "rolled_back"];
+
 pub(super) fn write(page: &mut Page, s: &Snapshot) {
     let listed = || s.groups.iter().filter(|g| g.listed);
     let one = |g: &'_ GroupRow| -> [String; 1] { [g.group.clone()] };
-    page.states(&f::GROUP_STAGE, STAGES, listed().map(|g| ([g.group.as_str()], Some(stage(&g.stage)))));
+    page.states(&f::GROUP_STAGE, GROUP_STAGES, listed().map(|g| ([g.group.as_str()], Some(stands(g)))));
     let sides = &["blue", "green"];
-    page.states(&f::GROUP_HOME, sides, listed().map(|g| ([g.group.as_str()], Some(home(&g.stage)))));
+    page.states(&f::GROUP_HOME, sides, listed().map(|g| ([g.group.as_str()], Some(home(g)))));
     let held = listed().map(|g| ([g.group.as_str()], Some(hindrance(g.side_state.as_ref()))));
     page.states(&f::GROUP_HINDRANCE, HINDRANCES, held);
     let (now, stale_ms) = (page.now, page.stale_ms);
@@ -38,8 +41,14 @@ pub(super) fn write(page: &mut Page, s: &Snapshot) {
     offsets(page, s);
 }
 
-fn home(stage: &Stage) -> &'static str {
-    match stage {
+/// Where it stands; one that was never moved and is found on green only is not on blue.
+fn stands(row: &GroupRow) -> &'static str {
+    if row.found_on() == Some(Place::OnGreen) { "on_green" } else { stage(&row.stage) }
+}
+
+fn home(row: &GroupRow) -> &'static str {
+    match &row.stage {
+        Stage::OnBlue if row.found_on() == Some(Place::OnGreen) => "green",
         Stage::OnBlue | Stage::RolledBack { .. } => "blue",
         Stage::Soaking { .. } | Stage::Complete { .. } => "green",
         Stage::Moving { .. } => "",
@@ -71,7 +80,7 @@ fn both_sides(page: &mut Page, s: &Snapshot) {
         page.add(family, fresh.iter().map(|(l, v)| (*l, of(v))));
     };
     add(&f::GROUP_TROUBLE, |v| Some(yes(v.trouble.is_some())));
-    add(&f::GROUP_MEMBERS, |v| v.trouble.is_none().then(|| count(v.members.len())));
+    add(&f::GROUP_MEMBERS, |v| (v.members_known() || v.is_absent()).then(|| count(v.members.len())));
     add(&f::GROUP_LAG, |v| v.lag.map(number));
     add(&f::GROUP_LAG_STABLE, |v| v.lag_stable.map(number));
     add(&f::GROUP_WAITS, |v| v.lag.is_some().then(|| yes(v.waits.is_some())));

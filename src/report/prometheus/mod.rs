@@ -15,7 +15,7 @@ use std::fmt::Write as _;
 
 pub use families::{ALL as FAMILIES, Family, Kind};
 
-use crate::controller::snapshot::{Arming, Severity, Snapshot};
+use crate::controller::snapshot::{Arming, PhaseView, Severity, Snapshot};
 use crate::migration::estate::At;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
 use crate::sanitise::visible_name;
@@ -190,14 +190,21 @@ fn controller(page: &mut Page, s: &Snapshot) {
         Arming::ReadOnly { .. } => "read_only",
     };
     page.states(&families::ARMING, &["armed", "dry_run", "read_only"], [([], Some(arming))]);
+    page.one(&families::TRUSTED, Some(yes(s.untrusted(s.now).is_none())));
     page.one(&families::STALE_AFTER, Some(seconds(h.stale_after_ms)));
     page.one(&families::JOURNAL, s.journal.last().map(|l| number(l.seq)));
     let severities = [("info", Severity::Info), ("warn", Severity::Warn), ("fail", Severity::Fail)];
     let told = |of| count(s.notices.iter().filter(|n| n.severity == of).count());
     page.add(&families::NOTICES, severities.map(|(word, of)| ([word], Some(told(of)))));
     page.add(&families::PHASE_STEPS, s.phases.iter().map(|p| ([&p.name], Some(f64::from(p.total)))));
-    page.add(&families::PHASE_PROVEN, s.phases.iter().map(|p| ([&p.name], Some(f64::from(p.done)))));
+    page.add(&families::PHASE_PROVEN, s.phases.iter().map(|p| ([&p.name], proven(p))));
+    page.add(&families::PHASE_CHECKED, s.phases.iter().map(|p| ([&p.name], p.checked.map(f64::from))));
     runs(page, s);
+}
+
+/// Proven steps, while nothing stands in the way of saying so.
+fn proven(phase: &PhaseView) -> Option<f64> {
+    phase.done.filter(|_| phase.note.is_none()).map(f64::from)
 }
 
 /// The last run of each group of the plan and of each producer; one that was walked dry says nothing.

@@ -27,6 +27,7 @@ impl State {
             topics: self.topics.iter().map(|(name, t)| (name.clone(), self.view_topic(t))).collect(),
             groups: self.groups.iter().map(group).collect(),
             took_ms: 0,
+            ..ClusterView::default()
         }
     }
 

@@ -103,7 +103,11 @@ fn trouble(m: &Model, v: &SideView) -> Option<(Role, String)> {
             Some((Role::Hold, format!("{} to {}", why.what.trim_end_matches('.'), v.bootstrap)))
         }
         Observed::Absent { .. } => None,
-        Observed::Known { .. } => v.broker_troubles.first().map(|b| (Role::Hold, t(b))),
+        Observed::Known { .. } => {
+            let slow = v.throttled.as_ref().map(|slow| words::sentence(&slow.words, &slow.trouble.advice));
+            let first = v.broker_troubles.first().or(v.topics_hidden.as_ref()).map(t).or(slow);
+            first.map(|words| (Role::Hold, words))
+        }
     }
 }
 
@@ -115,7 +119,13 @@ fn health<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
         (up, all) if up < all => Role::Fail,
         _ => Role::Ok,
     };
-    let urp = if v.under_replicated > 0 { Role::Hold } else { Role::Ok };
+    // Of a cluster that can't be seen, or is another one, nothing is well.
+    let known = v.link.value().is_some() && v.identity_trouble.is_none();
+    let urp = match v.under_replicated {
+        _ if unseen(v, m).is_some() => Role::Unknown,
+        0 => Role::Ok,
+        _ => Role::Hold,
+    };
     let row = Row::new(theme).gap(1).put(Role::Dim, "brokers ");
     let row = match unseen(v, m) {
         _ if all == 0 => row.glyph(Role::Dim, Glyph::Dash),
@@ -125,8 +135,10 @@ fn health<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
     };
     let row = if v.leaderless > 0 {
         row.gap(2).put(Role::Fail, format!("leaderless {}", v.leaderless))
-    } else {
+    } else if known {
         row.gap(2).put(Role::Dim, "urp ").put(urp, v.under_replicated.to_string())
+    } else {
+        row.gap(2).put(Role::Dim, "urp ").glyph(Role::Dim, Glyph::Dash)
     };
     let rate = |r: Option<f64>| r.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::rate);
     let mut end = Row::new(theme).put(Role::Dim, "in ").put(Role::Text, rate(v.in_rate));
@@ -158,7 +170,10 @@ fn chart(m: &Model, v: &SideView, max: u64, inside: Rect, y: u16, rows: usize, b
 
 fn foot<'t>(m: &'t Model, s: &Snapshot, v: &SideView, max: u64, width: usize) -> Row<'t> {
     let theme = m.theme();
-    let oldest = v.oldest_ms.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::duration);
+    // Of a group whose time lag is not known it may be longer.
+    let more = if v.oldest_unknown > 0 { ">" } else { "" };
+    let oldest =
+        v.oldest_ms.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), |ms| format!("{more}{}", text::duration(ms)));
     let row = Row::new(theme).gap(1).put(Role::Dim, "oldest ").put(Role::Text, oldest);
     let scale = format!("0{}{}", theme.glyph(Glyph::Range), text::count(max));
     let mut end = Row::new(theme).put(Role::Dim, scale).gap(2);
@@ -181,7 +196,11 @@ fn age(m: &Model, v: &SideView, inside: Rect, y: u16, buf: &mut Buffer) {
 fn identity<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
     let theme = m.theme();
     let id = v.cluster_id.as_deref().unwrap_or("unknown");
-    let row = Row::new(theme).gap(1).put(Role::Dim, format!("{} topics  id ", v.topics));
+    let topics = match v.link.value() {
+        Some(_) => v.topics.to_string(),
+        None => theme.glyph(Glyph::Dash).to_owned(),
+    };
+    let row = Row::new(theme).gap(1).put(Role::Dim, format!("{topics} topics  id "));
     let left = width.saturating_sub(row.width() + 1);
     row.put(Role::Dim, text::cut_middle(id, left, theme.glyph(Glyph::Ellipsis)))
 }

@@ -18,7 +18,11 @@ use crate::tui::{spark, text, words};
 pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let Some(g) = m.group_row(id) else {
-        let words = format!("{} is on neither cluster any more, and not in the plan. esc goes back.", visible_name(id));
+        let id = visible_name(id);
+        let words = match doubt(m) {
+            None => format!("{id} is on neither cluster any more, and not in the plan. esc goes back."),
+            Some(why) => format!("{id} is not shown any more; whether it is gone is not known: {why}. esc goes back."),
+        };
         Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
         return;
     };
@@ -45,6 +49,13 @@ pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
     }
     let below = partitions::draw(m, g, Rect { y: area.y + y, height: left(y), ..area }, buf);
     members(m, g, below, buf);
+}
+
+/// Why what is not shown may be there all the same; `None`: both lists are whole and fresh.
+pub fn doubt(m: &Model) -> Option<String> {
+    let s = m.snapshot.as_ref()?;
+    let hidden = || [&s.blue, &s.green].into_iter().find_map(|v| v.groups_hidden.as_ref().map(|t| t.what.clone()));
+    m.untrusted().or_else(hidden)
 }
 
 /// What of a run fits into one line.
@@ -87,7 +98,7 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     if let Stage::Soaking { since } = g.stage {
         row = row.put(Role::Dim, format!(" for {}", text::age(m.clock().since(since))));
     }
-    let (role, way) = words::way_back_of(g);
+    let (role, way) = m.way_back_of(g);
     let end = Row::new(theme).put(Role::Dim, if way.is_empty() { "" } else { "way back " }).put(role, &way).gap(1);
     if matches!(g.stage, Stage::Soaking { .. })
         && let Some((role, words)) = super::gates::completes(g)
@@ -137,11 +148,13 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
 /// One side of the group in one half of a line.
 fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> Row<'t> {
     let v = words::on(g, side);
-    let (role, state) = match (v.state, v.at) {
+    let fresh = v.is_fresh(m.clock(), m.stale_after());
+    let (role, state) = match v.state {
         // The cluster was seen, and knows no such group.
-        (None, Some(_)) => (Role::Dim, "no such group".to_owned()),
-        (state, _) => words::kafka_state(state),
+        None if fresh && v.is_absent() => (Role::Dim, "no such group".to_owned()),
+        state => words::kafka_state(state),
     };
+    let role = if fresh { role } else { Role::Unknown };
     let mut row = Row::new(m.theme()).gap(1).mark(side).gap(1).put(role, state);
     if !v.members.is_empty() {
         row = row.gap(1).put(Role::Dim, words::plural(v.members.len(), "member"));

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::{Row, window};
-use crate::controller::snapshot::GroupRow;
+use crate::controller::snapshot::{GroupRow, SideView};
 use crate::migration::estate::Side;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
@@ -51,7 +51,11 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     let at = if focus { m.group_index(&rows) } else { 0 };
     let height = usize::from(area.height.saturating_sub(1));
     if rows.is_empty() {
-        Row::new(theme).gap(3).put(Role::Dim, nothing(m)).draw(area, 1, buf);
+        let lines =
+            text::wrap(&nothing(m), usize::from(area.width).saturating_sub(4), height, theme.glyph(Glyph::Ellipsis));
+        for (y, line) in (1u16..).zip(lines) {
+            Row::new(theme).gap(3).put(Role::Dim, line).draw(area, y, buf);
+        }
         return;
     }
     let range = window(rows.len(), at, height);
@@ -66,17 +70,25 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     more(m, above, below, area, buf);
 }
 
-/// Why the table is empty.
-fn nothing(m: &Model) -> &'static str {
-    match &m.snapshot {
-        None => "Nothing observed yet.",
-        Some(s) if s.groups.is_empty() => match (s.blue.link.value(), s.green.link.value()) {
-            (Some(_), Some(_)) => "No consumer groups on either cluster.",
-            (Some(_), None) => "No consumer groups on blue; green was not seen yet.",
-            (None, Some(_)) => "No consumer groups on green; blue was not seen yet.",
-            (None, None) => "Nothing observed yet.",
-        },
-        Some(_) => "No group matches the filter; esc takes it away.",
+/// Why the table is empty. That there are no groups is said of whole and fresh lists alone.
+fn nothing(m: &Model) -> String {
+    let Some(s) = &m.snapshot else { return "Nothing observed yet.".into() };
+    if !s.groups.is_empty() {
+        return "No group matches the filter; esc takes it away.".into();
+    }
+    if s.blue.link.value().is_none() && s.green.link.value().is_none() {
+        return "Nothing observed yet.".into();
+    }
+    let (now, stale) = (m.clock(), m.stale_after());
+    let [blue, green] = [&s.blue, &s.green].map(|v| v.proves_absence(now, stale));
+    let why = |v: &SideView| v.untrusted(now, stale).or_else(|| v.groups_hidden.as_ref().map(|t| t.what.clone()));
+    let doubt = |v: &SideView| why(v).map_or_else(String::new, |w| format!(" {}", words::sentence(&w, "")));
+    match (blue, green) {
+        _ if m.snapshot_age() > stale => "Which groups there are is not known: the picture is old.".into(),
+        (true, true) => "No consumer groups on either cluster.".into(),
+        (true, false) => format!("No consumer groups on blue; of green that is not known:{}", doubt(&s.green)),
+        (false, true) => format!("No consumer groups on green; of blue that is not known:{}", doubt(&s.blue)),
+        (false, false) => format!("Which groups there are is not known:{}", doubt(&s.blue)),
     }
 }
 
@@ -149,7 +161,7 @@ fn row<'t>(m: &'t Model, (g, name): (&GroupRow, &str), c: &Columns, cursor: bool
         row = row.gap(2).left(plain, switch, c.switch);
     }
     if c.way_back > 0 {
-        let (role, words) = words::way_back_of(g);
+        let (role, words) = m.way_back_of(g);
         row = row.gap(2).left(role, words, c.way_back);
     }
     let left = width.saturating_sub(row.width() + 3);

@@ -121,6 +121,8 @@ fn arming<'t>(m: &'t Model) -> Row<'t> {
     match m.snapshot.as_ref().map(|s| &s.header.arming) {
         _ if m.options.read_only => row.put(Role::ReadOnly, " READ-ONLY "),
         None => row.put(Role::Dim, "connecting"),
+        // Moves are refused as long as it is not known what they would do.
+        Some(Arming::Armed) if m.untrusted().is_some() => row.put(Role::ReadOnly, " NOT READY "),
         Some(Arming::Armed) => row.put(Role::Armed, " ARMED "),
         Some(Arming::DryRun) => row.put(Role::DryRun, " DRY-RUN "),
         Some(Arming::ReadOnly { .. }) => row.put(Role::ReadOnly, " READ-ONLY "),
@@ -164,7 +166,7 @@ fn phases<'t>(m: &'t Model, names: Names, joint: usize) -> Row<'t> {
     let theme = m.theme();
     let mut row = Row::new(theme);
     let Some(s) = &m.snapshot else { return row };
-    let now = s.phases.iter().position(|p| p.total > 0 && p.done < p.total);
+    let now = s.phases.iter().position(|p| !p.passed());
     for (i, p) in s.phases.iter().enumerate() {
         if i > 0 {
             row = row.put(Role::Frame, theme.glyph(Glyph::Rule).repeat(joint));
@@ -182,10 +184,17 @@ fn phase<'t>(m: &'t Model, p: &PhaseView, names: Names, now: bool) -> Row<'t> {
         Names::Short => row.put(role, text::cut(&p.name, 4, "")).gap(1),
         Names::None => row,
     };
-    match (p.done, p.total) {
-        (_, 0) => row.glyph(Role::Dim, Glyph::Dash),
-        (done, total) if done >= total => row.glyph(Role::Ok, Glyph::Check),
-        (done, total) => row.put(if now { Role::PhaseNow } else { Role::Text }, format!("{done}/{total}")),
+    let role = if now { Role::PhaseNow } else { Role::Text };
+    match (p.done, p.checked, p.total) {
+        (_, _, 0) => row.glyph(Role::Dim, Glyph::Dash),
+        _ if p.complete() && m.untrusted().is_none() => row.glyph(Role::Ok, Glyph::Check),
+        (Some(done), _, total) => row.put(role, format!("{done}/{total}")),
+        // What is looked at agrees, and that is not all: no tick.
+        (None, Some(checked), total) if m.untrusted().is_none() => {
+            let of = if matches!(names, Names::Whole) { " counts" } else { "?" };
+            row.put(role, format!("{checked}/{total}{of}"))
+        }
+        (None, _, total) => row.put(Role::Unknown, format!("?/{total}")),
     }
 }
 
@@ -219,11 +228,12 @@ fn status<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let act = last_act(m, s);
     // Who acts keeps its place; what else is told has what is left.
     let kept = act.as_ref().map_or(0, |a| a.whole().min(ACT) + SEP);
-    let mut row = way_back_counts(Row::new(theme).gap(1), s, width >= 70);
+    let mut row = way_back_counts(m, Row::new(theme).gap(1), s, width >= 70);
     let moving = s.groups.iter().filter(|g| matches!(g.stage, Stage::Moving { .. })).count();
     let soaking = s.groups.iter().filter(|g| matches!(g.stage, Stage::Soaking { .. })).count();
     let counted = |n: usize, role: Role, word: &str| (n > 0).then(|| Row::new(theme).put(role, format!("{n} {word}")));
-    let bar = (width >= 110).then(|| progress(Row::new(theme), s, theme.glyph(Glyph::Full), theme.glyph(Glyph::Rest)));
+    let bar =
+        (width >= 110).then(|| progress(m, Row::new(theme), s, theme.glyph(Glyph::Full), theme.glyph(Glyph::Rest)));
     let told = [counted(moving, Role::Strong, "moving"), counted(soaking, Role::Text, "soaking"), bar];
     for piece in told.into_iter().flatten() {
         if row.width() + SEP + piece.width() + kept <= room {
@@ -296,10 +306,12 @@ impl LastAct {
 }
 
 /// How many groups could go back, by verdict: of those that the plan lists and that are not complete.
-fn way_back_counts<'t>(row: Row<'t>, s: &Snapshot, named: bool) -> Row<'t> {
+fn way_back_counts<'t>(m: &Model, row: Row<'t>, s: &Snapshot, named: bool) -> Row<'t> {
     let mut counts = [0usize; 4];
+    let untrusted = m.untrusted().is_some();
     for g in s.groups.iter().filter(|g| g.listed && !matches!(g.stage, Stage::Complete { .. })) {
         counts[match g.way_back {
+            _ if untrusted => 3,
             WayBack::Exact => 0,
             WayBack::Bounded { .. } => 1,
             WayBack::Closed { .. } => 2,
@@ -314,10 +326,15 @@ fn way_back_counts<'t>(row: Row<'t>, s: &Snapshot, named: bool) -> Row<'t> {
 }
 
 /// Proven steps of all steps, as a bar.
-fn progress<'t>(row: Row<'t>, s: &Snapshot, full: &str, rest: &str) -> Row<'t> {
-    let (done, total) = s.phases.iter().fold((0u64, 0u64), |(d, t), p| (d + u64::from(p.done), t + u64::from(p.total)));
+fn progress<'t>(m: &Model, row: Row<'t>, s: &Snapshot, full: &str, rest: &str) -> Row<'t> {
+    // What is not known to be proven is not proven.
+    let proven = |p: &PhaseView| p.done.map_or(0, u64::from);
+    let (done, total) = s.phases.iter().fold((0u64, 0u64), |(d, t), p| (d + proven(p), t + u64::from(p.total)));
     if total == 0 {
         return row.put(Role::Dim, "no steps planned");
+    }
+    if m.untrusted().is_some() {
+        return row.put(Role::Unknown, format!("?/{total} steps proven"));
     }
     let cells = 16;
     let filled = usize::try_from(done.min(total) * cells / total).unwrap_or(0);

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::groups::more;
 use super::line::{Row, rule, window};
-use crate::controller::snapshot::{GroupRow, PartitionSide};
+use crate::controller::snapshot::{GroupRow, GroupSide, PartitionSide};
 use crate::migration::estate::Side;
 use crate::offsets::verdict::{Cut, CutRecord, PartitionPlan, Verdict};
 use crate::sanitise::visible_name;
@@ -59,7 +59,7 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
     };
     let Some(at) = shown.at else {
         let words = match shown.hidden {
-            0 => "No partitions: the group has committed nothing on either side.".to_owned(),
+            0 => none(m, g),
             n => {
                 format!("/{} hides all {}; esc shows them.", m.filter(Table::Partitions), words::plural(n, "partition"))
             }
@@ -92,6 +92,17 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
         cut(m, d, to, Rect { height: detail_rows, ..rest(used) }, buf);
     }
     rest(used + detail_rows)
+}
+
+/// Why there is no partition. That nothing was committed is said of what was seen whole, and recently, on both sides.
+fn none(m: &Model, g: &GroupRow) -> String {
+    let trouble = [&g.blue, &g.green].into_iter().find_map(|v| v.trouble.as_ref().map(|t| t.what.clone()));
+    let stale = |v: &GroupSide| !v.is_fresh(m.clock(), m.stale_after());
+    let old = || (stale(&g.blue) || stale(&g.green)).then(|| "it was not seen recently".to_owned());
+    match trouble.or_else(|| m.untrusted()).or_else(old) {
+        None => "No partitions: the group has committed nothing on either side.".to_owned(),
+        Some(why) => format!("What the group has committed is not known: {why}."),
+    }
 }
 
 fn head<'t>(m: &'t Model, c: &Columns, to: Side, measured: bool) -> Row<'t> {

@@ -6,6 +6,7 @@ use cutover::migration::command::{Command, Subject};
 use cutover::migration::criteria::{Criterion, Limit, Metric};
 use cutover::migration::estate::{At, GroupKind, Observed, Side, SwitchState, WindowView};
 use cutover::migration::held::Holder;
+use cutover::migration::phase::PhaseView;
 use cutover::migration::settings::{Settings, Slot};
 use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
 use cutover::offsets::verdict::Verdict;
@@ -54,6 +55,10 @@ impl Scripted for World {
             ["hidden", s] => w.hidden[at(side(s))] = true,
             ["shown", s] => w.hidden[at(side(s))] = false,
             ["switch_hidden"] => w.switch_hidden = true,
+            ["no_right", "group", s] => w.barred_group[at(side(s))] = true,
+            ["no_right", "topic", s] => w.barred_topic[at(side(s))] = true,
+            ["right", s] => (w.barred_group[at(side(s))], w.barred_topic[at(side(s))]) = (false, false),
+            ["throttled", s] => w.throttled[at(side(s))] = true,
             ["broken", s] => w.broken[at(side(s))] = true,
             ["mended", s] => w.broken[at(side(s))] = false,
             ["extra", s, n] => w.extra[at(side(s))] = usize::try_from(number(n)).unwrap(),
@@ -173,7 +178,13 @@ impl Scripted for World {
             "flag" => w.flag.to_string(),
             "phases" => {
                 let all = d.machine.phases(w.now);
-                all.iter().map(|p| format!("{}/{}", p.done, p.total)).collect::<Vec<_>>().join(" ")
+                let done = |p: &PhaseView| match (p.done, p.checked) {
+                    (Some(done), _) if p.note.is_some() => format!("{done}!"),
+                    (Some(done), _) => done.to_string(),
+                    (None, Some(checked)) => format!("{checked}?"),
+                    (None, None) => "?".to_owned(),
+                };
+                all.iter().map(|p| format!("{}/{}", done(p), p.total)).collect::<Vec<_>>().join(" ")
             }
             "notice" => {
                 let all = d.machine.notices(w.now);

@@ -7,10 +7,11 @@ use cutover::migration::command::Subject;
 use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
 use cutover::migration::estate::{
     At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, Observed,
-    PartitionView, Side, SwitchState, TopicPartition, TopicView, WindowView,
+    PartitionView, Side, SwitchState, TopicPartition, TopicView, Trouble, WindowView,
 };
 use cutover::migration::held::{Holder, Holders as Answered};
 use cutover::migration::machine::Machine;
+use cutover::migration::partial::Throttled;
 use cutover::migration::settings::Settings;
 use cutover::offsets::Unsettled;
 use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
@@ -106,6 +107,11 @@ pub struct World {
     pub start: [i64; 2],
     /// Whose transactions are open, where their leaders say so.
     pub holder: Option<Holder>,
+    /// This principal may not see the group, or the topic, on a side.
+    pub barred_group: [bool; 2],
+    pub barred_topic: [bool; 2],
+    /// A quota slows this client down on a side.
+    pub throttled: [bool; 2],
 }
 
 pub fn at(side: Side) -> usize {
@@ -164,6 +170,9 @@ impl World {
             held: [None; 2],
             start: [0; 2],
             holder: None,
+            barred_group: [false; 2],
+            barred_topic: [false; 2],
+            throttled: [false; 2],
         }
     }
 
@@ -269,15 +278,27 @@ impl World {
             };
             ("workers".to_string(), view)
         });
+        // Asked for by name, as the controller does with what the plan names.
+        let refused =
+            |what: &str| Trouble::new(format!("{what}: {side} broker 1 answered AUTHORIZATION_FAILED"), "grant it");
+        let group = match self.barred_group[at(side)] {
+            true => GroupView { trouble: Some(refused("group audit")), ..GroupView::default() },
+            false => group,
+        };
+        let barred = self.barred_topic[at(side)];
+        let throttled = self.throttled[at(side)];
         let exists = !self.deleted[at(side)] && (n > 0 || !self.committed[at(side)].is_empty());
         ClusterView {
             cluster_id: self.ids[at(side)].clone(),
             controller: 1,
             brokers: [(1, BrokerView { host: format!("{side}-1"), port: 9092, rack: None, answered: Some(Ok(())) })]
                 .into(),
-            topics: std::iter::once((TOPIC.to_string(), topic)).chain(other_topics).collect(),
+            topics: std::iter::once((TOPIC.to_string(), topic)).filter(|_| !barred).chain(other_topics).collect(),
             groups: exists.then(|| (GROUP.to_string(), group)).into_iter().chain(worker).collect(),
+            hidden_topics: if barred { [(TOPIC.to_string(), refused("topic orders"))].into() } else { BTreeMap::new() },
+            throttled: throttled.then(|| Throttled { answers: 5, of: 6, ms: 850, who: "client-id cutover".into() }),
             took_ms: 5,
+            ..ClusterView::default()
         }
     }
 

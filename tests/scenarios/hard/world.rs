@@ -368,6 +368,7 @@ impl World {
             topics: [(TOPIC.to_owned(), topic(out)), (INPUT.to_owned(), topic(vec![part(input, input); 2]))].into(),
             groups,
             took_ms: 5,
+            ..ClusterView::default()
         }
     }
 

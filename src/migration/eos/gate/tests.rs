@@ -110,7 +110,7 @@ impl World {
         let window = WindowView { name: "sunday".into(), open_until: Some(NOW.plus(WORST + 1)), opens: None };
         let estate = Estate {
             blue: Observed::seen(blue, NOW),
-            green: Observed::seen(cluster("604800000"), NOW),
+            green: Observed::seen(ClusterView { cluster_id: Some("d".into()), ..cluster("604800000") }, NOW),
             flags: [("ledger".to_owned(), Observed::seen(FlagState::Blue, NOW))].into(),
             eos_blue: [("ledger".to_owned(), Observed::seen(blue_look, NOW))].into(),
             eos_green: [("ledger".to_owned(), Observed::seen(green_look, NOW))].into(),

@@ -1,0 +1,191 @@
+//! What one cluster shows of itself, and of what the plan names on it: what is there, and what this principal may do with it.
+
+use std::collections::BTreeSet;
+
+use super::{Check, Health, LOOK};
+use crate::controller::tools::Tools;
+use crate::kafka::control::OperationsOf;
+use crate::migration::acl::Operation;
+use crate::migration::estate::{ClusterView, GroupView, PartitionView, Side, TopicView, Trouble};
+use crate::migration::gate::span;
+use crate::migration::partial::Operations;
+use crate::plan::{GroupPlan, Plan};
+
+/// Groups that are shown: one that was asked for by name and refused is none of them, and has no coordinator.
+fn visible(view: &ClusterView) -> usize {
+    view.groups.values().filter(|g| g.trouble.is_none() || g.coordinator >= 0).count()
+}
+
+/// What this principal may do with what the plan names on a side, by the names there.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    topics: OperationsOf,
+    groups: OperationsOf,
+}
+
+/// Asks the brokers what this principal may do (KIP-430). Bounded; what does not come is unknown.
+pub(super) async fn rights(tools: &Tools, side: Side, view: &ClusterView) -> Rights {
+    let named = tools.named(side);
+    let (topics, groups): (Vec<String>, Vec<String>) =
+        (named.topics.into_iter().collect(), named.groups.into_iter().collect());
+    let cluster = tools.cluster(side);
+    // Whoever asks for a group makes a cluster that never had one create `__consumer_offsets`: who may do everything needs
+    // not ask.
+    let everything = view.groups.is_empty() && view.topics_hidden(side).is_none();
+    let asked = async {
+        let of_groups = async {
+            match everything {
+                true => groups.iter().map(|g| (g.clone(), Ok(Operations::ALL))).collect(),
+                false => cluster.group_operations(&groups).await,
+            }
+        };
+        let (topics, groups) = tokio::join!(cluster.topic_operations(&topics), of_groups);
+        Rights { topics, groups }
+    };
+    tokio::time::timeout(LOOK, asked).await.unwrap_or_default()
+}
+
+/// All checks of one cluster.
+pub(super) fn checks(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Rights) -> Vec<Check> {
+    let mut checks = vec![answers(side, view), id(plan, side, view)];
+    checks.extend(shown(side, view));
+    if let Some(slow) = &view.throttled {
+        let check = Check::new(format!("quota on {side}"), Health::Warn, slow.words(side));
+        checks.push(check.advised(slow.trouble(side).advice));
+    }
+    checks.push(topics(plan, tools, side, view, rights));
+    checks.extend(plan.groups.iter().flat_map(|g| group(g, side, view, rights)));
+    checks
+}
+
+fn answers(side: Side, view: &ClusterView) -> Check {
+    let silent: Vec<&Trouble> = view.brokers.values().filter_map(|b| b.answered.as_ref()?.as_ref().err()).collect();
+    let (all, topics, seen) = (view.brokers.len(), view.topics.len(), visible(view));
+    // What brokers did not list is not there by that.
+    let groups = match (&view.unlisted, view.groups_forbidden(side)) {
+        (Some(_), _) => "groups not known".to_owned(),
+        (None, Some(_)) => format!("{seen} groups visible"),
+        (None, None) => format!("{seen} groups"),
+    };
+    let visible = if view.topics_hidden(side).is_some() { " visible" } else { "" };
+    let found = format!("{all} brokers, {topics} topics{visible}, {groups}, seen in {}", span(view.took_ms));
+    match (silent.first(), &view.unlisted) {
+        (Some(first), _) => {
+            let found = format!("{found}; {} of {all} brokers are silent: {}", silent.len(), first.what);
+            Check::new(side.name(), Health::Fail, found)
+                .advised(format!("groups and partitions on them can't be moved: {}", first.advice))
+        }
+        (None, Some(why)) => {
+            Check::new(side.name(), Health::Fail, format!("{found}; {}", why.what)).advised(why.advice.clone())
+        }
+        (None, None) => Check::new(side.name(), Health::Ok, found),
+    }
+}
+
+fn id(plan: &Plan, side: Side, view: &ClusterView) -> Check {
+    let id = format!("cluster id of {side}");
+    match (&view.cluster_id, &plan.cluster(side).cluster_id) {
+        (Some(seen), Some(pin)) if seen == pin => Check::new(id, Health::Ok, format!("{seen}, as the plan pins it")),
+        (Some(seen), Some(pin)) => Check::new(id, Health::Fail, format!("{seen}, and the plan pins {pin}"))
+            .advised("correct bootstrap or cluster_id: it is another cluster"),
+        (Some(seen), None) => Check::new(id, Health::Warn, format!("{seen}, not pinned"))
+            .advised(format!("add cluster_id = {seen:?} to [clusters.{side}]")),
+        (None, _) => Check::new(id, Health::Unknown, "the cluster did not tell it"),
+    }
+}
+
+/// Whether lists of this cluster are whole as far as rights go: only then what is not in them is not there.
+fn shown(side: Side, view: &ClusterView) -> Option<Check> {
+    let why = view.groups_forbidden(side)?;
+    let found = format!("{} groups are visible; {}", visible(view), why.what);
+    Some(Check::new(format!("rights on {side}"), Health::Warn, found).advised(why.advice))
+}
+
+/// The first names, and how many more.
+fn some(names: &[&str]) -> String {
+    const NAMED: usize = 3;
+    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// A partition whose ends were not told.
+fn endless(topic: &TopicView) -> Option<&PartitionView> {
+    topic.partitions.iter().find(|p| p.lso.is_none() || p.high_watermark.is_none())
+}
+
+fn topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Rights) -> Check {
+    let wanted: BTreeSet<&String> = plan
+        .groups
+        .iter()
+        .flat_map(|g| g.topics.iter().chain(&g.dlq))
+        .chain(plan.producers.iter().flat_map(|p| &p.topics))
+        .collect();
+    let of = |is: &dyn Fn(&str) -> bool| wanted.iter().map(|t| t.as_str()).filter(|t| is(t)).collect::<Vec<&str>>();
+    let what = format!("topics of the plan on {side}");
+    let (count, fail) = (wanted.len(), |found: String| Check::new(what.as_str(), Health::Fail, found));
+    let hidden = of(&|t| view.hidden_topics.contains_key(t));
+    if let Some(why) = hidden.first().and_then(|t| view.hidden_topics.get(*t)) {
+        let found = format!("{} of {count} can't be seen: {}: {}", hidden.len(), some(&hidden), why.what);
+        return fail(found).advised(why.advice.clone());
+    }
+    let missing = of(&|t| !view.topics.contains_key(t));
+    if !missing.is_empty() {
+        return fail(format!("{} of {count} are missing: {}", missing.len(), some(&missing))).advised("create them");
+    }
+    let unread = of(&|t| view.topics.get(t).is_some_and(|v| endless(v).is_some()));
+    if let Some(first) = unread.first().and_then(|t| endless(view.topics.get(*t)?)) {
+        let why = first.trouble.clone().unwrap_or_else(|| Trouble::new("it was not told", "see that it has a leader"));
+        let found = format!("the ends of {} can't be read: {}: {}", unread.len(), some(&unread), why.what);
+        return fail(found).advised(why.advice);
+    }
+    let may = |t: &str| rights.topics.get(&tools.names.on(side, t));
+    let unreadable = of(&|t| matches!(may(t), Some(Ok(o)) if !o.allow(Operation::Read)));
+    if !unreadable.is_empty() {
+        let found = format!("{count} are there; READ is missing on {}: {}", unreadable.len(), some(&unreadable));
+        return fail(found)
+            .advised("grant this client's principal READ on them: offsets are translated by their records");
+    }
+    let untold = of(&|t| !matches!(may(t), Some(Ok(_))));
+    if !untold.is_empty() {
+        let why = untold.first().and_then(|t| may(t)).and_then(|r| r.as_ref().err());
+        let why = why.map_or("no answer", |t| t.what.as_str());
+        let found = format!("{count} are there; whether {} can be read is not known: {why}", some(&untold));
+        return Check::new(what, Health::Unknown, found);
+    }
+    Check::new(what, Health::Ok, format!("{count} are there and can be read"))
+}
+
+fn group(group: &GroupPlan, side: Side, view: &ClusterView, rights: &Rights) -> Option<Check> {
+    let id = if side == Side::Green { &group.green_group } else { &group.name };
+    let what = format!("group {id} on {side}");
+    let seen: Option<&GroupView> = view.groups.get(id);
+    if let Some(t) = seen.and_then(|v| v.trouble.as_ref()) {
+        return Some(Check::failed(what, Health::Fail, t.clone()));
+    }
+    let stands = seen.map(|v| format!("{:?}, {} members", v.state, v.members.len()));
+    match rights.groups.get(id) {
+        Some(Ok(may)) if !may.allow(Operation::Read) => {
+            let stands = stands.map_or_else(String::new, |s| format!("{s}; "));
+            let found = format!("{stands}READ is missing: its offsets can't be set on {side}");
+            Some(Check::new(what, Health::Fail, found).advised("grant this client's principal READ on the group"))
+        }
+        Some(Err(why)) => {
+            let stands = stands.map_or_else(String::new, |s| format!("{s}; "));
+            let found = format!("{stands}what this principal may do with it is not known: {}", why.what);
+            Some(Check::new(what, Health::Unknown, found).advised(why.advice.clone()))
+        }
+        Some(Ok(_)) => match (stands, side) {
+            (Some(stands), _) => Some(Check::new(what, Health::Ok, stands)),
+            // Before its cutover a group is not on green.
+            (None, Side::Green) => None,
+            (None, Side::Blue) => Some(
+                Check::new(what, Health::Warn, "there is no such group")
+                    .advised("check its name; it may have no commits yet"),
+            ),
+        },
+        None => Some(Check::new(what, Health::Unknown, "what this principal may do with it was not told")),
+    }
+}

@@ -1,0 +1,120 @@
+//! Where a group is found, and what may be said of a picture now.
+
+use super::{GroupRow, GroupSide, SideView, Snapshot};
+use crate::migration::estate::{At, Freshness, GroupState, Observed, Side, Trouble};
+use crate::migration::stage::Stage;
+
+/// Where a group that nobody has moved is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Place {
+    /// On blue only.
+    OnBlue,
+    /// On green only.
+    OnGreen,
+    /// On both.
+    OnBoth,
+}
+
+impl GroupSide {
+    /// A side on which nothing of the group is known, and why.
+    #[must_use]
+    pub fn unseen(why: Option<Trouble>) -> GroupSide {
+        GroupSide {
+            state: None,
+            members: Vec::new(),
+            lag: None,
+            at: None,
+            time_lag_ms: None,
+            trend: Vec::new(),
+            rate: None,
+            stuck: false,
+            trouble: why,
+        }
+    }
+
+    /// Whether what is said of it was seen recently.
+    #[must_use]
+    pub fn is_fresh(&self, now: At, stale_after_ms: u64) -> bool {
+        self.at.is_some_and(|at| now.since(at) <= stale_after_ms && at.since(now) <= stale_after_ms)
+    }
+
+    /// The side was read, and has such a group.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.state.is_some_and(|state| state != GroupState::Dead)
+    }
+
+    /// Whether who is in it was told.
+    #[must_use]
+    pub fn members_known(&self) -> bool {
+        // A group that can't be described has members that nobody names.
+        self.is_there() && (self.trouble.is_none() || !self.members.is_empty())
+    }
+
+    /// The side was read, and has no such group.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.trouble.is_none() && self.at.is_some() && matches!(self.state, None | Some(GroupState::Dead))
+    }
+}
+
+impl GroupRow {
+    /// Where it is found, for a group that no journal entry has moved: its stage says where a group of the plan begins, and
+    /// nothing of others. `None`: it is found nowhere now, or was moved (then its stage says where it is).
+    #[must_use]
+    pub fn found_on(&self) -> Option<Place> {
+        if self.stage != Stage::OnBlue {
+            return None;
+        }
+        match (self.blue.is_there(), self.green.is_there()) {
+            (true, false) => Some(Place::OnBlue),
+            (true, true) if !self.listed => Some(Place::OnBoth),
+            // A group of the plan has a copy of its offsets there before it moves.
+            (true, true) => Some(Place::OnBlue),
+            (false, true) if !self.listed || self.blue.is_absent() => Some(Place::OnGreen),
+            (false, _) => None,
+        }
+    }
+}
+
+impl Snapshot {
+    /// A side.
+    #[must_use]
+    pub fn side(&self, side: Side) -> &SideView {
+        match side {
+            Side::Blue => &self.blue,
+            Side::Green => &self.green,
+        }
+    }
+
+    /// Why nothing may be claimed of both clusters together at `now`: one is another cluster, was never seen, or was not
+    /// seen recently. `None`: both are the right ones, and fresh.
+    #[must_use]
+    pub fn untrusted(&self, now: At) -> Option<String> {
+        [&self.blue, &self.green].into_iter().find_map(|v| v.untrusted(now, self.header.stale_after_ms))
+    }
+}
+
+impl SideView {
+    /// The same of one side.
+    #[must_use]
+    pub fn untrusted(&self, now: At, stale_after_ms: u64) -> Option<String> {
+        if let Some(trouble) = &self.identity_trouble {
+            return Some(trouble.what.clone());
+        }
+        match (&self.link, self.link.freshness(now, stale_after_ms)) {
+            (_, Freshness::Fresh) => None,
+            (Observed::Absent { .. }, _) => Some(format!("{} was never seen", self.side)),
+            (Observed::Known { at, .. }, _) => {
+                Some(format!("{} was last seen {} ago", self.side, crate::migration::gate::span(now.since(*at))))
+            }
+        }
+    }
+
+    /// Whether the lists of this side are whole and young: only then what is not in them is not there.
+    #[must_use]
+    pub fn proves_absence(&self, now: At, stale_after_ms: u64) -> bool {
+        self.untrusted(now, stale_after_ms).is_none() && self.groups_hidden.is_none()
+    }
+}

@@ -1,0 +1,188 @@
+//! Quotas: brokers answer at once, name in `throttle_time_ms` how long the client is to wait, and read nothing more from its
+//! connection until then (KIP-219). What is sent meanwhile only looks unanswered, so it is held back here, and that time
+//! counts for no limit: a broker that throttles is not down.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use kafka_protocol::messages as m;
+use tokio::sync::watch;
+
+use super::router::wait_out;
+use crate::migration::partial::Throttled;
+
+/// The longest that a request is held up by throttling, beyond its own limit. A quota's own window is 1 s, and 11 s for
+/// bytes (`quota.window.size.seconds` and `.num`): whatever asks for more is not waited for.
+pub(super) const LONGEST: Duration = Duration::from_secs(60);
+
+/// An answer that can name a time to wait.
+pub(super) trait Answer {
+    /// How long the client is to wait, ms; 0 where the answer has no such field.
+    fn throttle_ms(&self) -> i32;
+}
+
+macro_rules! answers {
+    ($($response:ident)*) => {
+        $(impl Answer for m::$response {
+            fn throttle_ms(&self) -> i32 {
+                self.throttle_time_ms
+            }
+        })*
+    };
+}
+
+answers! {
+    ApiVersionsResponse ConsumerGroupDescribeResponse CreateAclsResponse CreatePartitionsResponse CreateTopicsResponse
+    DeleteAclsResponse DeleteGroupsResponse DeleteTopicsResponse DescribeAclsResponse DescribeClusterResponse
+    DescribeConfigsResponse DescribeGroupsResponse DescribeProducersResponse DescribeTransactionsResponse
+    FindCoordinatorResponse InitProducerIdResponse ListGroupsResponse ListOffsetsResponse ListTransactionsResponse
+    MetadataResponse OffsetCommitResponse OffsetDeleteResponse OffsetFetchResponse
+}
+
+macro_rules! unthrottled {
+    ($($response:ident)*) => {
+        $(impl Answer for m::$response {
+            fn throttle_ms(&self) -> i32 {
+                0
+            }
+        })*
+    };
+}
+
+// Authentication, and what brokers ask each other.
+unthrottled! { SaslAuthenticateResponse SaslHandshakeResponse WriteTxnMarkersResponse }
+
+/// What the brokers of one cluster said of throttling, over all connections.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    answers: AtomicU64,
+    throttled: AtomicU64,
+    ms: AtomicU64,
+}
+
+/// Where a [`Book`] stood.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mark {
+    answers: u64,
+    throttled: u64,
+    ms: u64,
+}
+
+impl Book {
+    /// Where it stands now.
+    pub fn mark(&self) -> Mark {
+        let read = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        Mark { answers: read(&self.answers), throttled: read(&self.throttled), ms: read(&self.ms) }
+    }
+
+    /// What was said since; `None` when nothing was slowed down.
+    pub fn since(&self, mark: Mark, who: &str) -> Option<Throttled> {
+        let now = self.mark();
+        let answers = now.throttled.saturating_sub(mark.throttled);
+        let ms = now.ms.saturating_sub(mark.ms).checked_div(answers)?;
+        Some(Throttled { answers, of: now.answers.saturating_sub(mark.answers), ms, who: who.to_owned() })
+    }
+
+    fn take(&self, ms: u64) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        if ms > 0 {
+            self.throttled.fetch_add(1, Ordering::Relaxed);
+            self.ms.fetch_add(ms, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether one connection is throttled now.
+#[derive(Debug)]
+pub(super) struct Gate {
+    book: Arc<Book>,
+    /// Times to wait that are not over.
+    waiting: watch::Sender<u32>,
+}
+
+impl Gate {
+    /// A gate that is open.
+    pub fn new(book: Arc<Book>) -> Arc<Gate> {
+        Arc::new(Gate { book, waiting: watch::Sender::new(0) })
+    }
+
+    /// Takes in what an answer named, ms.
+    pub fn take(self: &Arc<Self>, ms: i32) {
+        let ms = u64::try_from(ms).unwrap_or(0);
+        self.book.take(ms);
+        if ms == 0 {
+            return;
+        }
+        self.waiting.send_modify(|n| *n += 1);
+        let gate = Arc::clone(self);
+        tokio::spawn(async move {
+            wait_out(Duration::from_millis(ms).min(LONGEST)).await;
+            gate.waiting.send_modify(|n| *n -= 1);
+        });
+    }
+
+    /// Whether the broker makes this connection wait now.
+    pub fn closed(&self) -> bool {
+        *self.waiting.borrow() > 0
+    }
+
+    /// Waits until the broker takes requests again; at most [`LONGEST`].
+    pub async fn open(&self) {
+        if self.closed() {
+            let _ = tokio::time::timeout(LONGEST, self.waiting.subscribe().wait_for(|n| *n == 0)).await;
+        }
+    }
+
+    /// Waits for something for `limit`, not counting the time in which the broker makes this connection wait, and for
+    /// [`LONGEST`] beyond that at most. `None`: it did not come.
+    pub async fn within<T>(&self, limit: Duration, awaited: impl Future<Output = T>) -> Option<T> {
+        let waiting = async {
+            let mut waiting = self.waiting.subscribe();
+            tokio::pin!(awaited);
+            loop {
+                let limit = if *waiting.borrow_and_update() > 0 { LONGEST } else { limit };
+                tokio::select! {
+                    biased;
+                    done = &mut awaited => return Some(done),
+                    // Once a time to wait is over the broker goes on reading: the limit counts from there.
+                    changed = tokio::time::timeout(limit, waiting.changed()) => {
+                        if !matches!(changed, Ok(Ok(()))) {
+                            return None;
+                        }
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(limit.saturating_add(LONGEST), waiting).await.ok().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::estate::Side;
+
+    #[tokio::test]
+    async fn the_time_that_a_broker_asks_for_counts_for_no_limit() {
+        let book = Arc::new(Book::default());
+        let gate = Gate::new(Arc::clone(&book));
+        let mark = book.mark();
+        gate.take(0);
+        assert_eq!(book.since(mark, "me"), None, "nothing was slowed down");
+        gate.take(300);
+        assert!(gate.closed());
+        // It comes as soon as the broker reads again, far beyond the limit of 20 ms.
+        let slow = gate.within(Duration::from_millis(20), gate.open()).await;
+        assert!(slow.is_some() && !gate.closed());
+        let silent = gate.within(Duration::from_millis(20), std::future::pending::<()>()).await;
+        assert!(silent.is_none(), "nobody asked for these");
+        gate.take(100);
+        let told = book.since(mark, "client-id cutover").unwrap();
+        assert_eq!((told.answers, told.of, told.ms), (2, 3, 200));
+        assert_eq!(
+            told.words(Side::Blue),
+            "blue throttles this client: 200 ms a request (2 of 3), quota of client-id cutover"
+        );
+    }
+}

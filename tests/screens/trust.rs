@@ -1,0 +1,137 @@
+//! What is shown is what is known: nothing exact, ticked or armed while a side can't be trusted, and absence only of lists
+//! that are whole and fresh.
+
+use cutover::controller::snapshot::{PhaseView, Snapshot, Throttling};
+use cutover::migration::estate::{At, Observed, Trouble};
+use cutover::report;
+use cutover::tui::plain::changes;
+
+use crate::fixture::{self, NOW};
+use crate::looks::text;
+use crate::pictures::drawn;
+
+fn page(s: &Snapshot) -> String {
+    text(&drawn(&fixture::model(s.clone(), (160, 40))))
+}
+
+/// A rail with a finished phase.
+fn finished() -> Snapshot {
+    let mut s = fixture::estate();
+    s.phases[1] = PhaseView { done: Some(32), ..s.phases[1].clone() };
+    s
+}
+
+fn old() -> Observed<u64> {
+    Observed::seen(40, At(NOW.0 - 47_000))
+}
+
+#[test]
+fn nothing_is_exact_ticked_or_armed_while_a_side_is_not_trusted() {
+    let rail = |s: &Snapshot| page(s).lines().take(2).collect::<Vec<_>>().join("\n");
+    let trusted = finished();
+    assert_eq!(trusted.untrusted(NOW), None);
+    let well = rail(&trusted);
+    for piece in [" ARMED", "Producers \u{2713}", "EXACT 8", "steps proven"] {
+        assert!(well.contains(piece), "{piece} in\n{well}");
+    }
+    let other = Trouble::new("green is cluster x, but the plan pins y", "correct it");
+    let spoilt: [(&str, fn(&mut Snapshot, Trouble)); 4] = [
+        ("stale", |s, _| s.blue.link = old()),
+        ("gone", |s, why| s.green.link = Observed::Known { value: 1, at: At(NOW.0 - 47_000), trouble: Some(why) }),
+        ("never seen", |s, why| s.green.link = Observed::Absent { why }),
+        ("another cluster", |s, why| s.green.identity_trouble = Some(why)),
+    ];
+    for (name, spoil) in spoilt {
+        let mut s = finished();
+        spoil(&mut s, other.clone());
+        let (rail, page) = (rail(&s), page(&s));
+        assert!(rail.contains("NOT READY") && !rail.contains(" ARMED"), "{name}:\n{rail}");
+        assert!(rail.contains("EXACT 0 BOUNDED 0 CLOSED 0 UNKNOWN"), "{name}:\n{rail}");
+        assert!(!rail.contains('\u{2713}') && !rail.contains("counts"), "{name}:\n{rail}");
+        assert!(!page.contains("EXACT  ") && !page.contains("BOUNDED 1"), "{name}:\n{page}");
+        let json = serde_json::to_value(report::json::status(&s)).unwrap();
+        assert!(json["trusted"] == false && json["untrusted"].is_string(), "{name}: {}", json["untrusted"]);
+        assert!(report::prometheus::text(&s, NOW).contains("cutover_clusters_trusted 0"), "{name}");
+        let told = changes(Some(&finished()), &s);
+        assert!(told.iter().any(|l| l.contains("not ready")), "{name}: {told:#?}");
+        let log = report::log::json(Some(&finished()), &s);
+        assert!(log.iter().any(|l| l.contains("\"trusted\":false")), "{name}: {log:#?}");
+    }
+}
+
+#[test]
+fn the_first_phase_says_what_was_looked_at_and_has_no_tick() {
+    let s = fixture::estate();
+    let rail = page(&s).lines().next().unwrap_or_default().to_owned();
+    assert!(rail.contains("Provision 14/14 counts"), "{rail}");
+    let looked = "partition counts agree; configs, ACLs, schemas not compared";
+    assert!(report::text::status(&s).contains(&format!("1 Provision ?/14: {looked}")), "{}", report::text::status(&s));
+    assert!(changes(None, &s).iter().any(|l| l.ends_with(&format!("phase 1 Provision: {looked}"))));
+    let json = serde_json::to_value(report::json::status(&s)).unwrap();
+    let phase = &json["phases"][0];
+    assert!(phase["done"].is_null() && phase["checked"] == 14 && phase["note"] == looked, "{phase}");
+    let metrics = report::prometheus::text(&s, NOW);
+    assert!(!metrics.contains("cutover_phase_steps_proven{phase=\"Provision\"}"), "nothing of it is proven");
+    assert!(metrics.contains("cutover_phase_steps_checked{phase=\"Provision\"} 14"), "{metrics}");
+}
+
+#[test]
+fn that_there_are_no_groups_is_said_of_whole_and_fresh_lists_only() {
+    let empty = |change: fn(&mut Snapshot)| {
+        let mut s = fixture::estate();
+        s.groups.clear();
+        change(&mut s);
+        let page = text(&drawn(&fixture::model(s, (80, 24))));
+        page.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(empty(|_| ()).contains("No consumer groups on either cluster."));
+    let stale = empty(|s| s.blue.link = old());
+    assert!(stale.contains("No consumer groups on green; of blue that is not known: Blue was last seen"), "{stale}");
+    let hidden = empty(|s| s.green.groups_hidden = Some(Trouble::new("it may not list all groups", "")));
+    assert!(hidden.contains("of green that is not known: It may not list all groups."), "{hidden}");
+    let neither = empty(|s| (s.blue.link, s.green.link) = (old(), old()));
+    assert!(neither.contains("Which groups there are is not known"), "{neither}");
+    for page in [stale, hidden, neither] {
+        assert!(!page.contains("No consumer groups on either"), "{page}");
+    }
+}
+
+#[test]
+fn that_a_group_has_committed_nothing_is_said_only_where_it_was_seen() {
+    let group = |change: fn(&mut Snapshot)| {
+        let mut s = fixture::estate();
+        let g = s.groups.iter_mut().find(|g| g.group == "loan-report").expect("there");
+        g.partitions.clear();
+        g.estimate = None;
+        change(&mut s);
+        let mut m = fixture::model(s, (120, 40));
+        m.group = Some("loan-report".into());
+        crate::scenes::press(&mut m, &["enter"]);
+        text(&drawn(&m))
+    };
+    let nothing = "the group has committed nothing on either side";
+    assert!(group(|_| ()).contains(nothing));
+    let refused = group(|s| {
+        let g = s.groups.iter_mut().find(|g| g.group == "loan-report").expect("there");
+        g.blue.trouble = Some(Trouble::new("GROUP_AUTHORIZATION_FAILED", ""));
+    });
+    assert!(refused.contains("What the group has committed is not known: GROUP_AUTHORIZATION_FAILED"), "{refused}");
+    let stale = group(|s| s.green.link = old());
+    assert!(!stale.contains(nothing) && stale.contains("is not known: green was last seen"), "{stale}");
+}
+
+#[test]
+fn a_quota_is_told_where_the_cluster_is_shown() {
+    let mut s = fixture::estate();
+    let words = "blue throttles this client: 850 ms a request (5 of 6), quota of client-id cutover";
+    let trouble = Trouble::new("blue throttles this client by a quota (client-id cutover)", "raise the quota");
+    s.blue.throttled = Some(Throttling { ms: 850, words: words.into(), trouble });
+    assert!(page(&s).contains("blue throttles this client: 850 ms a request"), "{}", page(&s));
+    assert!(report::text::lag(&s).contains(words));
+    let json = serde_json::to_value(report::json::lag(&s)).unwrap();
+    assert_eq!(
+        (&json["clusters"]["blue"]["throttle_ms"], &json["clusters"]["green"]["throttle_ms"]),
+        (&850.into(), &0.into())
+    );
+    assert!(report::json::complete(&fixture::estate()) == report::json::complete(&s), "slow is not incomplete");
+}
