@@ -4,6 +4,7 @@
 use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, EventStream};
@@ -12,7 +13,7 @@ use crossterm::terminal::{
     enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
-use futures_util::{FutureExt, Stream, StreamExt};
+use futures_util::{Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -152,7 +153,7 @@ impl Screen {
                     }
                 },
                 event = events.next() => {
-                    if let Some(reason) = self.keys(event, &mut events, &asks) {
+                    if let Some(reason) = self.keys(event, &mut events, &asks).await {
                         return reason;
                     }
                     at_once = true;
@@ -203,7 +204,7 @@ impl Screen {
     }
 
     /// Takes one event and those that are there already.
-    fn keys(
+    async fn keys(
         &mut self,
         first: Option<io::Result<Event>>,
         events: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
@@ -225,7 +226,7 @@ impl Screen {
             {
                 return Some(ExitReason::Left);
             }
-            next = events.next().now_or_never();
+            next = at_hand(events).await;
         }
         None
     }
@@ -336,6 +337,19 @@ fn hook_panics() {
     }));
 }
 
+/// The next of `events`, if it is there already (`Some(None)`: they have ended). It looks with the loop's own waker:
+/// crossterm's stream keeps the waker of the first look that found nothing and wakes no other, so a look with a waker that
+/// does nothing (`now_or_never`) would let the next key lie until something else wakes the loop: the next tick.
+async fn at_hand<T>(events: &mut (impl Stream<Item = T> + Unpin)) -> Option<Option<T>> {
+    std::future::poll_fn(|cx| {
+        Poll::Ready(match events.poll_next_unpin(cx) {
+            Poll::Ready(event) => Some(event),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
 /// What may end the screens from outside.
 #[derive(Debug)]
 struct Signals {
@@ -387,7 +401,12 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::base64;
+    use std::collections::VecDeque;
+    use std::pin::{Pin, pin};
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
 
     #[test]
     fn base64_of_the_rfc() {
@@ -395,5 +414,58 @@ mod tests {
         for (plain, coded) in cases {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
+    }
+
+    /// As crossterm's event stream: the waker of the first look that finds nothing is kept until it was woken.
+    #[derive(Default)]
+    struct Keys {
+        there: VecDeque<char>,
+        waker: Option<Waker>,
+    }
+
+    impl Keys {
+        fn press(&mut self, key: char) {
+            self.there.push_back(key);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    impl Stream for Keys {
+        type Item = char;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<char>> {
+            if let Some(key) = self.there.pop_front() {
+                return Poll::Ready(Some(key));
+            }
+            self.waker.get_or_insert_with(|| cx.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_key_that_comes_after_the_last_one_was_taken_wakes_the_loop() {
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let mut keys = Keys::default();
+        keys.press('a');
+        for (there, seen) in [(Some(Some('a')), "a key"), (None, "nothing more")] {
+            let look = pin!(at_hand(&mut keys)).poll(&mut cx);
+            assert_eq!(look, Poll::Ready(there), "{seen}");
+        }
+        // The loop waits for its next event, of whatever kind; then a key comes.
+        assert_eq!(pin!(keys.next()).poll(&mut cx), Poll::Pending);
+        keys.press('b');
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "the key would lie there until the next tick");
     }
 }
