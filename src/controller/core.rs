@@ -508,6 +508,9 @@ impl Core {
 
     /// A session that only looks takes in what the holder of the journal has written since.
     async fn follow(&mut self) {
+        if self.ledger.rehearses() {
+            return self.notice_growth().await;
+        }
         if !matches!(self.arming, Arming::ReadOnly { .. }) {
             return;
         }
@@ -523,6 +526,16 @@ impl Core {
                 self.notice(Severity::Fail, Subject::Migration, trouble.clone());
                 self.unsound = Some(trouble);
             }
+        }
+    }
+
+    /// A dry run beside the session that holds the journal goes by what stood when it began: what that session does
+    /// meanwhile is said, not mixed into what is only thought.
+    async fn notice_growth(&mut self) {
+        if self.ledger.newer().await.is_ok_and(|entries| !entries.is_empty()) {
+            let what = "the session that holds the journal has gone on since this dry run began";
+            let advice = "what is shown here stood then: start the dry run again to go by what stands now";
+            self.notice(Severity::Warn, Subject::Migration, Trouble::new(what, advice));
         }
     }
 
