@@ -124,7 +124,7 @@ fn main() {
     println!("{}", line("cutover", &our_times));
     let htop = program("htop", &[]).and_then(|mut htop| {
         htop.shows("Tasks", true)?;
-        htop.keys("h", " ", "Press any key")
+        htop.keys("h", " ", "set IO priority")
     });
     match htop {
         Some(times) => println!("{}", line("htop", &times)),
