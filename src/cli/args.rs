@@ -44,7 +44,7 @@ pub struct Global {
     /// Walk the same path without changing anything
     #[arg(long, global = true, conflicts_with = "read_only")]
     pub dry_run: bool,
-    /// Colours: dark, light, ansi16, mono, high-contrast
+    /// Colours: dark, light, either (for any background), ansi16, mono, high-contrast; without it the terminal is asked
     #[arg(long, global = true, value_name = "NAME", env = "CUTOVER_THEME")]
     pub theme: Option<String>,
     /// A line a change instead of a screen (screen readers, logs); automatic off a terminal

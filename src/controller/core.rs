@@ -526,6 +526,9 @@ impl Core {
 
     /// A session that only looks takes in what the holder of the journal has written since.
     async fn follow(&mut self) {
+        if self.ledger.rehearses() {
+            return self.notice_growth().await;
+        }
         if !matches!(self.arming, Arming::ReadOnly { .. }) {
             return;
         }

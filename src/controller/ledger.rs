@@ -18,6 +18,8 @@ pub(super) struct Ledger {
     path: PathBuf,
     /// Number of the newest entry that was read or written here.
     last: u64,
+    /// Entries that were only thought of, beside the session that holds the journal; `None` where they are written.
+    rehearsed: Option<u64>,
 }
 
 enum Store {
@@ -60,6 +62,10 @@ impl Ledger {
 
     /// Writes a fact. Errors: it could not be written; nothing may be done then.
     pub async fn append(&mut self, at: At, actor: String, event: Event) -> Result<Entry, Trouble> {
+        if let Some(rehearsed) = &mut self.rehearsed {
+            *rehearsed += 1;
+            return Ok(Entry { seq: self.last + *rehearsed, at, actor, event });
+        }
         let Store::Writer(mut journal) = std::mem::replace(&mut self.store, Store::None) else {
             return Err(Trouble::new("this session does not hold the journal", "use the session that holds it"));
         };
@@ -149,6 +155,12 @@ impl Ledger {
         Ok(entries)
     }
 
+    /// Whether this is a dry run beside the session that holds the journal: it writes nothing, and what that session does
+    /// meanwhile is not taken in.
+    pub fn rehearses(&self) -> bool {
+        self.rehearsed.is_some()
+    }
+
     /// What the live executor can't be made without: `None` unless this session holds the journal.
     pub fn lease(&self) -> Option<WriteLease> {
         matches!(self.store, Store::Writer(_)).then(WriteLease::of_the_holder)
@@ -171,7 +183,7 @@ impl Access {
 
     /// A journal that is not there.
     fn empty(path: PathBuf) -> Self {
-        let ledger = Ledger { store: Store::None, path, last: 0 };
+        let ledger = Ledger { store: Store::None, path, last: 0, rehearsed: None };
         let (entries, samples, told, troubles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { ledger, entries, samples, told, arming: super::core::asked_for(), troubles, unsound: None }
     }
@@ -188,7 +200,12 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
             }
             Opened::ReadOnly { journal, holder } => {
                 let who = holder.map_or_else(|| "another cutover".to_owned(), |h| h.to_string());
-                (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: format!("the journal is held by {who}") })
+                let arming = match want {
+                    // Nothing that a dry run does needs the lease: it must work beside the cockpit that one practises for.
+                    Want::DryRun => Arming::DryRun,
+                    Want::Armed | Want::ReadOnly => Arming::ReadOnly { why: format!("the journal is held by {who}") },
+                };
+                (Store::Reader(Box::new(journal)), arming)
             }
             Opened::Damaged { journal, why } => (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: why.what }),
         }),
@@ -233,5 +250,7 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
         arming = Arming::ReadOnly { why: why.what.clone() };
         troubles.push(why.clone());
     }
-    Access { ledger: Ledger { store, path, last }, entries, samples, told, arming, troubles, unsound }
+    let rehearses = arming == Arming::DryRun && matches!(store, Store::Reader(_));
+    let ledger = Ledger { store, path, last, rehearsed: rehearses.then_some(0) };
+    Access { ledger, entries, samples, told, arming, troubles, unsound }
 }

@@ -382,6 +382,8 @@ impl Machine {
         match self.soak_gate(group, now) {
             Gate::Pass => Ok(Prepared {
                 level: Level::Key,
+                warnings: self.costs_of_completing(group),
+                way_back: self.after_completing(group, now),
                 ..plain(command, format!("Declare the soak of {} complete", visible_name(group)))
             }),
             Gate::Hold { left_ms, why } => Err(Refusal::holds(format!("{why}, {} left", span(left_ms)), "wait")),
@@ -403,6 +405,36 @@ impl Machine {
             Some(waits) => Err(Refusal::unknown(sight.waits_words(side, &waits), "wait for another look")),
             None => Ok(()),
         }
+    }
+
+    /// What ends with a soak that is declared complete.
+    fn costs_of_completing(&self, group: &str) -> Vec<String> {
+        let mut costs = vec![
+            "ends the soak: its criteria are not judged any more, and the clocks of its evidence stop".to_owned(),
+            format!(
+                "{} counts as moved for good: whoever waits for that may stop dual writes and take blue away",
+                visible_name(group)
+            ),
+        ];
+        let triggers = self.settings.groups.get(group).map_or(&[][..], |g| &g.criteria.triggers);
+        let names: Vec<&str> = triggers.iter().map(|t| t.name.as_str()).collect();
+        if !names.is_empty() {
+            costs.push(format!("nothing rolls it back by itself: not watched any more: {}", names.join(", ")));
+        }
+        costs
+    }
+
+    /// What is left of the way back after that.
+    fn after_completing(&self, group: &str, now: At) -> String {
+        let left = match self.way_back(group, now) {
+            WayBack::Exact => "now EXACT".to_owned(),
+            WayBack::Bounded { re_read } => format!("now BOUNDED, {re_read} re-read"),
+            WayBack::Closed { why } => format!("now CLOSED: {why}"),
+            WayBack::Unknown { why } => format!("now UNKNOWN: {why}"),
+        };
+        format!(
+            "none: there is no undo, a soak is not opened again. A rollback by hand stays as long as blue is kept ({left})"
+        )
     }
 
     fn prepare_route(&self, command: &Command, name: &str, to: FlagState, now: At) -> Result<Prepared, Refusal> {

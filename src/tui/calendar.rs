@@ -1,7 +1,7 @@
 //! The migration calendar as a screen reads it: each move of the plan with when it is due and where it stands now. Plain
 //! values; the moves themselves are those of `cutover calendar`.
 
-use super::model::{Model, Screen};
+use super::model::{Focus, Model, Screen};
 use super::theme::Role;
 use super::words;
 use crate::controller::snapshot::calendar::{Calendar, Conflict, Due, Kind, Move};
@@ -138,6 +138,7 @@ pub fn opens(m: &Model) -> Option<Subject> {
 
 /// Goes to the calendar.
 pub fn show(m: &mut Model) {
+    m.focus = Focus::Partitions;
     if m.screen != Screen::Calendar {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Calendar));
     }

@@ -1,5 +1,5 @@
 //! The confirm dialog: what a command would do, and the typing that makes it happen. Its life:
-//! asked -> shown (typing, for 30 s after the last key) -> sent -> taken or refused in place.
+//! asked -> shown (typing; asked anew after 30 s without a key) -> sent -> taken or refused in place.
 
 use tui_input::Input;
 
@@ -11,8 +11,11 @@ use crate::offsets::Chosen;
 
 /// Keys that arrive this soon after the dialog is shown were meant for what lay under it, ms.
 pub const TYPED_AHEAD_MS: u64 = 300;
-/// The dialog closes this long after the last key, ms: what it shows would no longer be true.
+/// What a dialog rests on is asked for anew this long after the last key, ms: what it shows may no longer be true. It
+/// stays open: were it to close by itself, the phrase would be typed at what lay under it.
 pub const EXPIRES_MS: u64 = 30_000;
+/// What is typed where one key would be enough to say yes: text that was meant for another window says no.
+pub const YES: &str = "yes";
 /// An estimate older than this is measured again when a dialog opens, ms.
 pub const ESTIMATE_FRESH_MS: u64 = 5_000;
 
@@ -54,6 +57,8 @@ pub struct Dialog {
     pub measured_at: Option<At>,
     /// Number of the question that was asked anew.
     pub refreshing: Option<u64>,
+    /// When it was asked for anew because nobody had pressed a key; nothing is confirmed until the answer.
+    pub renewed: Option<At>,
     /// Why there will be no measurement.
     pub no_estimate: Option<String>,
     /// Where the reset file was written, or why not.
@@ -76,6 +81,7 @@ impl Dialog {
             remark: None,
             measured_at: None,
             refreshing: None,
+            renewed: None,
             no_estimate: None,
             exported: None,
         }
@@ -86,7 +92,8 @@ impl Dialog {
     pub fn phrase(&self) -> Option<&str> {
         match &self.prepared.as_ref()?.level {
             Level::Typed(phrase) => Some(phrase),
-            Level::None | Level::Key => None,
+            Level::Key => Some(YES),
+            Level::None => None,
         }
     }
 
@@ -95,21 +102,25 @@ impl Dialog {
     pub fn typed_ahead(&self, now: At) -> bool {
         match self.phase {
             Phase::Asking => true,
-            Phase::Shown => now.since(self.since) < TYPED_AHEAD_MS,
-            Phase::Sent | Phase::Refused(_) => false,
+            Phase::Shown | Phase::Refused(_) => now.since(self.since) < TYPED_AHEAD_MS,
+            Phase::Sent => false,
         }
     }
 
-    /// How long it stays open without a key, ms; `None` when it does not close by itself.
-    #[must_use]
-    pub fn left_ms(&self, now: At) -> Option<u64> {
-        (self.phase == Phase::Shown).then(|| EXPIRES_MS.saturating_sub(now.since(self.last_key.max(self.since))))
-    }
-
-    /// Whether its time is over.
+    /// Whether what it rests on is too old to be confirmed.
     #[must_use]
     pub fn expired(&self, now: At) -> bool {
-        self.left_ms(now) == Some(0)
+        self.phase == Phase::Shown && now.since(self.last_key.max(self.since)) >= EXPIRES_MS
+    }
+
+    /// Nobody pressed a key for too long: question `id` asks anew, and what was typed is typed again.
+    pub fn renew(&mut self, id: u64, now: At) {
+        self.refreshing = Some(id);
+        self.renewed = Some(now);
+        self.last_key = now;
+        self.input.reset();
+        let words = format!("{} s without a key: asked anew; read it again, then type it", EXPIRES_MS / 1_000);
+        self.remark = Some(words);
     }
 
     /// The answer to "what would it do?".
@@ -129,8 +140,12 @@ impl Dialog {
     /// there is something new to read.
     pub fn refreshed(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
         self.refreshing = None;
+        self.renewed = None;
         match result {
-            Err(refusal) => self.phase = Phase::Refused(refusal),
+            Err(refusal) => {
+                self.phase = Phase::Refused(refusal);
+                self.since = now;
+            }
             Ok(next) => {
                 let news = self.prepared.as_ref().is_none_or(|before| {
                     before.level != next.level
@@ -151,9 +166,14 @@ impl Dialog {
     /// What is sent when what was typed is the phrase; else the remark says what is missing.
     pub fn confirm(&mut self, actor: &str, id: u64, now: At) -> Option<Ask> {
         let prepared = self.prepared.as_ref()?;
+        let facts = prepared.facts.clone();
+        if self.renewed.is_some() {
+            self.remark = Some("asked anew: a moment".to_owned());
+            return None;
+        }
         let typed = self.input.value().trim().to_owned();
-        if let Level::Typed(phrase) = &prepared.level
-            && typed != *phrase
+        if let Some(phrase) = self.phrase().map(ToOwned::to_owned)
+            && typed != phrase
         {
             self.remark = Some(if typed.is_empty() {
                 "nothing typed yet".to_owned()
@@ -170,7 +190,7 @@ impl Dialog {
             command: self.command.clone(),
             actor: actor.to_owned(),
             typed,
-            facts: Some(prepared.facts.clone()),
+            facts: Some(facts),
             asked: now,
         })
     }

@@ -23,6 +23,13 @@ use crate::sanitise::visible_name;
 /// Most requests whose answers are waited for at once; older ones are forgotten.
 const MAX_PENDING: usize = 64;
 
+/// Below this many columns nothing useful can be shown.
+pub const MIN_COLUMNS: u16 = 60;
+/// Below this many rows nothing useful can be shown.
+pub const MIN_ROWS: u16 = 16;
+/// How long letters do nothing after a dialog has closed by itself, ms: who types a phrase does not look up at each letter.
+pub const DEAF_MS: u64 = 2_000;
+
 /// What a screen is told before the first snapshot arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -113,6 +120,8 @@ pub enum Focus {
     Partitions,
     /// The steps of the run.
     Run,
+    /// What stands above the table, where there is no room for all of it.
+    Top,
 }
 
 /// What lies over the screen and takes the keys.
@@ -122,6 +131,10 @@ pub enum Overlay {
     Help {
         /// First line shown.
         scroll: usize,
+        /// What is looked for.
+        find: Input,
+        /// Whether that is being typed.
+        finding: bool,
     },
     /// Commands by name.
     Palette {
@@ -129,6 +142,8 @@ pub enum Overlay {
         input: Input,
         /// Index of the chosen line.
         selected: usize,
+        /// Whether a person chose that line, rather than that it came first.
+        picked: bool,
     },
     /// Typing a filter for the table.
     Filter {
@@ -149,12 +164,14 @@ pub enum Overlay {
         /// Index into [`super::verify::RANGES`].
         selected: usize,
     },
-    /// Typing why something is held.
-    Why {
-        /// What is held.
-        subject: Subject,
+    /// Typing the word that does something at once.
+    Say {
+        /// What it does.
+        saying: Saying,
         /// What was typed.
         input: Input,
+        /// What was wrong with that.
+        remark: Option<String>,
     },
     /// Choosing how a group's offsets are found.
     Choose(Box<Choose>),
@@ -176,6 +193,29 @@ pub enum Overlay {
         /// What was typed.
         input: Input,
     },
+}
+
+/// What is done once its word was typed: none of it has a dialog of its own, and no single key may do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Saying {
+    /// `hold` and why.
+    Hold(Subject),
+    /// `resume`.
+    Resume(Subject),
+    /// `stop`: the diff that is under way.
+    StopDiff,
+}
+
+impl Saying {
+    /// The word to type.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Saying::Hold(_) => "hold",
+            Saying::Resume(_) => "resume",
+            Saying::StopDiff => "stop",
+        }
+    }
 }
 
 /// The flag states that a producer can be routed to, in the order of the way.
@@ -242,12 +282,16 @@ pub struct Model {
     pub came_from: Option<Screen>,
     /// Which part of a group's screen has the focus.
     pub focus: Focus,
+    /// The first step of a run that is shown, where a person chose it; `None`: where it stands is in sight.
+    pub run_from: Option<usize>,
     /// Filters by table.
     pub filters: BTreeMap<Table, String>,
     /// What lies over the screen.
     pub overlay: Option<Overlay>,
     /// The message line.
     pub flash: Option<Flash>,
+    /// Letters do nothing until then: they were meant for what has closed by itself.
+    pub deaf_until: At,
     /// The controller has stopped sending.
     pub controller_gone: bool,
     /// Questions whose answers are waited for, with what to say of them.
@@ -279,9 +323,11 @@ impl Model {
             planned: None,
             came_from: None,
             focus: Focus::Partitions,
+            run_from: None,
             filters: BTreeMap::new(),
             overlay: None,
             flash: None,
+            deaf_until: now,
             controller_gone: false,
             pending: BTreeMap::new(),
             next_id: 1,
@@ -496,6 +542,17 @@ impl Model {
         }
         self.pending.insert(id, about.to_owned());
         id
+    }
+
+    /// Whether the terminal is too small for anything to be seen on it.
+    #[must_use]
+    pub fn too_small(&self) -> bool {
+        self.size.0 < MIN_COLUMNS || self.size.1 < MIN_ROWS
+    }
+
+    /// Lets letters do nothing for a while: what they were meant for has closed, or changed, by itself.
+    pub fn be_deaf(&mut self) {
+        self.deaf_until = self.deaf_until.max(self.now.plus(DEAF_MS));
     }
 
     /// Says something in the message line.

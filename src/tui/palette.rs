@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
-use super::actions::{self, ACTIONS, Action, Ready, Scope};
+use super::actions::{self, ACTIONS, Action, Danger, Ready, Scope};
 use super::model::{Model, Pane, Screen, Tone};
 use super::update::Cmd;
 use super::verify;
@@ -14,6 +14,9 @@ use crate::migration::command::Subject;
 
 /// Most lines offered.
 const MAX_ENTRIES: usize = 200;
+
+/// What people type to leave elsewhere.
+const LEAVES: [&str; 10] = ["q", "q!", "qa", "qa!", "quit", "quit!", "wq", "wq!", "x", "exit"];
 
 /// A line of the palette.
 #[derive(Debug, Clone)]
@@ -30,6 +33,27 @@ pub struct Entry {
     subject: Option<Subject>,
     /// What a diff is asked for of, and the range as it was typed after the name.
     diff: Option<(DiffWhat, Option<String>)>,
+}
+
+impl Entry {
+    /// The line of an action by its name.
+    fn of(m: &Model, a: &'static Action) -> Self {
+        Entry {
+            completion: if matches!(takes(a), Takes::Nothing) { a.id.to_owned() } else { format!("{} ", a.id) },
+            doc: a.doc.to_owned(),
+            key: actions::key_label(a),
+            ready: if here(m, a) { (a.ready)(m) } else { elsewhere(a) },
+            action: Some(a),
+            subject: None,
+            diff: None,
+        }
+    }
+
+    /// Whether it may be run because letters of what was typed are scattered over it: it only moves about, or reads.
+    fn is_harmless(&self) -> bool {
+        self.action
+            .is_none_or(|a| a.id != "leave" && a.id != "suspend" && matches!(a.danger, Danger::None | Danger::Reads))
+    }
 }
 
 /// What an action of the palette takes after its name.
@@ -83,6 +107,10 @@ fn here(m: &Model, a: &Action) -> bool {
 /// The lines for what was typed, best first.
 #[must_use]
 pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
+    if LEAVES.contains(&typed.trim()) {
+        let leave = actions::by_id("leave").into_iter();
+        return leave.map(|a| Entry { completion: typed.trim().to_owned(), ..Entry::of(m, a) }).collect();
+    }
     let (word, rest) = typed.split_once(' ').map_or((typed, None), |(w, r)| (w, Some(r)));
     if let Some(rest) = rest
         && let Some(action) = ACTIONS.iter().find(|a| a.id == word && listed(a))
@@ -99,19 +127,7 @@ pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
             Takes::Nothing => {}
         }
     }
-    let mut rows: Vec<Entry> = ACTIONS
-        .iter()
-        .filter(|a| listed(a))
-        .map(|a| Entry {
-            completion: if matches!(takes(a), Takes::Nothing) { a.id.to_owned() } else { format!("{} ", a.id) },
-            doc: a.doc.to_owned(),
-            key: actions::key_label(a),
-            ready: if here(m, a) { (a.ready)(m) } else { elsewhere(a) },
-            action: Some(a),
-            subject: None,
-            diff: None,
-        })
-        .collect();
+    let mut rows: Vec<Entry> = ACTIONS.iter().filter(|a| listed(a)).map(|a| Entry::of(m, a)).collect();
     if typed.trim().is_empty() {
         rows.sort_by_key(|e| e.ready != Ready::Now);
         return rows;
@@ -263,14 +279,51 @@ fn ranked(rows: Vec<Entry>, typed: &str) -> Vec<Entry> {
     scored.into_iter().map(|(_, e)| e).take(MAX_ENTRIES).collect()
 }
 
+/// Which of the lines enter stands for: one that a person chose, else what was typed whole, else the only one that begins
+/// so. Letters found anywhere run only what changes nothing; what is ambiguous runs nothing.
+///
+/// # Errors
+/// It stands for none: what to do.
+fn meant(rows: &[Entry], typed: &str, selected: usize, picked: bool) -> Result<usize, String> {
+    let want = typed.trim();
+    if picked {
+        return Ok(selected);
+    }
+    if want.is_empty() {
+        return Err("type a name, or choose a line with up and down".to_owned());
+    }
+    let whole = rows
+        .iter()
+        .position(|e| e.completion == typed)
+        .or_else(|| rows.iter().position(|e| e.completion.trim() == want));
+    if let Some(whole) = whole {
+        return Ok(whole);
+    }
+    let lower = want.to_lowercase();
+    let mut begin = (0..rows.len()).filter(|i| rows[*i].completion.to_lowercase().starts_with(&lower));
+    match (begin.next(), begin.count()) {
+        (Some(only), 0) => Ok(only),
+        (Some(_), more) => Err(format!("{} begin with `{want}`: tab completes, up and down choose", more + 1)),
+        (None, _) if rows[selected].is_harmless() => Ok(selected),
+        (None, _) => Err(format!("nothing begins with `{want}`: up and down choose, tab completes")),
+    }
+}
+
 /// Does what the chosen line says.
-pub fn run(m: &mut Model, typed: &str, selected: usize) -> Vec<Cmd> {
+///
+/// # Errors
+/// What was typed does not say which: what to do about it, with the palette left open.
+pub fn run(m: &mut Model, typed: &str, selected: usize, picked: bool) -> Result<Vec<Cmd>, String> {
     let mut rows = entries(m, typed);
     if selected >= rows.len() {
         m.say(Tone::Hold, format!("There is no command `{}`; ? shows them all.", typed.trim()));
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let entry = rows.swap_remove(selected);
+    let entry = rows.swap_remove(meant(&rows, typed, selected, picked)?);
+    Ok(do_entry(m, entry))
+}
+
+fn do_entry(m: &mut Model, entry: Entry) -> Vec<Cmd> {
     if let Some((what, range)) = entry.diff {
         return match (entry.ready, range) {
             (Ready::NotNow(why), _) => {

@@ -1,24 +1,28 @@
 //! The edge: a real terminal. Opens it, draws the first frame before anything else happens, reads keys, and puts the
 //! terminal back however this ends (leaving, a signal, a panic, a lost line).
 
+mod answers;
+mod modes;
+
 use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, Event, EventStream};
-use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
-};
-use crossterm::{cursor, execute, queue};
-use futures_util::{FutureExt, Stream, StreamExt};
+use crossterm::event::{Event, EventStream};
+use crossterm::queue;
+use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
+use futures_util::{Stream, StreamExt};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
+
+use answers::{Answers, Heard};
+pub use modes::restore;
+use modes::{ask_background, enter, hook_panics, put_back};
 
 use super::model::{Model, Options, Overlay};
 use super::update::{Cmd, Msg, update};
@@ -30,6 +34,11 @@ use crate::migration::estate::At;
 const FRAME: Duration = Duration::from_millis(250);
 /// Keys taken in before a frame is drawn: a held key must not lag behind.
 const MAX_KEYS_A_FRAME: usize = 64;
+
+/// How long an escape may be the beginning of what the terminal says, when the rest of it is still on its way.
+const ESCAPE: Duration = Duration::from_millis(50);
+/// How long a stop may take to take hold; without a shell that could take the terminal it never does.
+const STOPS: Duration = Duration::from_millis(500);
 
 /// Why the screens were left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +54,10 @@ pub enum ExitReason {
 /// This program's clock: the screens have none of their own.
 pub type Clock = fn() -> At;
 
-/// Whether the terminal is in our modes now. One process has one terminal.
-static OPEN: AtomicBool = AtomicBool::new(false);
-
 type Out = BufWriter<Stdout>;
+
+/// The ends of a controller.
+type Ends = (watch::Receiver<Arc<Snapshot>>, mpsc::Receiver<Reply>, mpsc::Sender<Ask>);
 
 /// An open terminal with the cockpit on it.
 #[derive(Debug)]
@@ -57,6 +66,9 @@ pub struct Screen {
     model: Model,
     clock: Clock,
     signals: Option<Signals>,
+    answers: Answers,
+    /// Ctrl-z was pressed.
+    suspends: bool,
 }
 
 /// Opens the terminal and draws the cockpit's first frame, then runs until it is left. See [`Screen::open`] and
@@ -91,7 +103,13 @@ impl Screen {
             let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
             let size = terminal.size()?;
             let model = Model::new(options, (size.width, size.height), clock());
-            let mut screen = Self { terminal, model, clock, signals };
+            // The first frame does not wait for the answer: its colours hold on any background.
+            let asks = model.options.theme.asks;
+            if asks {
+                ask_background()?;
+            }
+            let answers = Answers::new(asks.then(clock));
+            let mut screen = Self { terminal, model, clock, signals, answers, suspends: false };
             screen.draw()?;
             Ok(screen)
         };
@@ -119,19 +137,21 @@ impl Screen {
             Some(signals) => signals,
             None => Signals::listen()?,
         };
-        let reason = self.turn(rx, replies, asks, signals).await;
+        let mut events = EventStream::new();
+        let reason = self.turn((rx, replies, asks), &mut events, signals).await;
+        if reason != ExitReason::TerminalLost {
+            self.hear_out(&mut events).await;
+        }
         restore();
         Ok(reason)
     }
 
     async fn turn(
         &mut self,
-        mut rx: watch::Receiver<Arc<Snapshot>>,
-        mut replies: mpsc::Receiver<Reply>,
-        asks: mpsc::Sender<Ask>,
+        (mut rx, mut replies, asks): Ends,
+        events: &mut EventStream,
         mut signals: Signals,
     ) -> ExitReason {
-        let mut events = EventStream::new();
         let mut tick = tokio::time::interval(FRAME);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         rx.mark_changed();
@@ -152,8 +172,11 @@ impl Screen {
                     }
                 },
                 event = events.next() => {
-                    if let Some(reason) = self.keys(event, &mut events, &asks) {
+                    if let Some(reason) = self.keys(event, events, &asks).await {
                         return reason;
+                    }
+                    if std::mem::take(&mut self.suspends) && self.suspend(&mut signals, &asks).await.is_err() {
+                        return ExitReason::TerminalLost;
                     }
                     at_once = true;
                 }
@@ -203,7 +226,7 @@ impl Screen {
     }
 
     /// Takes one event and those that are there already.
-    fn keys(
+    async fn keys(
         &mut self,
         first: Option<io::Result<Event>>,
         events: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
@@ -213,21 +236,54 @@ impl Screen {
         for _ in 0..MAX_KEYS_A_FRAME {
             let Some(event) = next else { break };
             let Some(Ok(event)) = event else { return Some(ExitReason::TerminalLost) };
-            let now = (self.clock)();
-            let msg = match event {
-                Event::Key(key) => Some(Msg::Key(key, now)),
-                Event::Paste(text) => Some(Msg::Paste(text, now)),
-                Event::Resize(columns, rows) => Some(Msg::Resize(columns, rows)),
-                Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
-            };
-            if let Some(msg) = msg
-                && self.take(msg, asks)
-            {
+            let heard = self.answers.take(event, (self.clock)());
+            if self.heard(heard, asks) {
                 return Some(ExitReason::Left);
             }
-            next = events.next().now_or_never();
+            next = at_hand(events).await;
+            if next.is_none() && self.answers.holds() {
+                next = tokio::time::timeout(ESCAPE, events.next()).await.ok();
+            }
         }
-        None
+        let heard = self.answers.give_up();
+        self.heard(heard, asks).then_some(ExitReason::Left)
+    }
+
+    /// What came from the terminal: the person's part of it, and its own. True: leave.
+    fn heard(&mut self, heard: Heard, asks: &mpsc::Sender<Ask>) -> bool {
+        let now = (self.clock)();
+        let background = heard.light.map(Msg::Background);
+        let events = heard.events.into_iter().filter_map(|event| match event {
+            Event::Key(key) => Some(Msg::Key(key, now)),
+            Event::Paste(text) => Some(Msg::Paste(text, now)),
+            Event::Resize(columns, rows) => Some(Msg::Resize(columns, rows)),
+            Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
+        });
+        let msgs: Vec<Msg> = background.into_iter().chain(events).collect();
+        msgs.into_iter().any(|msg| self.take(msg, asks))
+    }
+
+    /// Gives the terminal back and stops, with everything in the foreground, as ctrl-z does on a terminal that is not
+    /// raw; goes on when it is continued. Where nobody could take the terminal (no shell, no job control) the kernel stops
+    /// nothing, and that is said.
+    async fn suspend(&mut self, signals: &mut Signals, asks: &mpsc::Sender<Ask>) -> io::Result<()> {
+        restore();
+        rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
+        let stopped = tokio::time::timeout(STOPS, signals.go_on.recv()).await.is_ok();
+        enter()?;
+        self.wipe()?;
+        self.take(Msg::Continued(stopped, (self.clock)()), asks);
+        Ok(())
+    }
+
+    /// An answer of the terminal that is still on its way must not arrive at the shell.
+    async fn hear_out(&mut self, events: &mut EventStream) {
+        while let Some(left) = self.answers.awaits((self.clock)()) {
+            match tokio::time::timeout(left, events.next()).await {
+                Ok(Some(Ok(event))) => drop(self.answers.take(event, (self.clock)())),
+                _ => return,
+            }
+        }
     }
 
     /// One message in, its commands out. True: leave.
@@ -247,6 +303,7 @@ impl Screen {
                 Cmd::Redraw => {
                     let _ = self.wipe();
                 }
+                Cmd::Suspend => self.suspends = true,
                 Cmd::Quit => leave = true,
             }
         }
@@ -264,7 +321,7 @@ impl Screen {
     /// alone: its person reads there what happened.
     fn draw(&mut self) -> io::Result<()> {
         let given_back = || io::Error::other("the terminal was given back");
-        if !OPEN.load(Ordering::SeqCst) {
+        if !modes::are_ours() {
             return Err(given_back());
         }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
@@ -272,7 +329,7 @@ impl Screen {
         self.terminal.draw(|frame| view::view(model, frame))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         self.terminal.backend_mut().flush()?;
-        if !OPEN.load(Ordering::SeqCst) {
+        if !modes::are_ours() {
             // it was given back while this frame was on its way
             put_back();
             return Err(given_back());
@@ -294,46 +351,17 @@ impl Drop for Screen {
     }
 }
 
-/// Our modes: raw, another screen, no cursor, pastes marked as such.
-fn enter() -> io::Result<()> {
-    enable_raw_mode()?;
-    OPEN.store(true, Ordering::SeqCst);
-    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).inspect_err(|_| restore())
-}
-
-/// Puts the terminal back, once; a terminal that is gone can't be put back and needs no error.
-pub fn restore() {
-    if OPEN.swap(false, Ordering::SeqCst) {
-        put_back();
-    }
-}
-
-/// The person's own screen, cursor and modes.
-fn put_back() {
-    let _ = execute!(
-        io::stdout(),
-        EndSynchronizedUpdate,
-        DisableBracketedPaste,
-        LeaveAlternateScreen,
-        cursor::Show,
-        crossterm::style::ResetColor
-    );
-    let _ = disable_raw_mode();
-}
-
-/// A panic's message must be read on the person's own screen, not on the one that goes away. Hooked once.
-fn hook_panics() {
-    static HOOKED: AtomicBool = AtomicBool::new(false);
-    if HOOKED.swap(true, Ordering::SeqCst) {
-        return;
-    }
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if !crate::quiet::is_expected() {
-            restore();
-            before(info);
-        }
-    }));
+/// The next of `events`, if it is there already (`Some(None)`: they have ended). It looks with the loop's own waker:
+/// crossterm's stream keeps the waker of the first look that found nothing and wakes no other, so a look with a waker that
+/// does nothing (`now_or_never`) would let the next key lie until something else wakes the loop: the next tick.
+async fn at_hand<T>(events: &mut (impl Stream<Item = T> + Unpin)) -> Option<Option<T>> {
+    std::future::poll_fn(|cx| {
+        Poll::Ready(match events.poll_next_unpin(cx) {
+            Poll::Ready(event) => Some(event),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// What may end the screens from outside.
@@ -387,7 +415,12 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::base64;
+    use std::collections::VecDeque;
+    use std::pin::{Pin, pin};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
 
     #[test]
     fn base64_of_the_rfc() {
@@ -395,5 +428,58 @@ mod tests {
         for (plain, coded) in cases {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
+    }
+
+    /// As crossterm's event stream: the waker of the first look that finds nothing is kept until it was woken.
+    #[derive(Default)]
+    struct Keys {
+        there: VecDeque<char>,
+        waker: Option<Waker>,
+    }
+
+    impl Keys {
+        fn press(&mut self, key: char) {
+            self.there.push_back(key);
+            if let Some(waker) = self.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    impl Stream for Keys {
+        type Item = char;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<char>> {
+            if let Some(key) = self.there.pop_front() {
+                return Poll::Ready(Some(key));
+            }
+            self.waker.get_or_insert_with(|| cx.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_key_that_comes_after_the_last_one_was_taken_wakes_the_loop() {
+        let woken = Arc::new(Woken(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut cx = Context::from_waker(&waker);
+        let mut keys = Keys::default();
+        keys.press('a');
+        for (there, seen) in [(Some(Some('a')), "a key"), (None, "nothing more")] {
+            let look = pin!(at_hand(&mut keys)).poll(&mut cx);
+            assert_eq!(look, Poll::Ready(there), "{seen}");
+        }
+        // The loop waits for its next event, of whatever kind; then a key comes.
+        assert_eq!(pin!(keys.next()).poll(&mut cx), Poll::Pending);
+        keys.press('b');
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1, "the key would lie there until the next tick");
     }
 }

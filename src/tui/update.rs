@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossterm::event::{Event, KeyEvent, KeyEventKind};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
@@ -35,6 +35,10 @@ pub enum Msg {
     Reply(Reply, At),
     /// Time passes.
     Tick(At),
+    /// The terminal is ours again after ctrl-z; false: nobody was there to take it.
+    Continued(bool, At),
+    /// The terminal said how light its background is: true for a light one.
+    Background(bool),
     /// A question could not be sent: the controller does not keep up.
     Unsent(Ask),
     /// The controller has gone; what is shown ages.
@@ -50,6 +54,8 @@ pub enum Cmd {
     Copy(String),
     /// Draw everything again.
     Redraw,
+    /// Give the terminal back to the shell until it continues us.
+    Suspend,
     /// Leave.
     Quit,
 }
@@ -82,6 +88,18 @@ pub fn update(m: &mut Model, msg: Msg) -> Vec<Cmd> {
             m.now = m.now.max(at);
             on_tick(m)
         }
+        Msg::Continued(stopped, at) => {
+            m.now = m.now.max(at);
+            if !stopped {
+                m.say(Tone::Hold, "ctrl-z: there is no shell here that could take the terminal.");
+                m.be_deaf();
+            }
+            Vec::new()
+        }
+        Msg::Background(light) => {
+            m.options.theme = m.options.theme.on(light);
+            Vec::new()
+        }
         Msg::Unsent(ask) => {
             on_unsent(m, &ask);
             Vec::new()
@@ -112,6 +130,16 @@ fn on_key(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
+    if m.too_small() {
+        return unseen(m, key);
+    }
+    if falls_on_deaf_ears(m, key) {
+        m.be_deaf();
+        if m.flash.is_none() {
+            m.say(Tone::Hold, "What was typed was meant for what is not there any more: dropped.");
+        }
+        return Vec::new();
+    }
     m.flash = None;
     if let Some(Overlay::Confirm(d)) = &mut m.overlay {
         d.last_key = m.now;
@@ -131,32 +159,68 @@ fn on_key(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
     Vec::new()
 }
 
+/// Where nothing can be seen nothing is done, and nothing is typed.
+fn unseen(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
+    let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+    let blind = |a: &&Action| matches!(a.id, "leave" | "leave-anyway" | "redraw" | "suspend");
+    actions::find(m, key).filter(|_| ctrl).filter(blind).map_or_else(Vec::new, |action| perform(m, action))
+}
+
+/// Whether a key would say something: a letter, or enter. Keys that move, leave or close do not.
+fn is_word(key: KeyEvent) -> bool {
+    let held = key.modifiers.intersects(KeyModifiers::CONTROL | KeyModifiers::ALT);
+    !held && matches!(key.code, KeyCode::Char(_) | KeyCode::Enter)
+}
+
+/// Whether a key belongs to what was being typed when its dialog closed or changed by itself. In a dialog that was
+/// refused enter only asks again, and a line that is typed takes any letter.
+fn falls_on_deaf_ears(m: &Model, key: KeyEvent) -> bool {
+    let speaks = match &m.overlay {
+        None | Some(Overlay::Route { .. } | Overlay::Range { .. }) => is_word(key),
+        Some(Overlay::Choose(c)) if c.step == Step::Strategy => is_word(key),
+        Some(Overlay::Confirm(d)) if matches!(d.phase, Phase::Refused(_)) => is_word(key) && key.code != KeyCode::Enter,
+        Some(_) => false,
+    };
+    speaks && m.now < m.deaf_until
+}
+
 /// The line that is being typed, if one is.
 fn typing(m: &mut Model) -> Option<&mut Input> {
     match m.overlay.as_mut()? {
-        Overlay::Palette { input, selected } => {
-            *selected = 0;
+        Overlay::Palette { input, selected, picked } => {
+            (*selected, *picked) = (0, false);
             Some(input)
         }
-        Overlay::Filter { input }
-        | Overlay::Why { input, .. }
-        | Overlay::PassOver { input, .. }
-        | Overlay::Leave { input } => Some(input),
+        Overlay::Help { scroll, find, finding: true } => {
+            *scroll = 0;
+            Some(find)
+        }
+        Overlay::Say { input, remark, .. } => {
+            *remark = None;
+            Some(input)
+        }
+        Overlay::Filter { input } | Overlay::PassOver { input, .. } | Overlay::Leave { input } => Some(input),
         Overlay::Confirm(d) => {
             d.remark = None;
-            let typed = matches!(d.prepared.as_ref().map(|p| &p.level), Some(Level::Typed(_)));
-            (d.phase == Phase::Shown && typed).then_some(&mut d.input)
+            (d.phase == Phase::Shown && d.phrase().is_some()).then_some(&mut d.input)
         }
         Overlay::Choose(c) => {
             c.remark = None;
             (c.step != Step::Strategy).then_some(&mut c.input)
         }
-        Overlay::Help { .. } | Overlay::Route { .. } | Overlay::Range { .. } => None,
+        Overlay::Help { finding: false, .. } | Overlay::Route { .. } | Overlay::Range { .. } => None,
     }
 }
 
 fn type_key(m: &mut Model, key: KeyEvent) {
-    let Some(input) = typing(m) else { return };
+    let Some(input) = typing(m) else {
+        // Letters that choose nothing are no choice: neither is the enter behind them.
+        let choosing = matches!(m.overlay, Some(Overlay::Route { .. } | Overlay::Range { .. } | Overlay::Choose(_)));
+        if choosing && is_word(key) {
+            m.be_deaf();
+        }
+        return;
+    };
     let before = input.clone();
     input.handle_event(&Event::Key(key));
     if input.value().chars().count() > MAX_TYPED {
@@ -165,6 +229,9 @@ fn type_key(m: &mut Model, key: KeyEvent) {
 }
 
 fn on_paste(m: &mut Model, text: &str) {
+    if m.too_small() {
+        return;
+    }
     if let Some(Overlay::Confirm(d)) = &mut m.overlay {
         d.last_key = m.now;
         d.remark = Some("pasted: dropped; type it".to_owned());
@@ -223,7 +290,11 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
             let at = measured_at(m, &d.command);
             let Some(Overlay::Confirm(d)) = &mut m.overlay else { return Vec::new() };
             if d.refreshing == Some(id) && d.phase == Phase::Shown {
+                let refused = result.is_err();
                 d.refreshed(result, now);
+                if refused {
+                    m.be_deaf();
+                }
                 return Vec::new();
             }
             if d.question != id || d.phase != Phase::Asking {
@@ -277,6 +348,7 @@ fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> 
             Ok(run) => {
                 let subject = d.command.subject();
                 let cmds = actions::close_overlay(m);
+                m.be_deaf();
                 actions::open(m, &subject);
                 m.focus = if run.is_some() { Focus::Run } else { m.focus };
                 m.say(
@@ -289,6 +361,7 @@ fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> 
                 d.phase = Phase::Refused(refusal);
                 d.since = now;
                 d.last_key = now;
+                m.be_deaf();
                 Vec::new()
             }
         };
@@ -326,7 +399,12 @@ fn on_tick(m: &mut Model) -> Vec<Cmd> {
     }
     let now = m.now;
     let Some(Overlay::Confirm(d)) = &mut m.overlay else { return Vec::new() };
-    if matches!(d.phase, Phase::Asking | Phase::Sent) && now.since(d.since) > ANSWER_MS {
+    let unanswered = match d.phase {
+        Phase::Asking | Phase::Sent => now.since(d.since) > ANSWER_MS,
+        Phase::Shown => d.renewed.is_some_and(|at| now.since(at) > ANSWER_MS),
+        Phase::Refused(_) => false,
+    };
+    if unanswered {
         let sent = d.phase == Phase::Sent;
         d.phase = Phase::Refused(Refusal::unknown(
             "the controller has not answered for 10 s",
@@ -336,14 +414,25 @@ fn on_tick(m: &mut Model) -> Vec<Cmd> {
                 "Nothing was sent yet. Enter asks again."
             },
         ));
+        m.be_deaf();
         return Vec::new();
     }
-    if d.expired(now) {
-        let cmds = actions::close_overlay(m);
-        m.say(Tone::Hold, "The dialog closed after 30 s without a key; nothing was done.");
-        return cmds;
+    if d.expired(now) { renew(m) } else { Vec::new() }
+}
+
+/// What a dialog rests on is too old to say yes to: it is asked for anew, and measured anew where it rests on a
+/// measurement that is old. The dialog stays; what was typed is typed again.
+fn renew(m: &mut Model) -> Vec<Cmd> {
+    let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
+    let command = d.command.clone();
+    let id = m.ask_id("what would it do");
+    let mut cmds = vec![Cmd::Ask(Ask::Prepare { id, command: command.clone() })];
+    cmds.extend(actions::measure_anew(m, &command));
+    let now = m.now;
+    if let Some(Overlay::Confirm(d)) = &mut m.overlay {
+        d.renew(id, now);
     }
-    Vec::new()
+    cmds
 }
 
 fn on_unsent(m: &mut Model, ask: &Ask) {
@@ -352,7 +441,7 @@ fn on_unsent(m: &mut Model, ask: &Ask) {
         (Ask::Prepare { id, .. }, Some(Overlay::Confirm(d))) if d.question == *id => d.phase = Phase::Refused(refusal),
         // Asked again with the next measurement.
         (Ask::Prepare { id, .. }, Some(Overlay::Confirm(d))) if d.refreshing == Some(*id) => {
-            (d.refreshing, d.measured_at) = (None, None);
+            (d.refreshing, d.measured_at, d.renewed) = (None, None, None);
         }
         (Ask::Execute { id, .. }, Some(Overlay::Confirm(d))) if d.question == *id => d.phase = Phase::Refused(refusal),
         (Ask::Execute { command, .. }, _) => {

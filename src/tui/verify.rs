@@ -1,7 +1,7 @@
 //! Asking for a diff: what is compared, and over which range. Plain values; the controller does it.
 
 use super::choose::moment;
-use super::model::{Model, Overlay, Screen, Tone};
+use super::model::{Focus, Model, Overlay, Screen, Tone};
 use super::update::Cmd;
 use crate::controller::snapshot::{Ask, DiffSpan, DiffState, DiffView, DiffWhat};
 use crate::migration::command::Subject;
@@ -89,6 +89,7 @@ pub fn start(m: &mut Model, what: DiffWhat, span: DiffSpan, resume: bool) -> Vec
 
 /// Goes to the screen of the diff.
 pub fn show(m: &mut Model) {
+    m.focus = Focus::Partitions;
     if m.screen != Screen::Verify {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Verify));
     }

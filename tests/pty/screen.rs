@@ -52,7 +52,12 @@ async fn cockpit(story: &str) -> ExitReason {
     let (reply, replies) = mpsc::channel(16);
     let mut options = fixture::options("dark", Glyphs::Utf8);
     options.theme = Theme::built_in("dark", Depth::Ansi256, Glyphs::Utf8).expect("built in");
+    if story == "asks" {
+        options.theme = Theme::built_in("either", Depth::Ansi256, Glyphs::Utf8).expect("built in");
+        options.theme.asks = true;
+    }
     let screen = Screen::open(options, clock).expect("a terminal");
+    let screen = if story == "attached" { screen.attached() } else { screen };
     let panics = story == "panic";
     tokio::spawn(async move {
         while let Some(ask) = asks.recv().await {
@@ -134,6 +139,77 @@ fn a_person_cuts_a_group_over() {
     // Groups of the fixture soak: what would stop is said first.
     t.wait_for_text(SOON, "stops the soak clocks");
     t.send("y");
+    assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_comes_back() {
+    let shell = spawn("sh", &["-i"], &[("PS1", "ready> ")], &std::env::temp_dir(), (80, 24));
+    shell.wait_for_text(SOON, "ready>");
+    let me = std::env::current_exe().expect("this binary");
+    shell.send(&format!("{CHILD}=attached '{}' --exact screen::child --nocapture\r", me.display()));
+    shell.wait_for(SOON, |s| (s.alternate_screen() && s.contents().contains("loan-audit")).then_some(()));
+    shell.send("\x1a");
+    shell.wait_for(SOON, |s| (!s.alternate_screen() && !s.hide_cursor() && !s.bracketed_paste()).then_some(()));
+    // What is typed next is the shell's.
+    shell.send("echo typed-$((40 + 2))\r");
+    shell.wait_for_text(SOON, "typed-42");
+    shell.send("fg\r");
+    shell.wait_for(SOON, |s| (s.alternate_screen() && s.contents().contains("loan-audit")).then_some(()));
+    shell.send("?");
+    shell.wait_for_text(SOON, "Keys");
+    shell.send("qq");
+    shell.wait_for(SOON, |s| (!s.alternate_screen() && s.contents().contains("left: Left")).then_some(()));
+    shell.send("exit\r");
+    assert_eq!(shell.wait_exit(SOON), Some(Exit::Code(0)));
+}
+
+#[test]
+fn without_a_shell_ctrl_z_stops_nothing_and_says_so() {
+    let t = start("attached", (80, 24));
+    t.wait_for_text(SOON, "loan-audit");
+    t.send("\x1a");
+    t.wait_for(SOON, |s| (s.alternate_screen() && s.contents().contains("no shell here")).then_some(()));
+    t.send(key::CTRL_C);
+    assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
+}
+
+#[test]
+fn ctrl_z_does_not_stop_a_controller_that_something_waits_for() {
+    let t = start("estate", (80, 24));
+    t.wait_for_text(SOON, "loan-audit");
+    t.send("\x1a");
+    t.wait_for_text(SOON, "would stop the controller");
+    t.send("ls\r");
+    t.send("?");
+    // The line stays until nothing is typed any more; then keys are keys.
+    t.wait_for(SOON, |s| s.contents().contains("would stop the controller").then_some(()));
+    assert!(!t.screen_text().contains("Keys"));
+    t.send("\x03\x03");
+    assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
+}
+
+#[test]
+fn the_terminal_is_asked_for_its_background_and_its_answer_is_no_key() {
+    let t = start("asks", (80, 24));
+    t.wait_for_text(SOON, "loan-audit");
+    assert!(t.raw().contains("\x1b]11;?\x07"), "it is asked");
+    let colours = |s: &vt100::Screen, fg: vt100::Color| {
+        let (rows, columns) = s.size();
+        (0..rows).any(|r| (0..columns).any(|c| s.cell(r, c).is_some_and(|cell| cell.fgcolor() == fg)))
+    };
+    // The letters of the light theme; the one before it leaves them to the terminal.
+    let light = vt100::Color::Idx(235);
+    t.with_screen(|s| assert!(!colours(s, light), "nobody knows yet"));
+    // In pieces, as over a slow line, with a key before and one after it.
+    t.send("2\x1b");
+    t.send("]11;rgb:ffff/ff");
+    t.send("ff/ffff\x1b");
+    t.send("\\?");
+    t.wait_for(SOON, |s| s.contents().contains("On a producer").then_some(()));
+    t.send("q");
+    t.wait_for(SOON, |s| (colours(s, light) && !s.contents().contains("On a producer")).then_some(()));
+    t.send("\x03\x03");
     assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
 }
 

@@ -19,6 +19,7 @@
 //! accepted missing 5: why        what the last run's confirmation passed over, and the most it may cost
 //! kill                           the process dies and a new one replays the journal
 //! session dry                    the process ends, and a dry-run session (or a `real` one) opens the journal
+//! says there is no undo = complete                   the dialog of that command has these words among costs and way back
 //! phrase green x lose 5 = cutover over missing: why   the dialog of that command asks for this phrase
 //! check running blue             exactly there; also: lost 0, re_read 7, way_back exact, committed green none
 //! ```
@@ -121,7 +122,7 @@ impl<W: Scripted> Player<W> {
                 let asked = self.d.ask(&W::command(rest));
                 return asked.map(|_| ()).map_err(|r| format!("refused: {} ({})", r.why, r.advice));
             }
-            "type" | "refused" | "phrase" | "stale" | "confirm" => {
+            "type" | "refused" | "phrase" | "says" | "stale" | "confirm" => {
                 return self.dialog(verb.trim_end_matches(':'), rest);
             }
             "until" => return self.until(rest),
@@ -154,6 +155,11 @@ impl<W: Scripted> Player<W> {
                     Level::Typed(t) if t == wanted => Ok(()),
                     other => Err(format!("it asks for {other:?}")),
                 }
+            }
+            "says" => {
+                let (wanted, asked) = rest.split_once(" = ").ok_or("says WORDS = command")?;
+                let p = self.d.machine.prepare(&W::command(asked), self.d.now()).map_err(|r| r.why)?;
+                has(&format!("{}\n{}", p.warnings.join("\n"), p.way_back), wanted)
             }
             "stale" => {
                 let c = W::command(rest.trim_start_matches("dialog "));

@@ -9,7 +9,7 @@ use cutover::migration::estate::Side;
 use cutover::migration::overrides::GateName;
 use cutover::offsets::{Chosen, Strategy};
 use cutover::tui::dialog::{EXPIRES_MS, Phase, TYPED_AHEAD_MS};
-use cutover::tui::model::{Focus, Model, Overlay, Pane, Screen};
+use cutover::tui::model::{DEAF_MS, Focus, Model, Overlay, Pane, Screen};
 use cutover::tui::update::{Cmd, Msg, update};
 
 use crate::fixture::{self, NOW};
@@ -100,17 +100,83 @@ fn pasted_text_never_confirms() {
 }
 
 #[test]
-fn the_dialog_expires_after_the_last_key() {
+fn a_dialog_that_nobody_types_at_stays_open_and_is_asked_anew() {
     let mut m = cockpit(free());
     confirming(&mut m);
-    press(&mut m, &["g"]);
+    press(&mut m, &["green loan-"]);
     let last = m.now;
-    update(&mut m, Msg::Tick(last.plus(EXPIRES_MS - 1)));
+    assert!(update(&mut m, Msg::Tick(last.plus(EXPIRES_MS - 1))).is_empty());
+    let asked = update(&mut m, Msg::Tick(last.plus(EXPIRES_MS)));
+    let id = question(&asked);
+    assert_eq!(executed(&asked), [&Command::estimate("loan-audit", Side::Green)], "and measured anew");
+    assert_eq!((phase(&m), typed(&m).as_str()), (&Phase::Shown, ""), "what it rests on is to be read again");
+    // The rest of the phrase is no command, and the whole of it none before the answer.
+    assert!(press(&mut m, &["audit", "ctrl-u", "green loan-audit", "enter"]).is_empty());
+    assert_eq!((phase(&m), typed(&m).as_str()), (&Phase::Shown, "green loan-audit"));
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(fixture::prepared())) }, at));
+    assert_eq!(executed(&press(&mut m, &["enter"])), [&Command::cut_over("loan-audit")]);
+}
+
+#[test]
+fn without_an_answer_an_old_dialog_says_so() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    let last = m.now;
+    update(&mut m, Msg::Tick(last.plus(EXPIRES_MS)));
+    update(&mut m, Msg::Tick(last.plus(EXPIRES_MS + 10_001)));
+    assert!(matches!(phase(&m), Phase::Refused(r) if r.exit_code == 4));
+}
+
+#[test]
+fn letters_after_a_dialog_that_closed_by_itself_are_no_commands() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    let id = question(&press(&mut m, &["green loan-audit", "enter"]));
+    let at = m.now.plus(20);
+    update(&mut m, Msg::Reply(Reply::Executed { id, result: Ok(Some(8)) }, at));
+    let stood = m.screen.clone();
+    // Typed on by somebody who does not look up: enter, and letters that would be keys here.
+    let typed_on = ["enter", "b", "h", "o", "m", "2", ":", "enter", "q"];
+    assert!(press(&mut m, &typed_on).is_empty());
+    assert!(m.overlay.is_none() && m.screen == stood, "{:?} {:?}", m.overlay, m.screen);
+    let at = m.now.plus(DEAF_MS + 1);
+    update(&mut m, Msg::Tick(at));
+    press(&mut m, &["2"]);
+    assert_eq!((&m.screen, m.pane), (&Screen::Cockpit, Pane::Producers), "a moment later keys are keys");
+}
+
+#[test]
+fn letters_of_the_phrase_are_no_keys_of_a_dialog_that_was_refused_meanwhile() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    press(&mut m, &["green "]);
+    let mut s = free();
+    s.seq += 1;
+    let g = s.groups.iter_mut().find(|g| g.group == "loan-audit").expect("there");
+    let plan = g.estimate.as_ref().and_then(|e| e.value()).expect("measured").clone();
+    g.estimate = Some(cutover::migration::estate::Observed::seen(plan, NOW.plus(900)));
+    let at = m.now.plus(100);
+    let id = question(&update(&mut m, Msg::Snapshot(Arc::new(s), at)));
+    let held = Refusal::holds("23 records are MISSING on green", "replay them").of(GateName::Missing);
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Err(held.clone()) }, at));
+    press(&mut m, &["p", "a", "y", "p"]);
+    assert_eq!(phase(&m), &Phase::Refused(held), "`p` of a name passes over no gate");
+    let at = m.now.plus(DEAF_MS + 1);
+    update(&mut m, Msg::Tick(at));
+    press(&mut m, &["p"]);
+    assert!(matches!(m.overlay, Some(Overlay::PassOver { .. })));
+}
+
+#[test]
+fn where_one_key_would_do_a_word_is_typed() {
+    let mut m = cockpit(fixture::estate());
+    crate::scenes::completing(&mut m);
+    assert!(executed(&press(&mut m, &["enter", "docker ps", "enter"])).is_empty());
     assert_eq!(phase(&m), &Phase::Shown);
-    let cmds = update(&mut m, Msg::Tick(last.plus(EXPIRES_MS)));
-    assert!(m.overlay.is_none());
-    assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
-    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("nothing was done")));
+    let cmds = press(&mut m, &["ctrl-u", "yes", "enter"]);
+    assert_eq!(executed(&cmds), [&Command::Complete { group: "loan-ledger".into() }]);
 }
 
 #[test]
@@ -262,10 +328,10 @@ fn the_reset_file_is_of_what_is_shown() {
     };
     let mut m = cockpit(free());
     m.group = Some("loan-report".into());
-    assert!(press(&mut m, &["x"]).is_empty(), "nothing was measured");
+    assert!(press(&mut m, &["ctrl-x"]).is_empty(), "nothing was measured");
     assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("m measures")));
     m.group = Some("loan-audit".into());
-    let (id, group, to, chosen) = exported(&press(&mut m, &["enter", "x"]));
+    let (id, group, to, chosen) = exported(&press(&mut m, &["enter", "ctrl-x"]));
     assert_eq!((group.as_str(), to, chosen), ("loan-audit", Side::Green, None));
     let at = m.now.plus(5);
     let refusal = Refusal::refused("/srv is full", "make room");
@@ -273,9 +339,9 @@ fn the_reset_file_is_of_what_is_shown() {
     assert_eq!(m.flash.as_ref().map(|f| f.text.as_str()), Some("/srv is full. Make room"));
     press(&mut m, &["esc"]);
     crate::scenes::resetting(&mut m);
-    assert_eq!(exported(&press(&mut m, &["x"])).3, Some(Strategy::Latest));
+    assert_eq!(exported(&press(&mut m, &["ctrl-x"])).3, Some(Strategy::Latest));
     press(&mut m, &["o", "x"]);
-    assert_eq!(typed(&m), "ox", "a letter of the phrase once something is typed");
+    assert_eq!(typed(&m), "ox", "letters are of the phrase");
 }
 
 #[test]
@@ -310,11 +376,12 @@ fn a_gate_is_passed_over_with_a_reason_and_a_phrase_of_its_own() {
 }
 
 #[test]
-fn by_hand_lines_are_copied_while_nothing_is_typed() {
+fn by_hand_lines_are_copied_and_letters_are_of_the_phrase() {
     let mut m = cockpit(free());
     confirming(&mut m);
-    let cmds = press(&mut m, &["y"]);
+    assert!(press(&mut m, &["y"]).is_empty(), "a name may begin with it");
+    let cmds = press(&mut m, &["ctrl-y"]);
     assert!(matches!(&cmds[..], [Cmd::Copy(text)] if text.lines().count() == 2));
     press(&mut m, &["g", "y"]);
-    assert_eq!(typed(&m), "gy");
+    assert_eq!(typed(&m), "ygy");
 }

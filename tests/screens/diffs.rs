@@ -218,7 +218,8 @@ fn the_palette_takes_a_name_and_a_range() {
 #[test]
 fn a_diff_is_stopped_gone_on_with_and_its_command_copied() {
     let mut m = shown(running(None), (80, 24), &[]);
-    assert!(matches!(press(&mut m, &["s"])[..], [Cmd::Ask(Ask::StopDiff { .. })]));
+    assert!(press(&mut m, &["s", "enter"]).is_empty(), "no single key stops hours of reading");
+    assert!(matches!(press(&mut m, &["stop", "enter"])[..], [Cmd::Ask(Ask::StopDiff { .. })]));
     assert!(press(&mut m, &["v"]).is_empty(), "one at a time");
     assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("under way")), "{:?}", m.flash);
     assert!(press(&mut m, &["g"]).is_empty(), "it has not stopped yet");

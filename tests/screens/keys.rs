@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use cutover::controller::snapshot::{Arming, Ask, Countdown, JournalLine, Reply, Snapshot};
-use cutover::migration::command::{Command, Offer, Subject};
+use cutover::migration::command::{Command, Level, Offer, Prepared, Subject};
 use cutover::migration::eos::GreenOnly;
 use cutover::migration::estate::{FlagState, Side};
 use cutover::migration::stage::Stage;
 use cutover::migration::trigger::Arm;
 use cutover::tui::actions::{self, ACTIONS, Ready};
-use cutover::tui::model::{Model, Overlay, Pane, Screen};
+use cutover::tui::model::{DEAF_MS, Model, Overlay, Pane, Screen};
+use cutover::tui::theme::{Depth, Glyphs, Theme};
 use cutover::tui::update::{Cmd, Msg, update};
 
 use crate::fixture::{self, NOW};
@@ -128,17 +129,237 @@ fn a_filter_narrows_while_it_is_typed_and_escape_takes_it_away() {
 }
 
 #[test]
-fn a_hold_needs_a_reason_and_a_held_group_is_resumed_by_the_same_key() {
+fn a_hold_is_typed_with_its_reason_and_a_resume_is_typed_too() {
     let mut m = cockpit(fixture::estate());
     m.group = Some("risk-score".into());
-    assert!(press(&mut m, &["h", "enter"]).is_empty());
-    assert!(matches!(m.overlay, Some(Overlay::Why { .. })));
-    let cmds = press(&mut m, &["quarter end", "enter"]);
+    // What was meant for the pane beside opens the question, and that is all.
+    assert!(press(&mut m, &["s", "s", "h", " bastion", "enter"]).is_empty());
+    assert!(matches!(m.overlay, Some(Overlay::Say { remark: Some(_), .. })));
+    assert!(press(&mut m, &["ctrl-u", "hold", "enter"]).is_empty(), "without a reason");
+    let cmds = press(&mut m, &[" quarter end", "enter"]);
     let subject = Subject::Group("risk-score".into());
     assert_eq!(executed(&cmds), [&Command::Hold { subject, why: "quarter end".into() }]);
+    assert!(m.overlay.is_none());
+    // The key that holds does not resume, and the one that does takes its word.
     m.group = Some("card-fraud".into());
-    let cmds = press(&mut m, &["h"]);
+    assert!(press(&mut m, &["h"]).is_empty());
+    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("u resumes")), "{:?}", m.flash);
+    assert!(press(&mut m, &["u", "enter", "ptime", "enter", "ctrl-u"]).is_empty());
+    let cmds = press(&mut m, &["resume", "enter"]);
     assert_eq!(executed(&cmds), [&Command::Resume { subject: Subject::Group("card-fraud".into()) }]);
+}
+
+/// Text that was meant for another window: whatever its letters open, it changes nothing and writes nothing.
+#[test]
+fn text_for_another_window_changes_nothing() {
+    let lines = [
+        "ssh bastion",
+        "docker ps",
+        "git status",
+        "apt-get update",
+        "vi cutover.toml",
+        "echo hold",
+        "rm -r x",
+        "make",
+        "cd",
+        "history",
+        "export X=1",
+        "uptime",
+        "exit",
+        "yes",
+        "hold on",
+        "resume",
+        "stop",
+        "kill %1",
+        "cat /etc/hosts",
+        "go run .",
+    ];
+    let mut offered = fixture::estate();
+    for g in &mut offered.groups {
+        g.offers.iter_mut().for_each(|o| o.refused = None);
+    }
+    for p in &mut offered.producers {
+        p.offers.iter_mut().for_each(|o| o.refused = None);
+    }
+    for (screen, keys) in
+        [("groups", &["1"][..]), ("a group", &["1", "enter"]), ("producers", &["2"]), ("the diff", &["5"])]
+    {
+        for group in ["loan-audit", "loan-ledger", "card-fraud"] {
+            let mut m = cockpit(offered.clone());
+            m.group = Some(group.into());
+            press(&mut m, keys);
+            for line in lines {
+                let mut cmds = Vec::new();
+                for c in line.chars().chain(['\n']) {
+                    let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
+                    let at = m.now.plus(120);
+                    cmds.extend(update(&mut m, Msg::Key(KeyEvent::new(code, KeyModifiers::NONE), at)));
+                    answer(&mut m, &mut cmds);
+                }
+                let changes = |c: &&Cmd| match c {
+                    Cmd::Ask(Ask::Execute { command, .. }) => !matches!(command, Command::Estimate { .. }),
+                    Cmd::Ask(Ask::Export { .. } | Ask::StopDiff { .. }) => true,
+                    _ => false,
+                };
+                let changing: Vec<&Cmd> = cmds.iter().filter(changes).collect();
+                assert!(changing.is_empty(), "{screen}, {group}: `{line}`: {changing:?}");
+            }
+        }
+    }
+}
+
+/// The controller's answer to whatever was just asked: yes, after one word or the phrase.
+fn answer(m: &mut Model, cmds: &mut Vec<Cmd>) {
+    let asked = cmds.iter().rev().find_map(|c| match c {
+        Cmd::Ask(Ask::Prepare { id, command }) => Some((*id, command.clone())),
+        _ => None,
+    });
+    cmds.retain(|c| !matches!(c, Cmd::Ask(Ask::Prepare { .. })));
+    let Some((id, command)) = asked else { return };
+    let level = match command {
+        Command::CutOver { .. } | Command::RollBack { .. } => Level::Typed("green loan-audit".into()),
+        _ => Level::Key,
+    };
+    let prepared = Prepared { command, level, ..fixture::prepared() };
+    let at = m.now.plus(5);
+    update(m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(prepared)) }, at));
+}
+
+#[test]
+fn ctrl_z_suspends_unless_something_would_stop_with_it() {
+    let mut s = fixture::estate();
+    s.groups.retain(|g| !matches!(g.stage, Stage::Moving { .. } | Stage::Soaking { .. }));
+    for overlay in [&[][..], &["?"], &[":"], &["/"], &["h"]] {
+        let mut m = cockpit(s.clone());
+        press(&mut m, overlay);
+        assert_eq!(press(&mut m, &["ctrl-z"]), [Cmd::Suspend], "{overlay:?}");
+    }
+    let mut attached = cockpit(fixture::estate());
+    attached.options.attached = true;
+    assert_eq!(press(&mut attached, &["ctrl-z"]), [Cmd::Suspend], "another controller carries on");
+    // A run is under way in here: it goes on, and what was to be typed at the shell is no command.
+    let mut m = cockpit(fixture::estate());
+    m.group = Some("risk-score".into());
+    assert!(press(&mut m, &["ctrl-z"]).is_empty());
+    assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("would stop the controller")), "{:?}", m.flash);
+    assert!(press(&mut m, &["l", "s", "enter", "h", "c", "q"]).is_empty());
+    assert!(m.overlay.is_none() && m.screen == Screen::Cockpit);
+    // Where no shell could take the terminal, the same.
+    let mut m = cockpit(s);
+    let at = m.now.plus(500);
+    update(&mut m, Msg::Continued(false, at));
+    assert!(press(&mut m, &["q", "enter", "h"]).is_empty());
+    assert!(m.overlay.is_none() && m.flash.as_ref().is_some_and(|f| f.text.contains("no shell")), "{:?}", m.flash);
+    let at = m.now.plus(DEAF_MS + 1);
+    update(&mut m, Msg::Tick(at));
+    assert_eq!(press(&mut m, &["q"]), [Cmd::Quit], "a moment later keys are keys");
+}
+
+#[test]
+fn on_a_terminal_that_is_too_small_keys_do_nothing() {
+    let mut m = cockpit(free());
+    confirming(&mut m);
+    press(&mut m, &["green loan-audi"]);
+    update(&mut m, Msg::Resize(59, 24));
+    assert!(press(&mut m, &["t", "enter", "esc", "q"]).is_empty(), "nobody sees what they do");
+    let at = m.now.plus(5);
+    update(&mut m, Msg::Paste("t".into(), at));
+    update(&mut m, Msg::Resize(80, 24));
+    assert!(matches!(&m.overlay, Some(Overlay::Confirm(d)) if d.input.value() == "green loan-audi"));
+    update(&mut m, Msg::Resize(80, 15));
+    assert_eq!(press(&mut m, &["ctrl-c", "ctrl-c"]).last(), Some(&Cmd::Quit));
+}
+
+#[test]
+fn what_the_terminal_says_of_its_background_changes_only_what_nobody_chose() {
+    let mut m = cockpit(free());
+    for (asks, light, name) in [(false, true, "dark"), (true, true, "light"), (true, false, "dark")] {
+        m.options.theme =
+            Theme::built_in(if asks { "either" } else { "dark" }, Depth::Ansi256, Glyphs::Utf8).expect("there");
+        m.options.theme.asks = asks;
+        update(&mut m, Msg::Background(light));
+        assert_eq!(m.theme().name, name);
+        update(&mut m, Msg::Background(!light));
+        assert_eq!(m.theme().name, name, "it is asked once");
+    }
+}
+
+/// What a small terminal has no room for can be scrolled to: every line that a tall one of the same width shows.
+#[test]
+fn nothing_on_a_screen_is_out_of_reach() {
+    let scenes = crate::scenes::all();
+    for (name, keys, told) in [
+        ("hard_locked_60x16", &[][..], &["PASS", "HOLD", "FAIL", "????", "next", "stands"][..]),
+        ("hard_alarm_80x24", &[], &["PASS", "HOLD", "FAIL", "????", "ALARM"]),
+        ("partition_values", &[], &["offset", "why", "found by", "costs"]),
+        ("soak_countdown_60x16", &["tab"], &["HOLD", "FAIL", "UNKNOWN", "trigger", "hole"]),
+        ("diff_differs_60x16", &["tab"], &["missing", "only on", "offset"]),
+        ("calendar_60x16", &["tab"], &["opens", "window", "owner", "runs"]),
+    ] {
+        let mut m = scenes.iter().find(|s| s.0 == name).map(|s| s.1.clone()).expect(name);
+        press(&mut m, keys);
+        let page = |m: &Model| crate::looks::text(&crate::pictures::drawn(m));
+        let mut tall = m.clone();
+        tall.size.1 = 200;
+        let wanted: Vec<String> = page(&tall).lines().skip(2).map(|l| l.trim_end().to_owned()).collect();
+        let mut seen = page(&m);
+        let mut before = String::new();
+        while before != page(&m) {
+            before = page(&m);
+            press(&mut m, &["pagedown"]);
+            seen.push('\n');
+            seen.push_str(&page(&m));
+        }
+        let mut found = 0;
+        for line in wanted.iter().filter(|l| told.iter().any(|word| l.contains(word)) && !l.contains("more lines")) {
+            // A position may lie over the end of a line.
+            let head: String = line.chars().take(30).collect();
+            assert!(seen.contains(&head), "{name}: {line}\n{seen}");
+            found += 1;
+        }
+        assert!(found >= 3, "{name}: {found} lines");
+        press(&mut m, &["up"]);
+        assert!(page(&m) != before || !before.contains("lines "), "{name}: the way back begins at once");
+    }
+}
+
+#[test]
+fn every_line_of_the_help_can_be_reached_and_found() {
+    for size in [(60, 16), (80, 24), (120, 40)] {
+        let mut m = fixture::model(fixture::estate(), size);
+        press(&mut m, &["?"]);
+        let page = |m: &Model| crate::looks::text(&crate::pictures::drawn(m));
+        let mut seen = page(&m);
+        let mut before = String::new();
+        while before != page(&m) {
+            before = page(&m);
+            press(&mut m, &["pagedown"]);
+            seen.push_str(&page(&m));
+        }
+        let cut = seen.lines().find(|l| l.starts_with('│') && l.contains('…'));
+        assert_eq!(cut, None, "{size:?}: nothing is cut");
+        for a in ACTIONS {
+            assert!(seen.contains(a.id), "{size:?}: {}", a.id);
+            for word in a.doc.split_whitespace() {
+                assert!(seen.contains(word), "{size:?}: {}: {word}", a.id);
+            }
+        }
+        // The end says that it is the end, and the way back begins at once.
+        press(&mut m, &["home", "shift-g"]);
+        let end = page(&m);
+        assert_eq!(end, before, "G is the end");
+        let position = end.lines().last().and_then(|l| l.split("lines ").nth(1)).expect("where one is").to_owned();
+        let numbers: Vec<&str> = position.split(|c: char| !c.is_ascii_digit()).filter(|n| !n.is_empty()).collect();
+        assert_eq!(numbers[1], numbers[2], "{position}");
+        press(&mut m, &["up"]);
+        assert_ne!(page(&m), end);
+        press(&mut m, &["/", "declares the soak"]);
+        assert!(page(&m).contains("complete") && !page(&m).contains("roll-back"), "{}", page(&m));
+        press(&mut m, &["esc"]);
+        assert!(matches!(m.overlay, Some(Overlay::Help { finding: false, .. })), "the words go first");
+        press(&mut m, &["esc"]);
+        assert!(m.overlay.is_none());
+    }
 }
 
 #[test]
@@ -332,6 +553,38 @@ fn the_palette_runs_commands_by_name_on_a_named_group() {
     assert!(matches!(&m.overlay, Some(Overlay::Palette { input, .. }) if input.value() == "cut-over "));
     press(&mut m, &["esc", ":", "zzzz", "enter"]);
     assert!(m.flash.as_ref().is_some_and(|f| f.text.contains("no command")));
+}
+
+#[test]
+fn the_palette_runs_what_was_typed_and_nothing_that_only_looks_like_it() {
+    let mut idle = fixture::estate();
+    idle.groups.retain(|g| !matches!(g.stage, Stage::Moving { .. } | Stage::Soaking { .. }));
+    for quit in ["q", "q!", "quit", "qa", "wq", "x"] {
+        assert_eq!(press(&mut cockpit(idle.clone()), &[":", quit, "enter"]), [Cmd::Quit], ":{quit}");
+        let mut m = cockpit(fixture::estate());
+        assert!(press(&mut m, &[":", quit, "enter"]).is_empty());
+        assert!(matches!(m.overlay, Some(Overlay::Leave { .. })), "what would stop is said first");
+    }
+    let says = |m: &Model, words: &str| {
+        assert!(matches!(m.overlay, Some(Overlay::Palette { .. })), "it stays open: {:?}", m.overlay);
+        assert!(m.flash.as_ref().is_some_and(|f| f.text.contains(words)), "{:?}", m.flash);
+    };
+    let mut m = cockpit(free());
+    m.group = Some("loan-audit".into());
+    for (typed, words) in
+        [("", "type a name"), ("co", "begin with `co`"), ("rstoff", "nothing begins"), ("lve", "nothing begins")]
+    {
+        press(&mut m, &[":"]);
+        assert!(press(&mut m, &[typed, "enter"]).is_empty(), "{typed}");
+        says(&m, words);
+        press(&mut m, &["esc"]);
+    }
+    // A name that only looks like the one that was typed is no group to move.
+    press(&mut m, &[":", "cut-over lnadt", "enter"]);
+    says(&m, "nothing begins");
+    // A line that a person chose is one.
+    press(&mut m, &["esc", ":", "rstoff", "down", "up", "enter"]);
+    assert!(matches!(m.overlay, Some(Overlay::Choose(_))), "{:?}", m.overlay);
 }
 
 #[test]

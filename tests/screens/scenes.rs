@@ -3,7 +3,7 @@
 use crokey::KeyCombination;
 use crossterm::event::KeyEvent;
 use cutover::controller::snapshot::{Arming, Ask, Reply, Snapshot};
-use cutover::migration::command::Refusal;
+use cutover::migration::command::{Command, Level, Offer, Prepared, Refusal};
 use cutover::migration::estate::{At, Observed, Trouble};
 use cutover::tui::model::Model;
 use cutover::tui::theme::Glyphs;
@@ -57,6 +57,44 @@ pub fn confirming(m: &mut Model) {
     let id = question(&cmds);
     let at = m.now.plus(30);
     update(m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(fixture::prepared())) }, at));
+    let at = m.now.plus(500);
+    update(m, Msg::Tick(at));
+}
+
+/// Opens the dialog that declares the soak of `loan-ledger` complete.
+pub fn completing(m: &mut Model) {
+    let command = Command::Complete { group: "loan-ledger".into() };
+    let mut s = m.snapshot.as_ref().map(|s| (**s).clone()).expect("a snapshot");
+    let g = s.groups.iter_mut().find(|g| g.group == "loan-ledger").expect("in the fixture");
+    g.offers.retain(|o| !matches!(o.command, Command::Complete { .. }));
+    g.offers.push(Offer { command: command.clone(), refused: None });
+    s.seq += 1;
+    let at = m.now;
+    update(m, Msg::Snapshot(std::sync::Arc::new(s), at));
+    m.group = Some("loan-ledger".into());
+    let id = question(&press(m, &["d"]));
+    let prepared = Prepared {
+        command,
+        title: "Declare the soak of loan-ledger complete".into(),
+        steps: Vec::new(),
+        no_return_after: None,
+        level: Level::Key,
+        max_re_read: None,
+        way_back:
+            "none: there is no undo, a soak is not opened again. A rollback by hand stays as long as blue is kept \
+                   (now EXACT)"
+                .into(),
+        warnings: vec![
+            "ends the soak: its criteria are not judged any more, and the clocks of its evidence stop".into(),
+            "nothing rolls it back by itself: not watched any more: green-lag".into(),
+        ],
+        gates: Vec::new(),
+        rows: Vec::new(),
+        by_hand: Vec::new(),
+        facts: "f00d".into(),
+    };
+    let at = m.now.plus(30);
+    update(m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(prepared)) }, at));
     let at = m.now.plus(500);
     update(m, Msg::Tick(at));
 }
@@ -151,7 +189,7 @@ fn reset_prepared(strategy: &str, phrase: &str, warnings: &[&str]) -> cutover::m
     p.steps.drain(..2);
     p.steps.pop();
     p.no_return_after = None;
-    p.level = cutover::migration::command::Level::Typed(phrase.into());
+    p.level = Level::Typed(phrase.into());
     p.way_back = "the old offsets are in the journal".into();
     p.warnings = warnings.iter().map(|w| (*w).to_owned()).collect();
     p.by_hand.truncate(1);
@@ -212,7 +250,7 @@ fn offsets(out: &mut Vec<(&'static str, Model)>) {
     out.push(("reset_latest", m));
     let mut m = fixture::model(free(), small);
     resetting(&mut m);
-    let cmds = press(&mut m, &["x"]);
+    let cmds = press(&mut m, &["ctrl-x"]);
     let id = cmds.iter().find_map(|c| match c {
         Cmd::Ask(Ask::Export { id, .. }) => Some(*id),
         _ => None,
@@ -249,6 +287,21 @@ pub fn all() -> Vec<(&'static str, Model)> {
     out.push(("notices_80x24", on(fixture::estate(), small, |m| drop(press(m, &["4"])))));
     out.push(("filtered", on(fixture::estate(), small, |m| drop(press(m, &["/", "loan"])))));
     out.push(("help", on(fixture::estate(), small, |m| drop(press(m, &["?"])))));
+    out.push(("help_end_60x16", on(fixture::estate(), (60, 16), |m| drop(press(m, &["?", "shift-g"])))));
+    out.push(("help_found", on(fixture::estate(), small, |m| drop(press(m, &["?", "/", "offsets", "enter"])))));
+    out.push((
+        "resume",
+        on(fixture::estate(), small, |m| {
+            m.group = Some("card-fraud".into());
+            press(m, &["u", "y", "enter"]);
+        }),
+    ));
+    out.push(("completing", {
+        let mut m = fixture::model(fixture::estate(), small);
+        completing(&mut m);
+        m
+    }));
+    out.push(("palette_ambiguous", on(free(), small, |m| drop(press(m, &[":", "co", "enter"])))));
     out.push(("palette", on(fixture::estate(), small, |m| drop(press(m, &[":", "cut"])))));
     out.push(("palette_argument", on(free(), small, |m| drop(press(m, &[":", "cut-over loan", "down"])))));
     let open = |group: &'static str| {
@@ -312,7 +365,7 @@ pub fn all() -> Vec<(&'static str, Model)> {
         "hold",
         on(fixture::estate(), small, |m| {
             m.group = Some("risk-score".into());
-            press(m, &["h", "waiting for the risk team"]);
+            press(m, &["h", "hold waiting for the risk team"]);
         }),
     ));
     out.push(("leave", on(fixture::estate(), small, |m| drop(press(m, &["q"])))));

@@ -159,6 +159,38 @@ async fn a_dry_run_walks_the_path_and_changes_nothing() {
     handle.shutdown().await;
 }
 
+/// One practises beside the cockpit that one practises for: nothing of it is written, and what that one does meanwhile is
+/// said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_walks_beside_the_session_that_holds_the_journal() {
+    let demo = Demo::start();
+    let mut first = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut first, "it is armed", armed_and_seen).await;
+    let flags = std::fs::read(demo.estate.flags()).unwrap();
+    let mut dry = Controller::start(demo.plan(), Options::new(Want::DryRun, "ben@bastion"));
+    until(&mut dry, "both sides seen", |s| {
+        s.header.arming == Arming::DryRun && s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()
+    })
+    .await;
+    let report = run(&mut dry, Command::cut_over(GROUP), GROUP).await;
+    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert!(report.run.is_some_and(|r| r.dry_run));
+    assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
+    let held =
+        Command::Hold { subject: cutover::migration::command::Subject::Group(GROUP.into()), why: "lunch".into() };
+    assert_eq!(run(&mut first, held, GROUP).await.exit_code, 0);
+    let said = |s: &Snapshot| s.notices.iter().any(|n| n.trouble.what.contains("has gone on since this dry run began"));
+    until(&mut dry, "the other one's hold is said", said).await;
+    dry.shutdown().await;
+    first.shutdown().await;
+    let entries = cutover::journal::Reader::open(&demo.plan().journal).unwrap().entries(1).unwrap();
+    let of_the_dry_run = |e: &&cutover::migration::event::Entry| {
+        e.actor == "ben@bastion" || matches!(e.event, cutover::migration::event::Event::RunStarted { .. })
+    };
+    assert_eq!(entries.iter().find(of_the_dry_run), None, "a dry run beside another session journals nothing");
+    assert!(entries.iter().enumerate().all(|(i, e)| e.seq == i as u64 + 1));
+}
+
 fn armed_and_seen(s: &Snapshot) -> bool {
     s.header.arming == Arming::Armed && s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()
 }

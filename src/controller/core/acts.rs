@@ -157,6 +157,16 @@ impl Core {
             self.act().await;
         }
     }
+
+    /// A dry run beside the session that holds the journal goes by what stood when it began: what that session does
+    /// meanwhile is said, not mixed into what is only thought.
+    pub(super) async fn notice_growth(&mut self) {
+        if self.ledger.newer().await.is_ok_and(|entries| !entries.is_empty()) {
+            let what = "the session that holds the journal has gone on since this dry run began";
+            let advice = "what is shown here stood then: start the dry run again to go by what stands now";
+            self.notice(Severity::Warn, Subject::Migration, Trouble::new(what, advice));
+        }
+    }
 }
 
 /// Puts a value in the place of another; whether that changed anything.

@@ -278,7 +278,17 @@ impl Machine {
             ));
         }
         let title = format!("Declare {name} moved: blue is not kept as its way back any longer");
-        Ok(Prepared { level: Level::Key, ..plain(command, title) })
+        Ok(Prepared {
+            level: Level::Key,
+            warnings: vec![
+                "ends the soak: who writes on the side that was left is not watched any more".to_owned(),
+                format!("{} counts as moved for good: whoever waits for that may take blue away", visible_name(name)),
+            ],
+            way_back:
+                "none: there is no undo, a soak is not opened again. A rollback by hand stays as long as blue is kept"
+                    .to_owned(),
+            ..plain(command, title)
+        })
     }
 
     fn prepare_approve(

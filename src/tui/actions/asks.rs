@@ -4,13 +4,13 @@ use tui_input::Input;
 
 use super::super::choose::Choose;
 use super::super::dialog::{self, Dialog};
-use super::super::model::{Model, Overlay, ROUTES, Tone, Values};
+use super::super::model::{Model, Overlay, ROUTES, Saying, Tone, Values};
 use super::super::update::Cmd;
 use super::super::verify;
 use super::super::words;
-use super::ready::{exportable, held, is_hard_move, is_losing, offers};
+use super::ready::{exportable, is_hard_move, is_losing, offers};
 use crate::controller::snapshot::Ask;
-use crate::migration::command::{Command, Offer};
+use crate::migration::command::{Command, Offer, Subject};
 use crate::migration::estate::Side;
 use crate::migration::stage::Stage;
 
@@ -27,19 +27,24 @@ pub(super) fn open_confirm(m: &mut Model, command: Command) -> Vec<Cmd> {
     let question = m.ask_id("what would it do");
     let mut cmds = vec![Cmd::Ask(Ask::Prepare { id: question, command: command.clone() })];
     cmds.extend(dialog::watch(&command).map(Cmd::Ask));
-    // In the middle of a run there is nothing to estimate: going back needs no facts of the other side.
-    let resting = |g: &str| m.group_row(g).is_some_and(|g| !matches!(g.stage, Stage::Moving { .. }));
-    if let Some((group, to)) = dialog::estimate_for(&command).filter(|(g, _)| resting(g)) {
-        let fresh = m.group_row(group).filter(|g| dialog::measures(g, &command)).is_some_and(|g| {
-            g.measuring || g.estimate.as_ref().is_some_and(|e| e.fresh(m.clock(), dialog::ESTIMATE_FRESH_MS).is_some())
-        });
-        if !fresh {
-            let measure = Command::Estimate { group: group.to_owned(), to, chosen: command.chosen().cloned() };
-            cmds.extend(send(m, measure, "measuring"));
-        }
-    }
+    cmds.extend(measure_anew(m, &command));
     m.overlay = Some(Overlay::Confirm(Box::new(Dialog::new(command, question, m.now))));
     cmds
+}
+
+/// Has a command's estimate measured when it is missing, of another way, or old. In the middle of a run there is nothing to
+/// estimate: going back needs no facts of the other side.
+pub(in crate::tui) fn measure_anew(m: &mut Model, command: &Command) -> Vec<Cmd> {
+    let resting = |g: &str| m.group_row(g).is_some_and(|g| !matches!(g.stage, Stage::Moving { .. }));
+    let Some((group, to)) = dialog::estimate_for(command).filter(|(g, _)| resting(g)) else { return Vec::new() };
+    let fresh = m.group_row(group).filter(|g| dialog::measures(g, command)).is_some_and(|g| {
+        g.measuring || g.estimate.as_ref().is_some_and(|e| e.fresh(m.clock(), dialog::ESTIMATE_FRESH_MS).is_some())
+    });
+    if fresh {
+        return Vec::new();
+    }
+    let measure = Command::Estimate { group: group.to_owned(), to, chosen: command.chosen().cloned() };
+    send(m, measure, "measuring")
 }
 
 /// Opens the dialog of the first offer that `pick` chooses and that would be taken.
@@ -136,7 +141,7 @@ pub(super) fn verify(m: &mut Model) -> Vec<Cmd> {
 }
 
 pub(super) fn stop_diff(m: &mut Model) -> Vec<Cmd> {
-    verify::stop(m)
+    say(m, Saying::StopDiff)
 }
 
 pub(super) fn continue_diff(m: &mut Model) -> Vec<Cmd> {
@@ -163,26 +168,45 @@ pub(super) fn route(m: &mut Model) -> Vec<Cmd> {
     Vec::new()
 }
 
-pub(super) fn hold(m: &mut Model) -> Vec<Cmd> {
-    if held(m) {
-        return resume(m);
-    }
-    if let Some(subject) = m.current_subject() {
-        m.overlay = Some(Overlay::Why { subject, input: Input::default() });
-    }
+/// Asks for the word that does it.
+fn say(m: &mut Model, saying: Saying) -> Vec<Cmd> {
+    m.overlay = Some(Overlay::Say { saying, input: Input::default(), remark: None });
     Vec::new()
+}
+
+pub(super) fn hold(m: &mut Model) -> Vec<Cmd> {
+    m.current_subject().map_or_else(Vec::new, |subject| say(m, Saying::Hold(subject)))
 }
 
 pub(super) fn hold_trigger(m: &mut Model) -> Vec<Cmd> {
-    if let Some(group) = super::ready::next_rollback(m) {
-        m.overlay =
-            Some(Overlay::Why { subject: crate::migration::command::Subject::Group(group), input: Input::default() });
-    }
-    Vec::new()
+    super::ready::next_rollback(m).map_or_else(Vec::new, |group| say(m, Saying::Hold(Subject::Group(group))))
 }
 
 pub(super) fn resume(m: &mut Model) -> Vec<Cmd> {
-    let Some(subject) = m.current_subject() else { return Vec::new() };
-    let about = format!("resume {}", words::subject(&subject));
-    send(m, Command::Resume { subject }, &about)
+    m.current_subject().map_or_else(Vec::new, |subject| say(m, Saying::Resume(subject)))
+}
+
+/// Does what a typed line says; else what was wrong with the line. A hold is `hold` and why in one line: text that was
+/// meant for another window holds nothing.
+pub(super) fn said(m: &mut Model, saying: &Saying, typed: &str) -> Result<Vec<Cmd>, String> {
+    let word = saying.word();
+    match saying {
+        Saying::Hold(subject) => {
+            let Some(why) = typed.strip_prefix(word).filter(|rest| rest.is_empty() || rest.starts_with(' ')) else {
+                return Err(format!("begin with the word {word}, then say why: `{word} waiting for the vendor`"));
+            };
+            let why = why.trim().to_owned();
+            if why.is_empty() {
+                return Err("say why, after the word: the next person reads it in the journal".to_owned());
+            }
+            let about = format!("hold {}", words::subject(subject));
+            Ok(send(m, Command::Hold { subject: subject.clone(), why }, &about))
+        }
+        _ if typed.trim_end() != word => Err(format!("type {word} and enter, or esc")),
+        Saying::Resume(subject) => {
+            let about = format!("resume {}", words::subject(subject));
+            Ok(send(m, Command::Resume { subject: subject.clone() }, &about))
+        }
+        Saying::StopDiff => Ok(verify::stop(m)),
+    }
 }

@@ -19,6 +19,7 @@ use super::choose::Step;
 use super::model::{Model, Overlay, Pane, Screen};
 use super::update::Cmd;
 
+pub(super) use asks::measure_anew;
 pub(super) use over::close_overlay;
 pub(super) use places::open_subject as open;
 
@@ -105,6 +106,8 @@ pub enum Danger {
     None,
     /// Asks the clusters; changes nothing.
     Reads,
+    /// Writes a file beside the plan.
+    Writes,
     /// Writes to the journal only.
     Journals,
     /// Changes the estate, after a dialog.
@@ -116,6 +119,7 @@ impl Danger {
         match self {
             Danger::None => "",
             Danger::Reads => "reads the clusters",
+            Danger::Writes => "writes a file",
             Danger::Journals => "writes the journal",
             Danger::Changes => "changes the estate, after a dialog",
         }
@@ -165,13 +169,14 @@ impl std::fmt::Debug for Action {
 #[must_use]
 pub fn scopes(m: &Model) -> Vec<Scope> {
     match (&m.overlay, &m.screen, m.pane) {
-        (Some(Overlay::Help { .. }), ..) => vec![Scope::Help],
+        (Some(Overlay::Help { finding: false, .. }), ..) => vec![Scope::Help],
+        (Some(Overlay::Help { finding: true, .. }), ..) => vec![Scope::Filter],
         (Some(Overlay::Palette { .. }), ..) => vec![Scope::Palette],
         (Some(Overlay::Filter { .. }), ..) => vec![Scope::Filter],
         (Some(Overlay::Route { .. }), ..) => vec![Scope::Route],
         (Some(Overlay::Range { .. }), ..) => vec![Scope::Range],
         (Some(Overlay::Choose(c)), ..) if c.step == Step::Strategy => vec![Scope::Choose],
-        (Some(Overlay::Why { .. } | Overlay::Choose(_) | Overlay::PassOver { .. }), ..) => vec![Scope::Why],
+        (Some(Overlay::Say { .. } | Overlay::Choose(_) | Overlay::PassOver { .. }), ..) => vec![Scope::Why],
         (Some(Overlay::Confirm(_)), ..) => vec![Scope::Confirm],
         (Some(Overlay::Leave { .. }), ..) => vec![Scope::Leave],
         (None, Screen::Group(_), _) => vec![Scope::Group, Scope::Global],
@@ -291,8 +296,7 @@ mod tests {
             let mut seen = BTreeSet::new();
             for a in ACTIONS.iter().filter(|a| a.scopes.contains(scope)) {
                 for k in a.keys {
-                    // One key holds and resumes: never are both possible.
-                    assert!(seen.insert(*k) || a.id == "resume", "{}: {k} is taken in {scope:?}", a.id);
+                    assert!(seen.insert(*k), "{}: {k} is taken in {scope:?}", a.id);
                 }
             }
         }

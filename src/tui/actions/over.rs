@@ -10,10 +10,10 @@ use super::super::palette;
 use super::super::update::Cmd;
 use super::super::verify;
 use super::super::words;
-use super::asks::{open_confirm, send};
+use super::asks::{open_confirm, said};
 use super::ready;
 use crate::controller::snapshot::Ask;
-use crate::migration::command::{Command, Offer, Subject};
+use crate::migration::command::{Command, Offer};
 
 /// Closes what lies over the screen.
 pub(in crate::tui) fn close_overlay(m: &mut Model) -> Vec<Cmd> {
@@ -24,6 +24,11 @@ pub(in crate::tui) fn close_overlay(m: &mut Model) -> Vec<Cmd> {
         Some(Overlay::PassOver { .. }) => vec![Cmd::Ask(Ask::Watch { group: None })],
         Some(Overlay::Filter { .. }) => {
             m.filters.remove(&m.table());
+            Vec::new()
+        }
+        // What was looked for is left first.
+        Some(Overlay::Help { finding: true, .. }) => {
+            m.overlay = Some(Overlay::Help { scroll: 0, find: Input::default(), finding: false });
             Vec::new()
         }
         _ => Vec::new(),
@@ -40,13 +45,30 @@ pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
             }
             Vec::new()
         }
-        Some(Overlay::Palette { input, selected }) => palette::run(m, input.value(), selected),
+        Some(Overlay::Palette { input, selected, picked }) => match palette::run(m, input.value(), selected, picked) {
+            Ok(cmds) => cmds,
+            Err(why) => {
+                m.say(Tone::Hold, why);
+                m.overlay = Some(Overlay::Palette { input, selected, picked });
+                Vec::new()
+            }
+        },
+        Some(Overlay::Help { scroll, find, .. }) => {
+            m.overlay = Some(Overlay::Help { scroll, find, finding: false });
+            Vec::new()
+        }
         Some(Overlay::Route { producer, selected }) => accept_route(m, producer, selected),
         Some(Overlay::Range { what, selected }) => {
             let span = verify::range(selected, m.clock());
             verify::start(m, what, span, false)
         }
-        Some(Overlay::Why { subject, input }) => accept_why(m, subject, input),
+        Some(Overlay::Say { saying, input, .. }) => match said(m, &saying, input.value()) {
+            Ok(cmds) => cmds,
+            Err(why) => {
+                m.overlay = Some(Overlay::Say { saying, input, remark: Some(why) });
+                Vec::new()
+            }
+        },
         Some(Overlay::Choose(c)) => accept_choice(m, c),
         Some(Overlay::PassOver { command, gate, held, input }) => {
             let reason = input.value().trim().to_owned();
@@ -110,17 +132,6 @@ fn accept_choice(m: &mut Model, mut c: Box<Choose>) -> Vec<Cmd> {
     }
 }
 
-fn accept_why(m: &mut Model, subject: Subject, input: Input) -> Vec<Cmd> {
-    let why = input.value().trim().to_owned();
-    if why.is_empty() {
-        m.say(Tone::Hold, "Type why: the next person reads it in the journal.");
-        m.overlay = Some(Overlay::Why { subject, input });
-        return Vec::new();
-    }
-    let about = format!("hold {}", words::subject(&subject));
-    send(m, Command::Hold { subject, why }, &about)
-}
-
 fn accept_confirm(m: &mut Model, mut d: Box<Dialog>) -> Vec<Cmd> {
     if matches!(d.phase, Phase::Refused(_)) {
         // Ask anew: what it rests on may have changed.
@@ -143,9 +154,9 @@ pub(super) fn pass_over(m: &mut Model) -> Vec<Cmd> {
 }
 
 pub(super) fn complete_word(m: &mut Model) -> Vec<Cmd> {
-    let Some(Overlay::Palette { input, selected }) = &m.overlay else { return Vec::new() };
+    let Some(Overlay::Palette { input, selected, .. }) = &m.overlay else { return Vec::new() };
     if let Some(text) = palette::entries(m, input.value()).get(*selected).map(|e| e.completion.clone()) {
-        m.overlay = Some(Overlay::Palette { input: Input::new(text), selected: 0 });
+        m.overlay = Some(Overlay::Palette { input: Input::new(text), selected: 0, picked: false });
     }
     Vec::new()
 }
@@ -157,7 +168,27 @@ pub(super) fn copy_by_hand(m: &mut Model) -> Vec<Cmd> {
     vec![Cmd::Copy(lines.join("\n"))]
 }
 
+pub(super) fn find_in_help(m: &mut Model) -> Vec<Cmd> {
+    if let Some(Overlay::Help { scroll, finding, .. }) = &mut m.overlay {
+        (*scroll, *finding) = (0, true);
+    }
+    Vec::new()
+}
+
 // ---- leaving ----
+
+/// Gives the terminal back for a while. A process that is stopped stops everything in it: where this cockpit is the
+/// controller and something is under way, that is refused, and the shell commands that follow the key are no keys.
+pub(super) fn suspend(m: &mut Model) -> Vec<Cmd> {
+    if hosting::hosted(m).is_none() {
+        return vec![Cmd::Suspend];
+    }
+    let why = "ctrl-z would stop the controller, which runs in here, and something is under way: it goes on. \
+               `cutover watch` hosts it without a terminal; another shell is another window.";
+    m.say(Tone::Hold, why);
+    m.be_deaf();
+    Vec::new()
+}
 
 pub(super) fn leave(m: &mut Model) -> Vec<Cmd> {
     if hosting::hosted(m).is_none() {

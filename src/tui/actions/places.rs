@@ -8,6 +8,7 @@ use super::super::model::{Focus, Model, Overlay, Pane, ROUTES, Screen, Table, Va
 use super::super::palette;
 use super::super::update::Cmd;
 use super::super::verify;
+use super::super::view;
 use crate::controller::snapshot::DiffState;
 use crate::migration::command::Subject;
 use crate::migration::stage::Stage;
@@ -76,10 +77,12 @@ pub(in crate::tui) fn open_subject(m: &mut Model, subject: &Subject) {
             m.screen = Screen::Group(g.clone());
             let running = m.group_row(g).is_some_and(|r| matches!(r.stage, Stage::Moving { .. }) && r.run.is_some());
             m.focus = if running { Focus::Run } else { Focus::Partitions };
+            (m.scroll, m.run_from) = (0, None);
         }
         Subject::Producer(p) => {
             m.producer = Some(p.clone());
             m.pane = Pane::Producers;
+            m.scroll = 0;
             m.screen = Screen::Producer(p.clone());
         }
         Subject::Migration | Subject::Cluster(_) => {}
@@ -110,11 +113,21 @@ pub(super) fn open(m: &mut Model) -> Vec<Cmd> {
     Vec::new()
 }
 
+/// Gives the detail below a table the place of the table, or the table its own.
+pub(super) fn switch_detail(m: &mut Model) -> Vec<Cmd> {
+    m.focus = if m.focus == Focus::Top { Focus::Partitions } else { Focus::Top };
+    m.scroll = 0;
+    Vec::new()
+}
+
 pub(super) fn switch_focus(m: &mut Model) -> Vec<Cmd> {
+    let run = m.current_group().is_some_and(|g| g.run.is_some());
     m.focus = match m.focus {
-        Focus::Partitions => Focus::Run,
-        Focus::Run => Focus::Partitions,
+        Focus::Partitions if view::group_folds(m) => Focus::Top,
+        Focus::Partitions | Focus::Top if run => Focus::Run,
+        Focus::Partitions | Focus::Top | Focus::Run => Focus::Partitions,
     };
+    (m.scroll, m.run_from) = (0, None);
     Vec::new()
 }
 
@@ -140,21 +153,18 @@ pub(super) fn filter(m: &mut Model) -> Vec<Cmd> {
 }
 
 pub(super) fn help(m: &mut Model) -> Vec<Cmd> {
-    m.overlay = Some(Overlay::Help { scroll: 0 });
+    m.overlay = Some(Overlay::Help { scroll: 0, find: Input::default(), finding: false });
     Vec::new()
 }
 
 pub(super) fn palette(m: &mut Model) -> Vec<Cmd> {
-    m.overlay = Some(Overlay::Palette { input: Input::default(), selected: 0 });
+    m.overlay = Some(Overlay::Palette { input: Input::default(), selected: 0, picked: false });
     Vec::new()
 }
 
 pub(super) fn redraw(_: &mut Model) -> Vec<Cmd> {
     vec![Cmd::Redraw]
 }
-
-/// Most lines that the screen of one partition is scrolled by; it shows its last ones at the latest there.
-const MAX_SCROLL: usize = 10_000;
 
 /// Rows that a page key moves.
 fn page(m: &Model) -> i64 {
@@ -166,22 +176,26 @@ fn moved(at: usize, by: i64, len: usize) -> usize {
     usize::try_from(at).unwrap_or(0).min(len.saturating_sub(1))
 }
 
+/// A first line that is moved; `hidden` lines have no room, and so many can be scrolled away. Never beyond that: the key
+/// back must do something at once.
+fn scrolled(at: usize, by: i64, hidden: usize) -> usize {
+    moved(at.min(hidden), by, hidden + 1)
+}
+
 /// Moves the cursor of whatever has the keys. Positive is down.
 fn step(m: &mut Model, by: i64) -> Vec<Cmd> {
     let entries = match &m.overlay {
         Some(Overlay::Palette { input, .. }) => palette::entries(m, input.value()).len(),
         _ => 0,
     };
+    let over = view::hidden(m);
     match &mut m.overlay {
-        Some(Overlay::Help { scroll }) => *scroll = moved(*scroll, by, super::ACTIONS.len() * 2),
-        Some(Overlay::Palette { selected, .. }) => *selected = moved(*selected, by, entries),
+        Some(Overlay::Help { scroll, .. }) => *scroll = scrolled(*scroll, by, over),
+        Some(Overlay::Palette { selected, picked, .. }) => (*selected, *picked) = (moved(*selected, by, entries), true),
         Some(Overlay::Route { selected, .. }) => *selected = moved(*selected, by, ROUTES.len()),
         Some(Overlay::Range { selected, .. }) => *selected = moved(*selected, by, verify::RANGES.len()),
         Some(Overlay::Choose(c)) => c.selected = moved(c.selected, by, choose::options().len()),
-        Some(Overlay::Confirm(d)) => {
-            let lines = d.prepared.as_ref().map_or(0, |p| p.steps.len() + p.warnings.len() + p.by_hand.len() + 4);
-            d.scroll = moved(d.scroll, by, lines);
-        }
+        Some(Overlay::Confirm(d)) => d.scroll = scrolled(d.scroll, by, over),
         Some(_) => {}
         None => step_rows(m, by),
     }
@@ -190,9 +204,15 @@ fn step(m: &mut Model, by: i64) -> Vec<Cmd> {
 
 fn step_rows(m: &mut Model, by: i64) {
     match (&m.screen, m.pane) {
-        (Screen::Group(_), _) => step_partition(m, by),
-        (Screen::Partition(_), _) => m.scroll = moved(m.scroll, by, MAX_SCROLL),
-        (Screen::Producer(_), _) => {}
+        (Screen::Group(_), _) => match view::group_scrolls(m) {
+            Some((Focus::Top, hidden, at)) => m.scroll = scrolled(at, by, hidden),
+            Some((_, hidden, at)) => m.run_from = Some(scrolled(at, by, hidden)),
+            None => step_partition(m, by),
+        },
+        (Screen::Partition(_) | Screen::Producer(_), _) => m.scroll = scrolled(m.scroll, by, view::hidden(m)),
+        (Screen::Verify | Screen::Calendar, _) if m.focus == Focus::Top => {
+            m.scroll = scrolled(m.scroll, by, view::hidden(m));
+        }
         (Screen::Verify, _) => {
             let rows = m.diff().map_or(0, |d| match &d.state {
                 DiffState::Done { result, .. } => result.rows.len(),

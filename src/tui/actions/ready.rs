@@ -5,6 +5,7 @@ use super::super::dialog::{self, Dialog, Phase};
 use super::super::hosting;
 use super::super::model::{Model, Overlay, Pane, Screen};
 use super::super::verify;
+use super::super::view;
 use super::super::words;
 use super::Ready;
 use super::places::notice_subject;
@@ -117,7 +118,10 @@ pub(super) fn held(m: &Model) -> bool {
 }
 
 pub(super) fn can_hold(m: &Model) -> Ready {
-    if held(m) { Ready::No } else { offered(m, true, |c| matches!(c, Command::Hold { .. })) }
+    match held(m) {
+        true => Ready::NotNow("It is held already: u resumes it.".into()),
+        false => offered(m, true, |c| matches!(c, Command::Hold { .. })),
+    }
 }
 
 /// The group that a trigger rolls back next, by itself.
@@ -174,7 +178,20 @@ pub(super) fn can_open(m: &Model) -> Ready {
 }
 
 pub(super) fn can_switch_focus(m: &Model) -> Ready {
-    if m.current_group().is_some_and(|g| g.run.is_some()) { Ready::Now } else { Ready::No }
+    let more = m.current_group().is_some_and(|g| g.run.is_some()) || view::group_folds(m);
+    if more { Ready::Now } else { Ready::No }
+}
+
+/// There is a row under the cursor that says more than its line.
+pub(super) fn can_switch_detail(m: &Model) -> Ready {
+    let there = match m.screen {
+        Screen::Verify => {
+            m.diff().is_some_and(|d| matches!(&d.state, DiffState::Done { result, .. } if !result.rows.is_empty()))
+        }
+        Screen::Calendar => !calendar::lines(m).is_empty(),
+        _ => false,
+    };
+    if there { Ready::Now } else { Ready::No }
 }
 
 pub(super) fn can_go_back(m: &Model) -> Ready {
@@ -187,9 +204,18 @@ pub(super) fn can_leave_now(m: &Model) -> Ready {
     if matches!(m.overlay, Some(Overlay::Leave { .. })) && !grave { Ready::Now } else { Ready::No }
 }
 
+/// The same by a letter: one that nothing else was typed before, or it belongs to what was meant for another window.
+pub(super) fn can_leave_by_key(m: &Model) -> Ready {
+    match &m.overlay {
+        Some(Overlay::Leave { input }) if input.value().is_empty() => can_leave_now(m),
+        _ => Ready::No,
+    }
+}
+
 pub(super) fn can_accept(m: &Model) -> Ready {
     match &m.overlay {
         Some(Overlay::Leave { .. }) if can_leave_now(m) == Ready::Now => Ready::No,
+        Some(Overlay::Help { finding: false, .. }) => Ready::No,
         Some(Overlay::Confirm(d)) if matches!(d.phase, Phase::Asking | Phase::Sent) => Ready::No,
         Some(_) => Ready::Now,
         None => Ready::No,
@@ -214,8 +240,7 @@ pub(super) fn exportable(m: &Model) -> Option<(String, Side, Option<Chosen>)> {
 }
 
 pub(super) fn can_export(m: &Model) -> Ready {
-    let typing = matches!(&m.overlay, Some(Overlay::Confirm(d)) if !d.input.value().is_empty() || d.prepared.is_none());
-    if typing {
+    if matches!(&m.overlay, Some(Overlay::Confirm(d)) if d.prepared.is_none()) {
         return Ready::No;
     }
     match (exportable(m), &m.overlay, m.current_group()) {
@@ -242,11 +267,7 @@ pub(super) fn can_pass_over(m: &Model) -> Ready {
 
 pub(super) fn can_copy(m: &Model) -> Ready {
     match &m.overlay {
-        Some(Overlay::Confirm(d))
-            if d.input.value().is_empty() && d.prepared.as_ref().is_some_and(|p| !p.by_hand.is_empty()) =>
-        {
-            Ready::Now
-        }
+        Some(Overlay::Confirm(d)) if d.prepared.as_ref().is_some_and(|p| !p.by_hand.is_empty()) => Ready::Now,
         _ => Ready::No,
     }
 }

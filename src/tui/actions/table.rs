@@ -58,6 +58,20 @@ const SCREENS: &[Scope] =
 const COMPARED: &[Scope] =
     &[Scope::Groups, Scope::Group, Scope::Partition, Scope::Producers, Scope::Producer, Scope::Verify];
 
+/// Every screen and everything that lies over one.
+const EVERYWHERE: &[Scope] = &[
+    Scope::Global,
+    Scope::Confirm,
+    Scope::Route,
+    Scope::Range,
+    Scope::Choose,
+    Scope::Why,
+    Scope::Palette,
+    Scope::Filter,
+    Scope::Help,
+    Scope::Leave,
+];
+
 /// Shorthand: one row.
 macro_rules! actions {
     ($($id:literal $word:literal $keys:expr, $scopes:expr, $danger:ident, $footer:literal, $ready:expr, $run:expr, $doc:literal;)*) => {
@@ -70,7 +84,8 @@ macro_rules! actions {
 }
 
 actions! {
-    "open" "open" ["enter"], &[Scope::Groups, Scope::Producers, Scope::Notices, Scope::Calendar, Scope::Group], None, 10, ready::can_open, places::open,
+    "open" "open" ["enter"], &[Scope::Groups, Scope::Producers, Scope::Notices, Scope::Calendar, Scope::Group],
+         None, 10, ready::can_open, places::open,
         "Opens the row under the cursor; on a partition: the records on both sides of the cut.";
     "next-partition" "next" ["n", "tab"], &[Scope::Partition], None, 11, ready::always, places::next_partition,
         "The next partition, in the order of the table.";
@@ -83,43 +98,49 @@ actions! {
     "roll-back" "roll back" ["b"], GROUP, Changes, 21, ready::can_roll_back, asks::roll_back,
         "Moves the group back to blue, or undoes a cutover that is under way.";
     "reset-offsets" "offsets" ["o"], GROUP, Changes, 23, ready::can_reset, asks::reset,
-        "Sets the group's offsets on the other cluster to the equivalent of its position, without starting anything; asks by \
-         which strategy.";
+        "Sets the group's offsets on the other cluster to the equivalent of its position, without starting \
+         anything; asks by which strategy.";
     "hard-cut" "hard cut" ["e"], PRODUCER, Changes, 20, ready::can_hard_cut, asks::hard_cut,
-        "Moves an exactly-once producer to green: stop, drain, fence, seam, start; one on green goes back to blue, and what
-         was written on green since is carried back.";
+        "Moves an exactly-once producer to green: stop, drain, fence, seam, start; one on green goes back to blue, \
+         and what was written on green since is carried back.";
     "hard-back-losing" "back, losing" ["shift-e"], PRODUCER, Changes, 0, ready::can_lose, asks::lose,
-        "Takes an exactly-once producer back to blue and leaves what was written on green since behind: lost to whoever reads
-         blue.";
+        "Takes an exactly-once producer back to blue and leaves what was written on green since behind: lost to \
+         whoever reads blue.";
     "approve" "agree" ["a"], PRODUCER, Journals, 24, ready::can_approve, asks::approve,
         "Agrees, as a second person, to the hard cutover that somebody else starts.";
     "continue" "go on" ["g"], SUBJECT, Changes, 19, ready::can_continue, asks::continue_run,
-        "Goes on with an action that a restart or a failed step interrupted; of a producer: an alarm was seen and mended.";
+        "Goes on with an action that a restart or a failed step interrupted; of a producer: an alarm was seen and \
+         mended.";
     "complete" "done" ["d"], SUBJECT, Changes, 24, ready::can_complete, asks::complete,
         "Declares the soak of a group or an exactly-once producer done.";
     "measure" "measure" ["m"], GROUP, Reads, 25, ready::can_measure, asks::measure,
         "Measures the group's translation now; the result is its estimate.";
     "verify" "verify" ["v"], COMPARED, Reads, 27, ready::can_verify, asks::verify,
-        "Compares the topics of a group or producer, or a partition's topic, on both clusters, record by record; asks for the
-         range.";
+        "Compares the topics of a group or producer, or a partition's topic, on both clusters, record by record; \
+         asks for the range.";
     "stop-diff" "stop" ["s"], &[Scope::Verify], None, 20, ready::can_stop_diff, asks::stop_diff,
-        "Stops the diff; what was read is kept.";
+        "Stops the diff, after `stop` was typed; what was read is kept.";
     "continue-diff" "go on" ["g"], &[Scope::Verify], Reads, 20, ready::can_continue_diff, asks::continue_diff,
         "Goes on with a diff that was stopped.";
     "copy-next" "copy" ["y"], &[Scope::Verify], None, 21, ready::can_copy_next, asks::copy_next,
         "Copies the replay that carries what is missing (through the terminal, OSC 52).";
-    "export" "export" ["x"], EXPORT, None, 31, ready::can_export, asks::export,
+    "export" "export" ["ctrl-x"], EXPORT, Writes, 31, ready::can_export, asks::export,
         "Writes the offsets beside the plan, as the file that kafka-consumer-groups --reset-offsets reads.";
     "route" "route" ["r"], PRODUCER, Changes, 20, ready::can_route, asks::route,
         "Sets the producer's flag: blue, dual, green or off.";
     "hold" "hold" ["h"], SUBJECT, Journals, 26, ready::can_hold, asks::hold,
-        "Keeps a group or producer where it is, with a typed reason; a running action stops before its next effect.";
+        "Keeps a group or producer where it is, after `hold` and why were typed; a running action stops before its \
+         next effect.";
     "hold-trigger" "hold it" ["w"], SCREENS, Journals, 1, ready::can_hold_trigger, asks::hold_trigger,
-        "Holds the group that a trigger is about to roll back, with a typed reason; resuming gives the whole countdown again.";
-    "resume" "resume" ["h"], SUBJECT, Journals, 26, ready::can_resume, asks::resume,
-        "Ends a hold.";
+        "Holds the group that a trigger is about to roll back, after `hold` and why were typed; resuming gives the \
+         whole countdown again.";
+    "resume" "resume" ["u"], SUBJECT, Journals, 26, ready::can_resume, asks::resume,
+        "Ends a hold, after `resume` was typed: what was held goes on by itself.";
     "switch-focus" "steps" ["tab"], &[Scope::Group], None, 22, ready::can_switch_focus, places::switch_focus,
-        "Switches between the steps of the run and the partition table.";
+        "Switches between the partition table, the steps of the run, and what has no room above them.";
+    "switch-detail" "all of it" ["tab"], &[Scope::Verify, Scope::Calendar], None, 28, ready::can_switch_detail,
+        places::switch_detail, "Shows all that the row under the cursor says in the place of the table, or the \
+         table again.";
     "filter" "filter" ["/"], &[Scope::Cockpit, Scope::Group], None, 40, ready::always, places::filter,
         "Shows only rows that contain every word typed: name, team, state, verdict.";
     "next-table" "next table" ["tab"], &[Scope::Cockpit], None, 0, ready::always, places::next_table,
@@ -140,21 +161,24 @@ actions! {
     "page-down" "page down" ["pagedown", "ctrl-d"], ROWS, None, 0, ready::always, places::page_down, "A page down.";
     "page-up" "page up" ["pageup", "ctrl-u"], ROWS, None, 0, ready::always, places::page_up, "A page up.";
     "first" "first" ["home"], ROWS, None, 0, ready::always, places::first, "The first row.";
-    "last" "last" ["end"], ROWS, None, 0, ready::always, places::last, "The last row.";
+    "last" "last" ["end", "shift-g"], ROWS, None, 0, ready::always, places::last, "The last row.";
     "line-down" "down" ["down", "ctrl-n"], TYPED_ROWS, None, 0, ready::always, places::down,
         "One line down, where letters are typed.";
     "line-up" "up" ["up", "ctrl-p"], TYPED_ROWS, None, 0, ready::always, places::up,
         "One line up, where letters are typed.";
     "accept" "go on" ["enter"], ASKING, None, 10, ready::can_accept, over::accept,
-        "Says yes: sends what was typed or chosen.";
+        "Goes on with what was typed or chosen; where something changes, only with the word or phrase that is asked \
+         for.";
     "pass-over" "pass over" ["p"], &[Scope::Confirm], Changes, 15, ready::can_pass_over, over::pass_over,
         "Passes over the gate that holds, with a typed reason; the phrase then names what that costs.";
-    "copy-by-hand" "copy" ["y", "ctrl-y"], &[Scope::Confirm], None, 30, ready::can_copy, over::copy_by_hand,
+    "copy-by-hand" "copy" ["ctrl-y"], &[Scope::Confirm], None, 30, ready::can_copy, over::copy_by_hand,
         "Copies the commands that do the same by hand (through the terminal, OSC 52).";
     "complete-word" "complete" ["tab"], &[Scope::Palette], None, 20, ready::always, over::complete_word,
         "Completes the name of the chosen command.";
     "close" "cancel" ["esc"], OVERLAYS, None, 20, ready::always, over::close_overlay,
         "Closes what lies over the screen; nothing is sent.";
+    "find" "find" ["/"], &[Scope::Help], None, 10, ready::always, over::find_in_help,
+        "Shows only the keys whose name or words hold every word typed.";
     "close-help" "close" ["q", "?"], &[Scope::Help], None, 0, ready::always, over::close_overlay,
         "Closes this help.";
     "back" "back" ["esc"], &[Scope::Global], None, 60, ready::can_go_back, places::back,
@@ -164,12 +188,16 @@ actions! {
     "help" "help" ["?"], &[Scope::Global], None, 80, ready::always, places::help, "Shows the keys.";
     "redraw" "redraw" ["ctrl-l"], &[Scope::Global], None, 0, ready::always, places::redraw,
         "Draws the whole screen again.";
-    "leave-now" "leave" ["y"], &[Scope::Leave], None, 15, ready::can_leave_now, over::leave_now,
+    "suspend" "suspend" ["ctrl-z"], EVERYWHERE, None, 0, ready::always, over::suspend,
+        "Gives the terminal back to the shell; `fg` comes back. Not while a run, a countdown or a soak clock would \
+         stop with it.";
+    "leave-now" "leave" ["y"], &[Scope::Leave], None, 15, ready::can_leave_by_key, over::leave_now,
         "Leaves: soak clocks stop counting, and triggers are not watched until a controller runs again.";
     "stay" "stay" ["n"], &[Scope::Leave], None, 16, ready::can_leave_now, over::close_overlay,
         "Stays, and everything goes on.";
     "leave" "quit" ["q", "ctrl-c"], &[Scope::Global], None, 90, ready::always, over::leave,
-        "Leaves. Where something would stop that nobody else carries on (a run, a countdown, soak clocks) it says so first.";
+        "Leaves. Where something would stop that nobody else carries on (a run, a countdown, soak clocks) it says \
+         so first.";
     "leave-anyway" "leave anyway" ["ctrl-c"], OVERLAYS, None, 0, ready::always, over::leave_anyway,
         "Closes what lies over the screen and leaves; in the question about leaving it leaves at once.";
 }

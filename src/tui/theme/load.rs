@@ -13,6 +13,7 @@ use super::role::Role;
 pub(super) fn source(name: &str) -> &'static str {
     match name {
         "light" => include_str!("../../../themes/light.toml"),
+        "either" => include_str!("../../../themes/either.toml"),
         "ansi16" => include_str!("../../../themes/ansi16.toml"),
         "mono" => include_str!("../../../themes/mono.toml"),
         "high-contrast" => include_str!("../../../themes/high-contrast.toml"),

@@ -15,7 +15,7 @@ use ratatui::style::Style;
 use crate::migration::estate::Side;
 
 /// Names of the themes that come with the program.
-pub const NAMES: [&str; 5] = ["dark", "light", "ansi16", "mono", "high-contrast"];
+pub const NAMES: [&str; 6] = ["dark", "light", "either", "ansi16", "mono", "high-contrast"];
 
 /// A theme, resolved for one terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Theme {
     pub depth: Depth,
     /// Characters that it can show.
     pub glyphs: Glyphs,
+    /// Nobody chose it, and another would be better once the terminal says how light its background is.
+    pub asks: bool,
     styles: Vec<Style>,
 }
 
@@ -41,11 +43,18 @@ impl Theme {
         };
         let name = match (depth, asked) {
             (Depth::None, _) => "mono",
-            (Depth::Ansi16, "dark" | "light") => "ansi16",
+            (Depth::Ansi16, "dark" | "light" | "either") => "ansi16",
             (_, asked) => asked,
         };
         let styles = load::styles(load::source(name), depth).map_err(|e| format!("theme {name}: {e}"))?;
-        Ok(Self { name, depth, glyphs, styles })
+        Ok(Self { name, depth, glyphs, asks: false, styles })
+    }
+
+    /// This theme, on a background that is known: another one where nobody chose.
+    #[must_use]
+    pub fn on(&self, light: bool) -> Self {
+        let fitting = || Self::built_in(if light { "light" } else { "dark" }, self.depth, self.glyphs).ok();
+        self.asks.then(fitting).flatten().unwrap_or_else(|| self.clone())
     }
 
     /// The style of a role.
@@ -90,25 +99,35 @@ pub fn side_role(side: Side) -> Role {
 
 /// The theme for a terminal, from what was asked for and from the environment (`env` looks a variable up).
 ///
-/// Without a name, `COLORFGBG` decides between dark and light; `NO_COLOR` (not empty) takes all colours away
-/// but keeps bold and reverse; `TERM=dumb` and locales without UTF-8 get ASCII.
+/// Without a name the terminal is asked ([`Theme::asks`]); until it answers, and where it does not, `COLORFGBG` decides
+/// between dark and light, and without it the colours are such as can be read on both. `NO_COLOR` (not empty) takes all
+/// colours away but keeps bold and reverse; `TERM=dumb` and locales without UTF-8 get ASCII.
 ///
 /// # Errors
 /// The name is none of [`NAMES`].
 pub fn resolve(name: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> Result<Theme, String> {
     let depth = Depth::from_env(env);
     let glyphs = Glyphs::from_env(env);
-    let name = match name {
-        Some(name) => name,
-        None if light_background(env) => "light",
-        None => "dark",
+    if let Some(name) = name {
+        return Theme::built_in(name, depth, glyphs);
+    }
+    let guess = match light_background(env) {
+        Some(true) => "light",
+        Some(false) => "dark",
+        None => "either",
     };
-    Theme::built_in(name, depth, glyphs)
+    let theme = Theme::built_in(guess, depth, glyphs)?;
+    // Of sixteen colours the terminal's owner says how they look, and what has none needs no answer.
+    let asks = depth >= Depth::Ansi256;
+    Ok(Theme { asks, ..theme })
 }
 
-/// `COLORFGBG` is `foreground;background` (rxvt, konsole, and others): 7 and 15 are light backgrounds.
-fn light_background(env: &dyn Fn(&str) -> Option<String>) -> bool {
-    env("COLORFGBG").and_then(|v| v.rsplit(';').next().map(|b| b == "7" || b == "15")).unwrap_or(false)
+/// `COLORFGBG` is `foreground;background` (rxvt, konsole, and others): 7 and 15 are light backgrounds; `None`: it does not
+/// say.
+fn light_background(env: &dyn Fn(&str) -> Option<String>) -> Option<bool> {
+    let value = env("COLORFGBG")?;
+    let background: u8 = value.rsplit(';').next()?.parse().ok()?;
+    (background < 16).then_some(matches!(background, 7 | 15))
 }
 
 #[cfg(test)]
@@ -158,22 +177,92 @@ mod tests {
     #[test]
     fn the_ladder_goes_down_by_what_the_terminal_says() {
         type Vars = &'static [(&'static str, &'static str)];
-        let cases: [(Vars, Depth, &str); 9] = [
-            (&[("COLORTERM", "truecolor"), ("TERM", "xterm-256color")], Depth::True, "dark"),
-            (&[("TERM", "xterm-256color")], Depth::Ansi256, "dark"),
+        let cases: [(Vars, Depth, &str); 11] = [
+            (&[("COLORTERM", "truecolor"), ("TERM", "xterm-256color")], Depth::True, "either"),
+            (&[("TERM", "xterm-256color")], Depth::Ansi256, "either"),
             (&[("TERM", "xterm")], Depth::Ansi16, "ansi16"),
             (&[("TERM", "dumb")], Depth::None, "mono"),
             (&[("TERM", "vt100")], Depth::None, "mono"),
             (&[], Depth::None, "mono"),
             (&[("TERM", "xterm-256color"), ("NO_COLOR", "1")], Depth::None, "mono"),
-            (&[("TERM", "xterm-256color"), ("NO_COLOR", "")], Depth::Ansi256, "dark"),
+            (&[("TERM", "xterm-256color"), ("NO_COLOR", "")], Depth::Ansi256, "either"),
+            (&[("TERM", "xterm-256color"), ("COLORFGBG", "15;0")], Depth::Ansi256, "dark"),
+            (&[("TERM", "xterm-256color"), ("COLORFGBG", "15;default")], Depth::Ansi256, "either"),
             (&[("TERM", "xterm-256color"), ("COLORFGBG", "0;15")], Depth::Ansi256, "light"),
         ];
         for (vars, depth, name) in cases {
             let t = resolve(None, &env(vars)).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!((t.depth, t.name), (depth, name), "{vars:?}");
+            assert_eq!(t.asks, depth >= Depth::Ansi256, "{vars:?}");
+            let told = [t.on(true), t.on(false)].map(|t| t.name);
+            assert_eq!(told, if t.asks { ["light", "dark"] } else { [name; 2] }, "{vars:?}");
         }
+        let chosen = resolve(Some("dark"), &env(&[("TERM", "xterm-256color")])).expect("resolves");
+        assert_eq!((chosen.asks, chosen.on(true).name), (false, "dark"), "a choice stays");
         assert!(resolve(Some("pink"), &env(&[])).unwrap_err().contains("high-contrast"));
+    }
+
+    /// WCAG 2's relative luminance.
+    fn luminance((r, g, b): (u8, u8, u8)) -> f64 {
+        let linear = |v: u8| match f64::from(v) / 255.0 {
+            v if v <= 0.039_28 => v / 12.92,
+            v => ((v + 0.055) / 1.055).powf(2.4),
+        };
+        0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
+    }
+
+    fn contrast(a: (u8, u8, u8), b: (u8, u8, u8)) -> f64 {
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    /// The palette of xterm; what a terminal's owner made of it is not ours.
+    fn rgb(colour: Color) -> (u8, u8, u8) {
+        const XTERM: [(u8, u8, u8); 16] = [
+            (0, 0, 0),
+            (205, 0, 0),
+            (0, 205, 0),
+            (205, 205, 0),
+            (0, 0, 238),
+            (205, 0, 205),
+            (0, 205, 205),
+            (229, 229, 229),
+            (127, 127, 127),
+            (255, 0, 0),
+            (0, 255, 0),
+            (255, 255, 0),
+            (92, 92, 255),
+            (255, 0, 255),
+            (0, 255, 255),
+            (255, 255, 255),
+        ];
+        match colour {
+            Color::Rgb(r, g, b) => (r, g, b),
+            Color::Indexed(i) if i < 16 => XTERM[usize::from(i)],
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_nobody_chose_can_be_read_on_dark_and_on_light() {
+        let backgrounds = [(0, 0, 0), (30, 30, 30), (255, 255, 255), (253, 246, 227)];
+        let find = |name, depth| Theme::built_in(name, depth, Glyphs::Utf8).expect("built in");
+        for theme in [find("either", Depth::True), find("ansi16", Depth::Ansi16)] {
+            for role in Role::VARIANTS {
+                let style = theme.style(*role);
+                match (style.fg.map(rgb), style.bg.map(rgb)) {
+                    (Some(fg), Some(bg)) => assert!(contrast(fg, bg) >= 4.5, "{} {role:?} on its own", theme.name),
+                    (Some(fg), None) => {
+                        for bg in backgrounds {
+                            let is = contrast(fg, bg);
+                            assert!(is >= 2.8, "{} {role:?} on {bg:?}: {is:.1}", theme.name);
+                        }
+                    }
+                    (None, None) => {}
+                    (None, Some(_)) => panic!("{} {role:?}: on its own background of unknown letters", theme.name),
+                }
+            }
+        }
     }
 
     #[test]

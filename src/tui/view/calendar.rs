@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::groups::more;
-use super::line::{self, Row, rule, window};
+use super::line::{self, Row, window};
 use crate::controller::snapshot::calendar::{Due, Kind, Opening, short, span};
 use crate::sanitise::visible_name;
 use crate::tui::calendar::{self, Counts, Line, Standing};
-use crate::tui::model::Model;
+use crate::tui::model::{Focus, Model};
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
 
@@ -62,24 +62,25 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     }
     let at = calendar::index(m, &lines);
     let detail = detail(m, &lines[at], usize::from(body.width));
-    let wanted = u16::try_from(detail.len() + 1).unwrap_or(u16::MAX);
     let least = TABLE.min(u16::try_from(lines.len() + 1).unwrap_or(TABLE));
-    let below = wanted.min(body.height.saturating_sub(least));
-    let below = if below < 2 { 0 } else { below };
-    table(m, &lines, at, Rect { height: body.height - below, ..body }, buf);
+    let alone = m.focus == Focus::Top;
+    let (above, below) = line::share(body.height, detail.len(), least, alone);
+    if above > 0 {
+        table(m, &lines, at, Rect { height: above, ..body }, buf);
+    }
     if below > 0 {
         let rest = Rect { y: body.bottom() - below, height: below, ..body };
-        rule(
-            theme,
-            &text::cut_middle(&visible_name(&lines[at].planned.name), 40, theme.glyph(Glyph::Ellipsis)),
-            rest,
-            0,
-            buf,
-        );
-        for (y, row) in (1u16..).zip(detail) {
-            row.draw(rest, y, buf);
-        }
+        let name = text::cut_middle(&visible_name(&lines[at].planned.name), 40, theme.glyph(Glyph::Ellipsis));
+        line::detail(theme, &name, (detail, alone.then_some(m.scroll)), rest, buf);
     }
+}
+
+/// How many lines of what the move under the cursor says have no room, when they have the place for themselves.
+pub fn hidden(m: &Model, area: Rect) -> usize {
+    let lines = calendar::lines(m);
+    let Some(line) = lines.get(calendar::index(m, &lines)) else { return 0 };
+    let room = usize::from(area.height.saturating_sub(2));
+    detail(m, line, usize::from(area.width)).len().saturating_sub(room)
 }
 
 fn conflicts(m: &Model) -> usize {

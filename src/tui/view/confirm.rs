@@ -53,6 +53,13 @@ pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
     }
 }
 
+/// How many lines of the steps have no room.
+pub fn hidden(m: &Model, d: &Dialog, over: Rect) -> usize {
+    let cells = usize::from(over.width.min(100)) - 4;
+    let room = usize::from(over.height.saturating_sub(2)).saturating_sub(lower(m, d, cells).len());
+    upper(m, d, cells).len().saturating_sub(room)
+}
+
 /// Whether it moves an exactly-once producer.
 fn hard(c: &Command) -> bool {
     matches!(c, Command::HardCut { .. } | Command::HardBack { .. })
@@ -124,9 +131,9 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     }
     if let Some(first) = p.by_hand.iter().find(|l| !l.starts_with('#')).or(p.by_hand.first()) {
         let more = if p.by_hand.len() > 1 {
-            format!("+{}, y copies", words::plural(p.by_hand.len() - 1, "line"))
+            format!("+{}, ctrl-y copies", words::plural(p.by_hand.len() - 1, "line"))
         } else {
-            "y copies".to_owned()
+            "ctrl-y copies".to_owned()
         };
         let row = Row::new(theme).put(Role::Dim, "by hand: ");
         let left = cells.saturating_sub(row.width() + text::width(&more) + 2);
@@ -162,7 +169,7 @@ fn lower<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
         rows.push(Row::new(theme).put(Role::Frame, theme.glyph(Glyph::Rule).repeat(cells)));
         rows.extend(cost(m, d, p, cells));
         if !p.way_back.is_empty() {
-            let lines = text::wrap(&p.way_back, cells.saturating_sub(10), 2, theme.glyph(Glyph::Ellipsis));
+            let lines = text::wrap(&p.way_back, cells.saturating_sub(10), 4, theme.glyph(Glyph::Ellipsis));
             for (i, line) in lines.into_iter().enumerate() {
                 rows.push(
                     Row::new(theme).left(Role::Dim, if i == 0 { "way back" } else { "" }, 10).put(Role::Text, line),
@@ -253,27 +260,17 @@ fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let Some(p) = &d.prepared else { return Vec::new() };
     let mut rows = Vec::new();
-    let closing = match d.left_ms(m.now).filter(|left| *left <= 10_000) {
-        Some(left) => Row::new(theme).put(Role::Hold, format!("closes in {}s", left.div_ceil(1000))),
+    let row = match d.phrase().filter(|_| p.level != Level::None) {
         None => Row::new(theme),
-    };
-    let row = match &p.level {
-        Level::None => Row::new(theme),
-        Level::Key => Row::new(theme)
-            .put(Role::Dim, "press ")
-            .put(Role::Key, "enter")
-            .put(Role::Dim, " to go on, ")
-            .put(Role::Key, "esc")
-            .put(Role::Dim, " to leave"),
-        Level::Typed(phrase) => {
+        Some(phrase) => {
             let role = side_of(&d.command).map_or(Role::Key, side_role);
             // Never cut: it says what it costs. Without room on the line it has lines of its own.
             let after = " and enter to go on, esc to leave";
             let head = Row::new(theme).put(Role::Dim, "type ");
             if head.width() + text::width(phrase) + after.len() <= cells {
-                rows.push(head.put(role, phrase).put(Role::Dim, after).ending(closing, cells));
+                rows.push(head.put(role, phrase).put(Role::Dim, after));
             } else {
-                rows.push(head.put(Role::Dim, format!("this{after}:")).ending(closing, cells));
+                rows.push(head.put(Role::Dim, format!("this{after}:")));
                 let lines = text::wrap(phrase, cells.saturating_sub(2), 5, theme.glyph(Glyph::Ellipsis));
                 rows.extend(lines.into_iter().map(|l| Row::new(theme).gap(2).put(role, l)));
             }

@@ -59,8 +59,8 @@ pub fn hints<'t>(m: &'t Model, rows: &[&'static Action], width: usize) -> Row<'t
 /// the table does not jump while one moves through it; a long answer to a key lies over the table for a while.
 pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
     let theme = m.theme();
-    let kept = if m.screen == Screen::Cockpit && body.height >= 16 { 2 } else { 1 };
-    let rest = Rect { height: body.height.saturating_sub(kept), ..body };
+    let rest = rest(m, body);
+    let kept = body.height - rest.height;
     let width = usize::from(body.width) - 2;
     let said = what_to_say(m, usize::from(body.width)).map(|(role, words)| {
         let max = if m.flash.is_some() { MAX_MESSAGE } else { usize::from(kept) };
@@ -80,6 +80,12 @@ pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
         Row::new(theme).gap(1).put(role, line).draw(area, y, buf);
     }
     Rect { height: body.height - rows, ..body }
+}
+
+/// What is left of the body above a message of the usual length.
+pub fn rest(m: &Model, body: Rect) -> Rect {
+    let kept = if m.screen == Screen::Cockpit && body.height >= 16 { 2 } else { 1 };
+    Rect { height: body.height.saturating_sub(kept), ..body }
 }
 
 /// What nobody may forget while soaks count in here; `None` when nothing stops with this cockpit.

@@ -9,7 +9,7 @@ use crate::migration::estate::At;
 use crate::migration::gate::Gate;
 use crate::migration::samples::Mark;
 use crate::migration::trigger::{Arm, TriggerState};
-use crate::tui::model::Model;
+use crate::tui::model::{Focus, Model};
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
 
@@ -22,13 +22,13 @@ fn words(width: usize) -> usize {
 const GATE: usize = 8;
 const VALUE: usize = 9;
 
-/// Least rows of the screen under the header where a criterion may take a second line.
-const ROOMY: u16 = 16;
+/// Least rows of the terminal where a criterion may take a second line, unless what it stands in is scrolled.
+const ROOMY: u16 = 20;
 
 /// Draws a line or two a criterion and one a trigger; returns the rows used.
 pub fn draw(m: &Model, g: &GroupRow, area: Rect, top: u16, buf: &mut Buffer) -> u16 {
     let width = usize::from(area.width);
-    let roomy = area.height >= ROOMY;
+    let roomy = m.size.1 >= ROOMY || m.focus == Focus::Top;
     let gates = g.gates.iter().flat_map(|row| {
         let below = if roomy { below(m, row, width) } else { None };
         std::iter::once(gate(m, row, width)).chain(below)

@@ -26,24 +26,30 @@ pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
         Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
         return;
     };
-    let mut y = top(m, g, area, buf);
+    let parts = parts(m, g, area);
+    let mut y = head(m, &parts, area, buf);
+    if parts.alone == Some(Focus::Top) {
+        return;
+    }
     let left = |y: u16| area.height.saturating_sub(y);
     if let Some(run_view) = &g.run {
         let wanted = run::height(run_view, g.witnessed.as_ref());
         let moving = matches!(g.stage, Stage::Moving { .. });
-        let both = left(y) >= wanted + 6;
-        let shown = both || m.focus == Focus::Run;
-        if shown {
-            let height = if both { wanted } else { left(y).saturating_sub(1) };
+        if parts.both || parts.alone == Some(Focus::Run) {
+            let height = if parts.both { wanted } else { left(y).saturating_sub(1) };
             rule(theme, "run", area, y, buf);
             let inside = Rect { y: area.y + y + 1, height: height.min(left(y + 1)), ..area };
             run::draw(m, run_view, g.witnessed.as_ref(), inside, buf);
+            let (first, room, total) = run::shown(m, run_view, g.witnessed.as_ref(), inside.height);
+            if total > room {
+                line::position(theme, (first, room, total), area, y, buf);
+            }
             y += height + 1;
         } else {
             short_run(m, g, moving).draw(area, y, buf);
             y += 1;
         }
-        if !both && shown {
+        if parts.alone.is_some() {
             return;
         }
     }
@@ -56,6 +62,94 @@ pub fn doubt(m: &Model) -> Option<String> {
     let s = m.snapshot.as_ref()?;
     let hidden = || [&s.blue, &s.green].into_iter().find_map(|v| v.groups_hidden.as_ref().map(|t| t.what.clone()));
     m.untrusted().or_else(hidden)
+}
+
+/// Rows that the partition table needs to be of use, with its head and what follows it.
+const TABLE: u16 = 3;
+
+/// How the screen is shared.
+struct Parts {
+    /// What stands above the table, drawn with all the room it wants, and its rows.
+    top: (Buffer, u16),
+    /// How many of them are shown.
+    shown: u16,
+    /// There is room for the run beside the table.
+    both: bool,
+    /// What has the screen for itself, because it has the focus and there is no room for it otherwise.
+    alone: Option<Focus>,
+}
+
+fn parts(m: &Model, g: &GroupRow, area: Rect) -> Parts {
+    let all = Rect { x: 0, y: 0, width: area.width, height: 100 };
+    let mut drawn = Buffer::empty(all);
+    drawn.set_style(all, line::base(m.theme()));
+    let rows = top(m, g, all, &mut drawn).min(all.height);
+    let table = if m.partition_rows().lines.is_empty() { 0 } else { TABLE };
+    let below = u16::from(g.run.is_some()) + table;
+    let folded = rows + below > area.height;
+    let shown = if folded { area.height.saturating_sub(below).max(2).min(rows) } else { rows };
+    let wanted = g.run.as_ref().map(|r| run::height(r, g.witnessed.as_ref()));
+    let both = wanted.is_some_and(|wanted| area.height.saturating_sub(shown) >= wanted + 6);
+    let alone = match m.focus {
+        Focus::Top if folded => Some(Focus::Top),
+        Focus::Run if g.run.is_some() && !both => Some(Focus::Run),
+        _ => None,
+    };
+    // With the run alone below, the title and both sides are enough.
+    let shown = if folded && alone == Some(Focus::Run) { shown.min(2) } else { shown };
+    Parts { top: (drawn, rows), shown, both, alone }
+}
+
+/// Draws what stands above the table, as much as there is room for; returns the rows used.
+fn head(m: &Model, parts: &Parts, area: Rect, buf: &mut Buffer) -> u16 {
+    let (drawn, rows) = &parts.top;
+    let copy = |from: u16, rows: u16, buf: &mut Buffer| {
+        for (y, x) in (0..rows).flat_map(|y| (0..area.width).map(move |x| (y, x))) {
+            if let (Some(to), Some(cell)) = (buf.cell_mut((area.x + x, area.y + y)), drawn.cell((x, from + y))) {
+                *to = cell.clone();
+            }
+        }
+    };
+    if parts.alone == Some(Focus::Top) {
+        let room = area.height.saturating_sub(1);
+        let from = u16::try_from(m.scroll).unwrap_or(u16::MAX).min(rows.saturating_sub(room));
+        copy(from, room.min(rows - from), buf);
+        let place = (usize::from(from), usize::from(room), usize::from(*rows));
+        line::position(m.theme(), place, area, area.height - 1, buf);
+        return area.height;
+    }
+    let shown = parts.shown;
+    copy(0, shown, buf);
+    if shown == *rows || parts.alone.is_some() {
+        return shown;
+    }
+    let more = format!("{} more lines: tab shows them", rows - shown + 1);
+    let last = Rect { y: area.y + shown - 1, height: 1, ..area };
+    line::wipe(m.theme(), last, buf);
+    Row::new(m.theme()).gap(1).put(Role::Hold, more).draw(last, 0, buf);
+    shown
+}
+
+/// What the keys scroll: a part that has the screen for itself, how many of its lines have no room, and the first shown.
+pub fn scrolls(m: &Model, id: &str, area: Rect) -> Option<(Focus, usize, usize)> {
+    let g = m.group_row(id)?;
+    let parts = parts(m, g, area);
+    match parts.alone? {
+        Focus::Top => Some((Focus::Top, line::hidden(usize::from(parts.top.1), usize::from(area.height)), m.scroll)),
+        _ => {
+            let height = area.height.saturating_sub(parts.shown + 1);
+            let (first, room, total) = run::shown(m, g.run.as_ref()?, g.witnessed.as_ref(), height);
+            Some((Focus::Run, total.saturating_sub(room), first))
+        }
+    }
+}
+
+/// Whether what stands above the table has lines that it hides.
+pub fn folds(m: &Model, id: &str, area: Rect) -> bool {
+    // With the screen for itself it has more of them.
+    let mut whole = m.clone();
+    (whole.focus, whole.overlay) = (Focus::Top, None);
+    m.group_row(id).is_some_and(|g| parts(m, g, area).shown < parts(&whole, g, area).top.1)
 }
 
 /// What of a run fits into one line.

@@ -3,47 +3,72 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use strum::VariantArray;
+use tui_input::Input;
 
 use super::line::{Row, centred, frame, wipe};
 use crate::tui::actions::{self, ACTIONS, Ready, Scope};
+use crate::tui::filter::Filter;
 use crate::tui::model::Model;
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
 
-/// Draws the help.
-pub fn draw(m: &Model, scroll: usize, over: Rect, buf: &mut Buffer) {
+/// Cells of a name with the gap after it.
+const NAME: usize = 19;
+
+/// Draws the help: its first line shown, what is looked for, and whether that is being typed.
+pub fn draw(m: &Model, (scroll, find, finding): (usize, &Input, bool), over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let area = centred(over, over.width.min(100), over.height);
     wipe(theme, area, buf);
-    let title = Row::new(theme).gap(1).put(Role::Strong, "Keys").gap(1);
+    let title = Row::new(theme).gap(1).put(Role::Strong, "Keys");
+    let title = match finding || !find.value().is_empty() {
+        true => title.gap(1).put(Role::Key, "/ ").put(Role::Input, find.value()),
+        false => title,
+    };
+    let title = if finding { title.glyph(Role::Input, Glyph::Caret).gap(1) } else { title.gap(1) };
     let inside = frame(theme, area, Role::FrameFocus, title, buf);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
-    let rows = rows(m, usize::from(inside.width));
-    let height = usize::from(inside.height);
-    let skip = scroll.min(rows.len().saturating_sub(height));
-    let below = rows.len().saturating_sub(skip + height);
+    let rows = rows(m, find.value(), usize::from(inside.width));
+    if rows.is_empty() {
+        Row::new(theme).gap(1).put(Role::Hold, "no key is called so; esc forgets it").draw(inside, 0, buf);
+    }
+    let (all, height) = (rows.len(), usize::from(inside.height));
+    let skip = scroll.min(all.saturating_sub(height));
     for (y, row) in (0u16..).zip(rows.into_iter().skip(skip).take(height)) {
         row.draw(inside, y, buf);
     }
+    let keys = [("/", "finds"), ("G", "end"), ("esc", "closes")];
     let mut end = Row::new(theme).gap(1);
-    if below > 0 {
-        end = end.glyph(Role::Dim, Glyph::Down).put(Role::Dim, format!(" {below} more lines  "));
+    if all > height {
+        end = end.put(Role::Dim, format!("lines {}-{} of {all}", skip + 1, (skip + height).min(all))).gap(2);
     }
-    let end = end.put(Role::Key, "esc").put(Role::KeyWord, " closes ");
+    for (key, word) in keys {
+        end = end.put(Role::Key, key).put(Role::KeyWord, format!(" {word} "));
+    }
     let cells = u16::try_from(end.width()).unwrap_or(0).min(area.width);
     end.draw(Rect { x: area.right().saturating_sub(cells + 1), y: area.bottom() - 1, width: cells, height: 1 }, 0, buf);
 }
 
-fn rows<'t>(m: &'t Model, width: usize) -> Vec<Row<'t>> {
+/// How many lines of the help have no room.
+pub fn hidden(m: &Model, find: &Input, over: Rect) -> usize {
+    let cells = usize::from(over.width.min(100)).saturating_sub(4);
+    rows(m, find.value(), cells).len().saturating_sub(usize::from(over.height.saturating_sub(2)))
+}
+
+/// Where one stands first, then the rest; with words to find, only keys whose row holds all of them.
+fn rows<'t>(m: &'t Model, find: &str, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let mut under = m.clone();
     under.overlay = None;
     let here = actions::scopes(&under);
-    let mut rows = legend(m);
-    // Where one stands first, then the rest.
+    let filter = Filter::new(find);
+    let mut rows = if find.trim().is_empty() { legend(m) } else { Vec::new() };
     let order = here.iter().chain(Scope::VARIANTS.iter().filter(|s| !here.contains(s)));
     for scope in order {
-        let of_scope: Vec<_> = ACTIONS.iter().filter(|a| a.scopes.contains(scope)).collect();
+        let of_scope: Vec<_> = ACTIONS
+            .iter()
+            .filter(|a| a.scopes.contains(scope) && filter.matches(&[&actions::keys_label(a), a.id, a.doc]))
+            .collect();
         if of_scope.is_empty() {
             continue;
         }
@@ -54,13 +79,13 @@ fn rows<'t>(m: &'t Model, width: usize) -> Vec<Row<'t>> {
         for a in of_scope {
             let now = here.contains(scope) && (a.ready)(&under) == Ready::Now;
             let (key, doc) = if now { (Role::Key, Role::Text) } else { (Role::Dim, Role::Dim) };
-            let lines = text::wrap(a.doc, width.saturating_sub(30), 3, theme.glyph(Glyph::Ellipsis));
+            let lines = text::wrap(a.doc, width.saturating_sub(NAME + 15), 12, theme.glyph(Glyph::Ellipsis));
             for (i, line) in lines.into_iter().enumerate() {
                 let row = Row::new(theme).gap(1);
                 let row = if i == 0 {
-                    row.left(key, actions::keys_label(a), 13).left(Role::Dim, a.id, 15)
+                    row.left(key, actions::keys_label(a), 13).left(Role::Dim, a.id, NAME)
                 } else {
-                    row.gap(28)
+                    row.gap(NAME + 13)
                 };
                 rows.push(row.put(doc, line));
             }

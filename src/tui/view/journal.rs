@@ -30,11 +30,46 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     }
     let height = usize::from(area.height.saturating_sub(1));
     let at = lines.len() - 1 - m.back.min(lines.len() - 1);
-    let range = window(lines.len(), at, height);
-    for (y, i) in (1u16..).zip(range) {
+    // The line under the cursor says all of what it says.
+    let whole = if m.back > 0 { whole(m, lines[at], area, height.saturating_sub(1)) } else { Vec::new() };
+    let mut y = 1;
+    for i in window(lines.len(), at, height.saturating_sub(whole.len()).max(1)) {
         let row = entry(m, lines[i], area);
-        if i == at && m.back > 0 { row.draw_cursor(area, y, buf) } else { row.draw(area, y, buf) }
+        if i != at || m.back == 0 {
+            row.draw(area, y, buf);
+            y += 1;
+            continue;
+        }
+        row.draw_cursor(area, y, buf);
+        y += 1;
+        for line in &whole {
+            Row::new(theme).gap(INSET).put(Role::Strong, line).draw(area, y, buf);
+            y += 1;
+        }
     }
+}
+
+/// Cells before a line that goes on below its row.
+const INSET: usize = 4;
+
+/// All of an entry's words, in at most `most` lines, where its row has no room for them.
+fn whole(m: &Model, l: &JournalLine, area: Rect, most: usize) -> Vec<String> {
+    let width = usize::from(area.width);
+    let subject = l.subject.as_ref().map_or(String::new(), words::subject);
+    let cut = text::width(&l.text) > text_cells(area)
+        || text::width(&subject) > about(area)
+        || text::width(&l.actor) > who(area);
+    if !cut {
+        return Vec::new();
+    }
+    let words =
+        [l.actor.as_str(), &subject, &l.text].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(": ");
+    text::wrap(&words, width.saturating_sub(INSET + 1), most, m.theme().glyph(Glyph::Ellipsis))
+}
+
+/// Cells of an entry's words in its row.
+fn text_cells(area: Rect) -> usize {
+    usize::from(area.width).saturating_sub(1 + 6 + 1 + 9 + who(area) + 1 + about(area) + 1 + 1)
 }
 
 /// Draws the newest lines under another table.
@@ -84,9 +119,16 @@ pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
     }
     let at = rows.len() - 1 - m.back.min(rows.len() - 1);
     let width = usize::from(area.width);
-    let advice = text::wrap(&rows[at].trouble.advice, width.saturating_sub(ABOUT + 1), 3, theme.glyph(Glyph::Ellipsis));
-    let what = text::wrap(&rows[at].trouble.what, width.saturating_sub(ABOUT + 1), 3, theme.glyph(Glyph::Ellipsis));
-    let height = usize::from(area.height).saturating_sub(advice.len() + what.len());
+    // On a narrow screen it goes on below its own line, in all of the width.
+    let narrow = width < 100;
+    let inset = if narrow { INSET } else { ABOUT };
+    let most = usize::from(area.height).saturating_sub(usize::from(narrow)).max(2);
+    let wrapped = |words: &str, most: usize| {
+        text::wrap(words, width.saturating_sub(inset + 1), most, theme.glyph(Glyph::Ellipsis))
+    };
+    let what = wrapped(&rows[at].trouble.what, most - 1);
+    let advice = wrapped(&rows[at].trouble.advice, most - what.len());
+    let height = usize::from(area.height).saturating_sub(advice.len() + what.len() + usize::from(narrow));
     let range = window(rows.len(), at, height.max(1));
     let mut y = 0;
     for i in range {
@@ -111,13 +153,17 @@ pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
             continue;
         }
         let mut first = Some(row);
+        if narrow && let Some(row) = first.take() {
+            row.draw(area, y, buf);
+            y += 1;
+        }
         for line in &what {
-            let row = first.take().unwrap_or_else(|| Row::new(theme).gap(column));
+            let row = first.take().unwrap_or_else(|| Row::new(theme).gap(inset));
             row.put(Role::Strong, line).draw(area, y, buf);
             y += 1;
         }
         for line in &advice {
-            Row::new(theme).gap(column).put(Role::Hold, line).draw(area, y, buf);
+            Row::new(theme).gap(inset).put(Role::Hold, line).draw(area, y, buf);
             y += 1;
         }
     }

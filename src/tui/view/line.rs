@@ -240,6 +240,56 @@ pub fn window(len: usize, at: usize, height: usize) -> std::ops::Range<usize> {
     start..(start + height).min(len)
 }
 
+/// How many of `lines` don't fit into `rows`: what scrolls gives one row away to say where it stands.
+pub fn hidden(lines: usize, rows: usize) -> usize {
+    if lines <= rows { 0 } else { lines - rows.saturating_sub(1) }
+}
+
+/// Rows of a table and of the detail below it, which wants `lines`: it gives way to `least` rows of the table, unless it
+/// was asked for by itself.
+pub fn share(height: u16, lines: usize, least: u16, alone: bool) -> (u16, u16) {
+    if alone {
+        return (0, height);
+    }
+    let wanted = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(1);
+    let detail = wanted.min(height.saturating_sub(least));
+    let detail = if detail < 2 { 0 } else { detail };
+    (height - detail, detail)
+}
+
+/// The detail below a table: a rule with a name, and its lines from the first that is shown; what is hidden is said.
+pub fn detail(theme: &Theme, name: &str, (rows, scroll): (Vec<Row<'_>>, Option<usize>), area: Rect, buf: &mut Buffer) {
+    rule(theme, name, area, 0, buf);
+    let (total, room) = (rows.len(), usize::from(area.height.saturating_sub(1)));
+    let skip = scroll.unwrap_or(0).min(total.saturating_sub(room));
+    for (y, row) in (1u16..).zip(rows.into_iter().skip(skip).take(room)) {
+        row.draw(area, y, buf);
+    }
+    if total > room {
+        match scroll {
+            Some(_) => position(theme, (skip, room, total), area, 0, buf),
+            None => {
+                let words = format!("{} more lines: tab shows them", total - room);
+                let row = Row::new(theme).gap(1).put(Role::Hold, words).gap(1);
+                let cells = u16::try_from(row.width()).unwrap_or(0).min(area.width);
+                row.draw(Rect { x: area.right() - cells, width: cells, ..area }, 0, buf);
+            }
+        }
+    }
+}
+
+/// Where what scrolls stands, at the right end of row `y`: lines passed over, shown, and all of them.
+pub fn position(theme: &Theme, (skip, room, total): (usize, usize, usize), area: Rect, y: u16, buf: &mut Buffer) {
+    let last = (skip + room).min(total);
+    let words = format!("lines {}-{last} of {total}", skip + 1);
+    let mut row = Row::new(theme).gap(1).put(Role::Hold, words).gap(1);
+    if last < total {
+        row = row.glyph(Role::Hold, Glyph::Down).gap(1);
+    }
+    let cells = u16::try_from(row.width()).unwrap_or(0).min(area.width);
+    row.draw(Rect { x: area.right() - cells, width: cells, ..area }, y, buf);
+}
+
 /// An area of at most this size in the middle of another.
 pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));

@@ -28,14 +28,9 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::model::{Model, Overlay, Pane, Screen};
+use super::model::{Focus, MIN_COLUMNS, MIN_ROWS, Model, Overlay, Pane, Screen};
 use super::theme::Role;
 use line::{Row, base};
-
-/// Below this many columns nothing useful can be shown.
-pub const MIN_COLUMNS: u16 = 60;
-/// Below this many rows nothing useful can be shown.
-pub const MIN_ROWS: u16 = 16;
 
 /// Draws everything.
 pub fn view(m: &Model, frame: &mut Frame) {
@@ -50,10 +45,10 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         return too_small(m, area, buf);
     }
     let banners = header::banners(m, area);
-    let top = header::ROWS + u16::try_from(banners.len()).unwrap_or(0);
+    let (body, over) = places(area, banners.len());
+    let top = body.y - area.y;
     header::draw(m, &banners, Rect { height: top, ..area }, buf);
     footer::draw(m, Rect { y: area.bottom() - 1, height: 1, ..area }, buf);
-    let body = Rect { y: area.y + top, height: area.height - top - 1, ..area };
     let body = footer::message(m, body, buf);
     match &m.screen {
         Screen::Cockpit => cockpit(m, body, buf),
@@ -63,21 +58,67 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         Screen::Verify => verify::draw(m, body, buf),
         Screen::Calendar => calendar::draw(m, body, buf),
     }
-    let over = Rect { y: area.y + header::ROWS, height: area.height - header::ROWS - 1, ..area };
     match &m.overlay {
         None | Some(Overlay::Filter { .. }) => {}
-        Some(Overlay::Help { scroll }) => help::draw(m, *scroll, over, buf),
-        Some(Overlay::Palette { input, selected }) => palette::draw(m, input, *selected, over, buf),
+        Some(Overlay::Help { scroll, find, finding }) => help::draw(m, (*scroll, find, *finding), over, buf),
+        Some(Overlay::Palette { input, selected, .. }) => palette::draw(m, input, *selected, over, buf),
         Some(Overlay::Route { producer, selected }) => prompts::route(m, producer, *selected, over, buf),
         Some(Overlay::Range { what, selected }) => verify::range(m, what, *selected, over, buf),
         Some(Overlay::Choose(c)) => choose::draw(m, c, over, buf),
-        Some(Overlay::Why { subject, input }) => prompts::why(m, subject, input, over, buf),
+        Some(Overlay::Say { saying, input, remark }) => prompts::say(m, saying, (input, remark.as_deref()), over, buf),
         Some(Overlay::PassOver { command, gate, held, input }) => {
             prompts::pass_over(m, (command, *gate, held), input, over, buf);
         }
         Some(Overlay::Leave { input }) => prompts::leave(m, input, over, buf),
         Some(Overlay::Confirm(d)) => confirm::draw(m, d, over, buf),
     }
+}
+
+/// Where the screen under the header lies, with `banners` of them, and where what lies over it does.
+fn places(area: Rect, banners: usize) -> (Rect, Rect) {
+    let top = header::ROWS + u16::try_from(banners).unwrap_or(0);
+    let body = Rect { y: area.y + top, height: area.height - top - 1, ..area };
+    (body, Rect { y: area.y + header::ROWS, height: area.height - header::ROWS - 1, ..area })
+}
+
+/// How many lines of what scrolls have no room: by so many it can be scrolled.
+#[must_use]
+pub fn hidden(m: &Model) -> usize {
+    if m.too_small() {
+        return 0;
+    }
+    let area = Rect { x: 0, y: 0, width: m.size.0, height: m.size.1 };
+    let (body, over) = places(area, header::banners(m, area).len());
+    match (&m.overlay, &m.screen) {
+        (Some(Overlay::Help { find, .. }), _) => help::hidden(m, find, over),
+        (Some(Overlay::Confirm(d)), _) => confirm::hidden(m, d, over),
+        (None, Screen::Partition(id)) => partition::hidden(m, id, footer::rest(m, body)),
+        (None, Screen::Producer(name)) => producer::hidden(m, name, footer::rest(m, body)),
+        (None, Screen::Verify) => verify::hidden(m, footer::rest(m, body)),
+        (None, Screen::Calendar) => calendar::hidden(m, footer::rest(m, body)),
+        _ => 0,
+    }
+}
+
+/// Where the screen of a group lies.
+fn group_area(m: &Model) -> Option<(&str, Rect)> {
+    let Screen::Group(id) = &m.screen else { return None };
+    let area = Rect { x: 0, y: 0, width: m.size.0, height: m.size.1 };
+    let (body, _) = (!m.too_small()).then(|| places(area, header::banners(m, area).len()))?;
+    Some((id, footer::rest(m, body)))
+}
+
+/// What of a group's screen the keys scroll, because it has the screen for itself: which, how many of its lines have no
+/// room, and the first shown. `None`: they move through the table.
+#[must_use]
+pub fn group_scrolls(m: &Model) -> Option<(Focus, usize, usize)> {
+    group_area(m).and_then(|(id, area)| group::scrolls(m, id, area))
+}
+
+/// Whether a group's screen has lines above the table that it has no room for.
+#[must_use]
+pub fn group_folds(m: &Model) -> bool {
+    group_area(m).is_some_and(|(id, area)| group::folds(m, id, area))
 }
 
 /// Both clusters, the tabs, and the tables there is room for.
@@ -141,4 +182,9 @@ fn shares(m: &Model, rest: Rect) -> (Rect, Rect, Rect) {
 fn too_small(m: &Model, area: Rect, buf: &mut Buffer) {
     let words = format!("{}x{}: too small. cutover needs {MIN_COLUMNS}x{MIN_ROWS}.", area.width, area.height);
     Row::new(m.theme()).put(Role::Hold, words).draw(area, area.height / 2, buf);
+    let leaves = match &m.overlay {
+        Some(Overlay::Leave { .. }) => "something would stop with it: ctrl-c once more leaves all the same",
+        _ => "keys do nothing until then; ctrl-c leaves",
+    };
+    Row::new(m.theme()).put(Role::Dim, leaves).draw(area, area.height / 2 + 1, buf);
 }

@@ -9,7 +9,7 @@ use crate::sanitise::visible_name;
 use crate::tui::actions::Ready;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
-use crate::tui::{palette, text};
+use crate::tui::{palette, text, words};
 
 /// Most lines shown.
 const LINES: u16 = 12;
@@ -23,6 +23,13 @@ pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buf
     wipe(theme, area, buf);
     let title = Row::new(theme).gap(1).put(Role::Strong, "Commands").gap(1);
     let inside = frame(theme, area, Role::FrameFocus, title, buf);
+    // What enter could not do is said where one looks.
+    if let Some(flash) = &m.flash {
+        let words = text::cut(&flash.text, usize::from(area.width) - 6, theme.glyph(Glyph::Ellipsis));
+        let row = Row::new(theme).gap(1).put(words::tone_role(flash.tone), words).gap(1);
+        let cells = u16::try_from(row.width()).unwrap_or(0).min(area.width - 2);
+        row.draw(Rect { x: area.x + 2, y: area.bottom() - 1, width: cells, height: 1 }, 0, buf);
+    }
     Row::new(theme)
         .gap(1)
         .put(Role::Key, ": ")

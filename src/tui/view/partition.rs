@@ -53,16 +53,24 @@ pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
     // What is more has a line of its own.
     let room = if rows.len() > all { all.saturating_sub(1) } else { all };
     let skip = m.scroll.min(rows.len().saturating_sub(room));
-    let below = rows.len().saturating_sub(skip + room);
+    let total = rows.len();
     for (y, row) in (1u16..).zip(rows.into_iter().skip(skip).take(room)) {
         row.draw(area, y, buf);
     }
-    if below > 0 {
-        let row =
-            Row::new(theme).gap(1).put(Role::Hold, format!("{below} more ")).glyph(Role::Hold, Glyph::Down).gap(1);
-        let cells = u16::try_from(row.width()).unwrap_or(0).min(area.width);
-        row.draw(Rect { x: area.right() - cells, width: cells, ..area }, area.height - 1, buf);
+    if total > all {
+        line::position(theme, (skip, room, total), area, area.height - 1, buf);
     }
+}
+
+/// How many lines of it have no room.
+pub fn hidden(m: &Model, group: &str, area: Rect) -> usize {
+    let plan = || {
+        let g = m.group_row(group)?;
+        let p = partitions::find(g, m.partition.as_ref()?)?.plan?;
+        Some((p, g.estimate_to.unwrap_or_else(|| words::goes_to(g))))
+    };
+    let Some((p, to)) = plan() else { return 0 };
+    line::hidden(lines(m, p, to, usize::from(area.width)).len(), usize::from(area.height.saturating_sub(1)))
 }
 
 /// Everything that is known of the translation, in the order of the questions: where to, at what price, why, and how

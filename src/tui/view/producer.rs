@@ -3,9 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::line::Row;
+use super::line::{self, Row};
 use super::{eos, run};
-use crate::controller::snapshot::Fidelity;
+use crate::controller::snapshot::{Fidelity, ProducerRow};
 use crate::migration::eos::EosView;
 use crate::migration::estate::{Observed, Side};
 use crate::migration::stage::{SideState, Stage};
@@ -22,8 +22,46 @@ pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
         Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
         return;
     };
-    let width = usize::from(area.width);
-    let mut lines: Vec<Row<'_>> = Vec::new();
+    let lines = lines(m, p, usize::from(area.width));
+    let total = lines.len();
+    let rows = usize::from(room(p, area));
+    let shown = if total > rows { rows.saturating_sub(1) } else { rows };
+    let skip = m.scroll.min(total.saturating_sub(shown));
+    let mut y = 0;
+    for line in lines.into_iter().skip(skip).take(shown) {
+        line.draw(area, y, buf);
+        y += 1;
+    }
+    if total > rows {
+        line::position(theme, (skip, shown, total), area, y, buf);
+        y += 1;
+    }
+    if let Some(r) = &p.run {
+        let height = run::height(r, None).min(area.height.saturating_sub(y));
+        run::draw(m, r, None, Rect { y: area.y + y, height, ..area }, buf);
+    }
+}
+
+fn is_moving(p: &ProducerRow) -> bool {
+    p.eos.as_deref().is_some_and(|e| matches!(e.stage, Stage::Moving { .. }))
+}
+
+/// Rows above the run: what a run does now is what one wants to see, it keeps its room.
+fn room(p: &ProducerRow, area: Rect) -> u16 {
+    let run = p.run.as_ref().filter(|_| is_moving(p) || !p.transactional);
+    area.height.saturating_sub(run.map_or(0, |r| run::height(r, None).min(10)))
+}
+
+/// How many lines of it have no room.
+pub fn hidden(m: &Model, name: &str, area: Rect) -> usize {
+    let Some(p) = m.producer_row(name) else { return 0 };
+    line::hidden(lines(m, p, usize::from(area.width)).len(), usize::from(room(p, area)))
+}
+
+/// Everything that is known of it, a line each.
+fn lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let mut lines: Vec<Row<'t>> = Vec::new();
     let row = Row::new(theme)
         .gap(1)
         .put(Role::Strong, text::cut_middle(&visible_name(&p.name), width / 2, theme.glyph(Glyph::Ellipsis)))
@@ -81,23 +119,11 @@ pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
         lines.extend(list(label, &why, role));
     }
     lines.extend(list("next", &p.next, Role::Strong));
-    let moving = p.eos.as_deref().is_some_and(|e| matches!(e.stage, Stage::Moving { .. }));
     if let Some(standing) = p.eos.as_deref() {
-        lines.extend(gates(m, standing, moving, width));
+        lines.extend(gates(m, standing, is_moving(p), width));
     }
     lines.push(Row::new(theme));
-    let mut y = 0;
-    // What a run does now is what one wants to see: it keeps its room.
-    let wanted = p.run.as_ref().filter(|_| moving || !p.transactional).map_or(0, |r| run::height(r, None).min(10));
-    let room = area.height.saturating_sub(wanted);
-    for line in lines.into_iter().take(usize::from(room)) {
-        line.draw(area, y, buf);
-        y += 1;
-    }
-    if let Some(r) = &p.run {
-        let height = run::height(r, None).min(area.height.saturating_sub(y));
-        run::draw(m, r, None, Rect { y: area.y + y, height, ..area }, buf);
-    }
+    lines
 }
 
 /// The gate of the next move; in the middle of a run that of after the stop.

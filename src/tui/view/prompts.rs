@@ -1,4 +1,4 @@
-//! Small questions: which flag state, why is it held, really leave?
+//! Small questions: which flag state, hold or resume it, really leave?
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -8,11 +8,11 @@ use super::line::{Row, centred, frame, wipe};
 use crate::migration::command::{Command, Subject};
 use crate::migration::estate::FlagState;
 use crate::migration::overrides::GateName;
-use crate::migration::stage::{RunView, Stage, StepState};
+use crate::migration::stage::{RunView, SideState, Stage, StepState};
 use crate::migration::trigger::Arm;
 use crate::sanitise::visible_name;
 use crate::tui::hosting::{self, Hosted};
-use crate::tui::model::{Model, ROUTES};
+use crate::tui::model::{Model, ROUTES, Saying};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
 
@@ -41,7 +41,11 @@ pub(super) fn cells(over: Rect) -> usize {
 pub fn route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let cells = cells(over);
-    let Some(p) = m.producer_row(producer) else { return };
+    let Some(p) = m.producer_row(producer) else {
+        // What takes the keys is seen.
+        let row = Row::new(theme).put(Role::Hold, "It is not in the plan any more. esc goes back.");
+        return boxed(m, &format!("Route {}", visible_name(producer)), vec![(row, false)], over, buf);
+    };
     let now = p.flag.as_ref().and_then(|f| f.value());
     let mut rows = Vec::new();
     for (i, state) in ROUTES.into_iter().enumerate() {
@@ -85,20 +89,54 @@ pub(super) fn typed<'t>(m: &'t Model, input: &Input, cells: usize) -> Row<'t> {
     Row::new(m.theme()).put(Role::Key, "> ").put(Role::Input, words).glyph(Role::Input, Glyph::Caret)
 }
 
-/// Why should it be held?
-pub fn why(m: &Model, subject: &Subject, input: &Input, over: Rect, buf: &mut Buffer) {
+/// The word that does something at once, and what it does.
+pub fn say(m: &Model, saying: &Saying, (input, remark): (&Input, Option<&str>), over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let cells = cells(over);
-    let rows = vec![
-        (
-            Row::new(theme)
-                .put(Role::Text, "Nothing starts while it is held; a running action stops before its next effect."),
-            false,
+    let (title, does, ask) = match saying {
+        Saying::Hold(subject) => (
+            format!("Hold {}", words::subject(subject)),
+            "Nothing starts while it is held; a running action stops before its next effect.".to_owned(),
+            "Why? It goes into the journal, for the next person. Type hold, then why; enter holds it, esc leaves.",
         ),
-        (Row::new(theme).put(Role::Dim, "Why? It goes into the journal, for the next person."), false),
-        (typed(m, input, cells), false),
-    ];
-    boxed(m, &format!("Hold {}", words::subject(subject)), rows, over, buf);
+        Saying::Resume(subject) => (
+            format!("Resume {}", words::subject(subject)),
+            resumes(m, subject),
+            "Type resume and enter to go on, esc leaves it held.",
+        ),
+        Saying::StopDiff => (
+            "Stop the diff".to_owned(),
+            "What was read is kept: g goes on with it later.".to_owned(),
+            "Type stop and enter to stop it, esc lets it read on.",
+        ),
+    };
+    let wrapped = |role: Role, words: &str| {
+        let lines = text::wrap(words, cells, 4, theme.glyph(Glyph::Ellipsis));
+        lines.into_iter().map(move |l| (Row::new(theme).put(role, l), false)).collect::<Vec<_>>()
+    };
+    let mut rows = wrapped(Role::Text, &does);
+    rows.extend(wrapped(Role::Dim, ask));
+    rows.push((typed(m, input, cells), false));
+    rows.extend(remark.into_iter().flat_map(|r| wrapped(Role::Hold, r)));
+    boxed(m, &title, rows, over, buf);
+}
+
+/// What goes on when a hold ends: who held it and why, and the step that comes next.
+fn resumes(m: &Model, subject: &Subject) -> String {
+    let (state, run) = match subject {
+        Subject::Group(g) => m.group_row(g).map_or((None, None), |g| (g.side_state.as_ref(), g.run.as_ref())),
+        Subject::Producer(p) => m.producer_row(p).map_or((None, None), |p| (p.side_state.as_ref(), p.run.as_ref())),
+        Subject::Migration | Subject::Cluster(_) => (None, None),
+    };
+    let held = match state {
+        Some(SideState::Held { by, why, .. }) => format!("Held by {by}: {why}. "),
+        _ => "It is not held any more. ".to_owned(),
+    };
+    let next = run.and_then(|r| {
+        let i = r.steps.iter().position(|s| !matches!(s.1, StepState::Done { .. }))?;
+        Some(format!("Run {} goes on at once: step {} of {}, {}.", r.run, i + 1, r.steps.len(), r.steps[i].0))
+    });
+    held + &next.unwrap_or_else(|| "No run waits for it; triggers and moves may act again.".to_owned())
 }
 
 /// Why may a gate be passed over?
@@ -173,7 +211,7 @@ pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
                     Role::Text,
                     "What was held so far is kept. Close, and run `cutover watch` (docs/watch.md) at once: a gap longer than sample_gap is a hole that does not count.",
                 ),
-                (Role::Dim, "y leaves, n or esc stays."),
+                (Role::Dim, "y leaves, n or esc stays; with other letters before it, y is one of them."),
             ],
         )
     };
@@ -182,7 +220,7 @@ pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
             rows.push((Row::new(theme).put(role, line), false));
         }
     }
-    if h.grave() {
+    if h.grave() || !input.value().is_empty() {
         rows.push((typed(m, input, cells), false));
     }
     boxed(m, title, rows, over, buf);

@@ -7,7 +7,7 @@ use super::line::Row;
 use crate::controller::snapshot::Witnessed;
 use crate::migration::event::RunKind;
 use crate::migration::stage::{RunView, StepState};
-use crate::tui::model::Model;
+use crate::tui::model::{Focus, Model};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
 
@@ -38,14 +38,12 @@ pub fn draw(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, area: Rect,
         }
         lines.push(step(m, i + 1, what, state, usize::from(area.width)));
     }
-    // Where it stands is what one wants to see: with little room the steps done long ago give way.
-    let at = run.steps.iter().position(|s| !matches!(s.1, StepState::Done { .. })).unwrap_or(run.steps.len());
-    let skip = super::line::window(lines.len(), at, room).start;
-    let shown = u16::try_from(lines.len().min(room)).unwrap_or(area.height);
+    let (skip, ..) = shown(m, run, witnessed, area.height);
+    let drawn = u16::try_from(lines.len().min(room)).unwrap_or(area.height);
     for (y, line) in (1u16..).zip(lines.into_iter().skip(skip).take(room)) {
         line.draw(area, y, buf);
     }
-    let y = 1 + shown;
+    let y = 1 + drawn;
     promise(m, run).draw(area, y, buf);
     let mut y = y + 1;
     for p in &run.passed_over {
@@ -58,6 +56,19 @@ pub fn draw(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, area: Rect,
     if let Some(w) = witnessed {
         witness(m, run, w).draw(area, y, buf);
     }
+}
+
+/// Which of a run's steps are shown in so many rows: the first, how many, and of how many. Where it stands is what one wants
+/// to see: with little room the steps done long ago give way, unless a person looks at them.
+pub fn shown(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, height: u16) -> (usize, usize, usize) {
+    let room = usize::from(height.saturating_sub(1 + foot(run, witnessed)));
+    let total = run.steps.len() + usize::from(run.no_return_after.is_some());
+    let at = run.steps.iter().position(|s| !matches!(s.1, StepState::Done { .. })).unwrap_or(run.steps.len());
+    let first = match m.run_from.filter(|_| m.focus == Focus::Run) {
+        Some(from) => from.min(total.saturating_sub(room)),
+        None => super::line::window(total, at, room).start,
+    };
+    (first, room, total)
 }
 
 fn head<'t>(m: &'t Model, run: &RunView, width: usize) -> Row<'t> {

@@ -4,12 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::groups::more;
-use super::line::{self, Row, rule, window};
+use super::line::{self, Row, window};
 use super::prompts::{boxed, cells};
 use crate::controller::snapshot::{DiffProgress, DiffResult, DiffRow, DiffState, DiffVerdict, DiffView, DiffWhat};
 use crate::migration::estate::Side;
 use crate::sanitise::visible_name;
-use crate::tui::model::Model;
+use crate::tui::model::{Focus, Model};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::verify::RANGES;
 use crate::tui::{text, words};
@@ -35,6 +35,21 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         return;
     };
     title(m, d, area, buf);
+    // What the row under the cursor says may have the place of all that is said above it.
+    let rows = if m.focus == Focus::Top { Vec::new() } else { sayings(m, d, area) };
+    let mut y = 1;
+    for row in rows {
+        row.draw(area, y, buf);
+        y += 1;
+    }
+    if let DiffState::Done { result, .. } = &d.state {
+        let rest = Rect { y: area.y + y.min(area.height), height: area.height.saturating_sub(y), ..area };
+        table(m, result, d.source.other(), rest, buf);
+    }
+}
+
+/// The range, and how it stands.
+fn sayings<'t>(m: &'t Model, d: &DiffView, area: Rect) -> Vec<Row<'t>> {
     let mut rows = vec![said(m, "range", Role::Text, &d.span.words(), area, 2)];
     rows.push(match &d.state {
         DiffState::Running { progress, stopping } => running(m, progress.as_ref(), *stopping, area),
@@ -47,15 +62,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         }
         DiffState::Done { result, .. } => done(m, d.source.other(), result, area),
     });
-    let mut y = 1;
-    for row in rows.into_iter().flatten() {
-        row.draw(area, y, buf);
-        y += 1;
-    }
-    if let DiffState::Done { result, .. } = &d.state {
-        let rest = Rect { y: area.y + y.min(area.height), height: area.height.saturating_sub(y), ..area };
-        table(m, result, d.source.other(), rest, buf);
-    }
+    rows.into_iter().flatten().collect()
 }
 
 fn title(m: &Model, d: &DiffView, area: Rect, buf: &mut Buffer) {
@@ -163,15 +170,19 @@ fn table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mut Buf
         return;
     }
     let at = m.diff_at.min(result.rows.len() - 1);
-    let lines: Vec<String> = result.rows[at]
-        .lines
-        .iter()
-        .flat_map(|l| text::wrap(l, width.saturating_sub(2), 8, theme.glyph(Glyph::Ellipsis)))
-        .collect();
-    let wanted = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(1);
+    let lines = detail(m, result, width);
     let least = TABLE.min(u16::try_from(result.rows.len()).unwrap_or(TABLE).saturating_add(1));
-    let detail = wanted.min(area.height.saturating_sub(least));
-    let top = Rect { height: area.height - detail, ..area };
+    let alone = m.focus == Focus::Top;
+    let (above, below) = line::share(area.height, lines.len(), least, alone);
+    if below > 0 {
+        let rows = lines.into_iter().map(|l| Row::new(theme).gap(1).put(Role::Text, l)).collect();
+        let rest = Rect { y: area.y + above, height: below, ..area };
+        line::detail(theme, &named(&result.rows[at]), (rows, alone.then_some(m.scroll)), rest, buf);
+    }
+    if above == 0 {
+        return;
+    }
+    let top = Rect { height: above, ..area };
     head(m, target, width).draw(top, 0, buf);
     let range = window(result.rows.len(), at, usize::from(top.height.saturating_sub(1)));
     let (above, below) = (range.start, result.rows.len() - range.end + result.left_out);
@@ -180,13 +191,20 @@ fn table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mut Buf
         if i == at { row.draw_cursor(top, y, buf) } else { row.draw(top, y, buf) }
     }
     more(m, above, below, top, buf);
-    if detail > 1 {
-        let rest = Rect { y: area.y + top.height, height: detail, ..area };
-        rule(theme, &named(&result.rows[at]), rest, 0, buf);
-        for (y, l) in (1u16..).zip(lines) {
-            Row::new(theme).gap(1).put(Role::Text, l).draw(rest, y, buf);
-        }
-    }
+}
+
+/// How many lines of what the row under the cursor says have no room, when they have the place for themselves.
+pub fn hidden(m: &Model, area: Rect) -> usize {
+    let Some(DiffState::Done { result, .. }) = m.diff().map(|d| &d.state) else { return 0 };
+    let room = usize::from(area.height.saturating_sub(2));
+    detail(m, result, usize::from(area.width)).len().saturating_sub(room)
+}
+
+/// What the row under the cursor says.
+fn detail(m: &Model, result: &DiffResult, width: usize) -> Vec<String> {
+    let ellipsis = m.theme().glyph(Glyph::Ellipsis);
+    let row = result.rows.get(m.diff_at.min(result.rows.len().saturating_sub(1)));
+    row.into_iter().flat_map(|r| &r.lines).flat_map(|l| text::wrap(l, width.saturating_sub(2), 40, ellipsis)).collect()
 }
 
 fn named(row: &DiffRow) -> String {

@@ -44,8 +44,8 @@ fn hold_it(screen: &Terminal, why: &str) {
     screen.wait_for_text(SOON, "w hold it");
     screen.send("w");
     screen.wait_for_text(SOON, "Why? It goes into the journal");
-    screen.send(why);
-    screen.wait_for_text(SOON, &format!("> {why}"));
+    screen.send(&format!("hold {why}"));
+    screen.wait_for_text(SOON, &format!("> hold {why}"));
     screen.send(key::ENTER);
     screen.wait_for_text(SOON, "HELD by");
 }

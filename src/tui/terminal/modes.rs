@@ -1,0 +1,68 @@
+//! The terminal's modes: ours while the cockpit is on it, the person's own before and after, however it ends.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::style::Print;
+use crossterm::terminal::{
+    Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
+};
+use crossterm::{cursor, execute};
+
+/// Whether the terminal is in our modes now. One process has one terminal.
+static OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Our modes: raw, another screen, no cursor, pastes marked as such.
+pub(super) fn enter() -> io::Result<()> {
+    enable_raw_mode()?;
+    OPEN.store(true, Ordering::SeqCst);
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).inspect_err(|_| restore())
+}
+
+/// Asks the terminal how light its background is; the answer comes among the keys. What a terminal that does not know
+/// the question prints of it is wiped.
+pub(super) fn ask_background() -> io::Result<()> {
+    execute!(io::stdout(), Print(super::answers::QUESTION), Clear(ClearType::All))
+}
+
+/// Whether the terminal is in our modes.
+pub(super) fn are_ours() -> bool {
+    OPEN.load(Ordering::SeqCst)
+}
+
+/// Puts the terminal back, once; a terminal that is gone can't be put back and needs no error.
+pub fn restore() {
+    if OPEN.swap(false, Ordering::SeqCst) {
+        put_back();
+    }
+}
+
+/// The person's own screen, cursor and modes.
+pub(super) fn put_back() {
+    let _ = execute!(
+        io::stdout(),
+        EndSynchronizedUpdate,
+        DisableBracketedPaste,
+        LeaveAlternateScreen,
+        cursor::Show,
+        crossterm::style::ResetColor
+    );
+    let _ = disable_raw_mode();
+}
+
+/// A panic's message must be read on the person's own screen, not on the one that goes away. Hooked once.
+pub(super) fn hook_panics() {
+    static HOOKED: AtomicBool = AtomicBool::new(false);
+    if HOOKED.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !crate::quiet::is_expected() {
+            restore();
+            before(info);
+        }
+    }));
+}
