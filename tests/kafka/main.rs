@@ -35,6 +35,7 @@ mod init;
 mod kit;
 mod metrics;
 mod offsets;
+mod planes;
 mod records;
 mod replay;
 mod soak;

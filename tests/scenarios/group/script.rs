@@ -45,6 +45,8 @@ impl Scripted for World {
             ["hidden", s] => w.hidden[at(side(s))] = true,
             ["shown", s] => w.hidden[at(side(s))] = false,
             ["switch_hidden"] => w.switch_hidden = true,
+            ["mute", s] => w.mute[at(side(s))] = true,
+            ["heard", s] => w.mute[at(side(s))] = false,
             ["broken", s] => w.broken[at(side(s))] = true,
             ["mended", s] => w.broken[at(side(s))] = false,
             ["extra", s, n] => w.extra[at(side(s))] = usize::try_from(number(n)).unwrap(),
