@@ -5,16 +5,22 @@
 //!
 //! Blocking, like [`super::records`] and [`super::writer`]: for threads that may wait. It needs a runtime to be running.
 
+use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::control::{Cluster, Verified};
 use super::records::{Isolation, Portion, Range, ReadError, RecordReader, Warden};
 use super::writer::{Carrying, Keeper, Writer};
 use crate::migration::estate::{TopicPartition, Trouble};
+
+/// A client that was left alone for longer may have connected anew meanwhile, to wherever its addresses lead now.
+const VERIFY_AFTER: Duration = Duration::from_secs(30);
 
 /// One cluster's data plane. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -129,9 +135,9 @@ impl DataPlane {
     /// Asks all addresses where they lead, and makes a warden of it.
     fn enter(&self) -> Result<(Verified, Held), Trouble> {
         let gone = |_| Trouble::new("no runtime serves the data plane", "this is a fault of cutover");
-        let held = Held { cluster: self.cluster.clone(), handle: Handle::try_current().map_err(gone)? };
-        let cluster = self.cluster.clone();
-        let verified = held.wait(async move { Ok(cluster.verify().await?) })?;
+        let handle = Handle::try_current().map_err(gone)?;
+        let held = Held { cluster: self.cluster.clone(), handle, fresh: Arc::default() };
+        let verified = held.verify()?;
         Ok((verified, held))
     }
 }
@@ -140,6 +146,8 @@ impl DataPlane {
 struct Held {
     cluster: Cluster,
     handle: Handle,
+    /// The addresses were asked where they lead not long ago.
+    fresh: Arc<AtomicBool>,
 }
 
 impl Held {
@@ -156,8 +164,28 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Asks all addresses where they lead; that counts for a while.
+    fn verify(&self) -> Result<Verified, Trouble> {
+        let cluster = self.cluster.clone();
+        let verified = self.wait(async move { Ok(cluster.verify().await?) })?;
+        self.fresh.store(true, Ordering::Relaxed);
+        let fresh = Arc::downgrade(&self.fresh);
+        self.handle.spawn(async move {
+            let _ = timeout(VERIFY_AFTER, pending::<()>()).await; // it only passes
+            if let Some(fresh) = fresh.upgrade() {
+                fresh.store(false, Ordering::Relaxed);
+            }
+        });
+        Ok(verified)
+    }
+}
+
 impl Warden for Held {
     fn admit(&self, ranges: &[Range]) -> Result<(), ReadError> {
+        if !self.fresh.load(Ordering::Relaxed) {
+            self.verify().map_err(ReadError::Barred)?;
+        }
         let windows: Vec<_> = ranges.iter().map(|r| (r.partition.clone(), r.from, r.to)).collect();
         let cluster = self.cluster.clone();
         let old = self.wait(async move { cluster.old_sets(&windows).await }).map_err(ReadError::Barred)?;
@@ -165,10 +193,5 @@ impl Warden for Held {
             None => Ok(()),
             Some(old) => Err(ReadError::OldFormat { partition: old.partition, why: old.why }),
         }
-    }
-
-    fn verify(&self) -> Result<(), ReadError> {
-        let cluster = self.cluster.clone();
-        self.wait(async move { Ok(cluster.verify().await?) }).map(drop).map_err(ReadError::Barred)
     }
 }

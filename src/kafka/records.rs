@@ -8,6 +8,7 @@
 //! markers, aborted records and compaction leave holes anywhere.
 
 mod error;
+mod hold;
 mod limits;
 mod record;
 mod wait;
@@ -16,7 +17,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -30,6 +31,8 @@ use super::properties::ClientProperties;
 use crate::migration::estate::{TopicPartition, Trouble};
 pub use error::ReadError;
 use error::{is_passing, moves_leader};
+use hold::Hold;
+pub use hold::Warden;
 use limits::Limits;
 pub use limits::Portion;
 pub use record::RecordRef;
@@ -38,8 +41,6 @@ use wait::{Patience, Ready, TICK};
 /// Partitions that are read at the same time: a bound of memory. For each at most 4 MiB or 20,000 records wait, and a
 /// [`Portion`] more (or one record, when that is larger).
 const TOGETHER: usize = 128;
-/// A client that was let alone for longer may have connected anew meanwhile, to wherever its addresses lead now.
-const VERIFY_AFTER: Duration = Duration::from_secs(30);
 /// How often the ends of the logs are asked for again when leadership has just moved.
 const END_ATTEMPTS: usize = 5;
 
@@ -96,21 +97,6 @@ impl Gate for Open {
     fn closed(&self, _: usize) {}
 
     fn wait(&self) {}
-}
-
-/// What a reader is held to, by those who know the cluster otherwise.
-pub trait Warden: Send + Sync {
-    /// Whether these windows may be read: that librdkafka understands what they hold. Asked before each read.
-    fn admit(&self, ranges: &[Range]) -> Result<(), ReadError>;
-    /// Whether the addresses still lead to the same cluster. Asked when the client was left alone for a while.
-    fn verify(&self) -> Result<(), ReadError>;
-}
-
-/// A reader's cluster and warden.
-struct Hold {
-    cluster_id: Option<String>,
-    warden: Arc<dyn Warden>,
-    verified: Instant,
 }
 
 /// Reads windows of records from one cluster.
@@ -219,45 +205,6 @@ impl RecordReader {
             .map_err(|e| librdkafka::trouble("opening a reader", bootstrap, Some(&e), None))?;
         let (bootstrap, turn) = (bootstrap.to_owned(), limits.turn);
         Ok(RecordReader { consumer: Arc::new(consumer), bootstrap, isolation, patience, turn, hold: None })
-    }
-
-    /// Holds it to a cluster: its client must have been told this id (`None`: the cluster has none), and `warden` is asked
-    /// before each read.
-    #[must_use]
-    pub fn held_to(mut self, cluster_id: Option<String>, warden: Arc<dyn Warden>) -> Self {
-        self.hold = Some(Hold { cluster_id, warden, verified: now() });
-        self
-    }
-
-    /// The cluster's id, as this client was told it. Errors: nobody tells, or it is another than it is held to.
-    pub fn tell_cluster_id(&self) -> Result<Option<String>, ReadError> {
-        let told = self.consumer.client().fetch_cluster_id(self.patience);
-        let held = self.hold.as_ref().and_then(|h| h.cluster_id.as_deref());
-        if told.is_none() && held.is_some() {
-            return Err(self.stalled("asking for the cluster id", None));
-        }
-        self.is_home(self.patience)?;
-        Ok(told)
-    }
-
-    /// Errors: the client is at another cluster than it is held to. librdkafka keeps the id that it was told last, and
-    /// says when that was another one before.
-    fn is_home(&self, within: Duration) -> Result<(), ReadError> {
-        let Some(held) = self.hold.as_ref().and_then(|h| h.cluster_id.as_deref()) else { return Ok(()) };
-        let told = self.consumer.client().fetch_cluster_id(within);
-        librdkafka::at_home(&self.bootstrap, held, told.as_deref(), self.consumer.context()).map_err(ReadError::Barred)
-    }
-
-    /// Asks the warden before these ranges are read.
-    fn admitted(&mut self, ranges: &[Range]) -> Result<(), ReadError> {
-        let patience = self.patience;
-        let Some(hold) = &mut self.hold else { return Ok(()) };
-        if hold.verified.elapsed() > VERIFY_AFTER {
-            hold.warden.verify()?;
-            hold.verified = now();
-        }
-        hold.warden.admit(ranges)?;
-        self.is_home(patience)
     }
 
     /// Reads one range. See [`Self::read`].
@@ -608,11 +555,6 @@ impl RecordReader {
         let code = code.or(Some(RDKafkaErrorCode::OperationTimedOut));
         ReadError::Stalled { what: trouble.what, advice: librdkafka::advice(code) }
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "how long a connection was let alone is part of the I/O")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// A range while it is read.

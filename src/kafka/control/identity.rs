@@ -14,9 +14,9 @@ use super::connection::Connection;
 use super::failure::{Class, Failure};
 use super::router::{Cluster, Inner, lock};
 use super::transport::{Endpoint, addresses};
-use crate::migration::estate::{Side, Trouble};
+use crate::migration::estate::{Side, Trouble, host_port};
 use crate::migration::sight::{PinnedBy, two_clusters, wrong_cluster};
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// How long an address is waited for when another one has answered: one that is silent is not used either.
 const GRACE: Duration = Duration::from_secs(1);
@@ -137,7 +137,7 @@ impl Cluster {
         let entrances: Vec<String> =
             brokers.iter().filter(|b| reached.contains(&place(b))).take(ENTRANCES).map(place).collect();
         if entrances.is_empty() {
-            let all: Vec<String> = brokers.iter().take(3).map(|b| visible(&place(b))).collect();
+            let all: Vec<String> = brokers.iter().take(3).map(|b| visible_name(&place(b)).into_owned()).collect();
             return Err(Unverified::Unknown(Trouble::new(
                 format!("{side} advertises {} (advertised.listeners), which does not answer from here", all.join(", ")),
                 "make the advertised addresses reachable from this machine, or use a listener that advertises reachable ones",
@@ -157,10 +157,7 @@ impl Cluster {
 
 /// `host:port` as clients take it.
 fn place(endpoint: &Endpoint) -> String {
-    match endpoint.host.contains(':') {
-        true => format!("[{}]:{}", endpoint.host, endpoint.port),
-        false => format!("{}:{}", endpoint.host, endpoint.port),
-    }
+    host_port(&endpoint.host, endpoint.port)
 }
 
 impl Inner {
