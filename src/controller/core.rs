@@ -34,8 +34,9 @@ use super::ledger::{Access, Ledger};
 use super::meter::{self, Questions};
 use super::names::TopicNames;
 use super::observe::{self, Focus, Seen, Sighting};
+use super::pins;
 use super::present::{self, Scene};
-use super::run::Options;
+use super::run::{Options, Want};
 use super::snapshot::{Arming, Ask, JournalLine, Notice, Reply, Severity, Snapshot};
 use super::tools::Tools;
 use super::translate::{History, Translator};
@@ -194,6 +195,9 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         blanks::watch_side(&mut pollers, &plan, &tools, side, &blank_focus_rx, &sightings);
     }
     meter::ask_all(&mut pollers, &plan, &questions_rx, &sightings);
+    if options.want != Want::ReadOnly {
+        observe::watch_planes(&mut pollers, &plan, &tools, options.poll_ms, &sightings);
+    }
     let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx, &holder_focus_rx));
     observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
 
@@ -267,6 +271,9 @@ impl Core {
 
     /// What every entry, old or new, is kept for besides the machine.
     fn remember(&mut self, entry: &Entry) {
+        if let Event::Pinned { side, cluster_id } = &entry.event {
+            pins::hold(self.tools.cluster(*side), &self.plan, Some(cluster_id));
+        }
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         history.entry(entry);
         history.set_seams(&self.machine.state().seams);
@@ -414,6 +421,7 @@ impl Core {
                 let slot = self.estate.switches.entry(group).or_insert_with(Observed::not_yet);
                 present::seen(slot, result, at);
             }
+            Sighting::Plane(side, result) => present::seen(self.estate.plane_mut(side), result, at),
             Sighting::Metric(group, side, metric, result) => {
                 self.machine.handle_metric(&group, side, metric, at, result);
             }

@@ -3,7 +3,9 @@
 //! A check that could not be made is Unknown, and says so: there is no tick for it.
 
 mod cluster;
+mod formats;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use super::clock::Clock;
 use super::meter::{about, providers};
 use super::names::TopicNames;
 use super::observe::too_long;
+use super::planes;
 use super::tools::Tools;
 use crate::journal::Reader;
 use crate::kafka::control::SnapshotOptions;
@@ -96,6 +99,8 @@ pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
             tools.names.inward(&plan, side, view); // blue first: it teaches the names
         }
     }
+    // After the names are known on both sides.
+    let doors = join_all(Side::BOTH.map(|s| data_plane(&plan, &tools, s))).await;
     let mut checks = Vec::new();
     let views: Vec<Option<&ClusterView>> = clusters.iter().map(|c| c.as_ref().ok()).collect();
     // Who can't be reached is not asked what it allows.
@@ -117,6 +122,9 @@ pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
         }
     }
     checks.push(identities(&views));
+    checks.extend(doors);
+    let formats = Side::BOTH.into_iter().zip(&views).map(|(side, view)| formats::check(&plan, &tools, side, *view));
+    checks.extend(join_all(formats).await);
     checks.extend(settings);
     checks.extend(metrics);
     checks.extend(told);
@@ -125,6 +133,23 @@ pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     let journal = tokio::task::spawn_blocking(move || journal(&path)).await;
     checks.push(journal.unwrap_or_else(|e| Check::new("journal", Health::Unknown, e.to_string())));
     checks
+}
+
+/// The clients that will read and write records: what `cutover` stops, they have to bring to an end.
+async fn data_plane(plan: &Plan, tools: &Tools, side: Side) -> Check {
+    let what = format!("data plane of {side}");
+    match planes::try_one(plan, tools, side).await {
+        Err(why) => Check::failed(what, Health::Fail, why),
+        Ok(probed) => {
+            let id = probed.cluster_id.map_or("its cluster has no id".to_owned(), |id| format!("cluster {id}"));
+            let read = match probed.read {
+                Some(tp) => format!("the end of {tp} was read"),
+                None => "there was no record of the plan's topics to read".to_owned(),
+            };
+            let at = probed.entrances.join(", ");
+            Check::new(what, Health::Ok, format!("{id} at {at}; {read}; a transactional producer can be made"))
+        }
+    }
 }
 
 async fn look(tools: &Tools, side: Side) -> Result<ClusterView, Trouble> {

@@ -25,6 +25,8 @@ pub mod meter;
 pub mod names;
 pub mod observe;
 pub mod pace;
+mod pins;
+mod planes;
 mod present;
 pub mod replay;
 pub mod run;

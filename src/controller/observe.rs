@@ -14,11 +14,13 @@ use super::eos::look::Watched;
 use super::eos::watch::{EosFocus, watch_side};
 use super::holders::{self, HolderFocus, Told};
 use super::pace::Pace;
+use super::planes;
 use super::tools::Tools;
 use crate::kafka::control::{Cluster, SnapshotOptions};
 use crate::migration::criteria::Metric;
 use crate::migration::eos::EosLook;
 use crate::migration::estate::{At, ClusterView, FlagState, GroupView, Side, SwitchState, TopicPartition, Trouble};
+use crate::plan::Plan;
 
 /// The longest a whole round may take: the control plane's own bounds are far shorter on each request.
 const ROUND: Duration = Duration::from_secs(60);
@@ -41,6 +43,8 @@ pub enum Sighting {
     Flag(String, Result<FlagState, Trouble>),
     /// An exactly-once producer on a side, by its name in the plan.
     Eos(Side, String, Result<Box<EosLook>, Trouble>),
+    /// Whether a side's data plane answers.
+    Plane(Side, Result<(), Trouble>),
     /// What a provider of metrics answered about a group (by its id on blue) on a side.
     Metric(String, Side, Metric, Result<f64, Trouble>),
     /// Whose transactions are open on partitions of a side (by blue's names): which were asked for, and what was told.
@@ -122,6 +126,27 @@ async fn poll(tools: Arc<Tools>, which: Which, interval_ms: u64, to: Sightings) 
             return;
         }
         Clock.sleep(pace.after(watch.ms(), worked)).await;
+    }
+}
+
+/// Tries the data plane of each side until it has answered once: what reads later has checks of its own. For sessions that
+/// may start something.
+pub fn watch_planes(tasks: &mut JoinSet<()>, plan: &Arc<Plan>, tools: &Arc<Tools>, poll_ms: u64, to: &Sightings) {
+    for side in Side::BOTH {
+        tasks.spawn(plane(Arc::clone(plan), Arc::clone(tools), side, poll_ms, to.clone()));
+    }
+}
+
+async fn plane(plan: Arc<Plan>, tools: Arc<Tools>, side: Side, poll_ms: u64, to: Sightings) {
+    let mut pace = Pace::every(poll_ms);
+    loop {
+        let (at, watch) = (Clock.now(), Clock.stopwatch());
+        let result = planes::try_one(&plan, &tools, side).await.map(drop);
+        let worked = result.is_ok();
+        if to.send(Seen { at, what: Sighting::Plane(side, result) }).await.is_err() || worked {
+            return;
+        }
+        Clock.sleep(pace.after(watch.ms(), false)).await;
     }
 }
 

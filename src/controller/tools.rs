@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::names::TopicNames;
+use super::pins;
 use crate::flags::{Provider, Reading, SetResult};
 use crate::kafka::control::{Cluster, ConfigValue, Named};
 use crate::kafka::properties::ClientProperties;
@@ -72,7 +73,9 @@ impl Tools {
                 unreachable[usize::from(side == Side::Green)] = Some(trouble);
                 ClientProperties::default()
             });
-            Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &properties)
+            let cluster = Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &properties);
+            pins::hold(&cluster, plan, None);
+            cluster
         });
         let switches = plan
             .groups

@@ -31,7 +31,7 @@ use windows::Windows;
 use super::clock::Clock;
 use super::names::TopicNames;
 use super::observe::too_long;
-use super::tools::after_max_ms;
+use super::tools::{after_max_ms, client_properties};
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
 use crate::migration::command::shell_word;
 use crate::migration::estate::{At, ClusterView, Side, TopicPartition, Trouble};
@@ -125,7 +125,10 @@ impl Translator {
         clusters: [Cluster; 2],
         history: Arc<Mutex<History>>,
     ) -> Result<Self, Trouble> {
-        let windows = [Windows::new(plan.cluster(Side::Blue))?, Windows::new(plan.cluster(Side::Green))?];
+        for side in Side::BOTH {
+            client_properties(plan.cluster(side))?;
+        }
+        let windows = clusters.each_ref().map(Windows::new);
         let (runs, measurements) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE));
         let pools = Semaphore::new(1);
         Ok(Self { inner: Arc::new(Inner { plan, names, clusters, windows, history, pools, runs, measurements }) })

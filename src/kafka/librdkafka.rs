@@ -18,6 +18,8 @@ use crate::sanitise;
 /// The client properties with the bootstrap address and what this client must have, over them.
 pub(super) fn config(properties: &ClientProperties, bootstrap: &str, must: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
+    // A client that is told of a second cluster says so in a warning, and nowhere else.
+    config.set_log_level(RDKafkaLogLevel::Warning);
     for (name, value) in properties.to_rdkafka() {
         config.set(name, value);
     }
@@ -41,12 +43,19 @@ struct Heard {
     end_of_partition: Option<i64>,
     statistics: Option<Vec<u8>>,
     failed_deliveries: Option<KafkaError>,
+    second_cluster: Option<String>,
 }
 
 impl Context {
     /// The last error that had a cause of its own ("all brokers are down" only says that there were others).
     pub fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.heard().last_error.clone()
+    }
+
+    /// What librdkafka said when a broker told another cluster id than those before it. Stays: what that client read since
+    /// may be of either.
+    pub fn second_cluster(&self) -> Option<String> {
+        self.heard().second_cluster.clone()
     }
 
     /// Forgets earlier errors: they don't explain what happens from now on.
@@ -84,6 +93,9 @@ fn end_of_partition(reason: &str) -> Option<i64> {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let message = sanitise::visible(message);
+        if facility == "CLUSTERID" {
+            self.heard().second_cluster.get_or_insert_with(|| message.clone());
+        }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
                 tracing::error!(target: "librdkafka", facility, "{message}");
@@ -178,6 +190,22 @@ pub(super) fn trouble(what: &str, bootstrap: &str, error: Option<&KafkaError>, c
         (_, None) => (Some(RDKafkaErrorCode::OperationTimedOut), "no answer in time".to_owned()),
     };
     Trouble::new(format!("{what} on {bootstrap}: {}", sanitise::visible(&why)), advice(code))
+}
+
+/// Whether a client is at the cluster with this id. `told`: what it was told last; `None` when nobody told it yet.
+pub(super) fn at_home(bootstrap: &str, held: &str, told: Option<&str>, context: &Context) -> Result<(), Trouble> {
+    let advice = "correct the addresses of this cluster (bootstrap, DNS, advertised.listeners): all must lead to one \
+                  cluster; then try again";
+    if let Some(said) = context.second_cluster() {
+        return Err(Trouble::new(format!("a client of {bootstrap} was led to a second cluster: {said}"), advice));
+    }
+    match told {
+        Some(told) if told != held => {
+            let told = sanitise::visible(told);
+            Err(Trouble::new(format!("{bootstrap} led to cluster {told}, and it should be {held}"), advice))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_symptom(code: RDKafkaErrorCode) -> bool {

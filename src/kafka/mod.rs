@@ -3,6 +3,7 @@
 
 pub mod control;
 mod librdkafka;
+pub mod plane;
 pub mod properties;
 pub mod records;
 pub mod writer;

@@ -8,6 +8,7 @@
 //! markers, aborted records and compaction leave holes anywhere.
 
 mod error;
+mod hold;
 mod limits;
 mod record;
 mod wait;
@@ -30,6 +31,8 @@ use super::properties::ClientProperties;
 use crate::migration::estate::{TopicPartition, Trouble};
 pub use error::ReadError;
 use error::{is_passing, moves_leader};
+use hold::Hold;
+pub use hold::Warden;
 use limits::Limits;
 pub use limits::Portion;
 pub use record::RecordRef;
@@ -103,6 +106,7 @@ pub struct RecordReader {
     isolation: Isolation,
     patience: Duration,
     turn: usize,
+    hold: Option<Hold>,
 }
 
 impl std::fmt::Debug for RecordReader {
@@ -200,7 +204,7 @@ impl RecordReader {
             .create_with_context::<Context, BaseConsumer<Context>>(Context::default())
             .map_err(|e| librdkafka::trouble("opening a reader", bootstrap, Some(&e), None))?;
         let (bootstrap, turn) = (bootstrap.to_owned(), limits.turn);
-        Ok(RecordReader { consumer: Arc::new(consumer), bootstrap, isolation, patience, turn })
+        Ok(RecordReader { consumer: Arc::new(consumer), bootstrap, isolation, patience, turn, hold: None })
     }
 
     /// Reads one range. See [`Self::read`].
@@ -225,6 +229,7 @@ impl RecordReader {
         gate: &dyn Gate,
         sink: &mut Sink<'_>,
     ) -> Result<Vec<RangeRead>, ReadError> {
+        self.admitted(ranges)?;
         let mut done = vec![RangeRead::default(); ranges.len()];
         let mut waiting: Vec<usize> = (0..ranges.len()).filter(|i| ranges[*i].from < ranges[*i].to).collect();
         while !waiting.is_empty() {
@@ -235,6 +240,7 @@ impl RecordReader {
             waiting = rest;
             self.read_together(ranges, &batch, (gate, &mut *sink), &mut done)?;
         }
+        self.is_home(Duration::ZERO)?;
         Ok(done)
     }
 

@@ -64,6 +64,8 @@ pub struct Writer {
     /// Bound of each wait: a full queue, a flush, a step of a transaction.
     within: Duration,
     sent: AtomicU32,
+    /// The cluster that it is held to.
+    home: Option<String>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -91,10 +93,12 @@ impl Writer {
     }
 
     /// Opens a transactional writer for [`Self::carry`], with bounded batches and a bounded queue, and initialises it as
-    /// [`Self::open_transactional`] does.
+    /// [`Self::open_transactional`] does. It is held to a cluster's id, if one is given: before it fences anybody, and
+    /// before each commit.
     pub fn open_carrying(
         properties: &ClientProperties,
         bootstrap: &str,
+        home: Option<&str>,
         carrying: &Carrying<'_>,
         within: Duration,
     ) -> Result<Writer, Trouble> {
@@ -117,7 +121,26 @@ impl Writer {
         if properties.get("delivery.timeout.ms").is_some() {
             more.push(("delivery.timeout.ms", timeout.as_str())); // another name of message.timeout.ms
         }
-        Self::create(properties, bootstrap, within, &more)?.initialised(carrying.transactional_id)
+        let mut writer = Self::create(properties, bootstrap, within, &more)?;
+        writer.home = home.map(str::to_owned);
+        writer.is_home(within)?;
+        writer.initialised(carrying.transactional_id)
+    }
+
+    /// Makes a transactional producer, and asks the cluster for no more than its id: nothing is initialised, so nobody is
+    /// fenced. Errors: a property that librdkafka refuses, nobody answers.
+    pub fn try_making(properties: &ClientProperties, bootstrap: &str, within: Duration) -> Result<(), Trouble> {
+        let writer = Self::create(properties, bootstrap, within, &[("transactional.id", "cutover-doctor")])?;
+        let told = writer.producer.client().fetch_cluster_id(within);
+        let silent = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
+        told.map(drop).ok_or_else(|| writer.trouble("asking for the cluster id", &silent))
+    }
+
+    /// Errors: it is at another cluster than it is held to.
+    fn is_home(&self, within: Duration) -> Result<(), Trouble> {
+        let Some(held) = &self.home else { return Ok(()) };
+        let told = self.producer.client().fetch_cluster_id(within);
+        librdkafka::at_home(&self.bootstrap, held, told.as_deref(), self.producer.context())
     }
 
     fn initialised(self, transactional_id: &str) -> Result<Writer, Trouble> {
@@ -145,7 +168,7 @@ impl Writer {
         let producer = librdkafka::config(properties, bootstrap, &must)
             .create_with_context(Context::default())
             .map_err(|e| librdkafka::trouble("opening a writer", bootstrap, Some(&e), None))?;
-        Ok(Writer { producer, bootstrap: bootstrap.to_owned(), within, sent: AtomicU32::new(0) })
+        Ok(Writer { producer, bootstrap: bootstrap.to_owned(), within, sent: AtomicU32::new(0), home: None })
     }
 
     /// Hands a record to the client; it is on the cluster once [`Self::flush`] (or a commit) has succeeded.
@@ -225,6 +248,7 @@ impl Writer {
     /// Commits the transaction; everything sent in it is on the cluster then.
     pub fn commit(&self) -> Result<(), Trouble> {
         self.flush()?;
+        self.is_home(Duration::ZERO)?;
         self.transact("committing a transaction", || self.producer.commit_transaction(self.within))
     }
 

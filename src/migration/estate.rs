@@ -501,6 +501,13 @@ pub struct Estate {
     /// The plan's cutover windows, as their zones have it now.
     #[serde(default)]
     pub windows: Vec<WindowView>,
+    /// Whether each side's data plane (the clients that read and write records) has answered in this session, blue first.
+    #[serde(default = "not_asked")]
+    pub planes: [Observed<()>; 2],
+}
+
+fn not_asked() -> [Observed<()>; 2] {
+    [Observed::not_yet(), Observed::not_yet()]
 }
 
 /// A cutover window, as its time zone has it now.
@@ -530,6 +537,7 @@ impl Default for Estate {
             blanks_blue: Blanks::new(),
             blanks_green: Blanks::new(),
             windows: Vec::new(),
+            planes: not_asked(),
         }
     }
 }
@@ -559,6 +567,17 @@ impl Estate {
             Side::Blue => &mut self.blue,
             Side::Green => &mut self.green,
         }
+    }
+
+    /// Whether a side's data plane has answered in this session.
+    #[must_use]
+    pub fn plane(&self, side: Side) -> &Observed<()> {
+        &self.planes[usize::from(side == Side::Green)]
+    }
+
+    /// The same, to be replaced.
+    pub fn plane_mut(&mut self, side: Side) -> &mut Observed<()> {
+        &mut self.planes[usize::from(side == Side::Green)]
     }
 
     /// The newest look at an exactly-once producer on a side; `None` when it was never asked for.

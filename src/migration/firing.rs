@@ -18,6 +18,8 @@ use super::trigger::{Arm, TriggerRow, TriggerState};
 
 /// How long the way back may be unknown after a countdown before a person is asked, ms.
 const UNKNOWN_MS: u64 = 60_000;
+/// How often it is looked whether the data planes answer by now, ms.
+const PLANES_MS: u64 = 1_000;
 /// How often a trigger's rollback goes on by itself after a restart; then a person is asked. A controller that dies of
 /// it must not do so all night.
 const GOES_ON: u32 = 3;
@@ -130,6 +132,9 @@ impl Machine {
         if now < until {
             return Some((format!("interrupted by a restart; goes on by itself in {}", span(until.since(now))), until));
         }
+        if let Err(refusal) = self.sight(now).planes() {
+            return Some((format!("interrupted by a restart; {}", refusal.why), now.plus(PLANES_MS)));
+        }
         self.go_on(&subject, &actor, now);
         None
     }
@@ -202,7 +207,12 @@ impl Machine {
         match self.way_back(group, now) {
             WayBack::Closed { why } => Next::Ask(format!("the way back is CLOSED: {why}")),
             _ if now < acts_at => Next::Nothing,
-            WayBack::Exact | WayBack::Bounded { .. } => Next::RollBack,
+            // The way back reads records of both clusters: a group is not stopped before they can be read.
+            WayBack::Exact | WayBack::Bounded { .. } => match self.sight(now).planes() {
+                Ok(()) => Next::RollBack,
+                Err(_) if now < acts_at.plus(UNKNOWN_MS) => Next::Nothing,
+                Err(refusal) => Next::Ask(refusal.why),
+            },
             WayBack::Unknown { .. } if now < acts_at.plus(UNKNOWN_MS) => Next::Nothing,
             WayBack::Unknown { why } => Next::Ask(format!("the way back is not known: {why}")),
         }

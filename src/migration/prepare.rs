@@ -21,6 +21,7 @@ use super::runbook;
 use super::sight::kind_refusal;
 use super::slot;
 use super::stage::{Stage, WayBack};
+use super::state::Run;
 use crate::offsets::reset_file;
 use crate::sanitise::visible_name;
 
@@ -60,8 +61,38 @@ impl Machine {
                 if let Some((by, why)) = self.state.holder(&command.subject()) {
                     return Err(Refusal::holds(format!("held by {by}: {why}"), "resume it first"));
                 }
-                self.prepare_change(command, now)
+                let prepared = self.prepare_change(command, now)?;
+                if self.needs_planes(command) {
+                    self.sight(now).planes()?;
+                }
+                Ok(prepared)
             }
+        }
+    }
+
+    /// Whether a command starts (or goes on with) something that rests on the records of both clusters. A way back that
+    /// does not is never held up by a data plane: undoing a cutover before its switch, going back without green, a flag
+    /// set back to blue; nor is going on after the point of no return, when nothing is stopped any more. Marks (complete,
+    /// approve) stop nothing.
+    fn needs_planes(&self, command: &Command) -> bool {
+        let rests = |kind: RunKind| !matches!(kind, RunKind::GiveBack | RunKind::HardGiveBack);
+        match command {
+            Command::CutOver { .. } | Command::ResetOffsets { .. } | Command::HardCut { .. } => true,
+            Command::RollBack { group, overrides } => {
+                let blind = overrides.iter().any(|o| o.gate == GateName::Unseen);
+                !blind && self.roll_back_kind(group, overrides).ok().flatten().is_none_or(rests)
+            }
+            Command::HardBack { producer, green_only, .. } => {
+                self.hard_back_kind(producer, *green_only).ok().flatten().is_none_or(rests)
+            }
+            Command::Continue { .. } | Command::ContinueProducer { .. } => {
+                let run = self.state.open_run(&command.subject());
+                let blind = |run: &Run| run.command.overrides().iter().any(|o| o.gate == GateName::Unseen);
+                run.is_some_and(|run| rests(run.kind) && !run.no_return && !blind(run))
+            }
+            Command::Route { to, .. } => matches!(to, FlagState::Dual | FlagState::Green),
+            Command::Complete { .. } | Command::CompleteProducer { .. } | Command::Approve { .. } => false,
+            Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => false,
         }
     }
 

@@ -6,6 +6,7 @@ use super::gate::span;
 use super::lag::LagBook;
 use super::settings::{GroupSettings, Settings};
 use super::state::{State, index};
+use crate::sanitise::visible;
 
 /// What a rule sees.
 #[derive(Clone, Copy)]
@@ -113,6 +114,13 @@ impl<'a> Sight<'a> {
     /// A side is not the cluster it should be: nothing may be done. Judged on whatever was last seen.
     #[must_use]
     pub fn identity_trouble(&self, side: Side) -> Option<Trouble> {
+        let trouble = match self.estate.side(side) {
+            Observed::Absent { why } => Some(why),
+            Observed::Known { trouble, .. } => trouble.as_ref(),
+        };
+        if let Some(two) = trouble.filter(|t| t.what.contains(TWO_CLUSTERS)) {
+            return Some(two.clone());
+        }
         let id = |side: Side| self.estate.side(side).value().and_then(|v| v.cluster_id.as_deref());
         let seen = id(side)?;
         if id(side.other()) == Some(seen) {
@@ -121,12 +129,9 @@ impl<'a> Sight<'a> {
                 "correct the bootstrap addresses in the plan; nothing can be done until then",
             ));
         }
-        let pin = self.pin(side).filter(|pin| *pin != seen)?;
-        let from = if self.state.pins[index(side)].as_deref() == Some(pin) { "the journal" } else { "the plan" };
-        Some(Trouble::new(
-            format!("{side} is cluster {seen}, but {from} pins {pin}"),
-            format!("correct bootstrap or cluster_id of {side} in the plan; nothing can be done until they agree"),
-        ))
+        let pin = self.pin(side)?;
+        let journal = self.state.pins[index(side)].as_deref() == Some(pin);
+        wrong_cluster(side, seen, pin, if journal { PinnedBy::Journal } else { PinnedBy::Plan })
     }
 
     /// Both clusters are known to be the right ones, or why not.
@@ -166,11 +171,68 @@ impl<'a> Sight<'a> {
         }
     }
 
+    /// Both clusters' data planes have answered in this session, or why not. Nothing may be stopped before: what comes
+    /// after a stop reads records of both.
+    pub fn planes(&self) -> Result<(), Refusal> {
+        for side in Side::BOTH {
+            if let Observed::Absent { why } = self.estate.plane(side) {
+                let advice = match why.advice.is_empty() {
+                    true => {
+                        format!("see `cutover doctor` for {side}'s data plane; nothing is stopped before it answers")
+                    }
+                    false => format!("{}; nothing is stopped before it answers (cutover doctor)", why.advice),
+                };
+                return Err(Refusal::unknown(format!("{side}'s data plane has not answered: {}", why.what), advice));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether an observation made at `at` may be trusted now.
     #[must_use]
     pub fn is_fresh<T>(&self, seen: &Observed<T>) -> bool {
         seen.freshness(self.now, self.settings.stale_after_ms) == Freshness::Fresh
     }
+}
+
+/// Who says which cluster a side is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
+pub enum PinnedBy {
+    /// `cluster_id` in the plan.
+    #[strum(serialize = "the plan")]
+    Plan,
+    /// What an earlier session saw first.
+    #[strum(serialize = "the journal")]
+    Journal,
+}
+
+/// Why a cluster is not the one that a side is pinned to, if so. Every check of an identity says it in these words.
+#[must_use]
+pub fn wrong_cluster(side: Side, seen: &str, pin: &str, by: PinnedBy) -> Option<Trouble> {
+    (seen != pin).then(|| {
+        Trouble::new(
+            format!("{side} is cluster {seen}, but {by} pins {pin}"),
+            format!("correct bootstrap or cluster_id of {side} in the plan; nothing can be done until they agree"),
+        )
+    })
+}
+
+/// What every trouble of this kind has in its words: it does not go by waiting.
+const TWO_CLUSTERS: &str = "to two clusters";
+
+/// Two addresses of a side (or one, at different times) that lead to different clusters: `(address, cluster id)`.
+#[must_use]
+pub fn two_clusters(side: Side, one: (&str, &str), other: (&str, &str)) -> Trouble {
+    let ((a, x), (b, y)) = if one <= other { (one, other) } else { (other, one) };
+    let [at, x, bt, y] = [a, x, b, y].map(visible);
+    let what = match a == b {
+        true => format!("the address {at} of {side} leads {TWO_CLUSTERS}: {x} and {y}"),
+        false => format!("the addresses of {side} lead {TWO_CLUSTERS}: {at} is cluster {x}, {bt} is cluster {y}"),
+    };
+    let advice = format!(
+        "let bootstrap of {side} in the plan, and the names behind it, lead to one cluster; nothing can be done until then"
+    );
+    Trouble::new(what, advice)
 }
 
 /// Why offsets of this kind of group can't be moved, if so.

@@ -36,6 +36,7 @@ mod init;
 mod kit;
 mod metrics;
 mod offsets;
+mod planes;
 mod records;
 mod replay;
 mod rights;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use cutover::migration::command::{Command, Level, Refusal, Subject};
 use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
-use cutover::migration::estate::{At, Estate, Side, Trouble};
+use cutover::migration::estate::{At, Estate, Observed, Side, Trouble};
 use cutover::migration::event::{Entry, Event};
 use cutover::migration::machine::{Action, Machine, Session};
 use cutover::migration::samples::Stretch;
@@ -226,6 +226,15 @@ impl<W: World> Driver<W> {
             of.series.insert(series.clone(), stretches.values().copied().collect());
         }
         self.machine.restore_samples(kept.into_values().collect());
+    }
+
+    /// Both data planes answer, and nothing else was looked at yet.
+    pub fn hear_planes(&mut self) {
+        let seen = || Observed::seen((), self.world.now());
+        self.estate.planes = [seen(), seen()];
+        let now = self.now();
+        self.machine.handle_observation(self.estate.clone(), now);
+        self.pump();
     }
 
     /// The process is gone; a new one reads the journal.

@@ -114,6 +114,7 @@ impl<W: Scripted> Player<W> {
                 self.d.world.fates().insert(kind, fate(how));
             }
             "kill" => self.d.restart(),
+            "planes" => self.d.hear_planes(),
             "session" => {
                 self.d.session.dry_run = rest == "dry";
                 self.d.restart();

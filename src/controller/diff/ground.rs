@@ -254,10 +254,26 @@ impl Grounds<'_> {
             }
         };
         ground.leave_out();
+        if let Some(why) = self.misread(&ground).await? {
+            return Ok(Err(why));
+        }
         Ok(match refused {
             Some(why) => Err(why),
             None => Ok(ground),
         })
+    }
+
+    /// Why the built-in librdkafka would misread something of it: then both sides might share the mistake.
+    async fn misread(&self, ground: &Ground) -> Result<Option<String>, Trouble> {
+        for (log, ranges) in ground.ranges.iter().enumerate() {
+            let tp = |p: usize| TopicPartition::new(&ground.names[log], number(p));
+            let windows: Vec<_> = ranges.iter().enumerate().map(|(p, (from, to))| (tp(p), *from, *to)).collect();
+            let old = self.tools.cluster(self.side(log)).old_sets(&windows).await?;
+            if let Some(old) = old.into_iter().next() {
+                return Ok(Some(format!("{}; {}", old.why.what, old.why.advice)));
+            }
+        }
+        Ok(None)
     }
 
     /// From where both logs can be compared: the younger of their beginnings.

@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::clock::Clock;
 use super::names::TopicNames;
+use super::pins;
 use super::tools::Tools;
 use crate::diff::{DiffReport, TopicDiff};
 use crate::kafka::control::StableOffsets;
@@ -170,7 +171,10 @@ pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<Atomic
     if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.unreachable(side)) {
         return Err(trouble.clone().into());
     }
-    let clusters = pinned(&plan, &tools).await?;
+    let held = Arc::clone(&plan);
+    let journalled = tokio::task::spawn_blocking(move || pins::in_journal(&held)).await;
+    let journalled = journalled.map_err(|e| Trouble::new(format!("the journal was not read: {e}"), "try again"))??;
+    let clusters = pins::check(tools.clusters(), &plan, &journalled).await?;
     let topics = topics(&plan, &tools, &names, &request).await?;
     topics.iter().for_each(|topic| names.learn(&plan, topic));
     let mark = fingerprint(&clusters, &topics, &request);
@@ -219,29 +223,6 @@ pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<Atomic
         topics: saved.done,
     };
     Ok(Ended::Done(Box::new(report)))
-}
-
-/// The clusters' ids. A wrong or a doubled cluster would make every answer worthless.
-async fn pinned(plan: &Plan, tools: &Tools) -> Result<[Option<String>; 2], Trouble> {
-    let (blue, green) = tokio::join!(tools.cluster(Side::Blue).cluster_id(), tools.cluster(Side::Green).cluster_id());
-    let ids = [blue?, green?];
-    for (side, id) in Side::BOTH.into_iter().zip(&ids) {
-        if let (Some(pin), Some(id)) = (&plan.cluster(side).cluster_id, id)
-            && pin != id
-        {
-            return Err(Trouble::new(
-                format!("{side} is cluster {id}, the plan says {pin}"),
-                format!("correct bootstrap or cluster_id of {side} in the plan"),
-            ));
-        }
-    }
-    match &ids {
-        [Some(blue), Some(green)] if blue == green => Err(Trouble::new(
-            format!("blue and green are one cluster ({blue})"),
-            "correct the bootstrap addresses in the plan",
-        )),
-        _ => Ok(ids),
-    }
 }
 
 /// The topics, by their names on blue, each once.

@@ -16,9 +16,10 @@ use tokio::sync::{mpsc, watch};
 use super::ground::is_compacted;
 use super::pace::Pace;
 use crate::controller::clock::Clock;
-use crate::controller::tools::{Tools, client_properties, identity_of};
+use crate::controller::tools::{Tools, identity_of};
 use crate::diff::{PartitionDiff, Seen, window};
 use crate::kafka::control::OffsetSpec;
+use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, Range, RecordReader};
 use crate::migration::estate::{At, Side, TopicPartition, Trouble};
 use crate::offsets::identity::{IdentityRule, key_hash};
@@ -296,14 +297,14 @@ impl Sampler {
         if from >= to {
             return (reader, Ok(Vec::new()));
         }
-        let (plan, pace, stop) = (Arc::clone(&self.plan), Arc::clone(&self.pace), Arc::clone(&self.stop));
+        let (tools, pace, stop) = (Arc::clone(&self.tools), Arc::clone(&self.pace), Arc::clone(&self.stop));
         let (range, rule) = (Range { partition: place.tps[log].clone(), from, to }, identity.clone());
         let work = tokio::task::spawn_blocking(move || {
-            let cluster = plan.cluster(SIDES[log]);
-            let open = || {
-                let properties = client_properties(cluster)?;
-                let bootstrap = cluster.bootstrap.join(",");
-                RecordReader::open_within(&properties, &bootstrap, Isolation::Committed, PATIENCE, QUEUED_KIB)
+            let open = || match tools.unreachable(SIDES[log]) {
+                Some(why) => Err(why.clone()),
+                None => {
+                    DataPlane::of(tools.cluster(SIDES[log])).reader_within(Isolation::Committed, PATIENCE, QUEUED_KIB)
+                }
             };
             let mut reader = match reader.map_or_else(open, Ok) {
                 Ok(reader) => reader,

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, block_in_place};
 
 use super::super::clock::{Clock, Stopwatch};
-use super::super::tools::{Tools, client_properties};
+use super::super::tools::Tools;
 use super::ground::{Ground, Hidden};
 use super::pace::Pace;
 use super::place::{Place, Saved, SavedTopic};
@@ -17,7 +17,7 @@ use super::read::{self, Stretch};
 use super::{Broken, Progress, Request, Tell};
 use crate::diff::{Join, Resolver, Rules, Seen, TopicDiff, at};
 use crate::kafka::control::{Cluster, OffsetSpec};
-use crate::kafka::properties::ClientProperties;
+use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, ReadError, RecordReader};
 use crate::migration::estate::{At, TopicPartition, Trouble};
 use crate::offsets::arrival::Ahead;
@@ -44,8 +44,6 @@ const LEAST_KIB: usize = 32;
 
 /// What a run keeps from topic to topic.
 pub(super) struct Session {
-    properties: [Result<ClientProperties, Trouble>; 2],
-    bootstraps: [String; 2],
     clusters: [Cluster; 2],
     /// With the number of partitions they are open for.
     readers: Option<([RecordReader; 2], usize)>,
@@ -95,8 +93,6 @@ impl Session {
         let sides = [request.source, request.source.other()];
         let memory = request.memory.unwrap_or(plan.diff.memory);
         Self {
-            properties: sides.map(|s| client_properties(plan.cluster(s))),
-            bootstraps: sides.map(|s| plan.cluster(s).bootstrap.join(",")),
             clusters: sides.map(|s| tools.cluster(s).clone()),
             readers: None,
             pace,
@@ -152,10 +148,8 @@ impl Session {
         if self.readers.as_ref().is_none_or(|(_, for_partitions)| *for_partitions < partitions) {
             self.readers = None;
             let kib = u32::try_from((QUEUED_KIB / partitions.max(1)).max(LEAST_KIB)).unwrap_or(u32::MAX);
-            let open = |log: usize| {
-                let properties = self.properties[log].as_ref().map_err(Clone::clone)?;
-                RecordReader::open_within(properties, &self.bootstraps[log], Isolation::Committed, PATIENCE, kib)
-            };
+            let open =
+                |log: usize| DataPlane::of(&self.clusters[log]).reader_within(Isolation::Committed, PATIENCE, kib);
             self.readers = Some(([open(0)?, open(1)?], partitions));
         }
         match &mut self.readers {

@@ -107,9 +107,8 @@ impl<'a> Carrier<'a> {
             max_batch: work.spec.max_batch,
             queue: QUEUE.max(work.spec.largest.saturating_mul(2)),
         };
-        let Link { properties, bootstrap } = &work.to;
-        let writer = Writer::open_carrying(properties, bootstrap, &carrying, WITHIN)?;
-        let keeper = Keeper::open(properties, bootstrap, &id, WITHIN)?;
+        let writer = work.to.plane.carrier(&carrying, WITHIN)?;
+        let keeper = work.to.plane.keeper(&id, WITHIN)?;
         let places: Vec<TopicPartition> = slots.places().cloned().collect();
         let kept: Vec<Slot> =
             keeper.kept(&places)?.into_iter().map(|(at, offset, metadata)| Slot { at, offset, metadata }).collect();

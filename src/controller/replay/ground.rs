@@ -7,10 +7,12 @@ use super::source::short;
 use super::walk::Link;
 use super::{Halt, Request};
 use crate::controller::names::TopicNames;
+use crate::controller::pins;
 use crate::controller::tools::{after_max_ms, client_properties};
 use crate::kafka::control::{Cluster, ConfigValue, OffsetSpec, SnapshotOptions, Which};
+use crate::kafka::plane::DataPlane;
 use crate::migration::estate::{PartitionView, Side, TopicPartition, TopicView, Trouble};
-use crate::migration::event::{Entry, Event};
+use crate::migration::event::Entry;
 use crate::plan::Plan;
 use crate::replay::ranges::Piece;
 use crate::replay::{By, Ranges, Route, Routes, TargetTopic};
@@ -34,13 +36,14 @@ pub(super) struct Target {
 impl Ground {
     /// No I/O. Errors: secrets that can't be read.
     pub fn new(plan: &Plan) -> Result<Self, Trouble> {
-        let link = |side: Side| -> Result<Link, Trouble> {
-            let cluster = plan.cluster(side);
-            Ok(Link { properties: client_properties(cluster)?, bootstrap: cluster.bootstrap.join(",") })
+        let link = |side: Side| -> Result<(Link, Cluster), Trouble> {
+            let (properties, bootstrap) =
+                (client_properties(plan.cluster(side))?, plan.cluster(side).bootstrap.join(","));
+            let cluster = Cluster::new(side, &bootstrap, &properties);
+            Ok((Link { properties, bootstrap, plane: DataPlane::of(&cluster) }, cluster))
         };
-        let links = [link(Side::Blue)?, link(Side::Green)?];
-        let clusters = [(Side::Blue, &links[0]), (Side::Green, &links[1])]
-            .map(|(s, l)| Cluster::new(s, &l.bootstrap, &l.properties));
+        let ((blue, b), (green, g)) = (link(Side::Blue)?, link(Side::Green)?);
+        let (links, clusters) = ([blue, green], [b, g]);
         Ok(Self { clusters, links, names: Arc::new(TopicNames::new(plan)), plan: plan.clone() })
     }
 
@@ -55,29 +58,8 @@ impl Ground {
 
     /// Whether these are the plan's and the journal's clusters, and two of them.
     pub async fn pins(&self, entries: &[Entry]) -> Result<(), Halt> {
-        let (blue, green) = tokio::join!(self.clusters[0].cluster_id(), self.clusters[1].cluster_id());
-        let ids = [blue.map_err(Halt::Unknown)?, green.map_err(Halt::Unknown)?];
-        for (side, id) in Side::BOTH.into_iter().zip(&ids) {
-            let journalled = entries.iter().rev().find_map(|e| match &e.event {
-                Event::Pinned { side: s, cluster_id } if *s == side => Some(cluster_id),
-                _ => None,
-            });
-            let pins = [self.plan.cluster(side).cluster_id.as_ref(), journalled];
-            if let Some(pin) = pins.into_iter().flatten().find(|pin| id.as_ref().is_some_and(|id| id != *pin)) {
-                let found = id.as_deref().unwrap_or_default();
-                return Err(Halt::Refused(Trouble::new(
-                    format!("{side} at {} is cluster {found}, and it is pinned to {pin}", self.link(side).bootstrap),
-                    "correct the bootstrap addresses in the plan, or the pin if the cluster was replaced",
-                )));
-            }
-        }
-        match ids {
-            [Some(blue), Some(green)] if blue == green => Err(Halt::Refused(Trouble::new(
-                format!("blue and green are the same cluster, {blue}"),
-                "correct the bootstrap addresses in the plan",
-            ))),
-            _ => Ok(()),
-        }
+        pins::check(&self.clusters, &self.plan, &pins::journalled(entries)).await?;
+        Ok(())
     }
 
     /// Topics as they are on a side, by that side's names. Errors: nobody answers, or one of them is not there.
@@ -140,7 +122,14 @@ impl Ground {
             .collect()
     }
 
-    /// Whether the source still has all of the ranges.
+    /// Whether the built-in librdkafka reads these ranges for what they are. Errors: a message set of an old format.
+    async fn readable(&self, side: Side, ranges: &Ranges) -> Result<(), Halt> {
+        let windows: Vec<_> = ranges.hulls().map(|h| (self.names.tp_on(side, &h.tp), h.from, h.to)).collect();
+        let old = self.cluster(side).old_sets(&windows).await.map_err(Halt::Unknown)?;
+        old.into_iter().next().map_or(Ok(()), |old| Err(Halt::Refused(old.why)))
+    }
+
+    /// Whether the source still has all of the ranges, and they can be read.
     pub async fn source(&self, side: Side, ranges: &Ranges) -> Result<BTreeMap<String, i32>, Halt> {
         ranges.partitions().for_each(|tp| self.names.learn(&self.plan, &tp.topic));
         let names: BTreeSet<String> = ranges.partitions().map(|tp| self.names.on(side, &tp.topic)).collect();
@@ -164,6 +153,7 @@ impl Ground {
             ends.insert(tp.clone(), end);
             counts.insert(tp.topic.clone(), i32::try_from(partitions.len()).unwrap_or(i32::MAX));
         }
+        self.readable(side, ranges).await?;
         let (expired, beyond) = (ranges.below(&starts), ranges.beyond(&ends));
         if !expired.is_empty() {
             let what = format!("expired on {side}, and can't be carried any more: {}", short(&expired));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::stop::Stop;
 use crate::controller::clock::{Clock, Stopwatch};
+use crate::kafka::plane::DataPlane;
 use crate::kafka::properties::ClientProperties;
 use crate::kafka::records::{Isolation, Range, ReadError, RecordReader, RecordRef};
 use crate::migration::estate::{TopicPartition, Trouble};
@@ -33,6 +34,7 @@ pub type Tell = Arc<dyn Fn(&Progress) + Send + Sync>;
 pub(super) struct Link {
     pub properties: ClientProperties,
     pub bootstrap: String,
+    pub plane: DataPlane,
 }
 
 impl Link {
@@ -43,7 +45,7 @@ impl Link {
 
     /// Opens a reader.
     pub fn reader_of(&self, isolation: Isolation) -> Result<RecordReader, Trouble> {
-        RecordReader::open_within(&self.properties, &self.bootstrap, isolation, PATIENCE, QUEUED_KIB)
+        self.plane.reader_within(isolation, PATIENCE, QUEUED_KIB)
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::super::tools::{client_properties, identity_of};
-use crate::kafka::properties::ClientProperties;
+use super::super::tools::identity_of;
+use crate::kafka::control::Cluster;
+use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, Portion, Range, ReadError, RecordReader, RecordRef};
 use crate::migration::estate::{TopicPartition, Trouble};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::offsets::window::Rec;
 use crate::offsets::{Filling, LogWindow};
-use crate::plan::ClusterPlan;
 
 /// How long nothing may arrive before a read is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -78,8 +78,7 @@ type Reader = Arc<Mutex<Option<RecordReader>>>;
 
 /// The readers of one cluster.
 pub struct Windows {
-    properties: ClientProperties,
-    bootstrap: String,
+    plane: DataPlane,
     /// One for windows and one for backlogs, opened when they are needed. Each reads one thing at a time: a second
     /// translation waits for the first one's read, which is bounded.
     small: Reader,
@@ -101,10 +100,10 @@ impl Drop for Stop {
 pub type Told = Box<dyn Fn(u64) + Send>;
 
 impl Windows {
-    /// Nothing is opened before the first read. Errors: secrets that can't be read.
-    pub fn new(cluster: &ClusterPlan) -> Result<Self, Trouble> {
-        let (properties, bootstrap) = (client_properties(cluster)?, cluster.bootstrap.join(","));
-        Ok(Self { properties, bootstrap, small: Arc::default(), large: Arc::default(), records: Arc::default() })
+    /// Nothing is opened before the first read.
+    pub fn new(cluster: &Cluster) -> Self {
+        let plane = DataPlane::of(cluster);
+        Self { plane, small: Arc::default(), large: Arc::default(), records: Arc::default() }
     }
 
     /// Reads all stretches: a window each, in their order. Or, when one partition can't be read as asked, what is the
@@ -159,12 +158,12 @@ impl Windows {
         let stop = Stop(Arc::default());
         let reader = if portion == Portion::Small { &self.small } else { &self.large };
         let (reader, stopped) = (Arc::clone(reader), Arc::clone(&stop.0));
-        let (properties, bootstrap) = (self.properties.clone(), self.bootstrap.clone());
+        let plane = self.plane.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
             let mut open = match reader.take() {
                 Some(open) => open,
-                None => RecordReader::open_for(portion, &properties, &bootstrap, Isolation::Committed, PATIENCE)?,
+                None => plane.reader_for(portion, Isolation::Committed, PATIENCE)?,
             };
             let answer = read(&mut open, &stopped);
             if answer.is_ok() {
@@ -173,10 +172,7 @@ impl Windows {
             answer
         });
         let answer = read.await.unwrap_or_else(|e| {
-            Err(Trouble::new(
-                format!("reading records of {} broke: {e}", self.bootstrap),
-                "try again; this is a fault of cutover",
-            ))
+            Err(Trouble::new(format!("reading records broke: {e}"), "try again; this is a fault of cutover"))
         });
         drop(stop);
         answer
@@ -243,6 +239,8 @@ fn gone(error: ReadError) -> Result<Gone, Trouble> {
         }
         ReadError::OutOfRange { partition, from, .. } => (partition.clone(), 0, *from),
         ReadError::BeyondEnd { partition, end, .. } => (partition.clone(), 0, *end),
+        // Whatever is asked of it: the next window may hold old sets as well, and a part of a log proves nothing.
+        ReadError::OldFormat { partition, .. } => (partition.clone(), i64::MAX, -1),
         _ => return Err(error.into()),
     };
     Ok(Gone { tp, start, end, why: error.into() })
@@ -267,6 +265,9 @@ mod tests {
         assert!(hits(beyond.clone(), 10, 90) && !hits(beyond, 10, 80));
         let other = ReadError::BeyondEnd { partition: TopicPartition::new("t", 1), to: 90, end: 80 };
         assert!(!hits(other, 10, 90));
+        let why = Trouble::new("old", "");
+        let old = ReadError::OldFormat { partition: tp.clone(), why };
+        assert!(hits(old.clone(), 0, 1) && hits(old, 90, 100));
         assert!(gone(ReadError::Stopped).is_err());
     }
 }

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::bootstrap::parse_bootstrap;
 use super::connection::{ApiTable, Connection};
 use super::failure::{Class, Failure, check_message};
+use super::identity::Identity;
 use super::throttle::{Book, Mark};
 use super::transport::Endpoint;
 use crate::kafka::properties::{ClientProperties, ControlProperties};
@@ -51,6 +52,12 @@ pub(super) struct Inner {
     /// What brokers said of throttling, and where that stood when the last look at the whole cluster began.
     pub(super) throttling: Arc<Book>,
     pub(super) look_began: Mutex<Mark>,
+    pub(super) identity: Arc<Mutex<Identity>>,
+    /// The bootstrap list is known to lead to one cluster; whoever finds that out has the turn.
+    pub(super) surveyed: Mutex<bool>,
+    pub(super) surveying: tokio::sync::Mutex<()>,
+    /// As they were given, for the data plane.
+    pub(super) given: ClientProperties,
 }
 
 /// Whom a connection leads to: a bootstrap address by position, or a broker by node id.
@@ -110,8 +117,17 @@ impl Cluster {
                 reached: Arc::default(),
                 throttling: Arc::default(),
                 look_began: Mutex::default(),
+                identity: Arc::default(),
+                surveyed: Mutex::default(),
+                surveying: tokio::sync::Mutex::default(),
+                given: properties.clone(),
             }),
         }
+    }
+
+    /// The client properties that it was made with.
+    pub(in crate::kafka) fn inner_properties(&self) -> ClientProperties {
+        self.inner.given.clone()
     }
 
     /// Which of the two clusters this is.
@@ -265,8 +281,14 @@ impl Inner {
         lock(&self.pool).entry(Peer::Node(broker.node_id.0)).or_insert(slot);
     }
 
-    /// A connection to any broker: one that is open, else the first bootstrap address (or known broker) that answers.
+    /// A connection to any broker of a cluster that all addresses lead to: one that is open, else the first bootstrap
+    /// address (or known broker) that answers.
     pub async fn any(&self) -> Result<Arc<Connection>, Failure> {
+        self.lead_to_one().await?;
+        self.reach().await
+    }
+
+    pub(super) async fn reach(&self) -> Result<Arc<Connection>, Failure> {
         let open = lock(&self.pool).values().filter_map(Slot::ready).next();
         if let Some(connection) = open {
             return Ok(connection);
@@ -290,6 +312,7 @@ impl Inner {
 
     /// The connection to a broker.
     pub async fn node(&self, id: i32) -> Result<Arc<Connection>, Failure> {
+        self.lead_to_one().await?;
         self.connect(Peer::Node(id)).await
     }
 
@@ -315,11 +338,9 @@ impl Inner {
             Some((_, Some(Ok(connection)))) => connection.was_stuck(),
             None => None,
         };
-        let properties = self.properties.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
-        let connector = self.connector(properties)?;
-        let (to, properties, book) = (endpoint.clone(), properties.clone(), Arc::clone(&self.throttling));
+        let opening = self.open_new(&endpoint);
         // A task of its own: it goes on when those who wait lose patience.
-        let task = tokio::spawn(async move { Connection::open(&to, &properties, connector.as_ref(), &book).await });
+        let task = tokio::spawn(opening);
         let (label, address) = (endpoint.label.clone(), (endpoint.host.clone(), endpoint.port));
         let (reached, only_advertised) = (Arc::clone(&self.reached), self.only_advertised(peer, &endpoint));
         let opening = async move {
@@ -346,19 +367,54 @@ impl Inner {
         matches!(peer, Peer::Node(_)) && self.seeds.as_ref().is_ok_and(|seeds| !seeds.iter().any(written))
     }
 
+    /// A new connection, which leads to this cluster.
+    pub(super) fn open_new(
+        &self,
+        endpoint: &Endpoint,
+    ) -> impl Future<Output = Result<Connection, Failure>> + Send + use<> {
+        let properties = self.properties.as_ref().map_err(|t| Failure::of(Class::Final, t.clone())).cloned();
+        let secured = properties.and_then(|p| Ok((self.connector(&p)?, p)));
+        let (identity, side, to) = (Arc::clone(&self.identity), self.side, endpoint.clone());
+        let book = Arc::clone(&self.throttling);
+        async move {
+            let (connector, properties) = secured?;
+            let connection = Connection::open(&to, &properties, connector.as_ref(), &book).await?;
+            Self::identify(&identity, side, &connection).await?;
+            Ok(connection)
+        }
+    }
+
+    /// Lets go of every connection: the next are made anew.
+    pub(super) fn hang_up(&self) {
+        lock(&self.pool).clear();
+    }
+
+    /// The bootstrap addresses.
+    pub(super) fn seed_endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
+        let seeds = self.seeds.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
+        (0..seeds.len()).map(|index| self.endpoint(Peer::Seed(index))).collect()
+    }
+
+    /// Where a broker is advertised.
+    pub(super) fn node_endpoint(&self, id: i32) -> Result<Endpoint, Failure> {
+        self.endpoint(Peer::Node(id))
+    }
+
     fn endpoint(&self, peer: Peer) -> Result<Endpoint, Failure> {
         let side = self.side;
         match peer {
             Peer::Seed(index) => {
                 let seeds = self.seeds.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
                 let (host, port) = seeds[index].clone();
-                Ok(Endpoint { label: format!("{side} broker {}", visible_name(&host_port(&host, port))), host, port })
+                let label = format!("{side} broker {}", visible_name(&host_port(&host, port)));
+                Ok(Endpoint { label, host, port, only: None })
             }
             Peer::Node(id) => match self.topology().brokers.get(&id) {
                 Some((host, port)) => Ok(Endpoint {
                     label: format!("{side} broker {id} ({})", visible_name(&host_port(&host, port))),
                     host: host.clone(),
                     port: *port,
+                    only: None,
                 }),
                 None => Err(Failure::new(
                     Class::Retry,

@@ -107,7 +107,9 @@ impl Cluster {
     /// A picture of the cluster now. Errors only when no broker answers at all; what a part could not be told is in
     /// that part's `trouble`. `took_ms` is left 0: the caller has the clock.
     pub async fn snapshot(&self, options: &SnapshotOptions) -> Result<ClusterView, Trouble> {
-        Ok(self.inner.snapshot(options).await?)
+        let view = self.inner.snapshot(options).await?;
+        self.inner.is_one()?; // it may have been found out meanwhile
+        Ok(view)
     }
 }
 

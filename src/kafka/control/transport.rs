@@ -28,6 +28,8 @@ pub(super) struct Endpoint {
     pub port: u16,
     /// "blue broker 1 (host:9092)", clean for display.
     pub label: String,
+    /// Of the addresses that the host has only this one.
+    pub only: Option<SocketAddr>,
 }
 
 /// Opens a stream: every address of the host in turn, then TLS if asked for. `limit` bounds the whole.
@@ -36,7 +38,10 @@ pub(super) async fn dial(
     secure: Option<(&SslConnector, &Tls)>,
     limit: Duration,
 ) -> Result<Box<dyn Stream>, Failure> {
-    let addresses = resolve(endpoint, limit).await?;
+    let addresses = match endpoint.only {
+        Some(address) => vec![address],
+        None => addresses(endpoint, limit).await?,
+    };
     let each = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     let mut last = None;
     for address in addresses {
@@ -67,7 +72,8 @@ pub(super) async fn dial(
     Err(last.unwrap_or_else(|| unresolved(endpoint, "it has no addresses")))
 }
 
-async fn resolve(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
+/// The addresses of an endpoint's host, at most [`MAX_ADDRESSES`].
+pub(super) async fn addresses(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
     match timeout(limit, lookup_host((endpoint.host.as_str(), endpoint.port))).await {
         Ok(Ok(found)) => Ok(found.take(MAX_ADDRESSES).collect()),
         Ok(Err(error)) => Err(unresolved(endpoint, &error.to_string())),

@@ -45,6 +45,17 @@ pub enum ReadError {
         /// What to do.
         advice: &'static str,
     },
+    /// It holds a message set of a format that librdkafka misreads: nothing was read.
+    #[error("{}", why.what)]
+    OldFormat {
+        /// Topic and partition.
+        partition: TopicPartition,
+        /// Where, and what to do.
+        why: Trouble,
+    },
+    /// The client is (or may be) at another cluster than it should be: nothing that came counts.
+    #[error("{}", .0.what)]
+    Barred(Trouble),
     /// The sink wanted no more.
     #[error("stopped")]
     Stopped,
@@ -53,6 +64,7 @@ pub enum ReadError {
 impl From<ReadError> for Trouble {
     fn from(error: ReadError) -> Trouble {
         let advice = match &error {
+            ReadError::OldFormat { why, .. } | ReadError::Barred(why) => return why.clone(),
             ReadError::OutOfRange { .. } => {
                 "records below the log start have expired and can't be compared: read again from the log start"
             }

@@ -352,8 +352,12 @@ impl Log {
     /// The end offset of a leader epoch (OffsetForLeaderEpoch): the largest epoch not above it, and where it ended.
     #[must_use]
     pub fn epoch_end(&self, epoch: i32) -> (i32, i64) {
-        if epoch > self.leader_epoch || epoch < 0 {
+        if epoch > self.leader_epoch || epoch == -1 {
             return (-1, -1);
+        }
+        // Below all that there are (-1 is none): where the first one began.
+        if let Some((_, begins)) = self.epochs.first().filter(|(first, _)| epoch < *first) {
+            return (epoch, (*begins).max(self.start));
         }
         let i = self.epochs.partition_point(|e| e.0 <= epoch).saturating_sub(1);
         let end = self.epochs.get(i + 1).map_or(self.end, |next| next.1);

@@ -59,6 +59,8 @@ impl Scripted for World {
             ["no_right", "topic", s] => w.barred_topic[at(side(s))] = true,
             ["right", s] => (w.barred_group[at(side(s))], w.barred_topic[at(side(s))]) = (false, false),
             ["throttled", s] => w.throttled[at(side(s))] = true,
+            ["mute", s] => w.mute[at(side(s))] = true,
+            ["heard", s] => w.mute[at(side(s))] = false,
             ["broken", s] => w.broken[at(side(s))] = true,
             ["mended", s] => w.broken[at(side(s))] = false,
             ["extra", s, n] => w.extra[at(side(s))] = usize::try_from(number(n)).unwrap(),

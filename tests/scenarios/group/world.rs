@@ -55,6 +55,8 @@ pub struct World {
     pub partitions: [usize; 2],
     pub hidden: [bool; 2],
     pub switch_hidden: bool,
+    /// A side whose data plane does not answer in this session.
+    pub mute: [bool; 2],
     /// A consumer that does not start on a side whatever its switch says.
     pub broken: [bool; 2],
     /// Members that no switch controls.
@@ -137,6 +139,7 @@ impl World {
             partitions: [2, 2],
             hidden: [false; 2],
             switch_hidden: false,
+            mute: [false; 2],
             broken: [false; 2],
             extra: [0; 2],
             stop_delay: 0,
@@ -458,6 +461,15 @@ impl driver::World for World {
         let mut e = last.clone();
         for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
             *e.side_mut(side) = Observed::seen(self.cluster(side), self.now);
+        }
+        for side in Side::BOTH {
+            match self.mute[at(side)] {
+                true => e.plane_mut(side).failed(cutover::migration::estate::Trouble::new(
+                    "TLS handshake failed",
+                    "check security.protocol",
+                )),
+                false => *e.plane_mut(side) = Observed::seen((), self.now),
+            }
         }
         if self.manual {
             e.switches.remove(GROUP);

@@ -534,6 +534,7 @@ impl driver::World for World {
         e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
         e.switches.insert(READER.into(), Observed::seen(cutover::migration::estate::SwitchState::Blue, self.now));
         e.windows = self.window.clone().into_iter().collect();
+        Side::BOTH.into_iter().for_each(|side| *e.plane_mut(side) = Observed::seen((), self.now));
         e
     }
 

@@ -242,6 +242,7 @@ impl World {
         let mut estate = Estate::default();
         for side in Side::BOTH {
             *estate.side_mut(side) = Observed::seen(self.clusters[at(side)].view(), self.now);
+            *estate.plane_mut(side) = Observed::seen((), self.now);
         }
         estate.switches.insert(GROUP.into(), Observed::seen(self.switch, self.now));
         estate.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));

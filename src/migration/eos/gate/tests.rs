@@ -115,6 +115,7 @@ impl World {
             eos_blue: [("ledger".to_owned(), Observed::seen(blue_look, NOW))].into(),
             eos_green: [("ledger".to_owned(), Observed::seen(green_look, NOW))].into(),
             windows: vec![window],
+            planes: [Observed::seen((), NOW), Observed::seen((), NOW)],
             ..Estate::default()
         };
         World { settings, state: State::default(), estate }

@@ -1,0 +1,69 @@
+//! Whether the plan's topics hold, or will hold, records of formats that the built-in librdkafka misreads.
+
+use std::collections::BTreeSet;
+
+use super::{Check, Health, LOOK};
+use crate::controller::tools::Tools;
+use crate::migration::estate::{ClusterView, Side, TopicPartition};
+use crate::plan::Plan;
+
+/// Formats before record batches (KIP-98, Kafka 0.11).
+const OLD: [&str; 3] = ["0.8", "0.9", "0.10"];
+
+/// One row for a side.
+pub(super) async fn check(plan: &Plan, tools: &Tools, side: Side, view: Option<&ClusterView>) -> Check {
+    let what = format!("record formats on {side}");
+    let Some(view) = view else { return Check::new(what, Health::Unknown, format!("{side} was not seen")) };
+    match tokio::time::timeout(LOOK, look(plan, tools, side, view)).await {
+        Ok(check) => Check { what, ..check },
+        Err(_) => Check::new(what, Health::Unknown, format!("not told within {} s", LOOK.as_secs())),
+    }
+}
+
+async fn look(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView) -> Check {
+    let of_groups = plan.groups.iter().flat_map(|g| g.topics.iter().chain(&g.dlq));
+    let named: BTreeSet<&String> = plan.producers.iter().flat_map(|p| &p.topics).chain(of_groups).collect();
+    let topics: Vec<&String> = named.into_iter().filter(|t| view.topics.contains_key(*t)).collect();
+    let mut windows = Vec::new();
+    let mut unread = BTreeSet::new();
+    for topic in &topics {
+        for (p, partition) in (0..).zip(&view.topics[*topic].partitions) {
+            match (partition.log_start, partition.high_watermark) {
+                (Some(start), Some(end)) => {
+                    windows.push((TopicPartition::new(tools.names.on(side, topic), p), start, end));
+                }
+                _ => drop(unread.insert(topic.as_str())),
+            }
+        }
+    }
+    let old = match tools.cluster(side).old_sets(&windows).await {
+        Ok(old) => old,
+        Err(why) => return Check::failed("", Health::Unknown, why),
+    };
+    if let Some(first) = old.first() {
+        let holding: BTreeSet<&str> = old.iter().map(|o| o.partition.topic.as_str()).collect();
+        let found = format!("{} of {} topics can't be read: {}", holding.len(), topics.len(), first.why.what);
+        return Check::new("", Health::Fail, found).advised(first.why.advice.clone());
+    }
+    if !unread.is_empty() {
+        let some: Vec<&str> = unread.iter().take(3).copied().collect();
+        let found = format!("the ends of {} topics are not known: {}", unread.len(), some.join(", "));
+        return Check::new("", Health::Unknown, found).advised("allow Describe on them");
+    }
+    let names: Vec<String> = topics.iter().map(|t| tools.names.on(side, t)).collect();
+    let mut will: Vec<String> = Vec::new();
+    for (name, config) in tools.cluster(side).describe_configs(&names).await {
+        // Kafka 4 has no such setting any more; who may not see it still has the look at the log above.
+        let format = config.ok().and_then(|c| c.get("message.format.version")?.value.clone());
+        will.extend(format.filter(|f| OLD.iter().any(|old| f.starts_with(old))).map(|f| format!("{name} ({f})")));
+    }
+    match will.first() {
+        Some(first) => {
+            let found = format!("{} topics are written in a format that can't be read here: {first}", will.len());
+            Check::new("", Health::Warn, found).advised(
+                "raise their message.format.version to 0.11 or later before anything is written; see docs/limits.md",
+            )
+        }
+        None => Check::new("", Health::Ok, format!("{} topics hold nothing that would be misread", topics.len())),
+    }
+}

@@ -1,0 +1,302 @@
+//! Message sets of the formats before Kafka 0.11 (magic 0 and 1), found before anything is read.
+//!
+//! The librdkafka that is built in takes them for something else where it asks with Fetch v12 or later (brokers from
+//! 2.7 on; librdkafka issues 5549 and 5504): keys and values come as null, or nothing comes. So whoever reads records
+//! asks here first.
+//!
+//! What is asked, and why it is enough: a leader keeps the start offsets of its leader epochs. It notes one for each
+//! record batch of format v2 with a new epoch, and forgets them all when it appends an old message set
+//! (`UnifiedLog.append`, since 2.1.1; Fetch v12 came with 2.7), and when its topic's `message.format.version` goes
+//! below 0.11. So whatever lies at or after the first epoch's start was written as v2, in a log that went from old to new, back
+//! and forth. OffsetsForLeaderEpoch with an epoch below all others answers with that start (KIP-101: the log's
+//! beginning for a follower that knows less). Only what lies before it is looked at: batch after batch with Fetch, which
+//! ends at the first old set (usually the first batch of all).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
+use kafka_protocol::messages::{BrokerId, FetchRequest, OffsetForLeaderEpochRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use super::connection::Connection;
+use super::failure::{Class, Failure, check};
+use super::router::{Cluster, Inner};
+use super::scatter::{Ask, Replies};
+use crate::migration::estate::{TopicPartition, Trouble};
+use crate::sanitise::visible;
+
+/// Fetch versions from here on are those that librdkafka misreads old sets of.
+const FLEXIBLE_FETCH: i16 = 12;
+/// An epoch below all that there are; -1 stands for none.
+const BELOW_ALL: i32 = -2;
+/// Bytes of records that are asked for at once; a larger batch comes whole (KIP-74).
+const PORTION: i32 = 1 << 20;
+/// Bytes of one partition that are looked at before it is given up, where its leader does not say where format v2 begins.
+const MOST: usize = 64 << 20;
+/// Where a batch or a message set has its magic byte: after the offset, the size, and 4 bytes that differ.
+const MAGIC_AT: usize = 16;
+/// Where a batch of format v2 has the distance to its last offset.
+const LAST_DELTA_AT: usize = 23;
+
+/// A message set that can't be read rightly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldSet {
+    /// Its partition.
+    pub partition: TopicPartition,
+    /// Where it was found, or from where on nothing could be told.
+    pub offset: i64,
+    /// What it is, and what to do.
+    pub why: Trouble,
+}
+
+/// The first offset that is known to be of format v2; `None`: the leader does not say.
+type Begins = Option<i64>;
+
+/// Asks where format v2 begins.
+struct Beginnings;
+
+impl Ask<TopicPartition> for Beginnings {
+    /// `None` where librdkafka reads old sets rightly.
+    type Told = Option<Begins>;
+    const REPEATABLE: bool = true;
+
+    async fn send(
+        &self,
+        connection: &Connection,
+        _: i32,
+        keys: &[TopicPartition],
+    ) -> Replies<TopicPartition, Self::Told> {
+        let all = |told: Self::Told| keys.iter().map(|tp| (tp.clone(), Ok(told))).collect();
+        let greatest = connection.versions().get(&1).map_or(0, |(_, greatest)| *greatest);
+        if greatest < FLEXIBLE_FETCH {
+            return Ok(all(None));
+        }
+        let Some(version) = connection.version::<OffsetForLeaderEpochRequest>() else { return Ok(all(Some(None))) };
+        let mut topics: Vec<OffsetForLeaderTopic> = Vec::new();
+        for tp in keys {
+            let partition = OffsetForLeaderPartition::default()
+                .with_partition(tp.partition)
+                .with_current_leader_epoch(-1)
+                .with_leader_epoch(BELOW_ALL);
+            match topics.last_mut().filter(|t| t.topic.as_str() == tp.topic) {
+                Some(topic) => topic.partitions.push(partition),
+                None => topics.push(
+                    OffsetForLeaderTopic::default()
+                        .with_topic(TopicName(StrBytes::from_string(tp.topic.clone())))
+                        .with_partitions(vec![partition]),
+                ),
+            }
+        }
+        let mut request = OffsetForLeaderEpochRequest::default().with_topics(topics);
+        if version >= 3 {
+            request.replica_id = BrokerId(-1);
+        }
+        let answer = connection.call(version, &request).await?;
+        let mut told = Vec::with_capacity(keys.len());
+        for topic in answer.topics {
+            for p in topic.partitions {
+                let tp = TopicPartition::new(topic.topic.as_str(), p.partition);
+                let checked = check(p.error_code, format_args!("leader epochs of {tp}"), connection.label());
+                let begins = (p.end_offset >= 0).then_some(p.end_offset);
+                told.push((tp, checked.map(|()| Some(begins))));
+            }
+        }
+        Ok(told)
+    }
+}
+
+impl Cluster {
+    /// The first message set of an old format in windows `[from, to)` of partitions that librdkafka would misread; of each
+    /// partition at most one. A window of which nothing can be told counts as one.
+    ///
+    /// # Errors
+    /// A leader does not answer.
+    pub async fn old_sets(&self, windows: &[(TopicPartition, i64, i64)]) -> Result<Vec<OldSet>, Trouble> {
+        let mut wanted: BTreeMap<TopicPartition, Vec<(i64, i64)>> = BTreeMap::new();
+        for (tp, from, to) in windows.iter().filter(|(_, from, to)| from < to) {
+            wanted.entry(tp.clone()).or_default().push((*from, *to));
+        }
+        let keys: Vec<TopicPartition> = wanted.keys().cloned().collect();
+        let mut found = Vec::new();
+        for (tp, told) in self.inner.scatter(&Beginnings, &keys).await {
+            let begins = match told {
+                Ok(None) => continue,
+                Ok(Some(begins)) => begins,
+                // Who may not ask that may still read.
+                Err(f) if f.class == Class::Final => None,
+                Err(f) => return Err(f.into()),
+            };
+            for (from, to) in wanted.remove(&tp).unwrap_or_default() {
+                let to = begins.map_or(to, |begins| to.min(begins));
+                if from < to
+                    && let Some(old) = self.inner.walk_batches(&tp, from, to).await?
+                {
+                    found.push(old);
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Inner {
+    /// Looks at the batches of a window until one is old.
+    async fn walk_batches(&self, tp: &TopicPartition, from: i64, to: i64) -> Result<Option<OldSet>, Failure> {
+        let (mut next, mut seen) = (from, 0);
+        while next < to {
+            let asked = Portion { from: next };
+            let answer = self.scatter(&asked, std::slice::from_ref(tp)).await.remove(tp);
+            let lost = || Failure::new(Class::Retry, format!("{} did not tell of {tp}", self.side()), "try again");
+            let records = answer.unwrap_or_else(|| Err(lost()))?;
+            seen += records.len();
+            match look(&records, next) {
+                Looked::Old { begins, .. } if begins >= to => return Ok(None),
+                Looked::Old { offset, magic, .. } => return Ok(Some(self.old(tp, offset, magic))),
+                Looked::New { next: after } => next = after,
+                // The log ends here, or begins later by now: the reader has its own words for that.
+                Looked::Nothing => return Ok(None),
+            }
+            if seen > MOST {
+                return Ok(Some(self.untold(tp, next, to)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn old(&self, tp: &TopicPartition, offset: i64, magic: i8) -> OldSet {
+        let (side, name) = (self.side(), visible(&tp.to_string()));
+        let what = format!(
+            "{name} on {side} holds a message set of the old format (magic {magic}) at offset {offset}: this version can't read it"
+        );
+        let advice = "records of the formats before Kafka 0.11 are misread by the built-in librdkafka 2.12 (librdkafka \
+                      issue 5549): leave the topic out, wait until they have expired, or copy them with another tool; \
+                      see docs/limits.md";
+        OldSet { partition: tp.clone(), offset, why: Trouble::new(what, advice) }
+    }
+
+    fn untold(&self, tp: &TopicPartition, from: i64, to: i64) -> OldSet {
+        let (side, name) = (self.side(), visible(&tp.to_string()));
+        let what = format!(
+            "{side} does not say in which format {name} is between offsets {from} and {to}, and old formats can't be read"
+        );
+        let advice = "begin at a later offset, or wait until older records have expired; see docs/limits.md";
+        OldSet { partition: tp.clone(), offset: from, why: Trouble::new(what, advice) }
+    }
+}
+
+/// Asks for the records from an offset on, as they lie in the log.
+struct Portion {
+    from: i64,
+}
+
+impl Ask<TopicPartition> for Portion {
+    type Told = Bytes;
+    const REPEATABLE: bool = true;
+
+    async fn send(&self, connection: &Connection, _: i32, keys: &[TopicPartition]) -> Replies<TopicPartition, Bytes> {
+        // From v13 on topics go by their ids; v4 is the first that gives batches of format v2.
+        let version = connection.need::<FetchRequest>("0.11 or later")?.min(FLEXIBLE_FETCH);
+        let topic = |tp: &TopicPartition| {
+            let partition = FetchPartition::default()
+                .with_partition(tp.partition)
+                .with_fetch_offset(self.from)
+                .with_partition_max_bytes(PORTION);
+            FetchTopic::default()
+                .with_topic(TopicName(StrBytes::from_string(tp.topic.clone())))
+                .with_partitions(vec![partition])
+        };
+        let request = FetchRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_max_wait_ms(0)
+            .with_min_bytes(0)
+            .with_max_bytes(PORTION)
+            .with_topics(keys.iter().map(topic).collect());
+        let answer = connection.call(version, &request).await?;
+        check(answer.error_code, "Fetch", connection.label())?;
+        let mut told = Vec::new();
+        for topic in answer.responses {
+            for p in topic.partitions {
+                let tp = TopicPartition::new(topic.topic.as_str(), p.partition_index);
+                let checked = check(p.error_code, format_args!("records of {tp}"), connection.label());
+                told.push((tp, checked.map(|()| p.records.unwrap_or_default())));
+            }
+        }
+        Ok(told)
+    }
+}
+
+/// What lies in a stretch of a log.
+#[derive(Debug, PartialEq, Eq)]
+enum Looked {
+    /// A message set of an old format, at or after the offset that was asked for, and not before `begins`.
+    Old { begins: i64, offset: i64, magic: i8 },
+    /// Batches of format v2 only, the last of them before this offset.
+    New { next: i64 },
+    /// Not even one batch.
+    Nothing,
+}
+
+/// Looks at the heads of the batches in `records`; the last may be cut off. `from`: what was asked for.
+fn look(records: &[u8], from: i64) -> Looked {
+    let (mut rest, mut next) = (records, None);
+    while let (Some(base), Some(size), Some(magic)) = (number::<8>(rest, 0), number::<4>(rest, 8), rest.get(MAGIC_AT)) {
+        let (base, size) = (i64::from_be_bytes(base), i32::from_be_bytes(size));
+        let magic = i8::from_be_bytes([*magic]);
+        if magic < 2 {
+            // A compressed set of magic 1 has the offset of its last record.
+            return Looked::Old { begins: next.unwrap_or(from), offset: base.max(from), magic };
+        }
+        let Some(delta) = number::<4>(rest, LAST_DELTA_AT) else { break };
+        next = Some(base.saturating_add(i64::from(i32::from_be_bytes(delta).max(0))).saturating_add(1));
+        let Some(after) = usize::try_from(size).ok().and_then(|size| rest.get(12 + size..)) else { break };
+        rest = after;
+    }
+    match next {
+        // Never backwards: an answer that makes no sense must not be asked for for ever.
+        Some(next) => Looked::New { next: next.max(from.saturating_add(1)) },
+        None => Looked::Nothing,
+    }
+}
+
+fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..at + N)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(base: i64, last: i32, magic: u8) -> Vec<u8> {
+        let mut bytes = [&base.to_be_bytes()[..], &49i32.to_be_bytes(), &[0; 4], &[magic], &[0; 6]].concat();
+        bytes.extend(last.to_be_bytes());
+        bytes.resize(61, 0);
+        bytes
+    }
+
+    #[test]
+    fn the_first_old_set_is_found_wherever_it_lies() {
+        let new = [batch(10, 4, 2), batch(15, 0, 2)].concat();
+        assert_eq!(look(&new, 12), Looked::New { next: 16 });
+        assert_eq!(
+            look(&[new.clone(), batch(16, 0, 1)].concat(), 12),
+            Looked::Old { begins: 16, offset: 16, magic: 1 }
+        );
+        assert_eq!(look(&batch(3, 0, 0), 3), Looked::Old { begins: 3, offset: 3, magic: 0 });
+        assert_eq!(look(&[], 3), Looked::Nothing);
+        assert_eq!(look(&new[..60], 12), Looked::New { next: 15 }, "a batch that is cut off has its head");
+        assert_eq!(look(&new[..20], 12), Looked::Nothing);
+    }
+
+    #[test]
+    fn nonsense_gets_on_and_ends() {
+        let mut bytes = batch(5, i32::MIN, 2);
+        bytes[8..12].copy_from_slice(&(-1i32).to_be_bytes());
+        assert_eq!(look(&bytes, 9), Looked::New { next: 10 });
+        let mut bytes = batch(i64::MAX, i32::MAX, 2);
+        bytes[8..12].copy_from_slice(&i32::MAX.to_be_bytes());
+        assert_eq!(look(&bytes, 9), Looked::New { next: i64::MAX });
+    }
+}

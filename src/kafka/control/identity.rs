@@ -1,0 +1,251 @@
+//! Which cluster the addresses lead to. A bootstrap list, a DNS name or a virtual address can lead to two clusters, also
+//! all of a sudden: then every answer is a draw. So each connection tells its cluster id before it is used (Metadata v2
+//! and later), all of them must tell the same, and the addresses that nobody happened to use are asked as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use kafka_protocol::messages::MetadataRequest;
+use tokio::time::timeout;
+
+use super::connection::Connection;
+use super::failure::{Class, Failure};
+use super::router::{Cluster, Inner, lock};
+use super::transport::{Endpoint, addresses};
+use crate::migration::estate::{Side, Trouble, host_port};
+use crate::migration::sight::{PinnedBy, two_clusters, wrong_cluster};
+use crate::sanitise::visible_name;
+
+/// How long an address is waited for when another one has answered: one that is silent is not used either.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long the first answer is waited for.
+const FIRST: Duration = Duration::from_secs(5);
+/// Addresses that are asked at the same time.
+const AT_ONCE: usize = 24;
+/// Brokers whose addresses are handed to the data plane; it learns the others from them.
+const ENTRANCES: usize = 5;
+
+/// What is known of the addresses of one cluster.
+#[derive(Debug, Default)]
+pub(super) struct Identity {
+    /// What it has to be.
+    pin: Option<(String, PinnedBy)>,
+    /// What answered first in this session, and where.
+    first: Option<(String, String)>,
+    /// What the connections in use lead to, and an address that said so.
+    seen: Option<(String, String)>,
+    /// Addresses that lead elsewhere.
+    foreign: BTreeMap<String, String>,
+}
+
+impl Identity {
+    /// Takes in what an address leads to. Errors: not to where the others lead.
+    fn admit(&mut self, side: Side, at: &str, id: &str) -> Result<(), Trouble> {
+        let stays = self.first.as_ref().filter(|_| self.pin.is_none());
+        let known = self.seen.as_ref().or(stays).cloned();
+        match known {
+            Some((known, there)) if known != id => {
+                let trouble = two_clusters(side, (&there, &known), (at, id));
+                self.foreign.insert(at.to_owned(), id.to_owned());
+                Err(trouble)
+            }
+            _ => {
+                self.foreign.remove(at);
+                let mine = || (id.to_owned(), at.to_owned());
+                self.first.get_or_insert_with(mine);
+                self.seen.get_or_insert_with(mine);
+                Ok(())
+            }
+        }
+    }
+
+    /// Why nothing that is read can be told to be this cluster's.
+    fn trouble(&self, side: Side) -> Option<Trouble> {
+        let (at, id) = self.foreign.first_key_value()?;
+        let (known, there) = self.seen.as_ref().or(self.first.as_ref())?;
+        Some(two_clusters(side, (there, known), (at, id)))
+    }
+
+    /// Forgets where connections lead, so that all are asked anew.
+    fn forget(&mut self) {
+        self.seen = None;
+        self.foreign.clear();
+    }
+}
+
+/// A cluster whose addresses were all asked just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Its id; `None` from brokers that have none (before 0.10.1).
+    pub cluster_id: Option<String>,
+    /// `host:port` of brokers that answered as this cluster, as the cluster advertises them.
+    pub entrances: Vec<String>,
+}
+
+/// Why a cluster is not verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unverified {
+    /// Addresses lead to two clusters, or to another one than is pinned.
+    Wrong(Trouble),
+    /// It could not be asked.
+    Unknown(Trouble),
+}
+
+impl From<Unverified> for Trouble {
+    fn from(why: Unverified) -> Trouble {
+        match why {
+            Unverified::Wrong(trouble) | Unverified::Unknown(trouble) => trouble,
+        }
+    }
+}
+
+impl Cluster {
+    /// Holds every use of the data plane to a cluster id. The control plane shows what answers instead, for a person to
+    /// see; what may be done then is another matter.
+    pub fn hold_to(&self, id: &str, by: PinnedBy) {
+        lock(&self.inner.identity).pin = Some((id.to_owned(), by));
+    }
+
+    /// Asks every address, those of the bootstrap list and those that the cluster advertises, where it leads, over new
+    /// connections (at each address that a name has). Silent ones are passed over.
+    ///
+    /// # Errors
+    /// They lead to two clusters, or to another one than [`Self::hold_to`] names; no broker answers where it is
+    /// advertised.
+    pub async fn verify(&self) -> Result<Verified, Unverified> {
+        let inner = &self.inner;
+        let answer = inner.refresh(Some(&[])).await.map_err(|f| self.unverified(f))?;
+        let known = inner.topology();
+        let mut endpoints = inner.seed_endpoints().map_err(|f| self.unverified(f))?;
+        let brokers: Vec<Endpoint> = known.brokers.keys().filter_map(|node| inner.node_endpoint(*node).ok()).collect();
+        endpoints.extend(brokers.iter().cloned());
+        let reached = inner.survey(endpoints, FIRST).await;
+        let side = inner.side();
+        {
+            let identity = lock(&inner.identity);
+            if let Some(trouble) = identity.trouble(side) {
+                return Err(Unverified::Wrong(trouble));
+            }
+            let id = answer.cluster_id.as_ref().map(|id| id.as_str());
+            let wrong = identity.pin.as_ref().zip(id).and_then(|((pin, by), id)| wrong_cluster(side, id, pin, *by));
+            if let Some(trouble) = wrong {
+                return Err(Unverified::Wrong(trouble));
+            }
+        }
+        let entrances: Vec<String> =
+            brokers.iter().filter(|b| reached.contains(&place(b))).take(ENTRANCES).map(place).collect();
+        if entrances.is_empty() {
+            let all: Vec<String> = brokers.iter().take(3).map(|b| visible_name(&place(b)).into_owned()).collect();
+            return Err(Unverified::Unknown(Trouble::new(
+                format!("{side} advertises {} (advertised.listeners), which does not answer from here", all.join(", ")),
+                "make the advertised addresses reachable from this machine, or use a listener that advertises reachable ones",
+            )));
+        }
+        Ok(Verified { cluster_id: answer.cluster_id.map(|id| id.to_string()), entrances })
+    }
+
+    /// What a failure means: a second cluster is no matter of trying again.
+    fn unverified(&self, failure: Failure) -> Unverified {
+        match lock(&self.inner.identity).trouble(self.side()) {
+            Some(trouble) => Unverified::Wrong(trouble),
+            None => Unverified::Unknown(failure.into()),
+        }
+    }
+}
+
+/// `host:port` as clients take it.
+fn place(endpoint: &Endpoint) -> String {
+    host_port(&endpoint.host, endpoint.port)
+}
+
+impl Inner {
+    /// Makes sure, once, that the whole bootstrap list leads to one cluster; and again when it did not.
+    pub async fn lead_to_one(&self) -> Result<(), Failure> {
+        let settled = || lock(&self.identity).foreign.is_empty() && *lock(&self.surveyed);
+        if settled() {
+            return Ok(());
+        }
+        let _turn = self.surveying.lock().await;
+        if settled() {
+            return Ok(());
+        }
+        if !lock(&self.identity).foreign.is_empty() {
+            *lock(&self.surveyed) = false; // whoever asks something waits for the turn
+            lock(&self.identity).forget();
+            self.hang_up();
+        }
+        self.reach().await?;
+        self.survey(self.seed_endpoints()?, GRACE).await;
+        *lock(&self.surveyed) = true;
+        self.is_one()
+    }
+
+    /// Errors: some address leads to another cluster.
+    pub fn is_one(&self) -> Result<(), Failure> {
+        let trouble = lock(&self.identity).trouble(self.side());
+        trouble.map_or(Ok(()), |trouble| Err(Failure::of(Class::Unreachable, trouble)))
+    }
+
+    /// Connects to every address that these have and takes in where it leads: for so long until the first has answered,
+    /// and a little longer for the others. Returns which answered as this cluster.
+    async fn survey(&self, endpoints: Vec<Endpoint>, first: Duration) -> BTreeSet<String> {
+        let places: BTreeMap<String, Endpoint> = endpoints.into_iter().map(|e| (place(&e), e)).collect();
+        let found = join_all(places.iter().map(|(place, endpoint)| async move {
+            let all = addresses(endpoint, first).await.unwrap_or_default();
+            all.into_iter().map(move |at| (place.clone(), Endpoint { only: Some(at), ..endpoint.clone() }))
+        }));
+        let targets: Vec<_> = found.await.into_iter().flatten().collect();
+        let mut reached = BTreeSet::new();
+        if let ([_], true) = (targets.as_slice(), first == GRACE) {
+            return reached; // what is connected already can only be that
+        }
+        let mut targets = targets.into_iter();
+        let mut asking: FuturesUnordered<_> = targets.by_ref().take(AT_ONCE).map(|t| self.ask(t)).collect();
+        let mut left = first;
+        while let Ok(Some((place, answered))) = timeout(left, asking.next()).await {
+            if answered {
+                reached.insert(place);
+                left = GRACE;
+            }
+            asking.extend(targets.next().map(|next| self.ask(next)));
+        }
+        reached
+    }
+
+    /// Whether an address answers as the cluster that the others lead to.
+    async fn ask(&self, (place, endpoint): (String, Endpoint)) -> (String, bool) {
+        let connection = self.open_new(&endpoint).await;
+        (place, connection.is_ok())
+    }
+
+    /// Takes in what a new connection leads to.
+    pub async fn identify(
+        identity: &std::sync::Mutex<Identity>,
+        side: Side,
+        connection: &Connection,
+    ) -> Result<(), Failure> {
+        let Some(id) = cluster_id(connection).await? else { return Ok(()) };
+        let at = address(connection.endpoint());
+        lock(identity).admit(side, &at, &id).map_err(|trouble| Failure::of(Class::Unreachable, trouble))
+    }
+}
+
+/// How an address is named: with the number behind the name where it was chosen.
+fn address(endpoint: &Endpoint) -> String {
+    let is_number = endpoint.host.parse::<std::net::IpAddr>().is_ok();
+    match endpoint.only.filter(|_| !is_number) {
+        Some(at) => format!("{} at {at}", place(endpoint)),
+        None => place(endpoint),
+    }
+}
+
+/// The cluster id that the other end of a connection tells; `None` from brokers that have none.
+async fn cluster_id(connection: &Connection) -> Result<Option<String>, Failure> {
+    let Some(version) = connection.version::<MetadataRequest>().filter(|v| *v >= 2) else { return Ok(None) };
+    // Only from v4 can a broker be told not to create topics; none is named here.
+    let request = MetadataRequest::default().with_topics(Some(Vec::new())).with_allow_auto_topic_creation(version < 4);
+    let answer = connection.call(version, &request).await?;
+    Ok(answer.cluster_id.filter(|id| !id.is_empty()).map(|id| id.to_string()))
+}

@@ -1,0 +1,197 @@
+//! The data plane of a cluster, held to what its control plane knows: librdkafka's clients are given no bootstrap list
+//! but brokers that answered as this cluster a moment ago, they have to tell its id, and what they read was looked at
+//! for what they misread. So no answer rests on another cluster than the one that was meant, or on a format that is not
+//! understood.
+//!
+//! Blocking, like [`super::records`] and [`super::writer`]: for threads that may wait. It needs a runtime to be running.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+
+use super::control::{Cluster, Verified};
+use super::records::{Isolation, Portion, Range, ReadError, RecordReader, Warden};
+use super::writer::{Carrying, Keeper, Writer};
+use crate::migration::estate::{TopicPartition, Trouble};
+
+/// A client that was left alone for longer may have connected anew meanwhile, to wherever its addresses lead now.
+const VERIFY_AFTER: Duration = Duration::from_secs(30);
+
+/// One cluster's data plane. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DataPlane {
+    cluster: Cluster,
+}
+
+/// What a probe of the data plane found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The cluster's id, as the data plane's own client was told it.
+    pub cluster_id: Option<String>,
+    /// Brokers that answer where they are advertised.
+    pub entrances: Vec<String>,
+    /// A partition of which a record was read; `None` when there was none to read.
+    pub read: Option<TopicPartition>,
+}
+
+impl DataPlane {
+    /// The data plane of a cluster. No I/O.
+    #[must_use]
+    pub fn of(cluster: &Cluster) -> DataPlane {
+        DataPlane { cluster: cluster.clone() }
+    }
+
+    /// Opens a reader for larger or smaller windows. `patience` as for [`RecordReader::open`].
+    ///
+    /// # Errors
+    /// The addresses lead to two clusters, or to another one than is pinned; no broker answers where it is advertised; a
+    /// property that librdkafka refuses.
+    pub fn reader_for(
+        &self,
+        portion: Portion,
+        isolation: Isolation,
+        patience: Duration,
+    ) -> Result<RecordReader, Trouble> {
+        self.reader(|bootstrap| {
+            RecordReader::open_for(portion, &self.cluster.inner_properties(), bootstrap, isolation, patience)
+        })
+    }
+
+    /// Opens a reader within a bound of memory, KiB for each partition. As [`Self::reader_for`] otherwise.
+    ///
+    /// # Errors
+    /// As [`Self::reader_for`].
+    pub fn reader_within(
+        &self,
+        isolation: Isolation,
+        patience: Duration,
+        queued_kib: u32,
+    ) -> Result<RecordReader, Trouble> {
+        self.reader(|bootstrap| {
+            RecordReader::open_within(&self.cluster.inner_properties(), bootstrap, isolation, patience, queued_kib)
+        })
+    }
+
+    fn reader(&self, open: impl FnOnce(&str) -> Result<RecordReader, Trouble>) -> Result<RecordReader, Trouble> {
+        let (verified, warden) = self.enter()?;
+        Ok(open(&verified.entrances.join(","))?.held_to(verified.cluster_id, Arc::new(warden)))
+    }
+
+    /// Opens a writer that carries records in transactions, as [`Writer::open_carrying`].
+    ///
+    /// # Errors
+    /// As [`Self::reader_for`], and the writer's own.
+    pub fn carrier(&self, carrying: &Carrying<'_>, within: Duration) -> Result<Writer, Trouble> {
+        let (verified, _) = self.enter()?;
+        let (properties, bootstrap) = (self.cluster.inner_properties(), verified.entrances.join(","));
+        Writer::open_carrying(&properties, &bootstrap, verified.cluster_id.as_deref(), carrying, within)
+    }
+
+    /// Opens the group under which a writer keeps its progress, as [`Keeper::open`].
+    ///
+    /// # Errors
+    /// As [`Self::reader_for`].
+    pub fn keeper(&self, group: &str, within: Duration) -> Result<Keeper, Trouble> {
+        let (verified, _) = self.enter()?;
+        Keeper::open(&self.cluster.inner_properties(), &verified.entrances.join(","), group, within)
+    }
+
+    /// Tries the data plane without changing anything: a client of it has to tell the cluster's id, to read the last
+    /// record of the first of these partitions that has one, and a transactional producer has to be made (it is not
+    /// initialised: that would fence another one).
+    ///
+    /// # Errors
+    /// Why it can't be used.
+    pub fn probe(&self, some: &[TopicPartition], patience: Duration) -> Result<Probed, Trouble> {
+        let (verified, warden) = self.enter()?;
+        let bootstrap = verified.entrances.join(",");
+        let properties = self.cluster.inner_properties();
+        Writer::try_making(&properties, &bootstrap, patience)?;
+        let reader = RecordReader::open_for(Portion::Small, &properties, &bootstrap, Isolation::Committed, patience)?;
+        let mut reader = reader.held_to(verified.cluster_id.clone(), Arc::new(warden));
+        let cluster_id = reader.tell_cluster_id()?;
+        let mut read = None;
+        if !some.is_empty() {
+            let (starts, ends) = (reader.starts(some)?, reader.ends(some)?);
+            let bounds = some.iter().zip(starts.into_iter().zip(ends));
+            let last = bounds.filter(|(_, (start, end))| start < end).map(|(tp, (_, end))| (tp, end)).next();
+            if let Some((partition, to)) = last {
+                // The last offset may be a marker's, or an aborted record's: that it is passed is an answer too.
+                let range = Range { partition: partition.clone(), from: to - 1, to };
+                match reader.read_range(&range, |_| std::ops::ControlFlow::Continue(())) {
+                    Ok(_) | Err(ReadError::OldFormat { .. }) => read = Some(partition.clone()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(Probed { cluster_id, entrances: verified.entrances, read })
+    }
+
+    /// Asks all addresses where they lead, and makes a warden of it.
+    fn enter(&self) -> Result<(Verified, Held), Trouble> {
+        let gone = |_| Trouble::new("no runtime serves the data plane", "this is a fault of cutover");
+        let handle = Handle::try_current().map_err(gone)?;
+        let held = Held { cluster: self.cluster.clone(), handle, fresh: Arc::default() };
+        let verified = held.verify()?;
+        Ok((verified, held))
+    }
+}
+
+/// A reader's warden: the control plane of its cluster, and who does the asking.
+struct Held {
+    cluster: Cluster,
+    handle: Handle,
+    /// The addresses were asked where they lead not long ago.
+    fresh: Arc<AtomicBool>,
+}
+
+impl Held {
+    /// Waits for an answer of the control plane. When everything ends meanwhile, that is the answer.
+    fn wait<T: Send + 'static>(
+        &self,
+        answer: impl Future<Output = Result<T, Trouble>> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        let (tell, told) = sync_channel(1);
+        self.handle.spawn(async move {
+            let _ = tell.send(answer.await); // who waits may have gone
+        });
+        told.recv().unwrap_or_else(|_| Err(Trouble::new("the session ends", "try again")))
+    }
+}
+
+impl Held {
+    /// Asks all addresses where they lead; that counts for a while.
+    fn verify(&self) -> Result<Verified, Trouble> {
+        let cluster = self.cluster.clone();
+        let verified = self.wait(async move { Ok(cluster.verify().await?) })?;
+        self.fresh.store(true, Ordering::Relaxed);
+        let fresh = Arc::downgrade(&self.fresh);
+        self.handle.spawn(async move {
+            let _ = timeout(VERIFY_AFTER, pending::<()>()).await; // it only passes
+            if let Some(fresh) = fresh.upgrade() {
+                fresh.store(false, Ordering::Relaxed);
+            }
+        });
+        Ok(verified)
+    }
+}
+
+impl Warden for Held {
+    fn admit(&self, ranges: &[Range]) -> Result<(), ReadError> {
+        if !self.fresh.load(Ordering::Relaxed) {
+            self.verify().map_err(ReadError::Barred)?;
+        }
+        let windows: Vec<_> = ranges.iter().map(|r| (r.partition.clone(), r.from, r.to)).collect();
+        let cluster = self.cluster.clone();
+        let old = self.wait(async move { cluster.old_sets(&windows).await }).map_err(ReadError::Barred)?;
+        match old.into_iter().next() {
+            None => Ok(()),
+            Some(old) => Err(ReadError::OldFormat { partition: old.partition, why: old.why }),
+        }
+    }
+}

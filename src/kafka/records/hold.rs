@@ -1,0 +1,58 @@
+//! What a reader is held to: one cluster, and records that librdkafka understands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer as _;
+
+use super::super::librdkafka;
+use super::{Range, ReadError, RecordReader};
+
+/// Who knows the cluster otherwise, and is asked before each read. Blocking.
+pub trait Warden: Send + Sync {
+    /// Whether these windows may be read: that the addresses still lead to the same cluster (asked anew where the client
+    /// was left alone for a while), and that librdkafka understands what the windows hold.
+    fn admit(&self, ranges: &[Range]) -> Result<(), ReadError>;
+}
+
+/// A reader's cluster and warden.
+pub(super) struct Hold {
+    cluster_id: Option<String>,
+    warden: Arc<dyn Warden>,
+}
+
+impl RecordReader {
+    /// Holds it to a cluster: its client must have been told this id (`None`: the cluster has none), and `warden` is asked
+    /// before each read.
+    #[must_use]
+    pub fn held_to(mut self, cluster_id: Option<String>, warden: Arc<dyn Warden>) -> Self {
+        self.hold = Some(Hold { cluster_id, warden });
+        self
+    }
+
+    /// The cluster's id, as this client was told it. Errors: nobody tells, or it is another than it is held to.
+    pub fn tell_cluster_id(&self) -> Result<Option<String>, ReadError> {
+        let told = self.consumer.client().fetch_cluster_id(self.patience);
+        let held = self.hold.as_ref().and_then(|h| h.cluster_id.as_deref());
+        if told.is_none() && held.is_some() {
+            return Err(self.stalled("asking for the cluster id", None));
+        }
+        self.is_home(self.patience)?;
+        Ok(told)
+    }
+
+    /// Errors: the client is at another cluster than it is held to. librdkafka keeps the id that it was told last, and
+    /// says when that was another one before.
+    pub(super) fn is_home(&self, within: Duration) -> Result<(), ReadError> {
+        let Some(held) = self.hold.as_ref().and_then(|h| h.cluster_id.as_deref()) else { return Ok(()) };
+        let told = self.consumer.client().fetch_cluster_id(within);
+        librdkafka::at_home(&self.bootstrap, held, told.as_deref(), self.consumer.context()).map_err(ReadError::Barred)
+    }
+
+    /// Asks the warden before these ranges are read.
+    pub(super) fn admitted(&self, ranges: &[Range]) -> Result<(), ReadError> {
+        let Some(hold) = &self.hold else { return Ok(()) };
+        hold.warden.admit(ranges)?;
+        self.is_home(self.patience)
+    }
+}
