@@ -18,6 +18,8 @@ use super::properties::ClientProperties;
 use super::records::RecordRef;
 use crate::migration::estate::{TopicPartition, Trouble};
 
+/// librdkafka's own `transaction.timeout.ms`.
+const TRANSACTION: Duration = Duration::from_secs(60);
 /// How long a full local queue is waited for, in one step.
 const STEP: Duration = Duration::from_millis(100);
 /// How often a step of a transaction that librdkafka calls retriable is tried.
@@ -86,8 +88,10 @@ impl Writer {
         transactional_id: &str,
         within: Duration,
     ) -> Result<Writer, Trouble> {
-        Self::create(properties, bootstrap, within, &[("transactional.id", transactional_id)])?
-            .initialised(transactional_id)
+        let longest = longest_request(properties, TRANSACTION);
+        let mut more = vec![("transactional.id", transactional_id)];
+        more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
+        Self::create(properties, bootstrap, within, &more)?.initialised(transactional_id)
     }
 
     /// Opens a transactional writer for [`Self::carry`], with bounded batches and a bounded queue, and initialises it as
@@ -114,9 +118,8 @@ impl Writer {
             // Only what failed is of interest, and a report a record costs as much as the record.
             ("delivery.report.only.error", "true"),
         ];
-        if properties.get("delivery.timeout.ms").is_some() {
-            more.push(("delivery.timeout.ms", timeout.as_str())); // another name of message.timeout.ms
-        }
+        let longest = longest_request(properties, carrying.timeout);
+        more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
         Self::create(properties, bootstrap, within, &more)?.initialised(carrying.transactional_id)
     }
 
@@ -266,6 +269,13 @@ impl Writer {
     fn trouble(&self, what: &str, error: &KafkaError) -> Trouble {
         librdkafka::trouble(what, &self.bootstrap, Some(error), Some(self.producer.context()))
     }
+}
+
+/// A plan's `socket.timeout.ms` that is longer than a transaction may take, brought down to it: librdkafka opens no client
+/// with it. `None`: there is none, or it fits.
+fn longest_request(properties: &ClientProperties, transaction: Duration) -> Option<String> {
+    let asked = properties.get("socket.timeout.ms")?.trim().parse::<u128>().ok()?;
+    (asked > transaction.as_millis()).then(|| transaction.as_millis().to_string())
 }
 
 /// The group under which a transactional writer keeps its progress: offsets that are committed with the records.
