@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
 use crate::migration::estate::Trouble;
+use crate::redact;
 use crate::sanitise::visible;
 use crate::tls::{self, Tls};
 
@@ -66,11 +67,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The beginning of the body, made visible, for errors.
+    /// The beginning of the body, made visible, for errors; without the secrets that it may repeat.
     #[must_use]
     pub fn shown(&self) -> String {
         let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN)]);
-        visible(text.trim()).chars().take(SHOWN).collect()
+        visible(redact::hide(text.trim()).trim()).chars().take(SHOWN).collect()
     }
 }
 

@@ -30,6 +30,8 @@ pub mod plan;
 pub mod process;
 /// A library's panics, caught where they happen without a word on the screen.
 mod quiet;
+/// Takes secrets out of texts before they go anywhere: the one redactor.
+pub mod redact;
 /// Pure: which records a replay carries, what has been carried, what it does to the order of keys.
 pub mod replay;
 /// The same state as plain text and JSON.

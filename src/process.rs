@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::migration::estate::Trouble;
 use crate::plan::provider::command_line;
+use crate::redact;
 use crate::sanitise::visible;
 
 /// Commands that run at once, over all groups and producers: a bastion is small, and an API server has limits.
@@ -83,7 +84,8 @@ impl Run<'_> {
             0 => Err(Trouble::new(format!("{} printed nothing", self.shown()), advice)),
             1 => Ok(text.to_owned()),
             n => {
-                let first: String = visible(text.lines().next().unwrap_or_default()).chars().take(80).collect();
+                let first = redact::hide(text.lines().next().unwrap_or_default());
+                let first: String = visible(&first).chars().take(80).collect();
                 Err(Trouble::new(format!("{} printed {n} lines, beginning {first:?}", self.shown()), advice))
             }
         }
@@ -205,6 +207,8 @@ impl Drop for Output {
 
 fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
+    // before it is cut: the half of a secret is one too. A key has several lines, so of the whole text.
+    let text = redact::hide(&text);
     let line = text.lines().rev().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
     visible(line).chars().take(SHOWN).collect()
 }

@@ -297,21 +297,23 @@ fn explain(host: &str, error: &openssl::ssl::Error, verdict: X509VerifyResult, s
         0 => {}
         62 | 64 => {
             let what = format!("the certificate is not for `{}`{seen}", visible(host));
-            return Trouble::new(
-                what,
-                "connect by a name that the certificate has, or have the name added to it; \
-                 `ssl.endpoint.identification.algorithm = \"none\"` turns this check off",
-            );
+            let advice = "connect by a name that the certificate has, or have the name added to it; \
+                          `ssl.endpoint.identification.algorithm = \"none\"` turns this check off";
+            return Trouble::new(what, advice).lasts();
         }
         2 | 18..=21 => {
             let what = format!("the certificate is not signed by a CA that is trusted here{seen}");
-            return Trouble::new(what, "set `ssl.ca.location` to the PEM file of the CA that signed the certificates");
+            let advice = "set `ssl.ca.location` to the PEM file of the CA that signed the certificates";
+            return Trouble::new(what, advice).lasts();
         }
-        9 => return Trouble::new(format!("the certificate is not valid yet{seen}"), "check this machine's clock"),
-        10 => return Trouble::new(format!("the certificate has expired{seen}"), "renew that certificate"),
+        9 => {
+            let what = format!("the certificate is not valid yet{seen}");
+            return Trouble::new(what, "check this machine's clock").lasts();
+        }
+        10 => return Trouble::new(format!("the certificate has expired{seen}"), "renew that certificate").lasts(),
         _ => {
             let what = format!("the certificate is refused: {}{seen}", verdict.error_string());
-            return Trouble::new(what, "check the certificate: `openssl s_client -connect HOST:PORT`");
+            return Trouble::new(what, "check the certificate: `openssl s_client -connect HOST:PORT`").lasts();
         }
     }
     let text = error.to_string();
@@ -319,13 +321,14 @@ fn explain(host: &str, error: &openssl::ssl::Error, verdict: X509VerifyResult, s
         return Trouble::new(
             format!("the other side ended the handshake: {alert}"),
             "if it wants a client certificate, set `ssl.certificate.location` and `ssl.key.location`",
-        );
+        )
+        .lasts();
     }
     if error.ssl_error().is_some_and(|stack| reason(stack).contains("wrong version number")) {
-        return Trouble::new("the port does not speak TLS", NOT_TLS);
+        return Trouble::new("the port does not speak TLS", NOT_TLS).lasts();
     }
     if error.ssl_error().is_none() || text.contains("unexpected eof") {
-        return Trouble::new("the connection was closed during the handshake", NOT_TLS);
+        return Trouble::new("the connection was closed during the handshake", NOT_TLS).lasts();
     }
     Trouble::new(visible(&text), OTHER)
 }

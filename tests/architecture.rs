@@ -65,15 +65,15 @@ fn rooms(text: &str) -> BTreeSet<String> {
 
 /// A room and the rooms it may name besides itself.
 const MAY_KNOW: &[(&str, &[&str])] = &[
-    ("migration", &["offsets", "replay", "sanitise"]),
+    ("migration", &["offsets", "replay", "redact", "sanitise"]),
     ("replay", &["migration"]),
     ("offsets", &["migration"]),
     ("diff", &["offsets", "migration"]),
-    ("plan", &["migration", "offsets", "sanitise"]),
-    ("kafka", &["plan", "migration", "offsets", "quiet", "sanitise", "tls"]),
-    ("flags", &["plan", "migration", "offsets", "process", "sanitise"]),
-    ("metrics", &["plan", "migration", "http", "process", "sanitise", "tls"]),
-    ("notify", &["plan", "migration", "http", "sanitise", "tls"]),
+    ("plan", &["migration", "offsets", "redact", "sanitise"]),
+    ("kafka", &["plan", "migration", "offsets", "quiet", "redact", "sanitise", "tls"]),
+    ("flags", &["plan", "migration", "offsets", "process", "redact", "sanitise"]),
+    ("metrics", &["plan", "migration", "http", "process", "redact", "sanitise", "tls"]),
+    ("notify", &["plan", "migration", "http", "redact", "sanitise", "tls"]),
     ("journal", &["plan", "migration", "offsets", "sanitise"]),
     (
         "controller",
@@ -88,6 +88,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "metrics",
             "notify",
             "journal",
+            "redact",
             "sanitise",
         ],
     ),
@@ -107,6 +108,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "tui",
             "report",
             "sim",
+            "redact",
             "sanitise",
         ],
     ),

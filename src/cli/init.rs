@@ -7,8 +7,8 @@ use super::args::{Global, InitArgs};
 use super::{Error, Exit, print_json, print_text, runtime};
 use crate::controller::discover::discover;
 use crate::migration::estate::{ClusterView, Side, Trouble};
-use crate::plan::secrets::{ClientValue, Secret, is_secret_key};
-use crate::plan::{Plan, generate};
+use crate::plan::secrets::{ClientValue, Secret};
+use crate::plan::{Plan, PlanError, Problems, Severity, generate, properties as client};
 
 /// `cutover init`.
 pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {
@@ -22,6 +22,7 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {
     plan.name.clone_from(&args.name);
     plan.blue.client = properties(&args.property, &args.blue_property)?;
     plan.green.client = properties(&args.property, &args.green_property)?;
+    checked(args, [&plan.blue.client, &plan.green.client])?;
     let [blue, green] = runtime()?.block_on(discover(&plan));
     let (blue, green) = (believed(Side::Blue, blue)?, believed(Side::Green, green)?);
     if let (Some(b), Some(g)) = (&blue.cluster_id, &green.cluster_id)
@@ -67,14 +68,47 @@ fn believed(side: Side, view: Result<ClusterView, Trouble>) -> Result<ClusterVie
 fn properties(both: &[String], own: &[String]) -> Result<BTreeMap<String, ClientValue>, Error> {
     let split = |text: &String| {
         let (name, value) = text.split_once('=').ok_or_else(|| {
-            Error::Usage(Trouble::new(format!("{text}: no ="), "write NAME=VALUE, e.g. security.protocol=SASL_SSL"))
+            // not repeated: what stands there may be a secret without its name
+            let what = "a client property (-X, --blue-property, --green-property) has no =";
+            Error::Usage(Trouble::new(what, "write NAME=VALUE, e.g. security.protocol=SASL_SSL"))
         })?;
         let (name, value) = (name.trim().to_owned(), value.to_owned());
-        let value =
-            if is_secret_key(&name) { ClientValue::Secret(Secret::inline(value)) } else { ClientValue::Plain(value) };
+        let value = if client::is_secret(&name) {
+            ClientValue::Secret(Secret::inline(value))
+        } else {
+            ClientValue::Plain(value)
+        };
         Ok((name, value))
     };
     both.iter().chain(own).map(split).collect()
+}
+
+/// Refuses what `plan check` would refuse of these properties, and says on standard error what it would warn of, before
+/// anybody is connected to.
+fn checked(args: &InitArgs, both: [&BTreeMap<String, ClientValue>; 2]) -> Result<(), Error> {
+    let mut problems: Vec<PlanError> = Vec::new();
+    for (properties, own) in both.into_iter().zip(["--blue-property", "--green-property"]) {
+        let values = properties.iter().map(|(name, value)| match value {
+            ClientValue::Plain(text) => (name.as_str(), Some(text.as_str())),
+            ClientValue::Secret(_) => (name.as_str(), None),
+        });
+        for finding in client::check(&values.collect()) {
+            let shared = args.property.iter().any(|p| p.split('=').next().is_some_and(|n| n.trim() == finding.name));
+            let argument = if shared { "-X" } else { own };
+            let problem = PlanError {
+                severity: if finding.refused { Severity::Error } else { Severity::Warning },
+                ..PlanError::whole(argument, finding.trouble.what, Some(finding.trouble.advice))
+            };
+            if !problems.contains(&problem) {
+                problems.push(problem);
+            }
+        }
+    }
+    if problems.iter().any(|p| p.severity == Severity::Error) {
+        return Err(Error::Plan(Problems(problems)));
+    }
+    problems.iter().for_each(|p| say!("{p}"));
+    Ok(())
 }
 
 /// Writes a new file, readable by its owner: it may name secrets.

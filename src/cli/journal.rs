@@ -1,11 +1,12 @@
 //! `cutover journal show|verify|export`: what was decided and done. Reads only; the lease is not needed.
 
 use super::args::{Global, JournalVerb};
-use super::{Error, Exit, load, print_json, print_text};
+use super::{Error, Exit, json_text, load, out, print_json, print_text};
 use crate::controller::snapshot::JournalLine;
 use crate::controller::words::Teller;
 use crate::journal::Reader;
 use crate::migration::estate::Trouble;
+use crate::redact;
 use crate::report::text::{clock, table};
 use crate::sanitise::visible;
 
@@ -29,8 +30,9 @@ fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
     let (entries, broken) = reader.sound_entries(1).map_err(Error::Failed)?;
     let broken = broken.or_else(|| reader.check_file().err());
     let newest = &entries[entries.len().saturating_sub(lines)..];
+    // An older version may have journalled what librdkafka says of a secret. The file stays as it is: its chain holds it.
     if global.json {
-        print_json(&newest)?;
+        out::print_json_text(&redact::hide(&json_text(&newest)?));
         return sound(broken);
     }
     let mut teller = Teller::default();
@@ -41,7 +43,7 @@ fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
     let rows = told[told.len() - newest.len()..]
         .iter()
         .flat_map(|(line, details)| std::iter::once(row(line)).chain(details.iter().map(below)));
-    print_text(&table(&rows.collect::<Vec<_>>()));
+    print_text(&redact::hide(&table(&rows.collect::<Vec<_>>())));
     sound(broken)
 }
 

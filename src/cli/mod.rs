@@ -12,6 +12,7 @@ use crate::controller::run::{Controller, Handle, Options, Want};
 use crate::journal::Holder;
 use crate::migration::estate::Trouble;
 use crate::plan::{Loaded, Plan, Problems};
+use crate::redact;
 use crate::report;
 use crate::sanitise::visible;
 
@@ -81,6 +82,8 @@ impl From<Problems> for Error {
 /// Parses the arguments, runs the verb, and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
+    redact::hook_panics();
+    redact::learn_environment();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
@@ -163,10 +166,15 @@ fn words(trouble: &Trouble) -> String {
 
 /// Prints a document on standard output; a reader that went away (`| head`) is no error.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    out::print_json_text(&json_text(value)?);
+    Ok(())
+}
+
+/// A document as it is printed.
+fn json_text(value: &impl serde::Serialize) -> Result<String, Error> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|e| Error::Failed(Trouble::new(format!("can't be written as JSON: {e}"), "report this as a bug")))?;
-    out::print_json_text(&text);
-    Ok(())
+    Ok(text)
 }
 
 /// Loads the plan and prints its warnings on standard error.
@@ -277,7 +285,7 @@ fn log_to(global: &Global) -> Option<tracing_appender::non_blocking::WorkerGuard
             return None;
         }
     };
-    let (writer, guard) = tracing_appender::non_blocking(out::OneLine(file));
+    let (writer, guard) = tracing_appender::non_blocking(redact::Redacting(out::OneLine(file)));
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "cutover=debug,info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).init();
     Some(guard)

@@ -63,7 +63,7 @@ fn metrics(args: &WatchArgs, plan: &Plan, want: Want) -> Result<Option<SocketAdd
         }
         (None, Want::DryRun) => Ok(None),
         (Some(address), _) => {
-            if let Some(Trouble { what, advice }) = exposed(address) {
+            if let Some(Trouble { what, advice, .. }) = exposed(address) {
                 say!("cutover: warning: {what} ({advice})");
             }
             Ok(Some(address))

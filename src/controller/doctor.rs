@@ -30,6 +30,7 @@ use crate::migration::news::News;
 use crate::notify::queue::Message;
 use crate::notify::{Again, NotSent};
 use crate::plan::Plan;
+use crate::redact;
 use cluster::Rights;
 
 /// The longest look at one cluster.
@@ -71,7 +72,8 @@ pub struct Check {
 
 impl Check {
     fn new(what: impl Into<String>, health: Health, found: impl Into<String>) -> Self {
-        Self { what: what.into(), health, found: found.into(), advice: String::new() }
+        // What others said is in there, and so may be a secret that they repeat.
+        Self { what: what.into(), health, found: redact::hide(&found.into()), advice: String::new() }
     }
 
     fn advised(self, advice: impl Into<String>) -> Self {

@@ -256,6 +256,8 @@ impl Driver<'_> {
             // A gate that is shut by one row is shown with every row told, if that takes only a moment.
             let untold = self.gate(command).iter().any(|row| matches!(row.gate, Gate::Unknown { .. }));
             let limit = match refusal.exit_code {
+                // Nobody mends it while this waits.
+                4 if refusal.lasting => 0,
                 // A cluster that stays away can be gone without: whoever asks wants to know soon.
                 4 if refusal.gate.is_some() => GATE_MS,
                 4 => READY_MS,

@@ -70,7 +70,7 @@ impl Tools {
         let mut unreachable = [None, None];
         let clusters = Side::BOTH.map(|side| {
             let properties = client_properties(plan.cluster(side)).unwrap_or_else(|trouble| {
-                unreachable[usize::from(side == Side::Green)] = Some(trouble);
+                unreachable[usize::from(side == Side::Green)] = Some(trouble.lasts());
                 ClientProperties::default()
             });
             let cluster = Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &properties);
@@ -167,11 +167,17 @@ impl Tools {
     }
 }
 
-/// A cluster's client properties, secrets resolved. Errors: a secret that can't be read.
+/// A cluster's client properties, secrets resolved and everything checked that can be without a network. Errors: a secret
+/// that can't be read, or a property that one of the planes can't use.
 pub fn client_properties(cluster: &ClusterPlan) -> Result<ClientProperties, Trouble> {
     let mut properties = cluster.client_properties()?;
     properties.remove("bootstrap.servers"); // both planes get the addresses apart from the properties
-    Ok(ClientProperties::new(properties))
+    let properties = ClientProperties::new(properties);
+    match properties.check().into_iter().next() {
+        // Neither plane goes without the other: a name that one of them passes over may be the one that encrypts.
+        Some((_, trouble)) => Err(trouble),
+        None => Ok(properties),
+    }
 }
 
 impl Setting {

@@ -210,7 +210,7 @@ impl Provider {
             return Ok(state.to_owned());
         }
         let expected: Vec<&str> = known.iter().map(|s| self.plan.outside(s)).collect();
-        let shown: String = visible(word).chars().take(80).collect();
+        let shown: String = visible(&crate::redact::hide(word)).chars().take(80).collect();
         Err(Trouble::new(
             format!("{} says {shown:?}, which is none of {}", visible(place), visible(&expected.join(", "))),
             "set it to one of them, or say what its words mean: states = { blue = \"...\", green = \"...\", off = \"...\" }",

@@ -9,13 +9,16 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 
 use super::properties::ClientProperties;
 use crate::migration::estate::Trouble;
+use crate::plan::properties::canonical;
+use crate::redact;
 use crate::sanitise;
 
-/// The client properties with the bootstrap address and what this client must have, over them.
+/// The client properties with the bootstrap address and what this client must have, over them. Each property once, under
+/// librdkafka's own name: rdkafka sets them in no order, and the last one counts.
 pub(super) fn config(properties: &ClientProperties, bootstrap: &str, must: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     // A client that is told of a second cluster says so in a warning, and nowhere else.
@@ -25,7 +28,7 @@ pub(super) fn config(properties: &ClientProperties, bootstrap: &str, must: &[(&s
     }
     config.set("bootstrap.servers", bootstrap);
     for (name, value) in must {
-        config.set(*name, *value);
+        config.set(canonical(name), *value);
     }
     config
 }
@@ -92,7 +95,7 @@ fn end_of_partition(reason: &str) -> Option<i64> {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let message = sanitise::visible(message);
+        let message = sanitise::visible(&redact::hide(message));
         if facility == "CLUSTERID" {
             self.heard().second_cluster.get_or_insert_with(|| message.clone());
         }
@@ -114,7 +117,7 @@ impl ClientContext for Context {
             self.heard().end_of_partition = end_of_partition(reason);
             return;
         }
-        let reason = sanitise::visible(reason);
+        let reason = sanitise::visible(&redact::hide(reason));
         tracing::debug!(target: "librdkafka", "{error}: {reason}");
         let mut heard = self.heard();
         if let Some(code) = code
@@ -186,7 +189,7 @@ pub(super) fn trouble(what: &str, bootstrap: &str, error: Option<&KafkaError>, c
     // A timeout is a symptom; what was heard before it is the cause.
     let (code, why) = match (heard, error) {
         (Some((code, reason)), _) if own.is_none_or(is_symptom) => (Some(code), reason),
-        (_, Some(error)) => (own, own.map_or_else(|| error.to_string(), |code| code.to_string())),
+        (_, Some(error)) => (own, own.map_or_else(|| words(error), |code| code.to_string())),
         (_, None) => (Some(RDKafkaErrorCode::OperationTimedOut), "no answer in time".to_owned()),
     };
     Trouble::new(format!("{what} on {bootstrap}: {}", sanitise::visible(&why)), advice(code))
@@ -205,6 +208,18 @@ pub(super) fn at_home(bootstrap: &str, held: &str, told: Option<&str>, context: 
             Err(Trouble::new(format!("{bootstrap} led to cluster {told}, and it should be {held}"), advice))
         }
         _ => Ok(()),
+    }
+}
+
+/// An error's own words. Of a property that is refused only its name: librdkafka's text repeats the value, and so does
+/// rdkafka's; what a value must be is said by [`ClientProperties::check`], which has looked at it before.
+fn words(error: &KafkaError) -> String {
+    match error {
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
+            format!("librdkafka knows no client property `{name}`")
+        }
+        KafkaError::ClientConfig(_, _, name, _) => format!("librdkafka does not take the value of `{name}`"),
+        other => other.to_string(),
     }
 }
 

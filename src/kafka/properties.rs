@@ -3,8 +3,6 @@
 //! The data plane hands them to librdkafka as they are ([`ClientProperties::to_rdkafka`]); the control
 //! plane reads what it needs of them ([`ClientProperties::control`]), so both trust the same things.
 
-mod names;
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -12,10 +10,10 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::migration::estate::Trouble;
+use crate::plan::properties::{self, canonical, is_secret, is_used};
+use crate::redact::HIDDEN;
 pub use crate::tls::{Identity, Pem, Tls};
 
-/// What is shown in place of a secret.
-pub const REDACTED: &str = "(hidden)";
 /// Whole-connection setup (DNS, TCP, TLS, SASL) when `socket.connection.setup.timeout.ms` is not set.
 /// Shorter than librdkafka's 30 s: a dead broker must not hold the cockpit's picture of the others.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,11 +109,13 @@ impl ClientProperties {
         self.entries.get(name).map(String::as_str)
     }
 
-    /// Pairs for `rdkafka::ClientConfig`, everything as written. Where TLS is on and no CA is named, librdkafka
-    /// is told to probe for the system's, as the control plane does: trust must not differ between the planes.
+    /// Pairs for `rdkafka::ClientConfig`: what is used of them, under librdkafka's own names. rdkafka sets them in no
+    /// order: of two names of one property chance would decide. Where TLS is on and no CA is named, librdkafka is told to
+    /// probe for the system's, as the control plane does: trust must not differ between the planes.
     #[must_use]
     pub fn to_rdkafka(&self) -> BTreeMap<String, String> {
-        let mut pairs = self.entries.clone();
+        let used = self.entries.iter().filter(|(name, _)| is_used(name));
+        let mut pairs: BTreeMap<_, _> = used.map(|(name, value)| (canonical(name).to_owned(), value.clone())).collect();
         let tls = self.protocol().is_ok_and(Protocol::tls);
         if tls && !pairs.contains_key("ssl.ca.location") && !pairs.contains_key("ssl.ca.pem") {
             pairs.insert("ssl.ca.location".into(), "probe".into());
@@ -124,12 +124,17 @@ impl ClientProperties {
         pairs
     }
 
-    /// Everything wrong with the properties, by property name. Empty when both planes can use them.
+    /// Everything that makes the properties unusable, by property name: what the plan's check says, and files that can't
+    /// be read now. Empty when both planes can use them. No network; files are opened.
     #[must_use]
     pub fn check(&self) -> Vec<(String, Trouble)> {
-        let mut found: Vec<_> = self.entries.keys().filter_map(|name| Some((name.clone(), unknown(name)?))).collect();
-        if let Err((name, trouble)) = self.parse() {
-            found.push((name.into(), trouble));
+        let values = self.entries.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
+        let refused = properties::check(&values.collect()).into_iter().filter(|f| f.refused);
+        let mut found: Vec<_> = refused.map(|f| (f.name, f.trouble)).collect();
+        let unreadable = |(name, value): (&String, &String)| Some((name.clone(), properties::unreadable(name, value)?));
+        found.extend(self.entries.iter().filter(|(name, _)| is_used(name)).filter_map(unreadable));
+        if found.is_empty() {
+            found.extend(self.parse().err().map(|(name, trouble)| (name.into(), trouble)));
         }
         found
     }
@@ -143,10 +148,9 @@ impl ClientProperties {
     fn protocol(&self) -> Result<Protocol, (&'static str, Trouble)> {
         let Some(text) = self.get("security.protocol") else { return Ok(Protocol::Plaintext) };
         let all = [Protocol::Plaintext, Protocol::Ssl, Protocol::SaslPlaintext, Protocol::SaslSsl];
-        all.into_iter().find(|p| p.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
-            let names = all.map(Protocol::name);
-            bad("security.protocol", text, &format!("one of {}", names.join(", ")), closest(text, names))
-        })
+        all.into_iter()
+            .find(|p| p.name().eq_ignore_ascii_case(text))
+            .ok_or_else(|| bad("security.protocol", text, &format!("one of {}", all.map(Protocol::name).join(", "))))
     }
 
     fn parse(&self) -> Result<ControlProperties, (&'static str, Trouble)> {
@@ -162,19 +166,9 @@ impl ClientProperties {
     }
 
     fn sasl(&self) -> Result<Sasl, (&'static str, Trouble)> {
-        let mechanism = self.get("sasl.mechanism").or_else(|| self.get("sasl.mechanisms")).unwrap_or("GSSAPI");
-        if !mechanism.eq_ignore_ascii_case("PLAIN") {
-            let known = ["GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
-            let what = match known.iter().find(|k| k.eq_ignore_ascii_case(mechanism)) {
-                Some(name) if self.get("sasl.mechanism").or(self.get("sasl.mechanisms")).is_none() => {
-                    format!("no `sasl.mechanism` is set, which means {name}; this version speaks PLAIN only")
-                }
-                Some(name) => format!("SASL mechanism {name} is not supported yet by this version's control plane"),
-                None => format!("`{mechanism}` is not a SASL mechanism"),
-            };
-            let advice = "PLAIN works (`sasl.mechanism = \"PLAIN\"`, over SASL_SSL), and so do SSL with a client \
-                          certificate and PLAINTEXT; SCRAM, OAUTHBEARER and GSSAPI (Kerberos) do not yet";
-            return Err(("sasl.mechanism", Trouble::new(what, advice)));
+        let mechanism = self.get("sasl.mechanism").or_else(|| self.get("sasl.mechanisms"));
+        if let Some(trouble) = properties::mechanism_trouble(mechanism) {
+            return Err(("sasl.mechanism", trouble));
         }
         let need = |name: &'static str| {
             self.get(name).map(str::to_owned).ok_or_else(|| {
@@ -188,19 +182,9 @@ impl ClientProperties {
         let Some(text) = self.get(name) else { return Ok(default) };
         match text.trim().parse::<u64>() {
             Ok(ms) if (1..=300_000).contains(&ms) => Ok(Duration::from_millis(ms)),
-            _ => Err(bad(name, text, "milliseconds from 1 to 300000", None)),
+            _ => Err(bad(name, text, "milliseconds from 1 to 300000")),
         }
     }
-}
-
-/// Whether a property's value is a secret. Any name with `password`, `secret`, `passphrase` or a private key in it,
-/// and all of OAUTHBEARER, whose free-form values carry tokens.
-#[must_use]
-pub fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["password", "passphrase", "secret", "token"].iter().any(|part| name.contains(part))
-        || matches!(name.as_str(), "ssl.key.pem" | "ssl.keystore.key" | "sasl.jaas.config")
-        || name.starts_with("sasl.oauthbearer.")
 }
 
 impl fmt::Debug for ClientProperties {
@@ -218,46 +202,13 @@ impl Serialize for ClientProperties {
 impl ClientProperties {
     /// Entries as they may be shown.
     pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(k, v)| (k.as_str(), if is_secret(k) { REDACTED } else { v.as_str() }))
+        self.entries.iter().map(|(k, v)| (k.as_str(), if is_secret(k) { HIDDEN } else { v.as_str() }))
     }
 }
 
-/// What is wrong with a property's name, if anything.
-fn unknown(name: &str) -> Option<Trouble> {
-    if let Some((_, advice)) = names::JAVA.iter().find(|(java, _)| *java == name) {
-        return Some(Trouble::new(format!("`{name}` is a property of the Java client"), *advice));
-    }
-    if matches!(name, "bootstrap.servers" | "metadata.broker.list") {
-        return Some(Trouble::new(
-            format!("`{name}` is set among the client properties"),
-            "write the addresses as `bootstrap` of the cluster",
-        ));
-    }
-    if names::KNOWN.binary_search(&name).is_ok() {
-        return None;
-    }
-    let advice = match closest(name, names::KNOWN.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "librdkafka's CONFIGURATION.md lists the names".into(),
-    };
-    Some(Trouble::new(format!("`{name}` is not a client property"), advice))
-}
-
-/// The candidate most like `text`, if any is like it at all.
-fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let text = text.to_ascii_lowercase();
-    candidates
-        .into_iter()
-        .map(|c| (strsim::jaro_winkler(&text, &c.to_ascii_lowercase()), c))
-        .filter(|(score, _)| *score > 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, c)| c)
-}
-
-fn bad(name: &'static str, value: &str, wanted: &str, near: Option<&str>) -> (&'static str, Trouble) {
+fn bad(name: &'static str, value: &str, wanted: &str) -> (&'static str, Trouble) {
     let shown = crate::sanitise::visible(value);
-    let advice = near.map_or_else(|| format!("write {wanted}"), |n| format!("did you mean `{n}`? It must be {wanted}"));
-    (name, Trouble::new(format!("`{name}` is `{shown}`, and must be {wanted}"), advice))
+    (name, Trouble::new(format!("`{name}` is `{shown}`, and must be {wanted}"), format!("write {wanted}")))
 }
 
 #[cfg(test)]
@@ -266,11 +217,6 @@ mod tests {
 
     fn properties(pairs: &[(&str, &str)]) -> ClientProperties {
         ClientProperties::new(pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())
-    }
-
-    #[test]
-    fn known_names_are_sorted() {
-        assert!(names::KNOWN.is_sorted());
     }
 
     #[test]
@@ -290,7 +236,7 @@ mod tests {
         let p = properties(&pairs);
         let shown = format!("{p:?} {p:#?} {}", serde_json::to_string(&p).unwrap());
         assert!(!shown.contains("hunter2"), "{shown}");
-        assert!(shown.contains("app") && shown.contains(REDACTED));
+        assert!(shown.contains("app") && shown.contains(HIDDEN));
         assert_eq!(p.to_rdkafka()["sasl.password"], "hunter2");
     }
 
@@ -309,14 +255,14 @@ mod tests {
             ("sasl.mechanisms", "PLAIN"),
             ("sasl.username", "app"),
             ("sasl.password", "pw"),
-            ("ssl.ca.location", "/ca.pem"),
+            ("ssl.ca.location", "probe"),
             ("socket.timeout.ms", "7000"),
         ]);
         assert_eq!(p.check(), vec![]);
         let c = p.control().unwrap();
         assert!(matches!(c.sasl, Some(Sasl::Plain { ref username, .. }) if username == "app"));
         let tls = c.tls.unwrap();
-        assert!(tls.verify && tls.verify_hostname && matches!(tls.ca, Some(Pem::File(ref f)) if f == "/ca.pem"));
+        assert!(tls.verify && tls.verify_hostname && tls.ca.is_none());
         assert_eq!(c.request_timeout, Duration::from_secs(7));
     }
 
@@ -339,21 +285,26 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_get_a_suggestion() {
+    fn what_cutover_sets_itself_and_other_names_never_meet_in_librdkafka() {
         let p = properties(&[
-            ("security.protocl", "SSL"),
-            ("ssl.truststore.location", "/x.jks"),
-            ("bootstrap.servers", "a:1"),
-            ("enable.ssl.certificate.verification", "maybe"),
-            ("security.protocol", "TLS_SASL"),
+            ("acks", "0"),
+            ("max.in.flight", "100"),
+            ("message.max.bytes", "100000000"),
+            ("receive.message.max.bytes", "1000"),
+            ("isolation.level", "read_uncommitted"),
+            ("sasl.mechanism", "PLAIN"),
+            ("compression.type", "zstd"),
+            ("group.id", "allowed"),
         ]);
+        let pairs = p.to_rdkafka();
+        let names: Vec<&str> = pairs.keys().map(String::as_str).collect();
+        assert_eq!(names, ["client.id", "compression.codec", "group.id", "sasl.mechanisms"]);
+    }
+
+    #[test]
+    fn a_file_that_cant_be_read_is_found_before_anybody_is_connected_to() {
+        let p = properties(&[("security.protocol", "SSL"), ("ssl.ca.location", "/no/such/ca.pem")]);
         let found = p.check();
-        let of = |name: &str| &found.iter().find(|(n, _)| n == name).unwrap().1;
-        assert!(of("security.protocl").advice.contains("`security.protocol`"));
-        assert!(of("ssl.truststore.location").advice.contains("ssl.ca.location"));
-        assert!(of("bootstrap.servers").advice.contains("bootstrap"));
-        assert!(of("security.protocol").what.contains("TLS_SASL"));
-        let p = properties(&[("security.protocol", "SSL"), ("enable.ssl.certificate.verification", "maybe")]);
-        assert!(p.control().is_err());
+        assert!(found[0].1.what.contains("/no/such/ca.pem can't be read"), "{found:?}");
     }
 }

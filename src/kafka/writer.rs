@@ -18,6 +18,8 @@ use super::properties::ClientProperties;
 use super::records::RecordRef;
 use crate::migration::estate::{TopicPartition, Trouble};
 
+/// librdkafka's own `transaction.timeout.ms`.
+const TRANSACTION: Duration = Duration::from_secs(60);
 /// How long a full local queue is waited for, in one step.
 const STEP: Duration = Duration::from_millis(100);
 /// How often a step of a transaction that librdkafka calls retriable is tried.
@@ -88,8 +90,10 @@ impl Writer {
         transactional_id: &str,
         within: Duration,
     ) -> Result<Writer, Trouble> {
-        Self::create(properties, bootstrap, within, &[("transactional.id", transactional_id)])?
-            .initialised(transactional_id)
+        let longest = longest_request(properties, TRANSACTION);
+        let mut more = vec![("transactional.id", transactional_id)];
+        more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
+        Self::create(properties, bootstrap, within, &more)?.initialised(transactional_id)
     }
 
     /// Opens a transactional writer for [`Self::carry`], with bounded batches and a bounded queue, and initialises it as
@@ -118,9 +122,8 @@ impl Writer {
             // Only what failed is of interest, and a report a record costs as much as the record.
             ("delivery.report.only.error", "true"),
         ];
-        if properties.get("delivery.timeout.ms").is_some() {
-            more.push(("delivery.timeout.ms", timeout.as_str())); // another name of message.timeout.ms
-        }
+        let longest = longest_request(properties, carrying.timeout);
+        more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
         let mut writer = Self::create(properties, bootstrap, within, &more)?;
         writer.home = home.map(str::to_owned);
         writer.is_home(within)?;
@@ -130,7 +133,10 @@ impl Writer {
     /// Makes a transactional producer, and asks the cluster for no more than its id: nothing is initialised, so nobody is
     /// fenced. Errors: a property that librdkafka refuses, nobody answers.
     pub fn try_making(properties: &ClientProperties, bootstrap: &str, within: Duration) -> Result<(), Trouble> {
-        let writer = Self::create(properties, bootstrap, within, &[("transactional.id", "cutover-doctor")])?;
+        let longest = longest_request(properties, TRANSACTION);
+        let mut more = vec![("transactional.id", "cutover-doctor")];
+        more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
+        let writer = Self::create(properties, bootstrap, within, &more)?;
         let told = writer.producer.client().fetch_cluster_id(within);
         let silent = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
         told.map(drop).ok_or_else(|| writer.trouble("asking for the cluster id", &silent))
@@ -290,6 +296,13 @@ impl Writer {
     fn trouble(&self, what: &str, error: &KafkaError) -> Trouble {
         librdkafka::trouble(what, &self.bootstrap, Some(error), Some(self.producer.context()))
     }
+}
+
+/// A plan's `socket.timeout.ms` that is longer than a transaction may take, brought down to it: librdkafka opens no client
+/// with it. `None`: there is none, or it fits.
+fn longest_request(properties: &ClientProperties, transaction: Duration) -> Option<String> {
+    let asked = properties.get("socket.timeout.ms")?.trim().parse::<u128>().ok()?;
+    (asked > transaction.as_millis()).then(|| transaction.as_millis().to_string())
 }
 
 /// The group under which a transactional writer keeps its progress: offsets that are committed with the records.

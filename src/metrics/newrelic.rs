@@ -55,7 +55,8 @@ pub(super) async fn ask(
 
 fn refused(at: &str, status: u16, error: &Value) -> Trouble {
     let class = error["extensions"]["errorClass"].as_str().unwrap_or_default();
-    let message: String = visible(error["message"].as_str().unwrap_or("no message")).chars().take(300).collect();
+    let message = crate::redact::hide(error["message"].as_str().unwrap_or("no message"));
+    let message: String = visible(&message).chars().take(300).collect();
     let advice = match class {
         "TOO_MANY_REQUESTS" => "New Relic's limit for this account or user: ask less often (`every`)",
         "TIMEOUT" => "the query takes longer than 5 s there: look at less time, or at fewer events",

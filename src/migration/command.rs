@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::eos::{GreenOnly, Row};
-use super::estate::{FlagState, Side};
+use super::estate::{FlagState, Side, Trouble};
 use super::overrides::{GateName, Held, Override};
 use crate::offsets::strategy::Chosen;
 use crate::sanitise::is_legible;
@@ -295,9 +295,18 @@ pub struct Refusal {
     /// The gate that holds, where it can be passed over with a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateName>,
+    /// Waiting does not change it: see [`Trouble::lasting`](super::estate::Trouble::lasting).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lasting: bool,
 }
 
 impl Refusal {
+    /// The same, as lasting as what caused it.
+    #[must_use]
+    pub fn lasting_as(self, cause: &Trouble) -> Self {
+        Self { lasting: cause.lasting, ..self }
+    }
+
     /// The same, of a gate that can be passed over.
     #[must_use]
     pub fn of(self, gate: GateName) -> Self {
@@ -306,17 +315,17 @@ impl Refusal {
 
     /// Refused by rule: exit code 1.
     pub fn refused(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into(), exit_code: 1, gate: None }
+        Self { why: why.into(), advice: advice.into(), exit_code: 1, gate: None, lasting: false }
     }
 
     /// A gate holds: exit code 3.
     pub fn holds(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into(), exit_code: 3, gate: None }
+        Self { why: why.into(), advice: advice.into(), exit_code: 3, gate: None, lasting: false }
     }
 
     /// It could not be observed: exit code 4.
     pub fn unknown(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into(), exit_code: 4, gate: None }
+        Self { why: why.into(), advice: advice.into(), exit_code: 4, gate: None, lasting: false }
     }
 }
 

@@ -144,7 +144,7 @@ impl Machine {
     fn not_measured(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Refusal {
         match self.measurement(group, to, chosen) {
             Some(Observed::Absent { why } | Observed::Known { trouble: Some(why), .. }) if !why.advice.is_empty() => {
-                Refusal::unknown(format!("it could not be measured: {why}"), why.advice.clone())
+                Refusal::unknown(format!("it could not be measured: {why}"), why.advice.clone()).lasting_as(why)
             }
             _ => Refusal::unknown(
                 format!("{group} was not measured yet: what it would cost to pass over that is not known"),

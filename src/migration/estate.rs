@@ -1,5 +1,6 @@
 //! What was observed of both clusters, each fact with its age: fresh, stale, or absent with a reason.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -99,13 +100,32 @@ pub struct Trouble {
     pub what: String,
     /// One sentence: what to do about it. Empty when there is nothing to do but wait.
     pub advice: String,
+    /// Waiting does not mend it: a password that is refused, a file that is not there. Nobody waits for such a thing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lasting: bool,
 }
 
 impl Trouble {
-    /// What happened, and what to do.
+    /// What happened, and what to do. Others' words may be in there, and may repeat a secret: it is taken out here, so
+    /// that none reaches the journal, a screen, JSON or a message, whoever said it.
     pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { what: what.into(), advice: advice.into() }
+        Self { what: redacted(what.into()), advice: redacted(advice.into()), lasting: false }
     }
+
+    /// The same, of something that waiting does not mend.
+    #[must_use]
+    pub fn lasts(self) -> Self {
+        Self { lasting: true, ..self }
+    }
+}
+
+/// The text without secrets, not copied when it holds none.
+fn redacted(text: String) -> String {
+    let hidden = match crate::redact::hide_cow(&text) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(hidden) => Some(hidden),
+    };
+    hidden.unwrap_or(text)
 }
 
 /// A fact with its age. Missing data is never a number.

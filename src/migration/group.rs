@@ -76,6 +76,7 @@ pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, leave:
     let settings = sight.listed(group)?;
     let from = to.other();
     let mut facts = Facts::default();
+    sight.may_be_seen()?;
     sight.identities()?;
     for side in Side::BOTH {
         let id = sight.fresh(side)?.cluster_id.clone().unwrap_or_default();

@@ -338,6 +338,7 @@ impl Machine {
 
     fn prepare_estimate(&self, command: &Command, group: &str, to: Side, now: At) -> Result<Prepared, Refusal> {
         let sight = self.sight(now);
+        sight.may_be_seen()?;
         sight.identities()?;
         sight.fresh(to)?;
         let id = sight.id_on(group, to.other());

@@ -146,6 +146,7 @@ pub fn may_route<'a>(
     if !p.has_flag {
         return Err(Refusal::refused(format!("{name} has no flag in the plan"), "give its [[producers]] entry a flag"));
     }
+    sight.may_be_seen()?;
     sight.identities()?;
     for side in Side::BOTH {
         sight.fresh(side)?;

@@ -64,6 +64,10 @@ impl<'a> Sight<'a> {
                     (format!("{side} was last seen {} ago{slow}", span(self.now.since(*at))), trouble.as_ref())
                 }
             };
+            if let Some(cause) = trouble.filter(|t| t.lasting) {
+                // The cause is the news: no wait ends it.
+                return Refusal::unknown(format!("{why}: {}", cause.what), cause.advice.clone()).lasting_as(cause);
+            }
             let advice = match trouble.filter(|t| !t.advice.is_empty()) {
                 Some(t) => format!("wait until {side} answers again, or mend it: {}; {}", t.what, t.advice),
                 None => format!("wait until {side} answers"),
@@ -86,7 +90,8 @@ impl<'a> Sight<'a> {
             ));
         };
         if let Some(t) = seen.view.and_then(|v| v.trouble.as_ref()) {
-            return Err(Refusal::unknown(format!("group {id} on {side} is only partly known: {t}"), t.advice.clone()));
+            let why = format!("group {id} on {side} is only partly known: {t}");
+            return Err(Refusal::unknown(why, t.advice.clone()).lasting_as(t));
         }
         // What the plan names was asked for by name; of others a list that may leave some out says nothing.
         if seen.view.is_none()
@@ -132,6 +137,16 @@ impl<'a> Sight<'a> {
         let pin = self.pin(side)?;
         let journal = self.state.pins[index(side)].as_deref() == Some(pin);
         wrong_cluster(side, seen, pin, if journal { PinnedBy::Journal } else { PinnedBy::Plan })
+    }
+
+    /// Neither cluster is out of sight for a reason that waiting does not mend: that is said before the other one, which
+    /// may only be slow, is waited for.
+    pub fn may_be_seen(&self) -> Result<(), Refusal> {
+        let unmended = |side: &Side| matches!(self.estate.side(*side), Observed::Absent { why } if why.lasting);
+        match Side::BOTH.into_iter().find(unmended) {
+            Some(side) => self.fresh(side).map(|_| ()),
+            None => Ok(()),
+        }
     }
 
     /// Both clusters are known to be the right ones, or why not.

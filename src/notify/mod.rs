@@ -1,8 +1,8 @@
 //! Telling people who look at no screen: one message to one target of the plan. What is worth telling is
 //! `migration::news`; when, how often and how far is the controller's (`controller::herald`).
 //!
-//! A target's address is a secret: errors show its host and nothing else, and what it answers is not shown when it
-//! repeats a part of it. Names are made visible and escaped for where they stand. Each try is bounded in time, and of an
+//! A target's address is a secret: errors show its host and nothing else, and what it answers loses what it repeats of
+//! it (`crate::redact`). Names are made visible and escaped for where they stand. Each try is bounded in time, and of an
 //! answer a few KiB are read.
 
 mod body;
@@ -20,6 +20,7 @@ use crate::migration::news::News;
 use crate::plan::Plan;
 use crate::plan::notify::{NotifyPlan, split_url};
 use crate::plan::secrets::resolved;
+use crate::redact;
 use queue::Message;
 
 /// Most of an answer that is read, bytes: its status says what matters.
@@ -28,8 +29,6 @@ const ANSWER: usize = 4 << 10;
 const PAUSES_MS: [u64; 4] = [1_000, 5_000, 25_000, 60_000];
 /// The longest pause that a target may ask for with `Retry-After`, ms.
 const LONGEST_PAUSE_MS: u64 = 120_000;
-/// A shorter part of an address is no secret, characters.
-const SECRET: usize = 6;
 
 /// One target, as the plan names it.
 pub struct Target {
@@ -187,6 +186,7 @@ impl Target {
             return Ok(Arc::clone(line));
         }
         let url = self.plan.url.resolve("url")?;
+        redact::learn_address(url.trim());
         let (origin, path) = split_url(url.trim()).ok_or_else(|| {
             Trouble::new("its url is not a URL of HTTP", "it must be https://HOST/PATH, alone in its variable or file")
         })?;
@@ -213,19 +213,8 @@ fn refused(line: &Line, answer: &Answer) -> NotSent {
         _ => "look at what it takes: content_type and template make the body",
     };
     let said = answer.shown();
-    let said = match () {
-        () if said.is_empty() => String::new(),
-        () if repeats(line, &said) => ": (what it says repeats a secret)".to_owned(),
-        () => format!(": {said}"),
-    };
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     NotSent { trouble: Trouble::new(format!("{} answers {status}{said}", line.server.shown()), advice), again }
-}
-
-/// Whether a text holds a part of the secret address, of a header or of a value.
-fn repeats(line: &Line, text: &str) -> bool {
-    let given = line.headers.values().chain(line.values.values()).flat_map(|v| v.split_whitespace());
-    let parts = line.path.split(['/', '?', '&', '=', '#', '%']).chain(given);
-    parts.filter(|part| part.chars().count() >= SECRET).any(|part| text.contains(part))
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::model::{ClusterPlan, RegistryPlan};
+use super::properties;
 use super::reader::{Field, TableReader, quoted};
-use super::secrets::{ClientValue, Secret, is_secret_key};
+use super::secrets::{ClientValue, Secret};
 use crate::sanitise::visible;
 
 pub(super) fn clusters(root: &mut TableReader<'_>, base: &Path) -> (ClusterPlan, ClusterPlan) {
@@ -41,7 +42,7 @@ fn cluster(mut t: TableReader<'_>, base: &Path) -> ClusterPlan {
         bootstrap,
         cluster_id: t.name("cluster_id"),
         registry: t.table("registry").and_then(|r| registry(r, base)),
-        client: t.table("client").map(|c| client(&c, base)).unwrap_or_default(),
+        client: t.table("client").map(|c| checked(&c, base)).unwrap_or_default(),
     };
     t.finish();
     cluster
@@ -74,6 +75,13 @@ pub(super) fn addresses(text: &str) -> (Vec<String>, Vec<(String, Option<String>
         return (good, vec![("the list of addresses is longer than 64 KiB".to_owned(), None)]);
     }
     for address in text.split(',').map(str::trim) {
+        if address.contains('@') {
+            // not repeated: a password may stand there
+            let hint =
+                "write \"HOST:PORT\"; who connects is said by \"sasl.username\" and \"sasl.password\" under client";
+            bad.push(("an address holds no credentials".to_owned(), Some(hint.to_owned())));
+            continue;
+        }
         let shown = quoted(address);
         if address.is_empty() {
             bad.push((format!("an empty address in {}", quoted(text)), Some("write \"HOST:PORT\"".to_owned())));
@@ -150,31 +158,44 @@ pub(super) fn url(f: &Field<'_>) -> Option<String> {
     let text = f.name()?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {
+        Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => credentials(f),
+        None if text.contains('@') => credentials(f),
         None | Some("") => {
             f.error(format!("{text:?} is not a URL"), Some("write \"https://HOST:PORT/PATH\"".to_owned()));
-            None
-        }
-        Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => {
-            f.error(
-                "the URL holds credentials",
-                Some("use username = \"...\" and password = { env = \"...\" }".to_owned()),
-            );
             None
         }
         Some(_) => Some(text.trim_end_matches('/').to_owned()),
     }
 }
 
+/// A URL with somebody's password in it: not repeated.
+fn credentials(f: &Field<'_>) -> Option<String> {
+    let hint = "use username = \"...\" and password = { env = \"...\" }".to_owned();
+    f.error("the URL holds credentials", Some(hint));
+    None
+}
+
 /// A secret: `{ env = "X" }`, `{ file = "..." }`, or text, which is warned about.
 pub(super) fn secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
-    if let DeValue::String(_) = field.value {
-        let text = field.string()?;
+    let text = match field.value {
+        DeValue::String(_) => Some(field.string()?),
+        DeValue::Integer(i) if i.radix() == 10 => Some(i.as_str().to_owned()),
+        DeValue::Boolean(b) => Some(b.to_string()),
+        _ => None,
+    };
+    if let Some(text) = text {
         field.warning(
             format!("{} stands in the plan for everyone to read", field.label),
             Some("write { env = \"VARIABLE\" } or { file = \"PATH\" }".to_owned()),
         );
         return Some(Secret::inline(text));
     }
+    let DeValue::Table(_) = field.value else {
+        // what stands there may be the secret: it is not repeated
+        let hint = "write { env = \"VARIABLE\" } or { file = \"PATH\" }".to_owned();
+        field.error(format!("\"{}\" must be a text in quotes, or say where it is", field.label), Some(hint));
+        return None;
+    };
     let mut t = field.table()?;
     let env = t.get("env");
     let file = t.get("file");
@@ -199,6 +220,28 @@ pub(super) fn secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
     secret
 }
 
+/// A cluster's client properties, each finding of theirs at its place.
+fn checked(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+    let client = client(t, base);
+    // A value that is no secret can be looked at wherever it comes from, if it is there now.
+    let known = |name: &String, value: &ClientValue| match value {
+        ClientValue::Plain(text) => Some(text.clone()),
+        ClientValue::Secret(secret) if properties::is_public(name) => secret.read(name).ok(),
+        ClientValue::Secret(_) => None,
+    };
+    let values: BTreeMap<&str, Option<String>> = client.iter().map(|(n, v)| (n.as_str(), known(n, v))).collect();
+    let at = |name: &str| format!("{}.{name}", t.path);
+    for finding in properties::check(&values.iter().map(|(n, v)| (*n, v.as_deref())).collect()) {
+        let (what, advice) = (finding.trouble.what, Some(finding.trouble.advice));
+        if finding.refused {
+            t.report.error(&at(&finding.name), what, advice);
+        } else {
+            t.report.warning(&at(&finding.name), what, advice);
+        }
+    }
+    client
+}
+
 pub(super) fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     let mut out = BTreeMap::new();
     // `sasl.password = ...` without quotes makes nested tables: meant all the same
@@ -209,8 +252,9 @@ pub(super) fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, Clien
         let value = match field.value {
             DeValue::Table(inner) => {
                 let mut keys = inner.iter().map(|(k, _)| k.get_ref().as_ref());
-                let is_secret = is_secret_key(&key) || keys.any(|k| k == "env" || k == "file");
-                if !is_secret || key.starts_with("sasl.oauthbearer.assertion") {
+                let named = keys.any(|k| k == "env" || k == "file");
+                let is_secret = properties::is_secret(&key) || named;
+                if !is_secret || (!named && properties::is_prefix(&key)) {
                     if let Some(nested) = field.table() {
                         open.extend(nested.all().into_iter().rev().map(|(k, f)| (format!("{key}.{k}"), f)));
                     }
@@ -218,9 +262,11 @@ pub(super) fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, Clien
                 }
                 secret(&field, base).map(ClientValue::Secret)
             }
+            _ if properties::is_secret(&key) => secret(&field, base).map(ClientValue::Secret),
             DeValue::Boolean(b) => Some(ClientValue::Plain(b.to_string())),
             DeValue::Integer(i) if i.radix() == 10 => Some(ClientValue::Plain(i.as_str().to_owned())),
-            _ if is_secret_key(&key) => secret(&field, base).map(ClientValue::Secret),
+            // what stands under a name that nobody knows may be a secret: it is not repeated, and refused by its name
+            _ if !properties::is_known(&key) => Some(ClientValue::Secret(Secret::inline(String::new()))),
             _ => field.string().map(|s| ClientValue::Plain(relative(&key, s, base))),
         };
         if matches!(key.as_str(), "bootstrap.servers" | "metadata.broker.list") {

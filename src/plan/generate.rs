@@ -442,6 +442,8 @@ mod tests {
         let mut blue = ClusterPlan { bootstrap: vec!["blue-1:9092".into()], ..ClusterPlan::default() };
         let green = ClusterPlan { bootstrap: vec!["green-1:9092".into(), "green-2:9092".into()], ..blue.clone() };
         blue.client.insert("security.protocol".into(), ClientValue::Plain("SASL_SSL".into()));
+        blue.client.insert("sasl.mechanism".into(), ClientValue::Plain("PLAIN".into()));
+        blue.client.insert("sasl.username".into(), ClientValue::Plain("app".into()));
         blue.client.insert("sasl.password".into(), ClientValue::Secret(Secret::inline("hunter2".into())));
         (blue, green)
     }

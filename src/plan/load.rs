@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
+use super::metrics::MetricsSource;
 use super::model::{ClusterPlan, ControllerPlan, DiffPlan, GroupLimits, Plan};
 use super::problem::{PlanError, Problems, Severity};
 use super::reader::{Places, Report, TableReader, quoted};
-use super::{clusters, sections, validate};
+use super::secrets::ClientValue;
+use super::{clusters, properties, sections, validate};
 use crate::sanitise::visible;
 
 /// Largest plan file, bytes: thousands of groups fit; something else that was named by mistake does not.
@@ -25,8 +27,36 @@ pub struct Loaded {
     pub places: Places,
 }
 
+impl Loaded {
+    /// A warning for each file that a client property names and that can't be read here: the plan may be meant for
+    /// another machine.
+    fn doubt_files(&mut self) {
+        let plan = &self.plan;
+        let clusters =
+            [("clusters.blue".to_owned(), &plan.blue.client), ("clusters.green".to_owned(), &plan.green.client)];
+        let metrics = plan.metrics.iter().filter_map(|m| match &m.source {
+            MetricsSource::Prometheus { client, .. } | MetricsSource::NewRelic { client, .. } => {
+                Some((format!("metrics.{}", m.name), client))
+            }
+            MetricsSource::Command { .. } => None,
+        });
+        let notify = plan.notify.iter().map(|n| (format!("notify.{}", n.name), &n.client));
+        for (section, client) in clusters.into_iter().chain(metrics).chain(notify) {
+            for (name, value) in client {
+                if let ClientValue::Plain(path) = value
+                    && let Some(trouble) = properties::unreadable(name, path)
+                {
+                    let at = format!("{section}.client.{name}");
+                    self.warnings.push(self.places.warning(&at, trouble.what, Some(trouble.advice)));
+                }
+            }
+        }
+        self.warnings.sort_by_key(|w| (w.line, w.column));
+    }
+}
+
 impl Plan {
-    /// Reads a plan file.
+    /// Reads a plan file, and tells the redactor of every secret it names.
     ///
     /// # Errors
     /// Every error in it, not only the first, each with file, line, column and a suggestion.
@@ -44,7 +74,10 @@ impl Plan {
                 return Err(places.finding(Some(valid..valid), Severity::Error, message, hint).into());
             }
         };
-        parse(text, shown, Some(&resolved(path)))
+        let mut loaded = parse(text, shown, Some(&resolved(path)))?;
+        loaded.plan.learn_secrets();
+        loaded.doubt_files();
+        Ok(loaded)
     }
 
     /// Reads a plan from text. `file` names it in errors; relative paths in it are relative to `file`'s directory.
@@ -228,6 +261,18 @@ mod tests {
         assert_eq!(loaded.plan.group("loan-ledger").unwrap().limits.criteria.lag_for_ms, 4 * 3_600_000);
         let json = serde_json::to_string(&loaded.plan).unwrap();
         assert!(json.contains(r#""sasl.password":{"env":"BLUE_PASSWORD"}"#), "{json}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_here_is_warned_about_at_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("cutover.toml");
+        std::fs::write(&file, EXAMPLE).unwrap();
+        let warnings = Plan::load(&file).unwrap().warnings;
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].message.contains("blue-ca.pem can't be read") && warnings[0].line == 22, "{warnings:?}");
+        std::fs::write(dir.path().join("blue-ca.pem"), "").unwrap();
+        assert_eq!(Plan::load(&file).unwrap().warnings, []);
     }
 
     #[test]

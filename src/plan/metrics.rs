@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::clusters;
 use super::model::Metric;
 use super::problem::nearest;
+use super::properties;
 use super::provider::{expand, placeholders};
 use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
@@ -252,10 +253,19 @@ pub(super) fn client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<String, C
     let Some(field) = t.get("client") else { return BTreeMap::new() };
     let Some(table) = field.table() else { return BTreeMap::new() };
     let client = clusters::client(&table, base);
-    for name in client.keys().filter(|name| !TLS.contains(&name.as_str())) {
-        let near = nearest(name, TLS.iter().copied()).map(|n| format!("did you mean {n:?}?"));
-        let all = || Some("\"ssl.ca.location\", \"ssl.certificate.location\", \"ssl.key.location\", ...".to_owned());
-        field.error(format!("{:?} says nothing to HTTP", crate::sanitise::visible(name)), near.or_else(all));
+    for (name, value) in &client {
+        let at = format!("{}.{name}", table.path);
+        if !TLS.contains(&name.as_str()) {
+            let near = nearest(name, TLS.iter().copied()).map(|n| format!("did you mean {n:?}?"));
+            let all =
+                || Some("\"ssl.ca.location\", \"ssl.certificate.location\", \"ssl.key.location\", ...".to_owned());
+            let what = format!("{:?} says nothing to HTTP", crate::sanitise::visible(name));
+            t.report.error(&at, what, near.or_else(all));
+        } else if let ClientValue::Plain(text) = value
+            && let Some(trouble) = properties::check_value(name, text)
+        {
+            t.report.error(&at, trouble.what, Some(trouble.advice));
+        }
     }
     client
 }

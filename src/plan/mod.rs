@@ -15,6 +15,7 @@ pub mod metrics;
 mod model;
 pub mod notify;
 pub mod problem;
+pub mod properties;
 pub mod provider;
 mod providers;
 mod reader;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::redact;
+
 /// Whether a plan can be used in spite of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -40,8 +42,8 @@ impl PlanError {
             line: 0,
             column: 0,
             severity: Severity::Error,
-            message: message.into(),
-            suggestion: suggestion.into(),
+            message: redact::hide(&message.into()),
+            suggestion: suggestion.into().map(|s| redact::hide(&s)),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::model::Plan;
+use crate::redact::{self, HIDDEN};
 use crate::sanitise::visible;
 
 /// How long one command of a provider may take when the plan does not say, ms.
@@ -275,42 +276,30 @@ fn scan<'a>(text: &'a str, mut literal: impl FnMut(&'a str), mut placeholder: im
     literal(rest);
 }
 
-/// A command line one could paste into a shell, with what looks like a secret hidden.
+/// A command line one could paste into a shell, with what looks like a secret, and every known one, hidden.
 #[must_use]
 pub fn command_line(argv: &[String]) -> String {
-    let mut hide_next = false;
+    let mut before = "";
     let mut out = Vec::with_capacity(argv.len());
     for arg in argv {
-        let hidden = if hide_next { "(hidden)".to_owned() } else { hide(arg) };
-        hide_next = arg.starts_with('-') && !arg.contains('=') && looks_secret(arg);
-        out.push(quote(&hidden));
+        let named = before.starts_with('-') && !before.contains('=') && redact::looks_secret(before);
+        // curl's way to give a name and a password
+        let user = matches!(before, "-u" | "-U" | "--user" | "--proxy-user") && arg.contains(':');
+        out.push(quote(&if named || user { HIDDEN.to_owned() } else { hide(arg) }));
+        before = arg;
     }
     out.join(" ")
 }
 
-fn looks_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["password", "passwd", "token", "secret", "api-key", "apikey", "api_key"].iter().any(|p| name.contains(p))
-}
-
-/// Hides `password=...`, `Authorization: ...` and the user part of a URL.
+/// Hides `--password=...` and what else holds a credential.
 fn hide(arg: &str) -> String {
     if let Some((name, value)) = arg.split_once('=')
-        && looks_secret(name)
+        && redact::looks_secret(name)
         && !value.is_empty()
     {
-        return format!("{name}=(hidden)");
+        return format!("{name}={HIDDEN}");
     }
-    let lower = arg.to_ascii_lowercase();
-    if let Some(at) = lower.find("authorization:").or_else(|| lower.find("bearer ")) {
-        return format!("{}(hidden)", arg.get(..at).unwrap_or_default());
-    }
-    if let Some((scheme, rest)) = arg.split_once("://")
-        && let Some(end) = rest.split('/').next().and_then(|authority| authority.rfind('@'))
-    {
-        return format!("{scheme}://(hidden){}", &rest[end..]);
-    }
-    arg.to_owned()
+    redact::hide(arg)
 }
 
 fn quote(arg: &str) -> String {

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{PlanError, Severity, alternatives, nearest};
 use super::{duration, size};
+use crate::redact;
 use crate::sanitise::{is_inert, visible};
 
 /// At most this many findings are kept: a hostile file must not fill the memory or the screen.
@@ -48,6 +49,8 @@ impl Places {
         suggestion: Option<String>,
     ) -> PlanError {
         let (line, column) = span.map_or((0, 0), |s| self.position(s.start));
+        // what stands in the wrong place of a plan may be a secret
+        let (message, suggestion) = (redact::hide(&message), suggestion.map(|s| redact::hide(&s)));
         PlanError { file: self.file.clone(), line, column, severity, message, suggestion }
     }
 

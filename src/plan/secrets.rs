@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
+use super::Plan;
+use super::metrics::{Credentials, MetricsSource};
+use super::properties::is_public;
 use crate::migration::estate::Trouble;
+use crate::redact::{self, HIDDEN};
 
 /// Largest secret file, bytes: keys and certificates are a few KiB.
 const MAX_SECRET: u64 = 256 * 1024;
@@ -18,7 +22,7 @@ pub struct Hidden(String);
 
 impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(hidden)")
+        f.write_str(HIDDEN)
     }
 }
 
@@ -37,14 +41,22 @@ impl Secret {
     /// A secret that was written into the plan.
     #[must_use]
     pub fn inline(text: String) -> Self {
+        redact::learn(&text);
         Secret::Inline(Hidden(text))
     }
 
-    /// Reads the secret. `what` names its use in the error, e.g. `sasl.password`.
+    /// Reads the secret, and tells the redactor of it. `what` names its use in the error, e.g. `sasl.password`.
     ///
     /// # Errors
     /// The variable is not set or empty, the file can't be read, is too large or not text: by name, never with contents.
     pub fn resolve(&self, what: &str) -> Result<String, Trouble> {
+        let secret = self.read(what)?;
+        redact::learn(&secret);
+        Ok(secret)
+    }
+
+    /// As [`Self::resolve`], of a value that is no secret: `{ env = ... }` names a CA file, say.
+    pub(super) fn read(&self, what: &str) -> Result<String, Trouble> {
         match self {
             Secret::Inline(text) => Ok(text.0.clone()),
             Secret::Env(name) => match std::env::var(name) {
@@ -113,7 +125,7 @@ impl Serialize for Secret {
         match self {
             Secret::Env(name) => map.serialize_entry("env", name)?,
             Secret::File(path) => map.serialize_entry("file", path)?,
-            Secret::Inline(_) => map.serialize_entry("inline", "(hidden)")?,
+            Secret::Inline(_) => map.serialize_entry("inline", HIDDEN)?,
         }
         map.end()
     }
@@ -137,6 +149,7 @@ impl ClientValue {
     pub fn resolve(&self, key: &str) -> Result<String, Trouble> {
         match self {
             ClientValue::Plain(text) => Ok(text.clone()),
+            ClientValue::Secret(secret) if is_public(key) => secret.read(key),
             ClientValue::Secret(secret) => secret.resolve(key),
         }
     }
@@ -150,13 +163,63 @@ pub fn resolved(values: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<Strin
     values.iter().map(|(key, value)| Ok((key.clone(), value.resolve(key)?))).collect()
 }
 
-/// Whether a client property holds a secret by its name.
-#[must_use]
-pub fn is_secret_key(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    ["password", "passphrase", "secret", "ssl.key.pem", "private.key.pem", "sasl.oauthbearer.config", "jaas"]
-        .iter()
-        .any(|part| key.contains(part))
+impl Plan {
+    /// Tells the redactor of every secret of the plan that can be read now: a command may print its environment, and a
+    /// server repeat what another one was sent, before the secret is first used. What can't be read is passed over: its
+    /// use says so. Only ordinary files are read: what a pipe holds can be read once.
+    pub fn learn_secrets(&self) {
+        let mut found = Vec::new();
+        self.secrets(&mut |what, secret| {
+            let ready = !matches!(secret, Secret::File(path) if !path.is_file());
+            if let Some(value) = ready.then(|| secret.read(what).ok()).flatten() {
+                found.push(value);
+            }
+        });
+        redact::learn_all(found.iter().map(String::as_str));
+        for url in self.notify.iter().filter_map(|n| n.url.read("url").ok()) {
+            redact::learn_address(url.trim());
+        }
+    }
+
+    /// Every secret with what it is for.
+    fn secrets(&self, each: &mut dyn FnMut(&str, &Secret)) {
+        let values = |values: &BTreeMap<String, ClientValue>, each: &mut dyn FnMut(&str, &Secret)| {
+            for (name, value) in values {
+                if let ClientValue::Secret(secret) = value
+                    && !is_public(name)
+                {
+                    each(name, secret);
+                }
+            }
+        };
+        for cluster in [&self.blue, &self.green] {
+            values(&cluster.client, each);
+            if let Some(password) = cluster.registry.as_ref().and_then(|r| r.password.as_ref()) {
+                each("password", password);
+            }
+        }
+        for source in self.metrics.iter().map(|m| &m.source) {
+            match source {
+                MetricsSource::Prometheus { credentials, client, .. } => {
+                    values(client, each);
+                    match credentials {
+                        Credentials::None => {}
+                        Credentials::Basic { password, .. } => each("password", password),
+                        Credentials::Bearer(token) => each("bearer", token),
+                    }
+                }
+                MetricsSource::NewRelic { key, client, .. } => {
+                    values(client, each);
+                    each("key", key);
+                }
+                MetricsSource::Command { .. } => {}
+            }
+        }
+        for target in &self.notify {
+            each("url", &target.url);
+            [&target.headers, &target.values, &target.client].into_iter().for_each(|v| values(v, each));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -168,3 +168,57 @@ fn completions_and_the_man_page_come_from_the_arguments() {
     }
     assert!(out(&cutover(&["man"])).contains(".TH cutover"));
 }
+
+#[test]
+fn what_waiting_does_not_mend_is_not_waited_for() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let client = |more: &str| {
+        format!(
+            "[clusters.blue.client]\n\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"PLAIN\"\n\
+             \"sasl.username\" = \"u\"\n{more}\n"
+        )
+    };
+    let group = "[[groups]]\nname = \"g\"\ntopics = [\"t\"]\nswitch = { provider = \"manual\" }\n";
+    let unset = client("\"sasl.password\" = { env = \"CUTOVER_TEST_NO_SUCH\" }");
+    let gone = client("\"sasl.password\" = \"hunter2-inline\"\n\"ssl.ca.location\" = \"no-such.pem\"");
+    for (client, words) in [(unset, "CUTOVER_TEST_NO_SUCH is not set"), (gone, "no-such.pem can't be read")] {
+        let text = two(&dead(), &dead()).replace("[clusters.green]", &format!("{client}[clusters.green]"));
+        let path = plan(dir.path(), &format!("{text}{group}"));
+        for verb in [
+            &["offsets", "plan", "--group", "g"][..],
+            &["offsets", "apply", "--group", "g", "--yes=g"],
+            &["group", "cutover", "g", "--yes=g"],
+        ] {
+            let output = cutover(&[&["--plan", path.to_str().expect("plain"), "--json"], verb].concat());
+            assert_eq!(output.status.code(), Some(4), "{verb:?}: {}{}", out(&output), err(&output));
+            let said = out(&output) + &err(&output);
+            assert!(said.contains(words) && !said.contains("hunter2"), "{verb:?}: {said}");
+            // after a minute of waiting it would say so of green, which nobody mends either, and which may only be slow
+            assert!(!said.contains("wait until"), "{verb:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn init_refuses_properties_before_it_connects() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("new.toml");
+    for (property, words) in [
+        ("securty.protocol=SASL_SSL", "did you mean `security.protocol`?"),
+        ("sasl.pasword=hunter2", "did you mean `sasl.password`?"),
+        ("sasl.jaas.config=password=\"hunter2\"", "`sasl.username` and `sasl.password`"),
+        ("hunter2", "NAME=VALUE"),
+    ] {
+        // nobody listens there, and nobody is asked
+        let args =
+            ["--plan", path.to_str().expect("plain"), "init", "--blue", &dead(), "--green", &dead(), "-X", property];
+        for args in [args.to_vec(), [&args[..], &["--json"]].concat()] {
+            let output = cutover(&args);
+            assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+            let said = out(&output) + &err(&output);
+            let plain = said.replace("\\\"", "\"");
+            assert!(plain.contains(words) && !said.contains("hunter2"), "{property}: {said}");
+        }
+    }
+    assert!(!path.exists());
+}

@@ -309,7 +309,11 @@ const SLOW: &str = "the broker is overloaded or stuck, or the line is cut: look 
 impl Shared {
     /// Closes for good; the first reason stays.
     fn close(&self, class: Class, what: &str, advice: &str) {
-        let failure = Failure::new(class, format!("{} {what}", self.label), advice);
+        self.close_for(Failure::new(class, format!("{} {what}", self.label), advice));
+    }
+
+    /// As [`Self::close`], for a whole reason.
+    fn close_for(&self, failure: Failure) {
         let Ok(mut waiting) = self.waiting.lock() else { return };
         if let Ok(waiters) = &mut *waiting {
             for (_, waiter) in waiters.drain() {
@@ -348,7 +352,8 @@ impl Shared {
 
     /// The broker hung up. When it does so at once, the usual cause is a listener of another kind.
     fn hung_up(&self, why: &str) {
-        let (what, advice) = match (self.answers.load(Ordering::Relaxed), self.secure, self.authenticated) {
+        let answers = self.answers.load(Ordering::Relaxed);
+        let (what, advice) = match (answers, self.secure, self.authenticated) {
             (0, false, _) => (
                 format!("closed the connection at once{why}"),
                 "if this listener is a TLS one, set `security.protocol` to SSL or SASL_SSL; if not, look at the broker's log",
@@ -365,7 +370,10 @@ impl Shared {
             ),
             _ => (format!("closed the connection{why}"), "look at the broker: it stopped, or refused the request"),
         };
-        self.close(Class::Lost, &what, advice);
+        // A refused certificate stays refused, and a listener that wants SASL goes on wanting it.
+        let lasting = why.contains("alert") || (answers == 1 && !self.authenticated);
+        let trouble = Trouble::new(format!("{} {what}", self.label), advice);
+        self.close_for(Failure::of(Class::Lost, if lasting { trouble.lasts() } else { trouble }));
     }
 }
 
@@ -478,7 +486,9 @@ async fn read_frame(reader: &mut ReadHalf<Box<dyn Stream>>, shared: &Shared) -> 
             [b'H', b'T', b'T', b'P'] => ("answers in HTTP: this is not a Kafka port".into(), "check the port"),
             _ => (format!("announced an answer of {} bytes", i32::from_be_bytes(head)), NOT_KAFKA),
         };
-        shared.close(Class::Lost, &what, advice);
+        // What speaks another protocol goes on doing so.
+        let trouble = Trouble::new(format!("{} {what}", shared.label), advice);
+        shared.close_for(Failure::of(Class::Lost, if advice == NOT_KAFKA { trouble } else { trouble.lasts() }));
         return Ok(None);
     }
     let mut frame = BytesMut::with_capacity(length.min(READ_PIECE));

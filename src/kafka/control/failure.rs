@@ -47,7 +47,10 @@ impl Failure {
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Trouble {
-        *failure.trouble
+        match failure.class {
+            Class::Final => failure.trouble.lasts(),
+            Class::Unreachable | Class::Lost | Class::Retry => *failure.trouble,
+        }
     }
 }
 

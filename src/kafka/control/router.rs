@@ -479,5 +479,6 @@ fn none_answered(side: Side, seeds: usize, mut failures: Vec<Failure>) -> Failur
     let mut reasons: Vec<_> = failures.iter().map(|f| f.trouble.what.as_str()).collect();
     reasons.dedup();
     let what = format!("none of the {seeds} bootstrap addresses of {side} answers: {}", reasons.join("; "));
-    Failure::new(first.class, what, first.trouble.advice.clone())
+    let lasting = failures.iter().all(|f| f.trouble.lasting);
+    Failure::of(first.class, Trouble { lasting, ..Trouble::new(what, first.trouble.advice.clone()) })
 }

@@ -62,7 +62,9 @@ pub(super) async fn dial(
             Some((connector, settings)) => {
                 let failed = |t: Trouble| {
                     let what = format!("{}: TLS failed: {}", endpoint.label, t.what);
-                    Failure::new(Class::Unreachable, what, t.advice)
+                    // No certificate becomes another one while somebody waits.
+                    let trouble = Trouble { lasting: t.lasting, ..Trouble::new(what, t.advice) };
+                    Failure::of(Class::Unreachable, trouble)
                 };
                 let stream = tls::handshake(tcp, connector, settings, &endpoint.host).await;
                 Ok(Box::new(stream.map_err(failed)?))

@@ -1,0 +1,216 @@
+use super::*;
+
+/// Findings as `name: what (advice)`, `!` before what is refused.
+fn said(pairs: &[(&str, &str)]) -> Vec<String> {
+    let values: Values<'_> = pairs.iter().map(|(n, v)| (*n, (*v != "?").then_some(*v))).collect();
+    let line = |f: Finding| {
+        let mark = if f.refused { "!" } else { "" };
+        format!("{mark}{}: {} ({})", f.name, f.trouble.what, f.trouble.advice)
+    };
+    check(&values).into_iter().map(line).collect()
+}
+
+/// The one finding about these, which is refused.
+fn refused(pairs: &[(&str, &str)]) -> String {
+    let said = said(pairs);
+    assert!(said.len() == 1 && said[0].starts_with('!'), "{pairs:?}: {said:?}");
+    said.into_iter().next().unwrap()
+}
+
+#[test]
+fn the_table_is_sorted_and_whole() {
+    assert!(names::KNOWN.is_sorted_by_key(|row| row.name));
+    for row in names::KNOWN.iter().filter(|row| row.alias.is_some()) {
+        assert!(is_known(canonical(row.name)) && canonical(canonical(row.name)) == canonical(row.name), "{}", row.name);
+    }
+    let java: Vec<&str> = names::JAVA.iter().map(|(java, _)| *java).collect();
+    assert!(java.iter().all(|java| !is_known(java)), "one name, one answer");
+}
+
+#[test]
+fn librdkafka_knows_each_name_and_takes_what_the_table_says() {
+    for row in names::KNOWN {
+        let values: Vec<String> = match row.kind {
+            Kind::Text | Kind::File | Kind::FileOrFolder => continue,
+            Kind::Bool => vec!["true".into(), "false".into()],
+            Kind::Whole(least, most) => vec![least.to_string(), most.to_string()],
+            Kind::Number(least, most) => vec![least.to_string(), most.to_string()],
+            Kind::Words(words) | Kind::List(words) => words.iter().map(|w| (*w).to_owned()).collect(),
+        };
+        for value in values {
+            let mut config = rdkafka::ClientConfig::new();
+            config.set(row.name, &value);
+            assert!(config.create_native_config().is_ok(), "{} = {value}", row.name);
+        }
+        let past = match row.kind {
+            Kind::Whole(_, most) if most < i64::from(i32::MAX) => (most + 1).to_string(),
+            Kind::Words(_) | Kind::List(_) | Kind::Bool => "nonsense".to_owned(),
+            _ => continue,
+        };
+        let mut config = rdkafka::ClientConfig::new();
+        config.set(row.name, &past);
+        assert!(config.create_native_config().is_err(), "{} = {past}", row.name);
+        assert!(wrong(row, &past).is_some(), "{} = {past}", row.name);
+    }
+}
+
+#[test]
+fn a_misspelt_name_is_refused_with_what_was_meant() {
+    for (wrong, right) in [
+        ("securty.protocol", "security.protocol"),
+        ("sasl.pasword", "sasl.password"),
+        ("ssl.ca.locaton", "ssl.ca.location"),
+        ("SECURITY_PROTOCOL", "security.protocol"),
+        ("consumer.security.protocol", "security.protocol"),
+        ("producer.override.sasl.username", "sasl.username"),
+        ("ssl.truststore.locaton", "ssl.truststore.location"),
+    ] {
+        let said = refused(&[(wrong, "x")]);
+        assert!(said.contains(&format!("did you mean `{right}`?")), "{said}");
+    }
+    assert!(refused(&[("frobnicate", "s3cr3t-value")]).contains("CONFIGURATION.md"));
+}
+
+#[test]
+fn the_java_clients_names_have_their_counterpart() {
+    for (java, here) in [
+        ("sasl.jaas.config", "`sasl.username` and `sasl.password`"),
+        ("ssl.truststore.location", "`ssl.ca.location`"),
+        ("max.poll.records", "member of no group"),
+        ("max.request.size", "`message.max.bytes`"),
+        ("key.deserializer", "bytes"),
+        ("receive.buffer.bytes", "`socket.receive.buffer.bytes`"),
+        ("interceptor.classes", "no Java class"),
+    ] {
+        let said = refused(&[(java, "x")]);
+        assert!(said.contains("of the Java client") && said.contains(here), "{said}");
+    }
+}
+
+#[test]
+fn no_finding_repeats_what_is_or_may_be_a_secret() {
+    for (name, value) in [
+        ("sasl.pasword", "c4nary"),
+        ("sasl.jaas.config", "password=c4nary"),
+        ("sasl.oauthbearer.method", "c4nary"),
+        ("bootstrap.servers", "c4nary"),
+        ("transactional.id", "c4nary"),
+    ] {
+        let said = format!("{:?}", said(&[(name, value)]));
+        assert!(!said.contains("c4nary"), "{said}");
+    }
+}
+
+#[test]
+fn values_are_checked() {
+    for (name, value, words) in [
+        ("security.protocol", "SASL_SSSL", "did you mean `SASL_SSL`? It must be one of PLAINTEXT, SSL"),
+        ("socket.timeout.ms", "5s", "a whole number from 10 to 300000"),
+        ("socket.timeout.ms", "5", "a whole number from 10 to 300000"),
+        ("socket.keepalive.enable", "yes", "true or false"),
+        ("broker.address.family", "v5", "one of any, v4, v6"),
+        ("debug", "security,brokr", "did you mean `broker`?"),
+        ("client.id", "a\0b", "NUL"),
+    ] {
+        let said = refused(&[(name, value)]);
+        assert!(said.contains(words), "{said}");
+    }
+    for (name, value) in [("security.protocol", "plaintext"), ("debug", "security, broker"), ("debug", "")] {
+        assert_eq!(said(&[(name, value)]), Vec::<String>::new(), "{name} = {value}");
+    }
+}
+
+#[test]
+fn what_is_not_a_plans_to_set_is_refused_or_told() {
+    for name in [
+        "plugin.library.paths",
+        "ssl.engine.location",
+        "test.mock.num.brokers",
+        "topic.blacklist",
+        "transactional.id",
+        "sasl.kerberos.kinit.cmd",
+        "broker.version.fallback",
+    ] {
+        let values: Values<'_> = [("security.protocol", None), (name, Some("1"))].into();
+        let found = check(&values);
+        assert!(found.len() == 1 && found[0].refused && found[0].trouble.advice == "leave it out", "{found:?}");
+        assert!(!is_used(name));
+    }
+    assert!(refused(&[("api.version.request", "false")]).contains("drops headers and timestamps"));
+    assert_eq!(said(&[("api.version.request", "true")]), Vec::<String>::new());
+    // of a producer only, of a consumer only: neither breaks the other
+    for name in ["acks", "linger.ms", "auto.offset.reset", "isolation.level", "session.timeout.ms", "max.in.flight"] {
+        let value = match row(name).unwrap().kind {
+            Kind::Words(words) => words[0],
+            _ => "1",
+        };
+        let said = said(&[(name, value)]);
+        assert!(said.len() == 1 && said[0].contains("has no effect"), "{said:?}");
+        assert!(!is_used(name));
+    }
+    assert!(is_used("compression.type") && is_used("group.id") && is_used("sasl.mechanism"));
+}
+
+#[test]
+fn two_names_of_one_property_leave_nothing_to_chance() {
+    let said = said(&[("sasl.mechanism", "PLAIN"), ("sasl.mechanisms", "PLAIN"), ("security.protocol", "?")]);
+    assert_eq!(
+        said,
+        [
+            "!sasl.mechanism: `sasl.mechanism` and `sasl.mechanisms` are two names of one property (leave one of them out)"
+        ]
+    );
+    assert!(refused(&[("compression.type", "lz4"), ("compression.codec", "zstd")]).contains("two names"));
+}
+
+#[test]
+fn a_connection_that_would_be_another_one_than_somebody_thinks_is_refused() {
+    let said_of = |pairs: &[(&str, &str)]| said(pairs).join("\n");
+    let plain = said_of(&[("sasl.username", "app"), ("sasl.password", "?")]);
+    assert!(
+        plain.contains("!sasl.password: `sasl.password` is set, and `security.protocol` is PLAINTEXT, as none is set"),
+        "{plain}"
+    );
+    let tls = said_of(&[("ssl.ca.location", "x.pem")]);
+    assert!(tls.contains("nothing would be encrypted") && !tls.contains('!'), "{tls}");
+    let none = refused(&[("security.protocol", "SASL_SSL"), ("sasl.username", "a"), ("sasl.password", "?")]);
+    assert!(none.contains("no `sasl.mechanism` is set, which means GSSAPI"), "{none}");
+    for mechanism in ["SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER", "PLIAN"] {
+        let pairs = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", mechanism)];
+        assert!(refused(&pairs).contains(mechanism) && refused(&pairs).contains("PLAIN works"));
+    }
+    let whole = [
+        ("security.protocol", "SASL_SSL"),
+        ("sasl.mechanism", "plain"),
+        ("sasl.username", "a"),
+        ("sasl.password", "?"),
+    ];
+    assert_eq!(said_of(&whole), "");
+    assert!(refused(&whole[..3]).contains("needs `sasl.password`"));
+    let unchecked = said_of(&[whole.as_slice(), &[("enable.ssl.certificate.verification", "false")]].concat());
+    assert!(unchecked.contains("the password goes to whoever answers"), "{unchecked}");
+    let half = refused(&[("security.protocol", "SSL"), ("ssl.key.location", "k.pem")]);
+    assert!(half.contains("set `ssl.certificate.location` too"), "{half}");
+    let two = refused(&[("security.protocol", "SSL"), ("ssl.ca.location", "k.pem"), ("ssl.ca.pem", "?")]);
+    assert!(two.contains("both set"), "{two}");
+    // what comes from elsewhere and is not there yet is looked at when it is used
+    assert_eq!(said_of(&[("security.protocol", "?"), ("sasl.password", "?")]), "");
+}
+
+#[test]
+fn secrets_are_known_by_their_names() {
+    for name in [
+        "sasl.password",
+        "ssl.key.password",
+        "ssl.key.pem",
+        "sasl.jaas.config",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.config",
+    ] {
+        assert!(is_secret(name) && !is_public(name), "{name}");
+    }
+    for name in ["sasl.username", "ssl.ca.location", "ssl.key.location", "security.protocol"] {
+        assert!(!is_secret(name) && is_public(name), "{name}");
+    }
+    assert!(!is_secret("sasl.pasword") && !is_public("sasl.pasword"), "nobody knows what it is");
+}
