@@ -41,6 +41,7 @@ inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+metadata.max.idle.interval.ms=5000
 log.initial.task.delay.ms=500
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
