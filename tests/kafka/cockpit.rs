@@ -16,7 +16,7 @@ use crate::support::workload::{
     Application, ApplicationOptions, Audit, Cluster, Switch, Traffic, TrafficOptions, audit,
 };
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 /// What one record takes the application.
 const SLOW: Duration = Duration::from_millis(2);
 
@@ -42,7 +42,7 @@ impl Scene {
         let bootstrap = [blue.bootstrap.as_str(), green.bootstrap.as_str()];
         let text = format!(
             "[migration]\nname = \"real\"\n[clusters.blue]\nbootstrap = \"{}\"\n[clusters.green]\nbootstrap = \"{}\"\n\
-             [defaults]\ndrain_still = \"2s\"\nsettle_timeout = \"8s\"\nmax_re_read = 500\n\
+             [defaults]\ndrain_still = \"2s\"\nsettle_timeout = \"60s\"\nmax_re_read = 5000\n\
              [[producers]]\nname = \"loan-api\"\nteam = \"loans\"\ntopics = {topics:?}\ncritical = true\nflag = {}\n\
              [[groups]]\nname = \"{group}\"\nteam = \"loans\"\ntopics = {topics:?}\nmode = \"handover\"\nswitch = {}\n",
             bootstrap[0],
