@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
+use super::super::patience::Patience;
 use super::super::turns;
 use super::switch::{State, Switch, Watched};
 use super::{Cluster, SEND_ID, lock};
@@ -27,6 +28,9 @@ const LINGER_MS: &str = "100";
 const TICK: Duration = Duration::from_millis(10);
 /// Records that are later than this are not sent any more: the machine was busy, and writers don't catch up.
 const LATEST: Duration = Duration::from_millis(100);
+
+/// How long the last sends may take to be acknowledged: a broker may have to start.
+const ACKNOWLEDGED: Duration = Duration::from_secs(180);
 
 /// How the producers behave.
 #[derive(Debug, Clone)]
@@ -152,6 +156,8 @@ impl Traffic {
                     .set("bootstrap.servers", bootstrap[cluster as usize])
                     .set("client.id", format!("writers-from-{}", writers[0]));
                 config.set("acks", "all").set("enable.idempotence", "true").set("linger.ms", LINGER_MS);
+                // What is sent is never given up: a send that times out may have arrived all the same.
+                config.set("message.timeout.ms", "0");
                 let acks = Acks { truth: Arc::clone(&truth), cluster };
                 config.create_with_context::<Acks, Client>(acks).expect("a producer")
             });
@@ -272,8 +278,12 @@ impl Crew {
             let soonest = due.min().unwrap_or(now + TICK).max(now + TICK);
             std::thread::park_timeout(soonest.saturating_duration_since(Instant::now()));
         }
-        for client in &self.clients {
-            client.flush(Duration::from_secs(180)).expect("every send is acknowledged");
+        for (client, cluster) in self.clients.iter().zip(Cluster::BOTH) {
+            let mut patience = Patience::new(ACKNOWLEDGED);
+            while client.flush(Duration::from_secs(1)).is_err() {
+                let open = client.in_flight_count();
+                assert!(patience.left().is_some(), "{open} sends to {cluster:?} not acknowledged {}", patience.words());
+            }
         }
     }
 
