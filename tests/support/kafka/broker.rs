@@ -189,9 +189,11 @@ impl Broker {
         self.wait_ready();
     }
 
-    /// Stops the process in its tracks (SIGSTOP): connections stay open and nothing answers.
+    /// Stops the process in its tracks (SIGSTOP): connections stay open and nothing answers. Returns when it stands.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        if let Some(jvm) = &*self.jvm.lock().expect("no panic holds it") {
+            jvm.freeze();
+        }
     }
 
     /// Lets a frozen broker go on.
