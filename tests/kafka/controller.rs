@@ -35,7 +35,7 @@ impl World {
         let writer = |n| ProducerSpec {
             name: format!("writer-{n}"),
             topics: vec![events.clone()],
-            per_second: 40.0,
+            per_second: 20.0,
             initial: "dual".into(),
             ..bank.producers[0].clone()
         };
@@ -78,7 +78,7 @@ impl World {
         self.traffic.witness().mark(&self.group, i64::try_from(now.as_millis()).unwrap());
     }
 
-    /// Until the group has processed so many more, and is a third of a second behind at most: whatever it would read
+    /// Until the group has processed so many more, and is less than a second behind: whatever it would read
     /// again lies further back, and has been read by then.
     fn goes_on(&self, more: u64) {
         let before = self.report().processed;
