@@ -16,7 +16,7 @@ use crate::support::workload::{
     Application, ApplicationOptions, Audit, Cluster, Switch, Traffic, TrafficOptions, audit,
 };
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 /// What one record takes the application.
 const SLOW: Duration = Duration::from_millis(2);
 
@@ -42,7 +42,7 @@ impl Scene {
         let bootstrap = [blue.bootstrap.as_str(), green.bootstrap.as_str()];
         let text = format!(
             "[migration]\nname = \"real\"\n[clusters.blue]\nbootstrap = \"{}\"\n[clusters.green]\nbootstrap = \"{}\"\n\
-             [defaults]\ndrain_still = \"2s\"\nsettle_timeout = \"8s\"\nmax_re_read = 500\n\
+             [defaults]\ndrain_still = \"2s\"\nsettle_timeout = \"60s\"\nmax_re_read = 5000\n\
              [[producers]]\nname = \"loan-api\"\nteam = \"loans\"\ntopics = {topics:?}\ncritical = true\nflag = {}\n\
              [[groups]]\nname = \"{group}\"\nteam = \"loans\"\ntopics = {topics:?}\nmode = \"handover\"\nswitch = {}\n",
             bootstrap[0],
@@ -90,13 +90,19 @@ impl Scene {
             let limit = text.lines().find(|l| l.contains("limit 0 lost"))?;
             measured.then(|| number_before(limit, "re-read")).flatten()
         });
-        type_phrase(terminal, &phrase);
-        // A dialog whose facts moved under it asks again: a person looks, and presses enter once more.
-        for _ in 0..20 {
+        // A dialog whose facts moved under it asks again, with nothing typed: a person looks, and types once more.
+        for _ in 0..60 {
+            type_phrase(terminal, &phrase);
             terminal.send(key::ENTER);
-            let gone = |s: &vt100::Screen| (!s.contents().contains("esc cancel")).then_some(());
-            if terminal.look_for(Duration::from_secs(2), gone).is_ok() {
-                return limit;
+            let gone = |s: &vt100::Screen| !s.contents().contains("esc cancel");
+            let again = |s: &vt100::Screen| s.contents().contains("enter asks again");
+            let answered = |s: &vt100::Screen| (gone(s) || again(s)).then_some(());
+            if terminal.look_for(Duration::from_secs(5), answered).is_ok() {
+                if terminal.with_screen(gone) {
+                    return limit;
+                }
+                terminal.send(key::ENTER);
+                terminal.wait_for(SOON, |s| (!again(s)).then_some(()));
             }
         }
         panic!("the dialog is not taken:\n{}", terminal.screen_text());
@@ -173,7 +179,7 @@ fn number_before(line: &str, word: &str) -> Option<u64> {
 
 /// Types into an open dialog. It drops what comes in its first moments (typed ahead), so what is not there is typed again.
 fn type_phrase(terminal: &Terminal, phrase: &str) {
-    for _ in 0..10 {
+    for _ in 0..90 {
         terminal.send(&key::BACKSPACE.repeat(phrase.len()));
         terminal.send(phrase);
         if terminal.look_for(Duration::from_secs(1), |s| shows(s, &[&format!("> {phrase}"), "✓"])).is_ok() {

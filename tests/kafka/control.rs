@@ -25,7 +25,7 @@ fn cluster(broker: &Broker) -> Cluster {
 pub fn on(broker: &Broker, test: impl AsyncFnOnce(Cluster)) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let cluster = cluster(broker);
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test(cluster)).await.unwrap() });
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(240), test(cluster)).await.unwrap() });
 }
 
 fn fill(broker: &Broker, topic: &str, partition: i32, records: i64, first_ms: i64) {
@@ -35,7 +35,7 @@ fn fill(broker: &Broker, topic: &str, partition: i32, records: i64, first_ms: i6
         let record = BaseRecord::to(topic).partition(partition).key(&key).payload(&value).timestamp(first_ms + n);
         producer.send(record).map_err(|(e, _)| e).unwrap();
     }
-    producer.flush(Duration::from_secs(30)).unwrap();
+    producer.flush(Duration::from_secs(240)).unwrap();
 }
 
 fn done(outcomes: &BTreeMap<TopicPartition, Outcome>) -> bool {
@@ -138,7 +138,7 @@ fn with_member(broker: &Broker, topic: &str, group: &str, properties: &[(&str, &
     while consumer.assignment().unwrap().count() == 0 {
         let _ = consumer.poll(Duration::from_millis(100));
         polls += 1;
-        assert!(polls < 300, "no assignment within 30 s");
+        assert!(polls < 2_000, "no assignment");
     }
     check();
 }
@@ -191,14 +191,14 @@ fn offsets_in_an_open_transaction_are_pending() {
     });
     let reader = consumer(broker, &group, &[]);
     let writer = producer(broker, &[("transactional.id", &id)]);
-    writer.init_transactions(Duration::from_secs(30)).unwrap();
+    writer.init_transactions(Duration::from_secs(240)).unwrap();
     writer.begin_transaction().unwrap();
     writer.send(BaseRecord::<str, str>::to(&topic).partition(0).payload("x")).map_err(|(e, _)| e).unwrap();
-    writer.flush(Duration::from_secs(30)).unwrap();
+    writer.flush(Duration::from_secs(240)).unwrap();
     let mut offsets = rdkafka::TopicPartitionList::new();
     offsets.add_partition_offset(&topic, 0, rdkafka::Offset::Offset(1)).unwrap();
     let metadata = reader.group_metadata().unwrap();
-    writer.send_offsets_to_transaction(&offsets, &metadata, Duration::from_secs(30)).unwrap();
+    writer.send_offsets_to_transaction(&offsets, &metadata, Duration::from_secs(240)).unwrap();
     let tp = TopicPartition::new(&topic, 0);
     on(broker, async |cluster| {
         assert_eq!(
@@ -209,7 +209,7 @@ fn offsets_in_an_open_transaction_are_pending() {
         let open = &cluster.snapshot(&options).await.unwrap().topics[&topic].partitions[0];
         assert_eq!((open.lso, open.high_watermark), (Some(0), Some(1)));
     });
-    writer.commit_transaction(Duration::from_secs(30)).unwrap();
+    writer.commit_transaction(Duration::from_secs(240)).unwrap();
     on(broker, async |cluster| {
         // The commit is acknowledged before its marker lands: until then the offset is still pending.
         let mut asked = 0;

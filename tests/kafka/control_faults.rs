@@ -21,8 +21,9 @@ fn cluster(bootstrap: &str, properties: &[(&str, &str)]) -> Cluster {
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime
-        .block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await.expect("a bound on everything") })
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(240), future).await.expect("a bound on everything")
+    })
 }
 
 fn trouble(bootstrap: &str, properties: &[(&str, &str)]) -> Trouble {

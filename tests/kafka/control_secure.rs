@@ -136,8 +136,9 @@ fn properties(pairs: &[(&str, &str)]) -> ClientProperties {
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime
-        .block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await.expect("a bound on everything") })
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(240), future).await.expect("a bound on everything")
+    })
 }
 
 fn trouble(host: &str, port: u16, properties: &ClientProperties) -> Trouble {
@@ -165,7 +166,7 @@ fn sasl_plain_over_tls_on_both_planes() {
     });
     let mut config: rdkafka::ClientConfig = p.to_rdkafka().into_iter().collect();
     let consumer: BaseConsumer = config.set("bootstrap.servers", &bootstrap).set("log_level", "0").create().unwrap();
-    let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(30)).unwrap();
+    let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(240)).unwrap();
     assert_eq!(metadata.topics()[0].partitions().len(), 1);
 }
 

@@ -26,11 +26,11 @@ use crate::support::kafka::{
 };
 use crate::support::unique;
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(240);
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await.expect("a bound") })
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(240), future).await.expect("a bound") })
 }
 
 fn cluster(bootstrap: &str, properties: &[(&str, &str)]) -> Cluster {
@@ -42,7 +42,7 @@ fn cluster(bootstrap: &str, properties: &[(&str, &str)]) -> Cluster {
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(120), "waited two minutes for: {what}");
+        assert!(start.elapsed() < Duration::from_secs(240), "waited in vain for: {what}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

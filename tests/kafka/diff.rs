@@ -14,7 +14,7 @@ use crate::support::faulty::{Faulty, Truth};
 use crate::support::kafka::{self, Broker, create_topic, pair};
 use crate::support::unique;
 
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(240);
 
 /// A directory with a plan of the pair; `more` is added to it.
 fn plan(more: &str) -> tempfile::TempDir {

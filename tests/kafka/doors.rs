@@ -18,7 +18,7 @@ use crate::support::kafka::admin::{block_on, delete_topic};
 use crate::support::kafka::{Broker, Pair, consumer, create_topic, pair, producer, tool};
 use crate::support::unique;
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(240);
 const GROUPS_TOOL: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
 const RECORDS: i64 = 100;
 

@@ -18,7 +18,7 @@ async fn seen(side: Side, broker: &Broker) -> ClusterView {
     let cluster = Cluster::new(side, &broker.bootstrap, &ClientProperties::default());
     let everything = SnapshotOptions::default();
     let snapshot = cluster.snapshot(&everything);
-    tokio::time::timeout(Duration::from_secs(60), snapshot).await.expect("in time").expect("a snapshot")
+    tokio::time::timeout(Duration::from_secs(240), snapshot).await.expect("in time").expect("a snapshot")
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn init_writes_what_is_there_and_it_loads() {
     let reader = consumer(&pair.blue, &group, &[("client.id", "readers-7f9c"), ("auto.offset.reset", "earliest")]);
     reader.subscribe(&[&same, &missing]).expect("a subscription");
     let writer = producer(&pair.blue, &[("transactional.id", &unique("tx"))]);
-    let wait = Duration::from_secs(30);
+    let wait = Duration::from_secs(240);
     writer.init_transactions(wait).expect("a producer id");
     writer.begin_transaction().expect("a transaction");
     writer.send(BaseRecord::<str, str>::to(&differs).partition(1).payload("open")).map_err(|(e, _)| e).expect("a send");

@@ -12,10 +12,16 @@ use rdkafka::Message;
 use rdkafka::consumer::Consumer;
 
 use crate::support::kafka::{self, Broker};
+use crate::support::patience::crowding;
 use crate::support::unique;
 use crate::{control, control_secure};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What takes so many seconds on a machine that has nothing else to do.
+fn on_this_machine(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds)).mul_f64(crowding())
+}
 
 fn properties() -> ClientProperties {
     ClientProperties::default()
@@ -209,7 +215,7 @@ fn the_data_plane_speaks_sasl_over_tls_and_says_what_is_wrong() {
         println!("{}: {trouble:?} after {:?}", change.0, started.elapsed());
         assert!(trouble.what.contains(said) && trouble.what.contains(&bootstrap), "{trouble:?}");
         assert!(trouble.advice.contains(advised) && !trouble.what.contains("hunter2"), "{trouble:?}");
-        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+        assert!(started.elapsed() < on_this_machine(10), "{:?}", started.elapsed());
         let writer = Writer::open(&properties, &bootstrap, patience).expect("opened");
         let record = Outgoing { value: Some(b"x"), ..Outgoing::default() };
         let sent = writer.send(&TopicPartition::new(&topic, 0), &record).and_then(|()| writer.flush());
@@ -387,7 +393,7 @@ fn a_hundred_small_windows_at_once() {
         assert_eq!(short, [], "{took:?}");
     }
     println!("100 windows of 100 and 120 records: {took:?}");
-    assert!(took[1] < Duration::from_secs(1), "{took:?}");
+    assert!(took[1] < on_this_machine(1), "{took:?}");
 }
 
 #[test]
@@ -421,7 +427,7 @@ fn a_missing_topic_and_a_dead_address_say_so() {
     let mut reader =
         RecordReader::open(&properties(), &dead, Isolation::Committed, Duration::from_secs(2)).expect("opened");
     let trouble = Trouble::from(read(&mut reader, &range("t", 0, 0, 1)).expect_err("nobody there"));
-    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    assert!(started.elapsed() < on_this_machine(6), "{:?}", started.elapsed());
     assert!(trouble.what.contains(&dead) && trouble.what.contains("Connection refused"), "{trouble:?}");
     assert!(trouble.advice.contains("brokers run"), "{trouble:?}");
 }
@@ -435,7 +441,7 @@ fn a_broker_that_hangs_or_dies_does_not_hold_the_reader() {
         RecordReader::open(&properties(), &broker.bootstrap, Isolation::Committed, patience).expect("opened")
     };
     // One that gives up soon, and one that lives through all of it.
-    let (mut hasty, mut patient) = (open(Duration::from_secs(2)), open(PATIENCE));
+    let (mut hasty, mut patient) = (open(Duration::from_secs(8)), open(PATIENCE * 6));
     for reader in [&mut hasty, &mut patient] {
         assert_eq!(offsets(reader, &range("t", 0, 0, 10)).len(), 10);
     }

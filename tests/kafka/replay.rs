@@ -17,7 +17,7 @@ use crate::support::kafka::{
 };
 use crate::support::unique;
 
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_secs(240);
 
 /// A record with everything it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +65,7 @@ fn read(broker: &Broker, topic: &str) -> BTreeMap<i32, Vec<Rec>> {
     reader.assign(&assignment).expect("assigned");
     let mut open = all.len();
     while open > 0 {
-        match reader.poll(WAIT).expect("records or an end within a minute") {
+        match reader.poll(WAIT).expect("records or an end") {
             Err(rdkafka::error::KafkaError::PartitionEOF(_)) => open -= 1,
             Err(e) => panic!("{e}"),
             Ok(message) => {

@@ -1,22 +1,16 @@
 //! The demo's services and their witness, on real Kafka.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cutover::sim::traffic::{EstateSpec, LedgerSpec, ProducerSpec, TopicSpec, set_flag, write_flags};
 use cutover::sim::{Traffic, Witness};
 
 use crate::support::kafka::{create_topic, pair};
-use crate::support::unique;
+use crate::support::{patience, turns, unique};
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited 60 s for: {what}");
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
+fn until(what: &str, holds: impl FnMut() -> bool) {
+    patience::until(Duration::from_secs(120), what, holds);
 }
 
 /// Eight dual-writing producers on two topics, one exactly-once producer, two groups.
@@ -63,6 +57,7 @@ fn services_and_witness_work_on_real_clusters() {
     write_flags(&flags, &estate).unwrap();
     let witness = Arc::new(Witness::default());
     let bootstraps = [pair.blue.bootstrap.as_str(), pair.green.bootstrap.as_str()];
+    turns::heavy();
     let traffic = Traffic::start(&estate, bootstraps, &flags, witness.clone(), 5, 1).unwrap();
     for group in &estate.groups {
         until("the group processes", || witness.group(&group.name).unwrap().processed > 200);

@@ -21,7 +21,7 @@ use crate::support::kafka::{Broker, create_topic, pair};
 use crate::support::unique;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(240);
 
 /// A plan of the pair; `more` is added to it.
 fn plan(dir: &Path, more: &str) -> Plan {

@@ -3,16 +3,17 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::receiver::Receiver;
 use crate::support::kafka::{create_topic, pair};
+use crate::support::patience::Patience;
 use crate::support::{pty, unique};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// A running `cutover watch --json`. Dropped, it is killed.
 pub struct Watch {
@@ -38,10 +39,14 @@ impl Watch {
 
     /// The first line from here on that is what is looked for.
     pub fn line(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + SOON;
+        let mut patience = Patience::new(SOON);
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("waited for: {what}"));
+            let Some(left) = patience.left() else { panic!("waited {} for: {what}", patience.words()) };
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(mpsc::RecvTimeoutError::Timeout) => continue,
+                Err(mpsc::RecvTimeoutError::Disconnected) => panic!("it has ended; waited for: {what}"),
+            };
             println!("{line}");
             let value: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("a JSON line ({e}): {line}"));
             assert!(value["at_ms"].is_i64(), "{line}");

@@ -23,7 +23,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::support::kafka::{self, Broker, Pair};
 use crate::support::unique;
 
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(240);
 /// Records that a window reaches back for evidence: `Params::evidence`.
 const EVIDENCE: u64 = 64;
 

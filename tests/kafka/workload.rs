@@ -12,7 +12,7 @@ use crate::support::workload::{
 };
 use crate::support::{kafka, unique, workload};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 struct Scene {
     topics: Vec<String>,

@@ -16,7 +16,7 @@ use cutover::sim::traffic::set_flag;
 use cutover::sim::{DemoConfig, DemoEstate, Incident};
 
 pub const GROUP: &str = "loan-audit";
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 pub struct Demo {
     pub dir: tempfile::TempDir,
@@ -42,7 +42,7 @@ fn plan(dir: &Path) -> Plan {
 
 pub async fn until(handle: &mut Handle, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     let wait = handle.snapshots.wait_for(|s| holds(s));
-    let found = tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited 60 s for: {what}"));
+    let found = tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
     Arc::clone(&found.unwrap())
 }
 

@@ -12,7 +12,7 @@ use cutover::sim::{DemoConfig, DemoEstate};
 
 use crate::kill_support::{carry_out, killed};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// Steps of both runbooks that have an effect: stop, translate, commit, start.
 const STEPS: [(usize, &str); 4] = [(1, "stop"), (3, "translate"), (4, "commit"), (5, "start")];
 /// Where in the life of an effect.

@@ -39,7 +39,7 @@ impl Rig {
     }
 
     fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await.expect("a bound") })
+        self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(240), future).await.expect("a bound") })
     }
 
     /// A transactional id with a transaction that has one record in partition `p` of `t`; its coordinator is told or not.

@@ -11,11 +11,11 @@ use cutover::migration::event::Event;
 use cutover::plan::Plan;
 use cutover::sim::{DemoConfig, DemoEstate};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 async fn until(handle: &mut Handle, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     let wait = handle.snapshots.wait_for(|s| holds(s));
-    let found = tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited 60 s for: {what}"));
+    let found = tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
     Arc::clone(&found.unwrap())
 }
 

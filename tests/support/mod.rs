@@ -9,8 +9,10 @@
 
 pub mod faulty;
 pub mod kafka;
+pub mod patience;
 pub mod prometheus;
 pub mod pty;
+pub mod turns;
 pub mod workload;
 
 use std::path::PathBuf;

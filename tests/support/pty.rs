@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use portable_pty::{CommandBuilder, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::patience::Patience;
+
 /// Keys that are more than one character.
 pub mod key {
     pub const ENTER: &str = "\r";
@@ -151,7 +153,7 @@ impl Terminal {
         timeout: Duration,
         mut see: impl FnMut(&vt100::Screen) -> Option<T>,
     ) -> Result<T, String> {
-        let until = Instant::now() + timeout;
+        let mut patience = Patience::new(timeout);
         let mut state = self.state();
         loop {
             if let Some(seen) = see(state.screen.screen()) {
@@ -161,10 +163,7 @@ impl Terminal {
                 drop(state);
                 return Err(format!("the program has ended ({:?})", self.wait_exit(Duration::from_secs(60))));
             }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(format!("not seen within {timeout:?}"));
-            }
+            let Some(left) = patience.left() else { return Err(format!("not seen {}", patience.words())) };
             state = self.shared.1.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
@@ -228,11 +227,11 @@ impl Terminal {
 
     /// Waits for the program to end by itself: how, or `None` when it still runs after `timeout`.
     pub fn wait_exit(&self, timeout: Duration) -> Option<Exit> {
-        let (state, _) = self
-            .shared
-            .1
-            .wait_timeout_while(self.state(), timeout, |s| s.exit.is_none())
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut patience, mut state) = (Patience::new(timeout), self.state());
+        while state.exit.is_none() {
+            let left = patience.left()?;
+            state = self.shared.1.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
         state.exit.clone()
     }
 

@@ -14,7 +14,7 @@ use cutover::kafka::control::Cluster as Control;
 use cutover::kafka::properties::ClientProperties;
 use cutover::migration::estate::{At, Side};
 use cutover::migration::transactions::{Answer, TransactionView};
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -23,14 +23,14 @@ use serde_json::Value;
 
 use crate::faults::{Desk, Ran};
 use crate::support::kafka::admin::block_on;
-use crate::support::kafka::{Broker, consumer, create_topic, end_offsets, producer};
-use crate::support::unique;
+use crate::support::kafka::{Broker, consumer, create_topic, end_offsets, end_offsets_as_seen, producer};
 use crate::support::workload::{
     ABORTED, Application, ApplicationOptions, Cluster, Ended, Event, Processor, ProcessorOptions, SEND_ID, State,
     Switch, Traffic, TrafficOptions, Truth, ended,
 };
+use crate::support::{patience, unique};
 
-pub const SOON: Duration = Duration::from_secs(90);
+pub const SOON: Duration = Duration::from_secs(180);
 pub const PARTITIONS: i32 = 2;
 /// Records of somebody else that lie on green's sink before anything begins: to start there at 0 would show.
 const FOREIGN: i64 = 3;
@@ -122,7 +122,7 @@ impl<'a> Scene<'a> {
         let ids = ["b", "g"].map(|side| (0..=setting.spare).map(|n| format!("{name}-{side}-{n}")).collect::<Vec<_>>());
         let plan = format!(
             "[migration]\nname = \"eos\"\n[clusters.blue]\nbootstrap = {:?}\n[clusters.green]\nbootstrap = {:?}\n\
-             [defaults]\ndrain_still = \"2s\"\nsettle_timeout = \"8s\"\n\
+             [defaults]\ndrain_still = \"2s\"\nsettle_timeout = \"20s\"\n\
              [[topics]]\nname = {source:?}\narrival_skew = \"5s\"\n\
              [[producers]]\nname = {name:?}\nteam = \"ledger\"\ntopics = [{sink:?}]\n\
              transactional_ids = {{ blue = {:?}, green = {:?} }}\nreads = [{reads:?}]\nstill = \"2s\"\n{}\nflag = {}\n\
@@ -178,8 +178,9 @@ impl<'a> Scene<'a> {
     /// Waits until both groups have committed on every partition: without, where they stand is nobody's decision.
     fn at_work(&self, on: Cluster) {
         for (group, topic) in [(&self.reads, &self.source), (&self.downstream, &self.sink)] {
+            let client = consumer(self.broker(on), group, &[]);
             until("both groups have committed", || {
-                (0..PARTITIONS).all(|p| committed(self.broker(on), group, topic, p).is_some())
+                (0..PARTITIONS).all(|p| committed_as_seen(&client, topic, p).is_some())
             });
         }
         self.processor.wait(SOON, "some transactions", |done| done.committed[on as usize] > 3 && done.aborted > 0);
@@ -209,9 +210,10 @@ impl<'a> Scene<'a> {
 
     /// Waits until the processor has moved everything that there is, on the side where it runs.
     pub fn idles(&self, on: Cluster) {
+        let client = consumer(self.broker(on), &self.reads, &[]);
         until("the processor has moved everything", || {
-            let ends = end_offsets(self.broker(on), &self.source);
-            ends.iter().all(|(p, (_, end))| committed(self.broker(on), &self.reads, &self.source, *p) == Some(*end))
+            let ends = end_offsets_as_seen(&client, &self.source);
+            ends.iter().all(|(p, (_, end))| committed_as_seen(&client, &self.source, *p) == Some(*end))
         });
     }
 
@@ -498,16 +500,16 @@ impl Running {
         Running { child, lines, said: Vec::new() }
     }
 
-    /// The next line; `None` when it has ended. Panics when nothing is said for two minutes.
+    /// The next line; `None` when it has ended. Panics when nothing is said for ten minutes.
     pub fn line(&mut self) -> Option<String> {
-        match self.lines.recv_timeout(Duration::from_secs(120)) {
+        match self.lines.recv_timeout(Duration::from_secs(600)) {
             Ok(line) => {
                 println!("  {line}");
                 self.said.push(line.clone());
                 Some(line)
             }
             Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) => panic!("nothing was said for two minutes after {:?}", self.said),
+            Err(RecvTimeoutError::Timeout) => panic!("nothing was said for ten minutes after {:?}", self.said),
         }
     }
 
@@ -546,19 +548,20 @@ impl Drop for Running {
 
 /// Waits for a condition with a generous bound: a JVM may have to start, on a busy machine.
 #[track_caller]
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(120), "waited two minutes for: {what}");
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
+pub fn until(what: &str, holds: impl FnMut() -> bool) {
+    patience::until(Duration::from_secs(120), what, holds);
 }
 
 /// A group's committed offset.
 pub fn committed(broker: &Broker, group: &str, topic: &str, partition: i32) -> Option<i64> {
+    committed_as_seen(&consumer(broker, group, &[]), topic, partition)
+}
+
+/// The same by a client of the group: whoever looks again and again needs one only.
+fn committed_as_seen(client: &BaseConsumer, topic: &str, partition: i32) -> Option<i64> {
     let mut list = TopicPartitionList::new();
     list.add_partition(topic, partition);
-    let found = consumer(broker, group, &[]).committed_offsets(list, SOON).ok()?;
+    let found = client.committed_offsets(list, SOON).ok()?;
     found.elements().first().and_then(|e| if let Offset::Offset(at) = e.offset() { Some(at) } else { None })
 }
 
@@ -584,9 +587,9 @@ fn records_of(broker: &Broker, topic: &str) -> Vec<(i32, i64, Option<u64>)> {
     }
     reader.assign(&list).expect("assigned");
     let (mut records, mut ended) = (Vec::new(), BTreeSet::new());
-    let deadline = Instant::now() + SOON;
+    let mut patience = patience::Patience::new(SOON);
     while ended.len() < ends.len() {
-        assert!(Instant::now() < deadline, "the log is not read to its end");
+        assert!(patience.left().is_some(), "the log is not read to its end");
         match reader.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => {
                 let id = message.headers().and_then(|h| h.iter().find(|h| h.key == SEND_ID)?.value);

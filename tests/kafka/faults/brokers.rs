@@ -22,7 +22,7 @@ fn blues_broker_dies_and_returns() {
     }
     appears(&blue, &old, &topic);
     let group = format!("[[groups]]\nname = \"{old}\"\ntopics = [\"{topic}\"]\nswitch = {{ provider = \"manual\" }}");
-    let more = format!("[defaults]\nstale_after = \"4s\"\n{group}");
+    let more = format!("[defaults]\nstale_after = \"10s\"\n{group}");
     let desk = Desk::new(&plan_of(&at(&blue.bootstrap), &at(&green.bootstrap), &more));
     let terminal = desk.cockpit();
     let both = |s: &vt100::Screen| [false, true].into_iter().all(|g| half(s, g).contains("brokers 1/1")).then_some(());

@@ -23,7 +23,7 @@ use crate::support::workload::{
 };
 use crate::support::{kafka, unique};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// A directory with a plan in it.
 pub struct Desk {
@@ -143,7 +143,7 @@ impl Move {
         let flag = Switch::file(&desk.path().join("flag.json"), "loan-api", "dual");
         let bootstrap = [blue.bootstrap.as_str(), green.bootstrap.as_str()];
         let more = format!(
-            "[defaults]\nmax_re_read = 20000\nsettle_timeout = \"8s\"\n{defaults}\n\
+            "[defaults]\nmax_re_read = 20000\nsettle_timeout = \"60s\"\n{defaults}\n\
              [[producers]]\nname = \"loan-api\"\ntopics = [{topic:?}]\nflag = {}\n\
              [[groups]]\nname = \"{group}\"\nteam = \"loans\"\ntopics = [{topic:?}]\nswitch = {switch_toml}\n",
             flag.toml(),

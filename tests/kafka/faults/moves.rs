@@ -16,7 +16,7 @@ fn slow() -> ApplicationOptions {
 #[test]
 fn greens_broker_dies_while_draining() {
     let green = throwaway("mortal-green", &[]);
-    let this = Move::start(&pair().blue, &green, "drain_still = \"4s\"\nstale_after = \"4s\"", &slow());
+    let this = Move::start(&pair().blue, &green, "drain_still = \"8s\"\nstale_after = \"10s\"", &slow());
     let terminal = this.cockpit();
     this.confirm(&terminal, "c", "c cut over", "green");
     terminal.wait_for(SOON, |s| says(s, &["commits still"]));
@@ -49,7 +49,7 @@ fn greens_broker_dies_after_the_commit() {
     let toml = format!(
         "{{ provider = \"command\", get = [\"cat\", {word:?}], set = [\"sh\", \"-c\", {set:?}, \"set\", \"{{state}}\", {word:?}, {pipe:?}] }}"
     );
-    let defaults = "drain_still = \"2s\"\nstale_after = \"4s\"";
+    let defaults = "drain_still = \"2s\"\nstale_after = \"10s\"";
     let this = Move::with_switch(&pair().blue, &green, defaults, &slow(), (desk, group), (&switch, &toml));
     let terminal = this.cockpit();
     this.confirm(&terminal, "c", "c cut over", "green");
@@ -76,7 +76,7 @@ fn greens_broker_dies_after_the_commit() {
 #[test]
 fn green_dies_while_soaking_and_the_group_goes_back_without_it() {
     let green = throwaway("mortal-green", &[]);
-    let this = Move::start(&pair().blue, &green, "drain_still = \"2s\"\nstale_after = \"4s\"", &slow());
+    let this = Move::start(&pair().blue, &green, "drain_still = \"2s\"\nstale_after = \"10s\"", &slow());
     let yes = format!("--yes={}", this.group);
     let run = |verb: &str, more: &[&str]| {
         let begun = std::time::Instant::now();

@@ -115,7 +115,7 @@ fn logged(log: &Path, words: &[&str]) {
         if text.lines().any(|line| words.iter().all(|w| line.contains(w))) {
             return;
         }
-        assert!(began.elapsed() < Duration::from_secs(120), "not in the log: {words:?}\n{text}");
+        assert!(began.elapsed() < Duration::from_secs(240), "not in the log: {words:?}\n{text}");
         std::thread::park_timeout(Duration::from_millis(50));
     }
 }

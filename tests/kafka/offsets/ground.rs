@@ -14,7 +14,7 @@ use crate::faults::{Desk, Ran};
 use crate::support::kafka::{Broker, Pair, create_topic, pair, producer};
 use crate::support::unique;
 
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A topic and a group of one's own.
 pub struct Ground {

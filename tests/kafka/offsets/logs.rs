@@ -46,7 +46,7 @@ impl Contents {
 
 /// A reader of committed records.
 pub fn open(broker: &Broker) -> RecordReader {
-    let patience = Duration::from_secs(60);
+    let patience = Duration::from_secs(240);
     RecordReader::open(&ClientProperties::default(), &broker.bootstrap, Isolation::Committed, patience).unwrap()
 }
 

@@ -97,7 +97,7 @@ fn commit(broker: &Broker, group: &str, offsets: &[(&str, i32, i64)]) {
             Ok(()) => return,
             // a broker that has just begun reads its groups first
             Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::CoordinatorLoadInProgress))
-                if began.elapsed() < Duration::from_secs(60) =>
+                if began.elapsed() < Duration::from_secs(240) =>
             {
                 std::thread::park_timeout(Duration::from_millis(100));
             }

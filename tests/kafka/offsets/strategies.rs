@@ -31,7 +31,7 @@ fn write(broker: &Broker, topic: &str, records: impl IntoIterator<Item = (i32, i
         let record = if partition < 0 { record } else { record.partition(partition) };
         producer.send(record).unwrap_or_else(|(e, _)| panic!("sending: {e}"));
     }
-    producer.flush(Duration::from_secs(60)).expect("all was written");
+    producer.flush(Duration::from_secs(240)).expect("all was written");
 }
 
 /// Record `n` of a stream that began at `start`, one a second.
@@ -54,7 +54,7 @@ fn with(pair: &Pair, (group, topic): (&str, &str), strategy: &str, to: Side) -> 
 
 /// The values of a partition's records, by offset.
 fn values(broker: &Broker, topic: &str, partition: i32, (from, to): (i64, i64)) -> Vec<Vec<u8>> {
-    let patience = Duration::from_secs(60);
+    let patience = Duration::from_secs(240);
     let mut reader =
         RecordReader::open(&ClientProperties::default(), &broker.bootstrap, Isolation::Committed, patience).unwrap();
     let (mut found, range) = (Vec::new(), Range { partition: TopicPartition::new(topic, partition), from, to });

@@ -13,6 +13,7 @@ use cutover::migration::stage::Stage;
 
 use super::rig::{Estate, Look, PATIENT, SOON, events, journal, row, write_plan};
 use crate::support::kafka::{create_topic, pair};
+use crate::support::patience::in_time;
 use crate::support::prometheus::Prometheus;
 use crate::support::unique;
 use crate::support::workload::Cluster;
@@ -90,7 +91,7 @@ async fn wait_for_the_baseline(look: &mut Look, group: &str) {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    tokio::time::timeout(SOON, asked).await.expect("p99 is measured on blue before the cutover");
+    in_time(SOON, asked).await.expect("p99 is measured on blue before the cutover");
 }
 
 #[tokio::test(flavor = "multi_thread")]

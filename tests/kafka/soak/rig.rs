@@ -13,6 +13,7 @@ use cutover::plan::Plan;
 use serde_json::Value;
 
 use crate::support::kafka::{create_topic, pair};
+use crate::support::patience::in_time;
 use crate::support::unique;
 use crate::support::workload::{
     Application, ApplicationOptions, Audit, Cluster, Switch, Traffic, TrafficOptions, audit,
@@ -142,14 +143,14 @@ impl Look {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        Look(tokio::time::timeout(SOON, attached).await.expect("a controller serves its socket"))
+        Look(in_time(SOON, attached).await.expect("a controller serves its socket"))
     }
 
     /// Waits for a picture.
     pub async fn until(&mut self, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
         let wait = self.0.snapshots.wait_for(|s| holds(s));
-        let seen = tokio::time::timeout(SOON, wait).await.map(|s| Arc::clone(&s.expect("the controller lives")));
-        seen.unwrap_or_else(|_| panic!("waited too long for: {what}; {:#?}", self.0.snapshot().groups))
+        let seen = in_time(SOON, wait).await.map(|s| Arc::clone(&s.expect("the controller lives")));
+        seen.unwrap_or_else(|| panic!("waited too long for: {what}; {:#?}", self.0.snapshot().groups))
     }
 }
 

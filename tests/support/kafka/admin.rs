@@ -12,7 +12,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::Broker;
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WITHIN: Duration = Duration::from_secs(120);
 
 /// Creates a topic with the given configuration entries and waits until its partitions have leaders.
 pub fn create_topic(broker: &Broker, topic: &str, partitions: i32, config: &[(&str, &str)]) {
@@ -45,7 +45,11 @@ pub fn delete_records(broker: &Broker, topic: &str, partition: i32, before: i64)
 
 /// Log start offset and high watermark of every partition of a topic.
 pub fn end_offsets(broker: &Broker, topic: &str) -> BTreeMap<i32, (i64, i64)> {
-    let consumer: BaseConsumer = base(broker).create().expect("a consumer");
+    end_offsets_as_seen(&base(broker).create().expect("a consumer"), topic)
+}
+
+/// The same by a client of one's own: whoever looks again and again needs one only.
+pub fn end_offsets_as_seen(consumer: &BaseConsumer, topic: &str) -> BTreeMap<i32, (i64, i64)> {
     let metadata = consumer.fetch_metadata(Some(topic), WITHIN).expect("metadata");
     let partitions = metadata.topics()[0].partitions().iter().map(rdkafka::metadata::MetadataPartition::id);
     partitions.map(|p| (p, consumer.fetch_watermarks(topic, p, WITHIN).expect("watermarks"))).collect()

@@ -41,6 +41,7 @@ inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+metadata.max.idle.interval.ms=5000
 log.initial.task.delay.ms=500
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
@@ -188,9 +189,11 @@ impl Broker {
         self.wait_ready();
     }
 
-    /// Stops the process in its tracks (SIGSTOP): connections stay open and nothing answers.
+    /// Stops the process in its tracks (SIGSTOP): connections stay open and nothing answers. Returns when it stands.
     pub fn freeze(&self) {
-        self.signal(Signal::STOP);
+        if let Some(jvm) = &*self.jvm.lock().expect("no panic holds it") {
+            jvm.freeze();
+        }
     }
 
     /// Lets a frozen broker go on.

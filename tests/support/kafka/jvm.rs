@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::super::patience::{Patience, until};
+
 /// `$1`: directory to remove at the end; the rest: the command. `read` is a builtin: while the shell
 /// sits in it, a JVM that died is not reaped, so its pid is not given to anyone else.
 const WATCHDOG: &str = r#"
@@ -81,10 +83,15 @@ impl Jvm {
     pub fn wait_ready(&self) {
         let (lock, changed) = &*self.seen;
         let guard = lock.lock().expect("the reader does not panic");
-        let (seen, timeout) = changed
-            .wait_timeout_while(guard, READY_WITHIN, |s| !s.ready && !s.ended)
-            .expect("the reader does not panic");
-        if seen.ended || timeout.timed_out() {
+        let (mut patience, mut seen) = (Patience::new(READY_WITHIN), guard);
+        let mut over = false;
+        while !seen.ready && !seen.ended && !over {
+            match patience.left() {
+                Some(left) => seen = changed.wait_timeout(seen, left).expect("the reader does not panic").0,
+                None => over = true,
+            }
+        }
+        if seen.ended || !seen.ready {
             let how = if seen.ended { "died" } else { "was not ready in time" };
             let tail: Vec<_> = seen.tail.iter().map(String::as_str).collect();
             panic!("{} {how}; its last lines:\n{}", self.name, tail.join("\n"));
@@ -112,6 +119,22 @@ impl Jvm {
             // It may be gone already; the watchdog has not reaped it, so it is never another process.
             let _ = kill_process(pid, signal);
         }
+    }
+
+    /// SIGSTOP, and waits until every thread stands: they go on until the one that takes the signal has its turn, which
+    /// on a busy machine is long enough to answer a few requests.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.pid());
+        until(READY_WITHIN, "every thread stands", || {
+            let Ok(threads) = std::fs::read_dir(&tasks) else { return true };
+            // "TID (NAME) STATE ...", and a name may hold anything; a thread that has just ended has none.
+            let state = |stat: String| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            threads
+                .flatten()
+                .filter_map(|t| std::fs::read_to_string(t.path().join("stat")).ok())
+                .all(|stat| matches!(state(stat), Some('T' | 't' | 'Z' | 'X')))
+        });
     }
 
     /// An orderly shutdown (SIGTERM); the data stays. Returns when the process is gone.

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::super::turns;
 use super::jars::Libs;
 use super::jvm::Jvm;
 use super::{Broker, NEW, broker};
@@ -68,6 +69,7 @@ impl Mirror {
             "org.apache.kafka.connect.mirror.MirrorMaker".into(),
             path.display().to_string(),
         ]);
+        let _turn = turns::starting();
         let jvm = Jvm::start("mirror", &dir, &args, STARTED);
         jvm.wait_ready();
         Mirror { jvm }

@@ -13,7 +13,9 @@ mod recorder;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-pub use admin::{consumer, create_topic, delete_records, end_offsets, producer};
+use super::turns;
+
+pub use admin::{consumer, create_topic, delete_records, end_offsets, end_offsets_as_seen, producer};
 pub use broker::Broker;
 pub use mirror::Mirror;
 pub use ports::{Port as HeldPort, take as take_port};
@@ -49,7 +51,9 @@ pub fn pair() -> &'static Pair {
 pub fn old_blue() -> &'static Broker {
     static OLD_BLUE: OnceLock<Broker> = OnceLock::new();
     OLD_BLUE.get_or_init(|| {
-        let broker = Broker::spawn_old("old-blue", &jars::Libs::get(OLD));
+        let libs = jars::Libs::get(OLD);
+        let _turn = turns::starting();
+        let broker = Broker::spawn_old("old-blue", &libs);
         broker.wait_ready();
         broker
     })
@@ -57,7 +61,9 @@ pub fn old_blue() -> &'static Broker {
 
 /// A broker of one's own to break: killed, stopped, frozen, restarted. Gone when dropped.
 pub fn throwaway(name: &str, extra: &[(&str, &str)]) -> Broker {
-    let broker = Broker::spawn(name, &jars::Libs::get(NEW), extra);
+    let libs = jars::Libs::get(NEW);
+    let _turn = turns::starting();
+    let broker = Broker::spawn(name, &libs, extra);
     broker.wait_ready();
     broker
 }

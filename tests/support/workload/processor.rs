@@ -14,6 +14,7 @@ use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use super::super::patience::Patience;
 use super::switch::{State, Switch, Watched};
 use super::{Cluster, Partition, SEND_ID, lock};
 
@@ -125,15 +126,16 @@ impl Processor {
     /// Waits until what it has done satisfies `reached`. Panics when it does not within `timeout`.
     #[track_caller]
     pub fn wait(&self, timeout: Duration, what: &str, reached: impl Fn(&Done) -> bool) {
-        let guard = lock(&self.shared.0);
-        let (inner, _) = self
-            .shared
-            .1
-            .wait_timeout_while(guard, timeout, |inner| !reached(&inner.done))
-            .unwrap_or_else(PoisonError::into_inner);
-        let done = inner.done.clone();
-        drop(inner);
-        assert!(reached(&done), "not within {timeout:?}: {what}; it has {done:?}");
+        let (mut patience, mut inner) = (Patience::new(timeout), lock(&self.shared.0));
+        while !reached(&inner.done) {
+            let (left, done) = (patience.left(), inner.done.clone());
+            if left.is_none() {
+                drop(inner);
+                panic!("not {}: {what}; it has {done:?}", patience.words());
+            }
+            inner =
+                self.shared.1.wait_timeout(inner, left.unwrap_or_default()).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Stops it after its transaction, and gives what it did.
