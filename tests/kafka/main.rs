@@ -35,6 +35,7 @@ mod groups;
 mod init;
 mod kit;
 mod metrics;
+mod names;
 mod offsets;
 mod planes;
 mod records;
