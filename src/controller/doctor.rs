@@ -5,7 +5,6 @@
 mod cluster;
 mod formats;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 

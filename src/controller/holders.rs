@@ -52,7 +52,7 @@ async fn looks(tools: Arc<Tools>, side: Side, pause_ms: u64, mut wanted: watch::
         }
         let (at, watch) = (Clock.now(), Clock.stopwatch());
         let told = tokio::time::timeout(LOOK, look(tools.cluster(side), &tools.names, &tps)).await;
-        let told = told.map_err(|_| too_long(side, "asking whose transactions are open", LOOK));
+        let told = told.map_err(|_| too_long(tools.cluster(side), "asking whose transactions are open", LOOK));
         let worked = told.is_ok();
         if to.send(Seen { at, what: Sighting::Holders(side, tps, told) }).await.is_err() {
             return;

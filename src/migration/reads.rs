@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::app;
 use super::command::Refusal;
-use super::estate::{At, ClusterView, GroupState, GroupView, Side, TopicView};
+use super::estate::{At, GroupState, GroupView, Side, TopicView};
 use super::event::{Event, RunId};
 use super::group::{Facts, partitions};
 use super::machine::{CONTROLLER, Machine};

@@ -8,7 +8,6 @@ use super::drain::committed;
 use super::estate::{At, GroupState, Side, SwitchState};
 use super::event::{Event, RunId};
 use super::group;
-use super::lag;
 use super::machine::{CONTROLLER, Machine};
 use super::runbook::Step;
 use super::steps::{Next, fail};
@@ -72,7 +71,7 @@ impl Machine {
         let planned = run.predicted.as_ref().filter(|_| !run.kind.gives_back()).map(|plan| {
             plan.partitions.iter().filter_map(|p| Some((p.tp.clone(), p.target.offset?))).collect::<BTreeMap<_, _>>()
         });
-        let lag = self.estate.side(side).value().and_then(|v| lag::group_lag(v, v.groups.get(&there)?));
+        let lag = self.lag.lag(side, &there);
         let live = self.live.entry(id).or_default();
         let base = match (planned, &has) {
             (Some(planned), _) => Some(planned),

@@ -123,8 +123,8 @@ fn scene(mut m: Model, evil: Poison, known: &mut BTreeMap<String, (Snapshot, usi
             d.input = tui_input(evil("typed"));
         }
         Some(Overlay::Route { producer, .. }) => *producer = evil(producer),
-        Some(Overlay::Why { subject, input }) => {
-            *subject = poisoned(subject, evil).0;
+        Some(Overlay::Say { input, remark, .. }) => {
+            *remark = remark.take().map(|r| evil(&r));
             *input = tui_input(evil("typed"));
         }
         Some(Overlay::Choose(c)) => c.group = evil(&c.group),

@@ -24,6 +24,8 @@ impl GroupSide {
             state: None,
             members: Vec::new(),
             lag: None,
+            lag_stable: None,
+            waits: None,
             at: None,
             time_lag_ms: None,
             trend: Vec::new(),

@@ -137,7 +137,7 @@ impl Cluster {
         let entrances: Vec<String> =
             brokers.iter().filter(|b| reached.contains(&place(b))).take(ENTRANCES).map(place).collect();
         if entrances.is_empty() {
-            let all: Vec<String> = brokers.iter().take(3).map(|b| visible_name(&place(b)).into_owned()).collect();
+            let all: Vec<String> = brokers.iter().take(3).map(|b| visible_name(&place(b))).collect();
             return Err(Unverified::Unknown(Trouble::new(
                 format!("{side} advertises {} (advertised.listeners), which does not answer from here", all.join(", ")),
                 "make the advertised addresses reachable from this machine, or use a listener that advertises reachable ones",

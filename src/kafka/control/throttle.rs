@@ -36,8 +36,8 @@ answers! {
     ApiVersionsResponse ConsumerGroupDescribeResponse CreateAclsResponse CreatePartitionsResponse CreateTopicsResponse
     DeleteAclsResponse DeleteGroupsResponse DeleteTopicsResponse DescribeAclsResponse DescribeClusterResponse
     DescribeConfigsResponse DescribeGroupsResponse DescribeProducersResponse DescribeTransactionsResponse
-    FindCoordinatorResponse InitProducerIdResponse ListGroupsResponse ListOffsetsResponse ListTransactionsResponse
-    MetadataResponse OffsetCommitResponse OffsetDeleteResponse OffsetFetchResponse
+    FetchResponse FindCoordinatorResponse InitProducerIdResponse ListGroupsResponse ListOffsetsResponse ListTransactionsResponse
+    MetadataResponse OffsetCommitResponse OffsetDeleteResponse OffsetFetchResponse OffsetForLeaderEpochResponse
 }
 
 macro_rules! unthrottled {
