@@ -6,7 +6,7 @@ use super::gate::span;
 use super::lag::LagBook;
 use super::settings::{GroupSettings, Settings};
 use super::state::{State, index};
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// What a rule sees.
 #[derive(Clone, Copy)]
@@ -239,7 +239,7 @@ const TWO_CLUSTERS: &str = "to two clusters";
 #[must_use]
 pub fn two_clusters(side: Side, one: (&str, &str), other: (&str, &str)) -> Trouble {
     let ((a, x), (b, y)) = if one <= other { (one, other) } else { (other, one) };
-    let [at, x, bt, y] = [a, x, b, y].map(visible);
+    let [at, x, bt, y] = [a, x, b, y].map(visible_name);
     let what = match a == b {
         true => format!("the address {at} of {side} leads {TWO_CLUSTERS}: {x} and {y}"),
         false => format!("the addresses of {side} lead {TWO_CLUSTERS}: {at} is cluster {x}, {bt} is cluster {y}"),

@@ -25,7 +25,7 @@ use super::failure::{Class, Failure, check};
 use super::router::{Cluster, Inner};
 use super::scatter::{Ask, Replies};
 use crate::migration::estate::{TopicPartition, Trouble};
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// Fetch versions from here on are those that librdkafka misreads old sets of.
 const FLEXIBLE_FETCH: i16 = 12;
@@ -167,7 +167,7 @@ impl Inner {
     }
 
     fn old(&self, tp: &TopicPartition, offset: i64, magic: i8) -> OldSet {
-        let (side, name) = (self.side(), visible(&tp.to_string()));
+        let (side, name) = (self.side(), visible_name(&tp.to_string()));
         let what = format!(
             "{name} on {side} holds a message set of the old format (magic {magic}) at offset {offset}: this version can't read it"
         );
@@ -178,7 +178,7 @@ impl Inner {
     }
 
     fn untold(&self, tp: &TopicPartition, from: i64, to: i64) -> OldSet {
-        let (side, name) = (self.side(), visible(&tp.to_string()));
+        let (side, name) = (self.side(), visible_name(&tp.to_string()));
         let what = format!(
             "{side} does not say in which format {name} is between offsets {from} and {to}, and old formats can't be read"
         );
