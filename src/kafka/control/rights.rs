@@ -92,7 +92,7 @@ impl Inner {
                     .and_then(|()| Operations::told(t.topic_authorized_operations).ok_or_else(|| untold(&connection)));
                 Some((name, told))
             });
-            Ok(told.collect())
+            Ok::<Vec<_>, Failure>(told.collect())
         };
         let told = by_name(topics, asked.await).into_iter();
         told.map(|(name, told)| (name, told.map_err(Trouble::from))).collect()
@@ -136,7 +136,7 @@ impl Inner {
                 for some in ids.chunks(GROUPS_PER_REQUEST) {
                     told.extend(operations_of(&connection, some).await?);
                 }
-                Ok(told)
+                Ok::<Vec<_>, Failure>(told)
             };
             by_name(&ids, told.await)
         });

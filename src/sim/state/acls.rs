@@ -76,6 +76,25 @@ impl State {
         };
         if allowed { Ok(()) } else { Err(refusal(resource)) }
     }
+
+    /// One bit for each operation on the cluster that is allowed (KIP-430); none without DESCRIBE, as in Kafka.
+    #[must_use]
+    pub fn cluster_operations(&self) -> i32 {
+        const ON_CLUSTER: [Operation; 7] = [
+            Operation::Create,
+            Operation::Alter,
+            Operation::Describe,
+            Operation::ClusterAction,
+            Operation::DescribeConfigs,
+            Operation::AlterConfigs,
+            Operation::IdempotentWrite,
+        ];
+        let may = |operation: &Operation| self.permit(*operation, Resource::Cluster, CLUSTER).is_ok();
+        if !may(&Operation::Describe) {
+            return 0;
+        }
+        ON_CLUSTER.iter().filter(|o| may(o)).fold(0, |bits, o| bits | 1 << *o as i8)
+    }
 }
 
 impl Acl {

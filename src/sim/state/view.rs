@@ -11,6 +11,7 @@ use crate::migration::estate::{
     BrokerView, ClusterView, Committed, GroupKind, GroupState, GroupView, MemberView, PartitionView, TopicPartition,
     TopicView,
 };
+use crate::migration::partial::{Operations, Shown};
 
 impl State {
     /// The whole cluster now. Configuration is left out, as it is in an ordinary snapshot.
@@ -27,6 +28,7 @@ impl State {
             topics: self.topics.iter().map(|(name, t)| (name.clone(), self.view_topic(t))).collect(),
             groups: self.groups.iter().map(group).collect(),
             took_ms: 0,
+            shown: Shown::Operations(Operations(self.cluster_operations())),
             ..ClusterView::default()
         }
     }

@@ -17,7 +17,7 @@ use kafka_protocol::messages::{
 
 use super::{Context, code, text};
 use crate::migration::acl::{Operation, Resource};
-use crate::sim::state::{CLUSTER, State, Topic, id_text, legal_topic_name, topic_defaults};
+use crate::sim::state::{State, Topic, id_text, legal_topic_name, topic_defaults};
 
 /// "No authorised operations were asked for".
 const NO_OPERATIONS: i32 = i32::MIN;
@@ -144,28 +144,10 @@ pub(super) fn describe_cluster(
             .with_controller_id(s.controller().into())
             .with_brokers(s.brokers.values().filter(|b| b.alive).map(broker).collect())
             .with_cluster_authorized_operations(match request.include_cluster_authorized_operations {
-                true => cluster_operations(s),
+                true => s.cluster_operations(),
                 false => NO_OPERATIONS,
             })
     })
-}
-
-/// One bit for each operation on the cluster that is allowed (KIP-430); none without DESCRIBE, as in Kafka.
-fn cluster_operations(state: &State) -> i32 {
-    const ON_CLUSTER: [Operation; 7] = [
-        Operation::Create,
-        Operation::Alter,
-        Operation::Describe,
-        Operation::ClusterAction,
-        Operation::DescribeConfigs,
-        Operation::AlterConfigs,
-        Operation::IdempotentWrite,
-    ];
-    let may = |operation: &Operation| state.permit(*operation, Resource::Cluster, CLUSTER).is_ok();
-    if !may(&Operation::Describe) {
-        return 0;
-    }
-    ON_CLUSTER.iter().filter(|o| may(o)).fold(0, |bits, o| bits | 1 << *o as i8)
 }
 
 const TOPIC_RESOURCE: i8 = 2;
