@@ -5,6 +5,7 @@
 //! intent is on disk.
 
 mod acts;
+mod behind;
 mod compare;
 mod export;
 mod fidelity;
@@ -22,14 +23,12 @@ use compare::Comparing;
 use fidelity::Fidelities;
 use strand::Stranding;
 
-use super::blanks;
 use super::clock::{Clock, Stopwatch};
 use super::diff::sample::{self, Sampled};
 use super::eos::look::Watched as EosWatched;
 use super::eos::watch::EosFocus;
 use super::executor::{self, Executor};
 use super::herald::Herald;
-use super::holders::{self, HolderFocus};
 use super::ledger::{Access, Ledger};
 use super::meter::{self, Questions};
 use super::names::TopicNames;
@@ -41,7 +40,6 @@ use super::snapshot::{Arming, Ask, JournalLine, Notice, Reply, Severity, Snapsho
 use super::tools::Tools;
 use super::translate::{History, Translator};
 use super::words::Teller;
-use crate::migration::blank::WantedBlanks;
 use crate::migration::command::{Command, Refusal, Subject};
 use crate::migration::effect::Outcome;
 use crate::migration::estate::{At, Estate, Observed, Side, Trouble, WindowView};
@@ -152,8 +150,7 @@ struct Core {
     measurements: JoinSet<Vec<Measured>>,
     focus: watch::Sender<Focus>,
     eos_focus: watch::Sender<EosFocus>,
-    holder_focus: watch::Sender<HolderFocus>,
-    blank_focus: watch::Sender<WantedBlanks>,
+    behind: behind::Behind,
     questions: watch::Sender<Questions>,
     teller: Teller,
     lines: VecDeque<JournalLine>,
@@ -183,22 +180,18 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (murmurs, mut heard) = mpsc::channel(MURMURS);
     let (focus, focus_rx) = watch::channel(Focus::new());
     let (eos_focus, eos_focus_rx) = watch::channel(EosFocus::new());
-    let (holder_focus, holder_focus_rx) = watch::channel(HolderFocus::new());
-    let (blank_focus, blank_focus_rx) = watch::channel(WantedBlanks::new());
     let (questions, questions_rx) = watch::channel(Questions::new());
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
     let mut pollers = JoinSet::new();
     let (fidelities, targets) = Fidelities::new();
     let (looked, mut sampled) = mpsc::channel(SIGHTINGS);
     pollers.spawn(sample::sample(Arc::clone(&plan), Arc::clone(&tools), targets, looked));
-    for side in Side::BOTH.into_iter().filter(|side| tools.unreachable(*side).is_none()) {
-        blanks::watch_side(&mut pollers, &plan, &tools, side, &blank_focus_rx, &sightings);
-    }
+    let behind = behind::Behind::watch(&mut pollers, &plan, &tools, options.poll_ms, &sightings);
     meter::ask_all(&mut pollers, &plan, &questions_rx, &sightings);
     if options.want != Want::ReadOnly {
         observe::watch_planes(&mut pollers, &plan, &tools, options.poll_ms, &sightings);
     }
-    let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx, &holder_focus_rx));
+    let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
     observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
 
     let Access { ledger, entries, samples, told, arming, troubles, unsound } =
@@ -226,8 +219,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         measurements: JoinSet::new(),
         focus,
         eos_focus,
-        holder_focus,
-        blank_focus,
+        behind,
         questions,
         teller: Teller::default(),
         lines: VecDeque::new(),
@@ -367,10 +359,6 @@ impl Core {
             pulse.followed = Clock.stopwatch();
             self.follow().await;
             self.aim();
-            let blanks = self.machine.wanted_blanks(now);
-            self.blank_focus.send_if_modified(|focus| std::mem::replace(focus, blanks.clone()) != blanks);
-            let holders = self.machine.wanted_holders(now);
-            self.holder_focus.send_if_modified(|focus| std::mem::replace(focus, holders.clone()) != holders);
             self.turn_news(now).await;
             self.keep_told(false).await;
             self.keep_estimate_fresh(now).await;
@@ -432,8 +420,7 @@ impl Core {
                 let slot = self.estate.flags.entry(producer).or_insert_with(Observed::not_yet);
                 present::seen(slot, result, at);
             }
-            Sighting::Blank(side, tp, from, to) => blanks::take(&mut self.estate, side, tp, (from, to)),
-            Sighting::Holders(side, asked, told) => holders::take(self.estate.holders_mut(side), asked, told, at),
+            what @ (Sighting::Blank(..) | Sighting::Holders(..)) => behind::take(&mut self.estate, what, at),
             Sighting::Eos(side, producer, result) => {
                 let slot = self.estate.eos_mut(side).entry(producer).or_insert_with(Observed::not_yet);
                 // Two pollers look at what a run waits for, one of them more often.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::clock::Clock;
 use super::eos::look::Watched;
 use super::eos::watch::{EosFocus, watch_side};
-use super::holders::{self, HolderFocus, Told};
+use super::holders::Told;
 use super::pace::Pace;
 use super::planes;
 use super::tools::Tools;
@@ -77,7 +77,7 @@ pub fn watch_all(
     tools: &Arc<Tools>,
     eos: Vec<Watched>,
     (poll_ms, focus_ms): (u64, u64),
-    (focus, eos_focus, holders): (&watch::Receiver<Focus>, &watch::Receiver<EosFocus>, &watch::Receiver<HolderFocus>),
+    (focus, eos_focus): (&watch::Receiver<Focus>, &watch::Receiver<EosFocus>),
     to: Sightings,
 ) {
     let eos = Arc::new(eos);
@@ -87,7 +87,6 @@ pub fn watch_all(
                 tasks.spawn(rounds(Arc::clone(tools), side, poll_ms, to.clone()));
                 tasks.spawn(looks(tools.cluster(side).clone(), focus_ms, focus.clone(), to.clone()));
                 watch_side(tasks, tools, side, &eos, (poll_ms, focus_ms), eos_focus, &to);
-                holders::watch_side(tasks, tools, side, poll_ms, holders, &to);
             }
             Some(why) => {
                 let to = to.clone();

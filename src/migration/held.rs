@@ -94,6 +94,16 @@ pub struct Waits {
 }
 
 impl Waits {
+    /// Nobody saw it begin, nor stand for long: it may be over soon. The words stay the same from look to look.
+    #[must_use]
+    pub fn not_yet(&self, side: Side) -> Refusal {
+        let why = format!(
+            "an open transaction holds {} on {side} at {}, and was not watched for long enough to tell whether it ends",
+            self.tp, self.held.stable
+        );
+        Refusal::unknown(why, "wait for another look: it may be over soon")
+    }
+
     /// Those that stand, or may stand.
     pub(super) fn of(all: impl Iterator<Item = (TopicPartition, Held)>) -> Option<Waits> {
         let mut found: Option<Waits> = None;
@@ -229,7 +239,7 @@ pub(super) fn may_move(
         };
         return Err(match waits.held.stands() {
             true => Refusal::holds(why, ADVICE),
-            false => Refusal::unknown(why, "wait for another look: it may be over soon"),
+            false => waits.not_yet(side),
         });
     }
     Ok(())

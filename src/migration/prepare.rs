@@ -434,7 +434,7 @@ impl Machine {
         }
         match sight.waits(group, side) {
             Some(waits) if waits.held.stands() => Err(Refusal::holds(sight.waits_words(side, &waits), held::ADVICE)),
-            Some(waits) => Err(Refusal::unknown(sight.waits_words(side, &waits), "wait for another look")),
+            Some(waits) => Err(waits.not_yet(side)),
             None => Ok(()),
         }
     }

@@ -136,7 +136,7 @@ pub fn lag(snapshot: &Snapshot) -> String {
 fn waits(out: &mut String, snapshot: &Snapshot) {
     for g in &snapshot.groups {
         for waits in [&g.blue, &g.green].into_iter().filter_map(|side| side.waits.as_ref()) {
-            let _ = writeln!(out, "{} waits: {}", visible(&g.group), visible(waits));
+            let _ = writeln!(out, "{} waits: {}", visible_name(&g.group), visible(waits));
         }
     }
 }

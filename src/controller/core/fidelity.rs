@@ -209,6 +209,7 @@ impl Core {
     /// Tells the sampler what is written to both clusters now.
     pub(super) fn aim(&mut self) {
         let now = Clock.now();
+        self.look_behind(now);
         let fresh = |name: &str| self.estate.flags.get(name)?.fresh(now, self.plan.stale_after_ms).copied();
         for producer in &self.plan.producers {
             let flag = fresh(&producer.name);

@@ -1,0 +1,54 @@
+//! What lies behind groups' positions: who holds a log there, and whether there is any record. It is asked only while the
+//! machine wants to know.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::Core;
+use crate::controller::blanks;
+use crate::controller::holders::{self, HolderFocus};
+use crate::controller::observe::{Sighting, Sightings};
+use crate::controller::tools::Tools;
+use crate::migration::blank::WantedBlanks;
+use crate::migration::estate::{At, Estate, Side};
+use crate::plan::Plan;
+
+/// What is asked now.
+pub(super) struct Behind {
+    holders: watch::Sender<HolderFocus>,
+    blanks: watch::Sender<WantedBlanks>,
+}
+
+impl Behind {
+    /// Starts the pollers of both sides. `pause_ms`: between two looks.
+    pub fn watch(tasks: &mut JoinSet<()>, plan: &Arc<Plan>, tools: &Arc<Tools>, pause_ms: u64, to: &Sightings) -> Self {
+        let (holders, held) = watch::channel(HolderFocus::new());
+        let (blanks, blank) = watch::channel(WantedBlanks::new());
+        for side in Side::BOTH.into_iter().filter(|side| tools.unreachable(*side).is_none()) {
+            holders::watch_side(tasks, tools, side, pause_ms, &held, to);
+            blanks::watch_side(tasks, plan, tools, side, &blank, to);
+        }
+        Self { holders, blanks }
+    }
+}
+
+/// Takes in what was told.
+pub(super) fn take(estate: &mut Estate, what: Sighting, at: At) {
+    match what {
+        Sighting::Blank(side, tp, from, to) => blanks::take(estate, side, tp, (from, to)),
+        Sighting::Holders(side, asked, told) => holders::take(estate.holders_mut(side), asked, told, at),
+        _ => {}
+    }
+}
+
+impl Core {
+    /// Tells the pollers what the machine wants to know now.
+    pub(super) fn look_behind(&mut self, now: At) {
+        let blanks = self.machine.wanted_blanks(now);
+        self.behind.blanks.send_if_modified(|asked| std::mem::replace(asked, blanks.clone()) != blanks);
+        let holders = self.machine.wanted_holders(now);
+        self.behind.holders.send_if_modified(|asked| std::mem::replace(asked, holders.clone()) != holders);
+    }
+}
