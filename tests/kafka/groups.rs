@@ -255,7 +255,10 @@ fn assigns() -> ApplicationOptions {
 #[test]
 fn a_consumer_that_only_commits_moves_and_comes_back() {
     let world = World::new("assign", 1, "");
+    dual(&world.topics[0], numbered("first", 0, 5));
     let application = world.start(&assigns());
+    application.wait_processed(5, SOON);
+    application.wait_caught_up(Cluster::Blue, SOON);
     std::thread::scope(|scope| {
         let trickle = Trickle::start(scope, &world.topics[0]);
         application.wait_processed(20, SOON);
@@ -278,7 +281,10 @@ fn a_consumer_that_only_commits_moves_and_comes_back() {
 #[test]
 fn a_consumer_that_only_commits_and_was_not_stopped_is_no_drained_one() {
     let world = World::new("stubborn", 1, "drain_timeout = \"20s\"");
+    dual(&world.topics[0], numbered("first", 0, 5));
     let application = world.start(&ApplicationOptions { stubborn: true, ..assigns() });
+    application.wait_processed(5, SOON);
+    application.wait_caught_up(Cluster::Blue, SOON);
     std::thread::scope(|scope| {
         let trickle = Trickle::start(scope, &world.topics[0]);
         application.wait_processed(20, SOON);

@@ -1,8 +1,10 @@
 //! A cluster as an observer would see it who asked for everything at one moment: what the control plane's snapshot
 //! gives, without the wire. The deterministic simulation observes with it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Buf;
-use kafka_protocol::messages::ConsumerProtocolAssignment;
+use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
 use kafka_protocol::protocol::Decodable;
 
 use super::State;
@@ -57,8 +59,13 @@ impl State {
             client_id: m.client_id.clone(),
             host: m.host.trim_start_matches('/').to_owned(),
             assigned: if stable { assigned(&m.assignment) } else { Vec::new() },
-            ..MemberView::default()
+            subscribed: if stable { subscribed(&group.metadata(m)) } else { Vec::new() },
         };
+        let carried = group.offsets.iter().filter_map(|(topic, partitions)| {
+            let text = partitions.iter().filter(|(_, c)| !c.metadata.is_empty());
+            let text: BTreeMap<i32, String> = text.map(|(p, c)| (*p, c.metadata.clone())).collect();
+            (!text.is_empty()).then(|| (topic.clone(), text))
+        });
         let offsets = group.offsets.iter().map(|(topic, partitions)| {
             let commits = partitions.iter().map(|(p, c)| {
                 let commit = Committed { offset: c.offset, leader_epoch: c.leader_epoch };
@@ -81,9 +88,23 @@ impl State {
             coordinator: self.coordinator(id).map_or(-1, |b| b.id),
             members: group.members.iter().map(member).collect(),
             offsets: offsets.collect(),
-            ..GroupView::default()
+            metadata: carried.collect(),
+            protocol: group.protocol.clone().filter(|_| stable).unwrap_or_default(),
+            trouble: None,
         }
     }
+}
+
+/// The topics that a subscription in the consumer protocol's encoding names, sorted; nothing if it is in another.
+fn subscribed(bytes: &bytes::Bytes) -> Vec<String> {
+    let mut bytes = bytes.clone();
+    if bytes.remaining() < 2 {
+        return Vec::new();
+    }
+    let version = bytes.get_i16().clamp(0, 3);
+    let Ok(subscription) = ConsumerProtocolSubscription::decode(&mut bytes, version) else { return Vec::new() };
+    let topics: BTreeSet<String> = subscription.topics.iter().map(ToString::to_string).collect();
+    topics.into_iter().collect()
 }
 
 /// What an assignment in the consumer protocol's encoding says; nothing if it is in another.

@@ -122,7 +122,9 @@ impl Application {
                 config.set(name, value);
             }
             for instance in 0..options.instances {
-                config.set("client.id", format!("{group}-{instance}"));
+                if !options.properties.iter().any(|(name, _)| name == "client.id") {
+                    config.set("client.id", format!("{group}-{instance}"));
+                }
                 let worker = Worker {
                     cluster,
                     config: config.clone(),
