@@ -567,16 +567,33 @@ pub enum ProgressArg {
 }
 
 /// A moment in RFC 3339 with a time zone, or in milliseconds since the epoch: in those.
-pub(super) fn moment_ms(word: &str) -> Option<i64> {
-    let written = || word.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
-    word.parse().ok().or_else(written)
+///
+/// # Errors
+/// It is neither, or a number that is a likely moment only in another unit: Unix tools write seconds, and an offset that
+/// rests on the wrong reading reads a log from 1970 on. What it would mean in both readings is said.
+pub(super) fn moment_ms(word: &str) -> Result<i64, String> {
+    let Ok(number) = word.parse::<i64>() else {
+        let written = word.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+        return written.map_err(|_| format!("{word:?} is not a moment with a time zone"));
+    };
+    let [ms, s, us, ns] = [Some(number), number.checked_mul(1_000), Some(number / 1_000), Some(number / 1_000_000)]
+        .map(|ms| ms.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()));
+    // Kafka is younger than 2001, and nobody's records are of the year 2200.
+    let likely = |at: &jiff::Timestamp| (978_307_200_000..7_258_118_400_000).contains(&at.as_millisecond());
+    if number == 0 || ms.as_ref().is_some_and(likely) {
+        return Ok(number);
+    }
+    let read = ms.map_or_else(|| "beyond any calendar".to_owned(), |at| at.to_string());
+    let other = [(s, "seconds"), (us, "microseconds"), (ns, "nanoseconds")]
+        .into_iter()
+        .find_map(|(at, unit)| Some(format!(", and {} in {unit}", at.filter(|at| likely(at))?)));
+    Err(format!("{word} is {read} in milliseconds since 1970{}", other.unwrap_or_default()))
 }
 
 /// The same as an argument.
 fn moment(word: &str) -> Result<i64, String> {
-    moment_ms(word).ok_or_else(|| {
-        format!("{word:?} is no moment: write 2026-11-22T02:00:00Z (with a zone), or milliseconds since the epoch")
-    })
+    moment_ms(word)
+        .map_err(|why| format!("{why}: write 2026-11-22T02:00:00Z (with a zone), or milliseconds since the epoch"))
 }
 
 /// `cutover journal`.

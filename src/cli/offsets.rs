@@ -298,9 +298,9 @@ fn is_planned(plan: &Plan, group: &str, chosen: &Chosen) -> bool {
 
 /// A moment: RFC 3339 with a time zone, or milliseconds since the Unix epoch.
 fn moment(text: &str) -> Result<At, Trouble> {
-    super::args::moment_ms(text).map(At).ok_or_else(|| {
+    super::args::moment_ms(text).map(At).map_err(|why| {
         Trouble::new(
-            format!("--at {text:?} is not a moment with a time zone"),
+            format!("--at: {why}"),
             "write it as 2026-11-22T02:00:00Z, 2026-11-22T02:00:00-05:00, or in milliseconds since 1970",
         )
     })
@@ -317,6 +317,18 @@ mod tests {
         assert_eq!(moment("1763776800000"), Ok(At(1_763_776_800_000)));
         assert_eq!(moment("2025-11-22T02:00:00Z"), Ok(At(1_763_776_800_000)));
         assert_eq!(moment("2025-11-21T21:00:00-05:00"), Ok(At(1_763_776_800_000)));
+        assert_eq!(moment("0"), Ok(At(0)), "from the beginning: the same in every unit");
+        for (number, both) in [
+            ("1763776800", ["1970-01-21T09:56:16.8Z in milliseconds", "2025-11-22T02:00:00Z in seconds"]),
+            ("1763776800000000", ["in milliseconds", "2025-11-22T02:00:00Z in microseconds"]),
+            ("1763776800000000000", ["beyond any calendar", "2025-11-22T02:00:00Z in nanoseconds"]),
+            ("20251122", ["1970-01-01T05:37:31.122Z in milliseconds", "since 1970"]),
+            ("-5", ["1969-12-31T23:59:59.995Z in milliseconds", "since 1970"]),
+        ] {
+            let why = moment(number).unwrap_err();
+            assert!(both.iter().all(|reading| why.what.contains(reading)), "{why:?}");
+            assert!(why.advice.contains("2026-11-22T02:00:00Z"), "{why:?}");
+        }
         for wrong in ["", "yesterday", "2025-11-22", "2025-11-22T02:00:00"] {
             assert!(moment(wrong).unwrap_err().what.contains("not a moment"), "{wrong}");
         }

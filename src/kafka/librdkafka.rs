@@ -163,6 +163,17 @@ pub(super) fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
         Some(
             E::BrokerTransportFailure | E::AllBrokersDown | E::Resolve | E::OperationTimedOut | E::RequestTimedOut,
         ) => "check that the brokers run and that this machine reaches every address they advertise",
+        // A limit refuses again what it refused: going on without another one ends here again.
+        Some(E::InvalidTimestamp) => {
+            "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic, or carry the records \
+             into a topic that takes them"
+        }
+        Some(E::MessageSizeTooLarge | E::MessageBatchTooLarge) => {
+            "raise max.message.bytes of the topic, and message.max.bytes of its cluster's client in the plan"
+        }
+        Some(E::InvalidRecord | E::PolicyViolation) => {
+            "look which rule of the topic or the cluster refuses these records (a compacted topic takes none without a key)"
+        }
         _ => "",
     }
 }

@@ -34,6 +34,7 @@ mod faults;
 mod init;
 mod kit;
 mod metrics;
+mod names;
 mod offsets;
 mod records;
 mod replay;

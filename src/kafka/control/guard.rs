@@ -18,11 +18,13 @@ struct Guarded {
     varint: (u64, u32),
     /// Whether 32-bit integers are cut down to the bytes that remain (see [`decode`]).
     clamp: bool,
+    /// Whether bytes that are no UTF-8 are put down as characters (see [`decode_stray`]).
+    stray: bool,
 }
 
 impl Guarded {
     fn new(bytes: Bytes, clamp: bool) -> Self {
-        Self { bytes, varint: (0, 0), clamp }
+        Self { bytes, varint: (0, 0), clamp, stray: false }
     }
 
     fn refuse(&self) -> TryGetError {
@@ -74,7 +76,11 @@ impl ByteBuf for Guarded {
     }
 
     fn try_get_bytes(&mut self, size: usize) -> Result<Bytes, NotEnoughBytesError> {
-        if self.bytes.len() < size { Err(NotEnoughBytesError) } else { Ok(self.bytes.split_to(size)) }
+        if self.bytes.len() < size {
+            return Err(NotEnoughBytesError);
+        }
+        let bytes = self.bytes.split_to(size);
+        Ok(if self.stray { put_down(bytes) } else { bytes })
     }
 }
 
@@ -92,6 +98,39 @@ pub(super) fn decode<M: Decodable>(bytes: &mut Bytes, version: i16, flexible: bo
     let message = M::decode(&mut guarded, version).ok()?;
     *bytes = guarded.bytes;
     Some(message)
+}
+
+/// As [`decode`], for a message of texts alone, some of which are no UTF-8: each byte that is none becomes a character of
+/// private use, so that two ids stay two. (Apache Kafka sends none: Java replaces what it can't decode. One client of
+/// another server must not hide every other group.)
+pub(super) fn decode_stray<M: Decodable>(bytes: &mut Bytes, version: i16, flexible: bool) -> Option<M> {
+    if !flexible {
+        M::decode(&mut Guarded { stray: true, ..Guarded::new(bytes.clone(), true) }, version).ok()?;
+    }
+    let mut guarded = Guarded { stray: true, ..Guarded::new(bytes.clone(), false) };
+    let message = M::decode(&mut guarded, version).ok()?;
+    *bytes = guarded.bytes;
+    Some(message)
+}
+
+/// The first of 256 characters that stand for bytes.
+const STRAY: u32 = 0xf700;
+
+/// Whether a text that was decoded holds bytes that were no UTF-8: it can't be sent back as it was.
+pub(super) fn has_stray(text: &str) -> bool {
+    text.chars().any(|c| (STRAY..STRAY + 0x100).contains(&u32::from(c)))
+}
+
+fn put_down(bytes: Bytes) -> Bytes {
+    if std::str::from_utf8(&bytes).is_ok() {
+        return bytes;
+    }
+    let mut out = String::with_capacity(bytes.len() + 8);
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(chunk.valid());
+        out.extend(chunk.invalid().iter().filter_map(|byte| char::from_u32(STRAY + u32::from(*byte))));
+    }
+    Bytes::from(out)
 }
 
 #[cfg(test)]
@@ -114,6 +153,31 @@ mod tests {
         frame.put_i16(0);
         frame.put_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
         assert!(decode::<ListGroupsResponse>(&mut frame.freeze(), 3, true).is_none());
+    }
+
+    #[test]
+    fn one_id_that_is_no_utf8_hides_no_other_group() {
+        for (version, flexible) in [(0, false), (5, true)] {
+            let mut message = ListGroupsResponse::default();
+            for id in ["loan-audit", "g~1", "g~2"] {
+                let group = kafka_protocol::messages::list_groups_response::ListedGroup::default();
+                message
+                    .groups
+                    .push(group.with_group_id(kafka_protocol::protocol::StrBytes::from_static_str(id).into()));
+            }
+            let mut frame = BytesMut::new();
+            message.encode(&mut frame, version).unwrap();
+            let mut raw = frame.to_vec();
+            let mut stray = [0xff, 0x9b].into_iter();
+            raw.iter_mut().filter(|b| **b == b'~').for_each(|b| *b = stray.next().unwrap());
+            assert!(decode::<ListGroupsResponse>(&mut Bytes::from(raw.clone()), version, flexible).is_none());
+            let mut frame = Bytes::from(raw);
+            let groups = decode_stray::<ListGroupsResponse>(&mut frame, version, flexible).unwrap().groups;
+            let ids: Vec<String> = groups.iter().map(|g| g.group_id.to_string()).collect();
+            assert_eq!(ids, ["loan-audit", "g\u{f7ff}1", "g\u{f79b}2"]);
+            assert!(!has_stray(&ids[0]) && has_stray(&ids[1]) && has_stray(&ids[2]) && frame.is_empty());
+            assert_eq!(crate::sanitise::visible_name(&ids[1]), "g\\u{f7ff}1");
+        }
     }
 
     #[test]

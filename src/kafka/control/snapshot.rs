@@ -11,6 +11,7 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use super::failure::{Class, Failure, check};
 use super::group_requests::{Fetched, Listed, describe_classic, describe_consumer, fetch_offsets, list_groups};
+use super::guard::has_stray;
 use super::offsets::{Found, OffsetSpec, list_offsets};
 use super::router::{Cluster, Inner, KeyType, pause};
 use crate::migration::estate::{
@@ -289,7 +290,7 @@ impl Inner {
         };
         let listed: Vec<Listed> = listed.into_iter().filter(|l| options.groups.has(&l.id)).collect();
         let ids = |wanted: &dyn Fn(&Listed) -> bool| {
-            listed.iter().filter(|l| wanted(l)).map(|l| l.id.clone()).collect::<Vec<_>>()
+            listed.iter().filter(|l| wanted(l) && !has_stray(&l.id)).map(|l| l.id.clone()).collect::<Vec<_>>()
         };
         let with_offsets = ids(&|l| l.kind != GroupKind::Share);
         // Who is listed as Empty or Dead has no members: no need to ask.
@@ -321,6 +322,12 @@ impl Inner {
                 coordinator: node,
                 ..GroupView::default()
             };
+            if has_stray(&l.id) {
+                view.trouble = Some(Trouble::new(
+                    "its id is not UTF-8 and can't be sent back: neither its members nor its offsets are known",
+                    "give the client a group.id in UTF-8",
+                ));
+            }
             match described.remove(&l.id) {
                 Some(Ok(described)) => view.apply(described),
                 Some(Err(failure)) => view.trouble = Some(failure.into()),

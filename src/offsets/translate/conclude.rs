@@ -42,7 +42,8 @@ impl Translation {
         let (mut verdict, mut why) = self.judge(a, source, target);
         let expired = self.expired(source);
         if expired > 0 {
-            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(expired_words(expired), why)));
+            let words = expired_words(expired, self.params.strategy);
+            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(words, why)));
         }
         PartitionPlan {
             tp: self.params.tp.clone(),
@@ -198,11 +199,20 @@ fn mirrored(source: &LogWindow, target: &LogWindow) -> bool {
     ours.len() >= MIRRORED && ours.len() == theirs.len() && telling(&ours) && ours.zip(theirs).all(same)
 }
 
-pub(super) fn expired_words(expired: u64) -> String {
-    format!(
-        "{expired} offsets expired on the source before the group read them: they count as missing, and if the target \
-         still holds them, `timestamp` or `earliest` delivers them"
-    )
+/// What expired unread, and what can be done: no strategy makes it count less, because nothing on the source tells
+/// which of it the target holds.
+pub(super) fn expired_words(expired: u64, strategy: Strategy) -> String {
+    let expired = format!("{expired} offsets expired on the source before the group read them: they count as missing");
+    match strategy {
+        Strategy::Earliest | Strategy::Timestamp => format!(
+            "{expired} also where `{strategy}` delivers what the target still holds of them; `--override missing` with a \
+             reason goes on"
+        ),
+        _ => format!(
+            "{expired} with every strategy; `earliest` or `timestamp` together with `--override missing` and a reason \
+             delivers what the target still holds of them"
+        ),
+    }
 }
 
 /// Two reasons as one.

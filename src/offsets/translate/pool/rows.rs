@@ -92,7 +92,11 @@ impl Pool {
                 target_only: there.map_or(0, |(t, _)| t.target_only),
                 unsettled: if first { a.unsettled } else { Default::default() },
                 evidence: format!("{}, {counts}, {} records compared", self.params.base.rule, a.compared),
-                why: if expired > 0 { Some(and(expired_words(expired), why.clone())) } else { why.clone() },
+                why: if expired > 0 {
+                    Some(and(expired_words(expired, Strategy::Align), why.clone()))
+                } else {
+                    why.clone()
+                },
                 read: (self.source.get(p).map_or(0, |s| s.read), self.target.get(p).map_or(0, |s| s.read)),
                 cut: cut(
                     self.source.get(p).map_or(&LogWindow::default(), |s| &s.window),
