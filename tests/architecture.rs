@@ -212,6 +212,32 @@ fn one_clock_one_sleep() {
 }
 
 #[test]
+fn words_leave_by_one_door() {
+    // What brokers say must not drive a terminal: every way out has a gate (src/sanitise.rs), and these are the ways.
+    const DOORS: &[(&str, &[&str])] = &[
+        ("println!(", &["src/cli/out.rs"]),
+        ("print!(", &["src/cli/out.rs"]),
+        ("stderr().lock()", &["src/cli/out.rs"]),
+        // the simulation serves a test, and no person
+        ("stdout().lock()", &["src/cli/out.rs", "src/cli/sim.rs"]),
+        ("set_string(", &["src/tui/view/line.rs"]),
+        ("set_line(", &["src/tui/view/line.rs"]),
+        ("ratatui::text", &["src/tui/view/line.rs", "src/tui/text.rs"]),
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        let relative = path.strip_prefix(root).expect("a file of the package").display().to_string();
+        for (word, doors) in DOORS {
+            if code(&text).contains(word) && !doors.contains(&relative.as_str()) {
+                wrong.push(format!("{relative} has a {word} of its own"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn files_stay_readable() {
     let long: Vec<_> = sources("src")
         .into_iter()

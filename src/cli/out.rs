@@ -37,7 +37,8 @@ pub(super) fn print_crlf(text: &str) {
     print(&lines.join("\r\n"));
 }
 
-/// A file for another program, byte for byte, on standard output: it may hold what a terminal would obey.
+/// A file for another program, byte for byte, on standard output: a shell's completions have tabs, a reset file may hold
+/// what a terminal would obey (whoever prints that asks first whether there is one).
 pub(super) fn print_file(text: &str) {
     print(text);
 }

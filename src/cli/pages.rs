@@ -5,14 +5,15 @@ use std::fmt::Write as _;
 use clap::CommandFactory as _;
 
 use super::args::Cli;
-use super::{Error, Exit, print_text};
+use super::out::print_file;
+use super::{Error, Exit};
 use crate::migration::estate::Trouble;
 
 /// `cutover completions SHELL`.
 pub fn completions(shell: clap_complete::Shell) -> Result<Exit, Error> {
     let mut out = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "cutover", &mut out);
-    print_text(&String::from_utf8_lossy(&out));
+    print_file(&String::from_utf8_lossy(&out));
     Ok(Exit::DONE)
 }
 
@@ -22,7 +23,7 @@ pub fn man() -> Result<Exit, Error> {
     clap_mangen::Man::new(Cli::command())
         .render(&mut out)
         .map_err(|e| Error::Failed(Trouble::new(format!("the man page can't be written: {e}"), "")))?;
-    print_text(&String::from_utf8_lossy(&out));
+    print_file(&String::from_utf8_lossy(&out));
     Ok(Exit::DONE)
 }
 
