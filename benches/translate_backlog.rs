@@ -131,7 +131,8 @@ fn ours(arguments: &Arguments) {
     let (memory, started) = (resident(), Instant::now());
     let plans = runtime.block_on(async {
         let quiet = Arc::new(|_| ()) as cutover::controller::translate::Progress;
-        let wanted: Vec<_> = groups.iter().map(|group| Wanted { group, chosen: None }).collect();
+        let planned = std::collections::BTreeSet::new();
+        let wanted: Vec<_> = groups.iter().map(|group| Wanted { group, chosen: None, topics: &planned }).collect();
         translator.translate_many(&wanted, Side::Green, Purpose::Estimate, &quiet).await
     });
     let plans: Vec<GroupPlan> = plans.into_iter().map(|p| p.expect("translated")).collect();
