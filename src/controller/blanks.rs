@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 
 use super::clock::Clock;
 use super::observe::{Seen, Sighting, Sightings};
-use super::tools::{Tools, client_properties};
-use crate::kafka::records::{Isolation, Range, RecordReader};
+use super::tools::Tools;
+use crate::kafka::plane::DataPlane;
+use crate::kafka::records::{Isolation, Range};
 use crate::migration::blank::{Blank, WantedBlanks};
 use crate::migration::estate::{Estate, Side, TopicPartition};
-use crate::plan::Plan;
 
 /// How long nothing may arrive before a read is given up.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -29,22 +29,15 @@ const PAUSE_MS: u64 = 1_000;
 /// Starts the poller of a side; it rests while nothing is wanted.
 pub(super) fn watch_side(
     tasks: &mut JoinSet<()>,
-    plan: &Arc<Plan>,
     tools: &Arc<Tools>,
     side: Side,
     wanted: &watch::Receiver<WantedBlanks>,
     to: &Sightings,
 ) {
-    tasks.spawn(looks(Arc::clone(plan), Arc::clone(tools), side, wanted.clone(), to.clone()));
+    tasks.spawn(looks(Arc::clone(tools), side, wanted.clone(), to.clone()));
 }
 
-async fn looks(
-    plan: Arc<Plan>,
-    tools: Arc<Tools>,
-    side: Side,
-    mut wanted: watch::Receiver<WantedBlanks>,
-    to: Sightings,
-) {
+async fn looks(tools: Arc<Tools>, side: Side, mut wanted: watch::Receiver<WantedBlanks>, to: Sightings) {
     let watch = Clock.stopwatch();
     let mut looked: BTreeMap<TopicPartition, ((i64, i64), u64)> = BTreeMap::new();
     loop {
@@ -68,7 +61,7 @@ async fn looks(
             for (tp, range) in &due {
                 looked.insert(tp.clone(), (*range, watch.ms()));
             }
-            for (tp, (from, end)) in empty(&plan, &tools, side, due).await {
+            for (tp, (from, end)) in empty(&tools, side, due).await {
                 if to.send(Seen { at, what: Sighting::Blank(side, tp, from, end) }).await.is_err() {
                     return;
                 }
@@ -88,18 +81,14 @@ pub(super) fn take(estate: &mut Estate, side: Side, tp: TopicPartition, (from, t
 
 /// Those of the stretches that hold no record. What can't be read is not known to be empty.
 async fn empty(
-    plan: &Arc<Plan>,
     tools: &Arc<Tools>,
     side: Side,
     asked: Vec<(TopicPartition, (i64, i64))>,
 ) -> Vec<(TopicPartition, (i64, i64))> {
-    let (plan, tools) = (Arc::clone(plan), Arc::clone(tools));
+    let tools = Arc::clone(tools);
     let work = tokio::task::spawn_blocking(move || {
-        let cluster = plan.cluster(side);
-        let properties = client_properties(cluster).ok()?;
-        let bootstrap = cluster.bootstrap.join(",");
-        let mut reader =
-            RecordReader::open_within(&properties, &bootstrap, Isolation::Committed, PATIENCE, QUEUED_KIB).ok()?;
+        let plane = DataPlane::of(tools.cluster(side));
+        let mut reader = plane.reader_within(Isolation::Committed, PATIENCE, QUEUED_KIB).ok()?;
         let blank = |(tp, (from, to)): &(TopicPartition, (i64, i64))| {
             let range = Range { partition: tools.names.tp_on(side, tp), from: *from, to: *to };
             let mut none = true;

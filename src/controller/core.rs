@@ -186,7 +186,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
     let (fidelities, targets) = Fidelities::new();
     let (looked, mut sampled) = mpsc::channel(SIGHTINGS);
     pollers.spawn(sample::sample(Arc::clone(&plan), Arc::clone(&tools), targets, looked));
-    let behind = behind::Behind::watch(&mut pollers, &plan, &tools, options.poll_ms, &sightings);
+    let behind = behind::Behind::watch(&mut pollers, &tools, options.poll_ms, &sightings);
     meter::ask_all(&mut pollers, &plan, &questions_rx, &sightings);
     if options.want != Want::ReadOnly {
         observe::watch_planes(&mut pollers, &plan, &tools, options.poll_ms, &sightings);

@@ -13,7 +13,6 @@ use crate::controller::observe::{Sighting, Sightings};
 use crate::controller::tools::Tools;
 use crate::migration::blank::WantedBlanks;
 use crate::migration::estate::{At, Estate, Side};
-use crate::plan::Plan;
 
 /// What is asked now.
 pub(super) struct Behind {
@@ -23,12 +22,12 @@ pub(super) struct Behind {
 
 impl Behind {
     /// Starts the pollers of both sides. `pause_ms`: between two looks.
-    pub fn watch(tasks: &mut JoinSet<()>, plan: &Arc<Plan>, tools: &Arc<Tools>, pause_ms: u64, to: &Sightings) -> Self {
+    pub fn watch(tasks: &mut JoinSet<()>, tools: &Arc<Tools>, pause_ms: u64, to: &Sightings) -> Self {
         let (holders, held) = watch::channel(HolderFocus::new());
         let (blanks, blank) = watch::channel(WantedBlanks::new());
         for side in Side::BOTH.into_iter().filter(|side| tools.unreachable(*side).is_none()) {
             holders::watch_side(tasks, tools, side, pause_ms, &held, to);
-            blanks::watch_side(tasks, plan, tools, side, &blank, to);
+            blanks::watch_side(tasks, tools, side, &blank, to);
         }
         Self { holders, blanks }
     }
