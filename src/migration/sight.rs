@@ -226,7 +226,7 @@ pub enum PinnedBy {
 pub fn wrong_cluster(side: Side, seen: &str, pin: &str, by: PinnedBy) -> Option<Trouble> {
     (seen != pin).then(|| {
         Trouble::new(
-            format!("{side} is cluster {seen}, but {by} pins {pin}"),
+            format!("{side} is cluster {}, but {by} pins {pin}", visible_name(seen)),
             format!("correct bootstrap or cluster_id of {side} in the plan; nothing can be done until they agree"),
         )
     })

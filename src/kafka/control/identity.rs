@@ -249,3 +249,37 @@ async fn cluster_id(connection: &Connection) -> Result<Option<String>, Failure> 
     let answer = connection.call(version, &request).await?;
     Ok(answer.cluster_id.filter(|id| !id.is_empty()).map(|id| id.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLUE: Side = Side::Blue;
+
+    #[test]
+    fn every_address_leads_to_the_cluster_that_answered_first() {
+        let mut identity = Identity::default();
+        identity.admit(BLUE, "a:1", "X").unwrap();
+        identity.admit(BLUE, "b:1", "X").unwrap();
+        assert_eq!(identity.trouble(BLUE), None);
+        let why = identity.admit(BLUE, "c:1", "Y").unwrap_err();
+        assert_eq!(why.what, "the addresses of blue lead to two clusters: a:1 is cluster X, c:1 is cluster Y");
+        assert_eq!(identity.trouble(BLUE), Some(why), "until it leads home");
+        identity.admit(BLUE, "c:1", "X").unwrap();
+        assert_eq!(identity.trouble(BLUE), None);
+    }
+
+    #[test]
+    fn what_was_there_first_stays_unless_a_pin_says_what_is_right() {
+        let mut identity = Identity::default();
+        identity.admit(BLUE, "a:1", "X").unwrap();
+        identity.forget();
+        let turned = identity.admit(BLUE, "a:1", "Y").unwrap_err();
+        assert_eq!(turned.what, "the address a:1 of blue leads to two clusters: X and Y");
+        // With a pin the one that is shown may be another: what may be done with it is judged by the pin.
+        identity.pin = Some(("Y".into(), PinnedBy::Plan));
+        identity.forget();
+        identity.admit(BLUE, "a:1", "Y").unwrap();
+        assert_eq!(identity.trouble(BLUE), None);
+    }
+}
