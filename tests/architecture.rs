@@ -217,7 +217,8 @@ fn words_leave_by_one_door() {
     const DOORS: &[(&str, &[&str])] = &[
         ("println!(", &["src/cli/out.rs"]),
         ("print!(", &["src/cli/out.rs"]),
-        ("stderr().lock()", &["src/cli/out.rs"]),
+        // the panic hook writes by itself, through both gates: what it reports may be the door's own fault
+        ("stderr().lock()", &["src/cli/out.rs", "src/redact.rs"]),
         // the simulation serves a test, and no person
         ("stdout().lock()", &["src/cli/out.rs", "src/cli/sim.rs"]),
         ("set_string(", &["src/tui/view/line.rs"]),

@@ -546,19 +546,6 @@ impl Core {
         self.progress.insert(murmur.key, murmur.words);
     }
 
-    fn notice(&mut self, severity: Severity, subject: Subject, trouble: Trouble) {
-        self.push_notice(Notice { at: Clock.now(), severity, subject, trouble });
-    }
-
-    fn push_notice(&mut self, notice: Notice) {
-        let same = |n: &Notice| n.subject == notice.subject && n.trouble == notice.trouble;
-        self.notices.retain(|n| !same(n));
-        if self.notices.len() >= NOTICES {
-            self.notices.pop_front();
-        }
-        self.notices.push_back(notice);
-    }
-
     fn publish(&mut self) {
         self.seq += 1;
         let now = Clock.now();

@@ -10,6 +10,7 @@ use super::blank::Blanks;
 use super::eos::EosLook;
 use super::held::Holders;
 use super::partial::{Shown, Throttled};
+pub use super::setting::{FlagState, SwitchState};
 
 /// A moment: milliseconds since the Unix epoch, UTC. The controller's clock is the only source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -397,92 +398,6 @@ pub struct Committed {
     pub offset: i64,
     /// Leader epoch of the commit, -1 when unknown.
     pub leader_epoch: i32,
-}
-
-/// Where a consumer group's deployment runs, as its switch says.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::VariantNames,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum SwitchState {
-    /// Runs against blue.
-    Blue,
-    /// Runs against green.
-    Green,
-    /// Runs against both (overlap).
-    Both,
-    /// Stopped.
-    Off,
-}
-
-impl SwitchState {
-    /// The switch state in which a group runs on `side` alone.
-    #[must_use]
-    pub fn only(side: Side) -> Self {
-        match side {
-            Side::Blue => SwitchState::Blue,
-            Side::Green => SwitchState::Green,
-        }
-    }
-
-    /// Whether the deployment is meant to run on `side`.
-    #[must_use]
-    pub fn runs_on(self, side: Side) -> bool {
-        self == SwitchState::Both || self == SwitchState::only(side)
-    }
-}
-
-/// Where a producer writes, as its flag says.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::VariantNames,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum FlagState {
-    /// Writes to blue only.
-    Blue,
-    /// Sends each record to blue and to green.
-    Dual,
-    /// Writes to green only.
-    Green,
-    /// Stopped.
-    Off,
-}
-
-impl FlagState {
-    /// The flag of a producer that writes to `side` alone.
-    #[must_use]
-    pub fn only(side: Side) -> Self {
-        match side {
-            Side::Blue => FlagState::Blue,
-            Side::Green => FlagState::Green,
-        }
-    }
 }
 
 /// Everything that was observed, of both clusters and of the switches and flags.

@@ -1,13 +1,29 @@
 //! What people are told of: gates and phases that turned become entries; how far each target was told is kept.
 
-use super::Core;
-use crate::controller::snapshot::{Arming, Severity};
+use super::{Core, NOTICES};
+use crate::controller::clock::Clock;
+use crate::controller::snapshot::{Arming, Notice, Severity};
 use crate::migration::command::Subject;
-use crate::migration::estate::{At, Side};
+use crate::migration::estate::{At, Side, Trouble};
 use crate::migration::event::Event;
 use crate::migration::machine::CONTROLLER;
 
 impl Core {
+    /// Something a person should read, on every screen.
+    pub(super) fn notice(&mut self, severity: Severity, subject: Subject, trouble: Trouble) {
+        self.push_notice(Notice { at: Clock.now(), severity, subject, trouble });
+    }
+
+    /// The same, as made elsewhere. What is said again moves to the end; of too many the oldest goes.
+    pub(super) fn push_notice(&mut self, notice: Notice) {
+        let same = |n: &Notice| n.subject == notice.subject && n.trouble == notice.trouble;
+        self.notices.retain(|n| !same(n));
+        if self.notices.len() >= NOTICES {
+            self.notices.pop_front();
+        }
+        self.notices.push_back(notice);
+    }
+
     /// Journals what turned since the last look. A session that changes nothing has nothing to tell.
     pub(super) async fn turn_news(&mut self, now: At) {
         if !matches!(self.arming, Arming::Armed) {
