@@ -124,7 +124,8 @@ pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     }
     checks.push(identities(&views));
     checks.extend(doors);
-    let formats = Side::BOTH.into_iter().zip(&views).map(|(side, view)| formats::check(&plan, &tools, side, *view));
+    let wanted = formats::topics(&plan, &views);
+    let formats = Side::BOTH.into_iter().zip(&views).map(|(side, view)| formats::check(&wanted, &tools, side, *view));
     checks.extend(join_all(formats).await);
     checks.extend(settings);
     checks.extend(metrics);

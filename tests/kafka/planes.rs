@@ -346,11 +346,19 @@ fn old_message_sets_are_refused_by_name() {
     }
     assert_eq!(end_offsets(green, &topic)[&0], (0, 1), "nothing was written");
     let (code, checks) = desk.json(&["doctor"]);
-    let formats = row(&checks, "record formats on blue");
-    assert!(code == Some(1) && formats["health"] == "fail", "{checks}");
-    assert!(formats["found"].as_str().is_some_and(|f| f.contains(&words)), "{formats}");
+    let found = |checks: &Value| {
+        let formats = row(checks, "record formats on blue");
+        assert_eq!(formats["health"], "fail", "{checks}");
+        assert!(formats["found"].as_str().is_some_and(|f| f.contains(&words)), "{formats}");
+    };
+    assert_eq!(code, Some(1), "{checks}");
+    found(&checks);
     assert_eq!(row(&checks, "record formats on green")["health"], "ok");
     assert_eq!(row(&checks, "data plane of blue")["health"], "ok");
+    // The topics of a group for which the plan lists none are those that it has committed.
+    let bare = plan(&at(&old.bootstrap), &at(&green.bootstrap), &format!("[[groups]]\nname = \"{name}\""));
+    std::fs::write(desk.path().join("cutover.toml"), bare).expect("a plan");
+    found(&desk.json(&["doctor"]).1);
 }
 
 /// A data plane that does not come up while the control plane does: nothing is stopped, and both verbs say why. The
@@ -367,7 +375,10 @@ fn nothing_is_stopped_before_both_data_planes_answer() {
     let desk = Desk::new("");
     let switch = Switch::file(&desk.path().join("switch.json"), &name, "blue");
     let before = std::fs::read_to_string(desk.path().join("switch.json")).expect("a switch");
-    let more = format!("[[groups]]\nname = \"{name}\"\ntopics = [\"{topic}\"]\nswitch = {}", switch.toml());
+    let more = format!(
+        "[[groups]]\nname = \"{name}\"\ntopics = [\"{topic}\"]\ncommit_interval = \"5s\"\nswitch = {}",
+        switch.toml()
+    );
     let green = format!("{}\nclient = {{ \"broker.address.family\" = \"v6\" }}", at(&pair.green.bootstrap));
     std::fs::write(desk.path().join("cutover.toml"), plan(&at(&pair.blue.bootstrap), &green, &more)).expect("a plan");
     let (code, checks) = desk.json(&["doctor"]);

@@ -11,19 +11,35 @@ use crate::plan::Plan;
 const OLD: [&str; 3] = ["0.8", "0.9", "0.10"];
 
 /// One row for a side.
-pub(super) async fn check(plan: &Plan, tools: &Tools, side: Side, view: Option<&ClusterView>) -> Check {
+pub(super) async fn check(wanted: &BTreeSet<String>, tools: &Tools, side: Side, view: Option<&ClusterView>) -> Check {
     let what = format!("record formats on {side}");
     let Some(view) = view else { return Check::new(what, Health::Unknown, format!("{side} was not seen")) };
-    match tokio::time::timeout(LOOK, look(plan, tools, side, view)).await {
+    if wanted.is_empty() {
+        return Check::new(
+            what,
+            Health::Warn,
+            "nothing was looked at: neither the plan nor a commit of its groups names a topic",
+        );
+    }
+    match tokio::time::timeout(LOOK, look(wanted, tools, side, view)).await {
         Ok(check) => Check { what, ..check },
         Err(_) => Check::new(what, Health::Unknown, format!("not told within {} s", LOOK.as_secs())),
     }
 }
 
-async fn look(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView) -> Check {
+/// Topics (by blue's names) that the plan is about: those that it names, and those that its groups have committed.
+pub(super) fn topics(plan: &Plan, views: &[Option<&ClusterView>]) -> BTreeSet<String> {
     let of_groups = plan.groups.iter().flat_map(|g| g.topics.iter().chain(&g.dlq));
-    let named: BTreeSet<&String> = plan.producers.iter().flat_map(|p| &p.topics).chain(of_groups).collect();
-    let topics: Vec<&String> = named.into_iter().filter(|t| view.topics.contains_key(*t)).collect();
+    let named = plan.producers.iter().flat_map(|p| &p.topics).chain(of_groups);
+    let committed = plan.groups.iter().flat_map(|g| {
+        let of = views.iter().flatten().filter_map(|view| view.groups.get(&g.name).or(view.groups.get(&g.green_group)));
+        of.flat_map(|group| group.offsets.keys())
+    });
+    named.chain(committed).cloned().collect()
+}
+
+async fn look(wanted: &BTreeSet<String>, tools: &Tools, side: Side, view: &ClusterView) -> Check {
+    let topics: Vec<&String> = wanted.iter().filter(|t| view.topics.contains_key(*t)).collect();
     let mut windows = Vec::new();
     let mut unread = BTreeSet::new();
     for topic in &topics {
