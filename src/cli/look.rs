@@ -100,7 +100,8 @@ pub async fn seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
 async fn whole(handle: &mut Handle, first: Arc<Snapshot>) -> Arc<Snapshot> {
     let mut newest = Arc::clone(&first);
     let again = async {
-        while !(report::json::complete(&newest) && settings_read(&newest)) && !looked_again(&first, &newest) {
+        let is_whole = |s: &Snapshot| report::json::complete(s) && settings_read(s);
+        while !is_whole(&newest) && !looked_again(&first, &newest) {
             if handle.snapshots.changed().await.is_err() {
                 return;
             }

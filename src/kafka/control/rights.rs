@@ -237,11 +237,11 @@ async fn operations_of(
     Ok(told.collect())
 }
 
+/// Names with what was told of each.
+type Told = Vec<(String, Result<Operations, Failure>)>;
+
 /// Every name with what was told of it, or why nothing was.
-fn by_name(
-    names: &[String],
-    told: Result<Vec<(String, Result<Operations, Failure>)>, Failure>,
-) -> Vec<(String, Result<Operations, Failure>)> {
+fn by_name(names: &[String], told: Result<Told, Failure>) -> Told {
     let mut told: Result<BTreeMap<_, _>, Failure> = told.map(|told| told.into_iter().collect());
     let one = |name: &String| {
         let nothing = || {

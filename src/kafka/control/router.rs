@@ -411,7 +411,7 @@ impl Inner {
             }
             Peer::Node(id) => match self.topology().brokers.get(&id) {
                 Some((host, port)) => Ok(Endpoint {
-                    label: format!("{side} broker {id} ({})", visible_name(&host_port(&host, port))),
+                    label: format!("{side} broker {id} ({})", visible_name(&host_port(host, port))),
                     host: host.clone(),
                     port: *port,
                     only: None,

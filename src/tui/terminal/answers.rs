@@ -236,12 +236,12 @@ mod tests {
         let mut answers = Answers::new(Some(NOW));
         assert_eq!(answers.take(escape.clone(), NOW), Heard::default());
         assert!(answers.holds());
-        assert_eq!(answers.give_up().events, [escape.clone()]);
+        assert_eq!(answers.give_up().events, std::slice::from_ref(&escape));
         assert_eq!(answers.take(escape.clone(), NOW), Heard::default());
         let both = [vec![escape.clone()], letters("q")].concat();
         assert_eq!(hear(&mut answers, letters("q"), NOW).events, both, "in their order");
         for mut never in [Answers::new(None), Answers::new(Some(At(NOW.0 - 60_000)))] {
-            assert_eq!(never.take(escape.clone(), NOW).events, [escape.clone()]);
+            assert_eq!(never.take(escape.clone(), NOW).events, std::slice::from_ref(&escape));
         }
     }
 
