@@ -357,13 +357,25 @@ impl Model {
     #[must_use]
     pub fn untrusted(&self) -> Option<String> {
         let s = self.snapshot.as_ref()?;
-        if self.controller_gone {
-            return Some("the controller has stopped".into());
+        self.unheard().or_else(|| s.untrusted(self.clock()))
+    }
+
+    /// Why the controller's last picture is no picture of now: it has stopped, or has said nothing for too long.
+    #[must_use]
+    pub fn unheard(&self) -> Option<String> {
+        let age = self.snapshot_age();
+        match self.controller_gone {
+            true => Some("the controller has stopped".into()),
+            false => {
+                (age > self.stale_after()).then(|| format!("the controller was last heard {} ago", text::age(age)))
+            }
         }
-        if self.snapshot_age() > self.stale_after() {
-            return Some(format!("the controller was last heard {} ago", text::age(self.snapshot_age())));
-        }
-        s.untrusted(self.clock())
+    }
+
+    /// What comes next for a group or producer as its row shows it now: nothing is ready while that can't be known.
+    #[must_use]
+    pub fn next_of<'a>(&self, next: &'a str) -> &'a str {
+        if next.starts_with("ready") && self.untrusted().is_some() { "not known now" } else { next }
     }
 
     /// The way back of a group as its row shows it now.

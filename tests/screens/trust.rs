@@ -31,6 +31,7 @@ fn nothing_is_exact_ticked_or_armed_while_a_side_is_not_trusted() {
     let trusted = finished();
     assert_eq!(trusted.untrusted(NOW), None);
     let well = rail(&trusted);
+    let well_page = page(&trusted);
     for piece in [" ARMED", "Producers \u{2713}", "EXACT 8", "steps proven"] {
         assert!(well.contains(piece), "{piece} in\n{well}");
     }
@@ -48,6 +49,10 @@ fn nothing_is_exact_ticked_or_armed_while_a_side_is_not_trusted() {
         assert!(rail.contains("NOT READY") && !rail.contains(" ARMED"), "{name}:\n{rail}");
         assert!(rail.contains("EXACT 0 BOUNDED 0 CLOSED 0 UNKNOWN"), "{name}:\n{rail}");
         assert!(!rail.contains('\u{2713}') && !rail.contains("counts"), "{name}:\n{rail}");
+        assert!(
+            well_page.contains("ready  c") && !page.contains("ready  c") && !page.contains("ready for"),
+            "{name}:\n{page}"
+        );
         assert!(!page.contains("EXACT  ") && !page.contains("BOUNDED 1"), "{name}:\n{page}");
         let json = serde_json::to_value(report::json::status(&s)).unwrap();
         assert!(json["trusted"] == false && json["untrusted"].is_string(), "{name}: {}", json["untrusted"]);
@@ -86,12 +91,20 @@ fn that_there_are_no_groups_is_said_of_whole_and_fresh_lists_only() {
     };
     assert!(empty(|_| ()).contains("No consumer groups on either cluster."));
     let stale = empty(|s| s.blue.link = old());
-    assert!(stale.contains("No consumer groups on green; of blue that is not known: Blue was last seen"), "{stale}");
+    assert!(stale.contains("No consumer groups on green; of blue that is not known: blue was last seen"), "{stale}");
     let hidden = empty(|s| s.green.groups_hidden = Some(Trouble::new("it may not list all groups", "")));
-    assert!(hidden.contains("of green that is not known: It may not list all groups."), "{hidden}");
+    assert!(hidden.contains("of green that is not known: it may not list all groups."), "{hidden}");
     let neither = empty(|s| (s.blue.link, s.green.link) = (old(), old()));
     assert!(neither.contains("Which groups there are is not known"), "{neither}");
-    for page in [stale, hidden, neither] {
+    let gone = {
+        let mut s = fixture::estate();
+        s.groups.clear();
+        let mut m = fixture::model(s, (80, 24));
+        m.controller_gone = true;
+        text(&drawn(&m))
+    };
+    assert!(gone.contains("Which groups there are is not known: the controller has stopped."), "{gone}");
+    for page in [stale, hidden, neither, gone] {
         assert!(!page.contains("No consumer groups on either"), "{page}");
     }
 }

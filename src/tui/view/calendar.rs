@@ -40,6 +40,9 @@ const EXAMPLE: [&str; 10] = [
 /// Lines of the example that are about a window.
 const WINDOW_LINES: usize = 6;
 
+/// Most lines of one thing that is said of a move.
+const WHOLE: usize = 40;
+
 /// Draws the screen of the calendar.
 pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
@@ -222,8 +225,9 @@ fn row<'t>(m: &'t Model, (l, shown): (&Line<'_>, &str), cursor: bool, width: usi
 fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let cells = width.saturating_sub(LABEL + 2);
-    let said = |label: &'static str, role: Role, words: &str, most: usize| {
-        let lines = text::wrap(words, cells, most, theme.glyph(Glyph::Ellipsis));
+    // What has no room is scrolled to, so nothing of it is cut.
+    let said = |label: &'static str, role: Role, words: &str| {
+        let lines = text::wrap(words, cells, WHOLE, theme.glyph(Glyph::Ellipsis));
         let row = move |(i, line): (usize, String)| {
             Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, LABEL).put(role, line)
         };
@@ -232,10 +236,10 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
     let (p, yours) = (l.planned, m.options.zone.as_str());
     let mut rows = Vec::new();
     for c in &l.conflicts {
-        rows.extend(said("conflict", Role::Hold, &c.words(), 3));
+        rows.extend(said("conflict", Role::Hold, &c.words()));
     }
     let times = |label: &'static str, o: Opening, zone: &str| {
-        said(label, Role::Text, &format!("{} {zone}", span(o.from, o.to, zone)), 2)
+        said(label, Role::Text, &format!("{} {zone}", span(o.from, o.to, zone)))
     };
     let whose = p.window.as_ref().map(|w| format!("window {w}"));
     match (p.opening, l.due) {
@@ -247,10 +251,10 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
         }
         (None, Due::NoDay { opens: Some(o) }) => {
             let next = format!("no day yet; its window opens next {} {yours}", span(o.from, o.to, yours));
-            rows.extend(said("yours", Role::Text, &next, 2));
+            rows.extend(said("yours", Role::Text, &next));
         }
         (None, _) => {
-            rows.extend(said("yours", Role::Text, "no day yet: date = \"2026-12-06\" in the plan gives it one", 2))
+            rows.extend(said("yours", Role::Text, "no day yet: date = \"2026-12-06\" in the plan gives it one"));
         }
     }
     let whose = whose.unwrap_or_else(|| "no window: the whole day".to_owned());
@@ -261,7 +265,7 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
         (Kind::Producer, false) => "producer",
     };
     let whose = if p.opening.is_some() || p.window.is_some() { format!("; {whose}") } else { String::new() };
-    rows.extend(said("who", Role::Text, &format!("{team}; {what}{whose}"), 2));
+    rows.extend(said("who", Role::Text, &format!("{team}; {what}{whose}")));
     if l.outside {
         rows.extend(said(
             "outside",
@@ -271,11 +275,10 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
             } else {
                 "it moved while its window was closed"
             },
-            1,
         ));
     }
     if let Some(until) = p.blue_until.and_then(|at| short(at, yours)) {
-        rows.extend(said("blue", Role::Dim, &format!("kept until {until} {yours} as its way back"), 1));
+        rows.extend(said("blue", Role::Dim, &format!("kept until {until} {yours} as its way back")));
     }
     rows
 }

@@ -23,7 +23,7 @@ pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
             None => format!("{id} is on neither cluster any more, and not in the plan. esc goes back."),
             Some(why) => format!("{id} is not shown any more; whether it is gone is not known: {why}. esc goes back."),
         };
-        Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
+        told(m, &words, area, buf);
         return;
     };
     let parts = parts(m, g, area);
@@ -57,8 +57,17 @@ pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
     members(m, g, below, buf);
 }
 
+/// Draws what is said in the place of a screen that has nothing to show.
+pub(super) fn told(m: &Model, words: &str, area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let lines = text::wrap(words, usize::from(area.width).saturating_sub(2), 6, theme.glyph(Glyph::Ellipsis));
+    for (y, line) in (1..).zip(lines) {
+        Row::new(theme).gap(1).put(Role::Hold, line).draw(area, y, buf);
+    }
+}
+
 /// Why what is not shown may be there all the same; `None`: both lists are whole and fresh.
-pub fn doubt(m: &Model) -> Option<String> {
+pub(super) fn doubt(m: &Model) -> Option<String> {
     let s = m.snapshot.as_ref()?;
     let hidden = || [&s.blue, &s.green].into_iter().find_map(|v| v.groups_hidden.as_ref().map(|t| t.what.clone()));
     m.untrusted().or_else(hidden)

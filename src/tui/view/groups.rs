@@ -79,12 +79,14 @@ fn nothing(m: &Model) -> String {
     if s.blue.link.value().is_none() && s.green.link.value().is_none() {
         return "Nothing observed yet.".into();
     }
+    if let Some(why) = m.unheard() {
+        return format!("Which groups there are is not known: {}", words::sentence(&why, ""));
+    }
     let (now, stale) = (m.clock(), m.stale_after());
     let [blue, green] = [&s.blue, &s.green].map(|v| v.proves_absence(now, stale));
     let why = |v: &SideView| v.untrusted(now, stale).or_else(|| v.groups_hidden.as_ref().map(|t| t.what.clone()));
     let doubt = |v: &SideView| why(v).map_or_else(String::new, |w| format!(" {}", words::sentence(&w, "")));
     match (blue, green) {
-        _ if m.snapshot_age() > stale => "Which groups there are is not known: the picture is old.".into(),
         (true, true) => "No consumer groups on either cluster.".into(),
         (true, false) => format!("No consumer groups on blue; of green that is not known:{}", doubt(&s.green)),
         (false, true) => format!("No consumer groups on green; of blue that is not known:{}", doubt(&s.blue)),
@@ -166,7 +168,7 @@ fn row<'t>(m: &'t Model, (g, name): (&GroupRow, &str), c: &Columns, cursor: bool
     }
     let left = width.saturating_sub(row.width() + 3);
     let next = if words::why(&g.side_state).is_some() { state.role } else { plain };
-    row.gap(2).left(next, &g.next, left)
+    row.gap(2).left(next, m.next_of(&g.next), left)
 }
 
 impl<'t> Row<'t> {

@@ -14,6 +14,8 @@ use crate::tui::theme::{Glyph, Role};
 
 /// Cells of a name with the gap after it.
 const NAME: usize = 19;
+/// Cells of the keys where there is room for the longest in one line, and where they are wrapped.
+const KEYS: (usize, usize) = (16, 13);
 
 /// Draws the help: its first line shown, what is looked for, and whether that is being typed.
 pub fn draw(m: &Model, (scroll, find, finding): (usize, &Input, bool), over: Rect, buf: &mut Buffer) {
@@ -62,6 +64,8 @@ fn rows<'t>(m: &'t Model, find: &str, width: usize) -> Vec<Row<'t>> {
     under.overlay = None;
     let here = actions::scopes(&under);
     let filter = Filter::new(find);
+    let keys = if width < 70 { KEYS.1 } else { KEYS.0 };
+    let ellipsis = theme.glyph(Glyph::Ellipsis);
     let mut rows = if find.trim().is_empty() { legend(m) } else { Vec::new() };
     let order = here.iter().chain(Scope::VARIANTS.iter().filter(|s| !here.contains(s)));
     for scope in order {
@@ -79,15 +83,12 @@ fn rows<'t>(m: &'t Model, find: &str, width: usize) -> Vec<Row<'t>> {
         for a in of_scope {
             let now = here.contains(scope) && (a.ready)(&under) == Ready::Now;
             let (key, doc) = if now { (Role::Key, Role::Text) } else { (Role::Dim, Role::Dim) };
-            let lines = text::wrap(a.doc, width.saturating_sub(NAME + 15), 12, theme.glyph(Glyph::Ellipsis));
-            for (i, line) in lines.into_iter().enumerate() {
-                let row = Row::new(theme).gap(1);
-                let row = if i == 0 {
-                    row.left(key, actions::keys_label(a), 13).left(Role::Dim, a.id, NAME)
-                } else {
-                    row.gap(NAME + 13)
-                };
-                rows.push(row.put(doc, line));
+            let docs = text::wrap(a.doc, width.saturating_sub(NAME + keys + 2), 12, ellipsis);
+            let labels = text::wrap(&actions::keys_label(a), keys - 1, 4, ellipsis);
+            for i in 0..docs.len().max(labels.len()) {
+                let of = |lines: &[String]| lines.get(i).cloned().unwrap_or_default();
+                let row = Row::new(theme).gap(1).left(key, of(&labels), keys);
+                rows.push(row.left(Role::Dim, if i == 0 { a.id } else { "" }, NAME).put(doc, of(&docs)));
             }
         }
     }

@@ -20,8 +20,14 @@ const MAX_WHY: usize = 12;
 pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let gone = |buf: &mut Buffer| {
-        let words = format!("That partition of {} is not there any more. esc goes back.", visible_name(group));
-        Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
+        let group = visible_name(group);
+        let words = match super::group::doubt(m) {
+            None => format!("That partition of {group} is not there any more. esc goes back."),
+            Some(why) => format!(
+                "That partition of {group} is not shown any more; whether it is gone is not known: {why}. esc goes back."
+            ),
+        };
+        super::group::told(m, &words, area, buf);
     };
     let (Some(g), Some(tp)) = (m.group_row(group), &m.partition) else { return gone(buf) };
     let Some(line) = partitions::find(g, tp) else { return gone(buf) };

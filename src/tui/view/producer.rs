@@ -118,7 +118,7 @@ fn lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
         let label = if matches!(p.side_state, Some(SideState::NeedsOperator { .. })) { "needs you" } else { "state" };
         lines.extend(list(label, &why, role));
     }
-    lines.extend(list("next", &p.next, Role::Strong));
+    lines.extend(list("next", m.next_of(&p.next), Role::Strong));
     if let Some(standing) = p.eos.as_deref() {
         lines.extend(gates(m, standing, is_moving(p), width));
     }

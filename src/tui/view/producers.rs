@@ -129,7 +129,8 @@ fn row<'t>(m: &'t Model, (p, name): (&ProducerRow, &str), c: &Columns, cursor: b
         row = row.name(Role::Dim, p.topics.join(" "), c.topics).gap(2);
     }
     let left = width.saturating_sub(row.width() + 1);
-    let next = if state.word.is_empty() { p.next.clone() } else { format!("{}  {}", state.word, p.next) };
+    let next = m.next_of(&p.next);
+    let next = if state.word.is_empty() { next.to_owned() } else { format!("{}  {next}", state.word) };
     row.left(state.role, next, left)
 }
 

@@ -18,6 +18,8 @@ use crate::tui::{text, words};
 const LABEL: usize = 10;
 /// Most lines of what to do next.
 const NEXT: usize = 4;
+/// Most lines of anything where all of it is shown.
+const WHOLE: usize = 40;
 /// Least lines of the table, with its head.
 const TABLE: u16 = 5;
 /// Cells of a number.
@@ -35,10 +37,13 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         return;
     };
     title(m, d, area, buf);
-    // What the row under the cursor says may have the place of all that is said above it.
-    let rows = if m.focus == Focus::Top { Vec::new() } else { sayings(m, d, area) };
+    if m.focus == Focus::Top {
+        let (name, rows) = whole(m, d, area);
+        let rest = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+        return line::detail(theme, &name, (rows, Some(m.scroll)), rest, buf);
+    }
     let mut y = 1;
-    for row in rows {
+    for row in sayings(m, d, area, false) {
         row.draw(area, y, buf);
         y += 1;
     }
@@ -48,9 +53,23 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     }
 }
 
-/// The range, and how it stands.
-fn sayings<'t>(m: &'t Model, d: &DiffView, area: Rect) -> Vec<Row<'t>> {
-    let mut rows = vec![said(m, "range", Role::Text, &d.span.words(), area, 2)];
+/// All that there is to read, for a screen of its own: what the row under the cursor says, then what is said of the
+/// diff, without the limits that it has above a table; and what the first of it is about.
+fn whole<'t>(m: &'t Model, d: &DiffView, area: Rect) -> (String, Vec<Row<'t>>) {
+    let said = sayings(m, d, area, true);
+    let DiffState::Done { result, .. } = &d.state else { return ("diff".into(), said) };
+    let Some(at) = under(m, result) else { return ("diff".into(), said) };
+    let row = |l| Row::new(m.theme()).gap(1).put(Role::Text, l);
+    let mut rows: Vec<_> = detail(m, result, usize::from(area.width)).into_iter().map(row).collect();
+    rows.push(line::rule_row(m.theme(), "diff", usize::from(area.width)));
+    rows.extend(said);
+    (named(at), rows)
+}
+
+/// The range, and how it stands; `whole`: all of it, however long.
+fn sayings<'t>(m: &'t Model, d: &DiffView, area: Rect, whole: bool) -> Vec<Row<'t>> {
+    let most = |most: usize| if whole { WHOLE } else { most };
+    let mut rows = vec![said(m, "range", Role::Text, &d.span.words(), area, most(2))];
     rows.push(match &d.state {
         DiffState::Running { progress, stopping } => running(m, progress.as_ref(), *stopping, area),
         DiffState::Stopped { .. } => {
@@ -58,9 +77,9 @@ fn sayings<'t>(m: &'t Model, d: &DiffView, area: Rect) -> Vec<Row<'t>> {
             said(m, "state", Role::Hold, words, area, 2)
         }
         DiffState::Failed { trouble, .. } => {
-            said(m, "failed", Role::Fail, &words::sentence(&trouble.what, &trouble.advice), area, 6)
+            said(m, "failed", Role::Fail, &words::sentence(&trouble.what, &trouble.advice), area, WHOLE)
         }
-        DiffState::Done { result, .. } => done(m, d.source.other(), result, area),
+        DiffState::Done { result, .. } => done(m, d.source.other(), result, area, whole),
     });
     rows.into_iter().flatten().collect()
 }
@@ -133,7 +152,7 @@ fn running<'t>(m: &'t Model, progress: Option<&DiffProgress>, stopping: bool, ar
     rows
 }
 
-fn done<'t>(m: &'t Model, target: Side, result: &DiffResult, area: Rect) -> Vec<Row<'t>> {
+fn done<'t>(m: &'t Model, target: Side, result: &DiffResult, area: Rect, whole: bool) -> Vec<Row<'t>> {
     let theme = m.theme();
     let f = &result.found;
     let parts = [
@@ -152,11 +171,11 @@ fn done<'t>(m: &'t Model, target: Side, result: &DiffResult, area: Rect) -> Vec<
     let took = format!("{} read in {}", text::count(result.read), text::duration(result.ms));
     rows.push(equal.ending(Row::new(theme).put(Role::Dim, took), usize::from(area.width) - 1));
     if !found.is_empty() {
-        rows.extend(said(m, "", Role::Fail, &found.join(", "), area, 2));
+        rows.extend(said(m, "", Role::Fail, &found.join(", "), area, if whole { WHOLE } else { 2 }));
     }
     for (i, next) in result.next.iter().enumerate() {
         let role = if next.starts_with("cutover ") { Role::Strong } else { Role::Text };
-        let room = NEXT.saturating_sub(i).max(1);
+        let room = if whole { WHOLE } else { NEXT.saturating_sub(i).max(1) };
         rows.extend(said(m, if i == 0 { "next" } else { "" }, role, next, area, room));
     }
     rows
@@ -172,15 +191,11 @@ fn table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mut Buf
     let at = m.diff_at.min(result.rows.len() - 1);
     let lines = detail(m, result, width);
     let least = TABLE.min(u16::try_from(result.rows.len()).unwrap_or(TABLE).saturating_add(1));
-    let alone = m.focus == Focus::Top;
-    let (above, below) = line::share(area.height, lines.len(), least, alone);
+    let (above, below) = line::share(area.height, lines.len(), least, false);
     if below > 0 {
         let rows = lines.into_iter().map(|l| Row::new(theme).gap(1).put(Role::Text, l)).collect();
         let rest = Rect { y: area.y + above, height: below, ..area };
-        line::detail(theme, &named(&result.rows[at]), (rows, alone.then_some(m.scroll)), rest, buf);
-    }
-    if above == 0 {
-        return;
+        line::detail(theme, &named(&result.rows[at]), (rows, None), rest, buf);
     }
     let top = Rect { height: above, ..area };
     head(m, target, width).draw(top, 0, buf);
@@ -193,18 +208,22 @@ fn table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mut Buf
     more(m, above, below, top, buf);
 }
 
-/// How many lines of what the row under the cursor says have no room, when they have the place for themselves.
+/// How many lines of all that there is to read have no room, when they have the place for themselves.
 pub fn hidden(m: &Model, area: Rect) -> usize {
-    let Some(DiffState::Done { result, .. }) = m.diff().map(|d| &d.state) else { return 0 };
-    let room = usize::from(area.height.saturating_sub(2));
-    detail(m, result, usize::from(area.width)).len().saturating_sub(room)
+    let Some(d) = m.diff() else { return 0 };
+    whole(m, d, area).1.len().saturating_sub(usize::from(area.height.saturating_sub(2)))
+}
+
+/// The row under the cursor.
+fn under<'r>(m: &Model, result: &'r DiffResult) -> Option<&'r DiffRow> {
+    result.rows.get(m.diff_at.min(result.rows.len().saturating_sub(1)))
 }
 
 /// What the row under the cursor says.
 fn detail(m: &Model, result: &DiffResult, width: usize) -> Vec<String> {
     let ellipsis = m.theme().glyph(Glyph::Ellipsis);
-    let row = result.rows.get(m.diff_at.min(result.rows.len().saturating_sub(1)));
-    row.into_iter().flat_map(|r| &r.lines).flat_map(|l| text::wrap(l, width.saturating_sub(2), 40, ellipsis)).collect()
+    let lines = under(m, result).into_iter().flat_map(|r| &r.lines);
+    lines.flat_map(|l| text::wrap(l, width.saturating_sub(2), WHOLE, ellipsis)).collect()
 }
 
 fn named(row: &DiffRow) -> String {
