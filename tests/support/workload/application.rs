@@ -360,7 +360,9 @@ impl Worker {
         let mut list = TopicPartitionList::new();
         for topic in &self.topics {
             let metadata = consumer.fetch_metadata(Some(topic), within).expect("metadata");
-            metadata.topics()[0].partitions().iter().for_each(|p| drop(list.add_partition(topic, p.id())));
+            for partition in metadata.topics()[0].partitions() {
+                list.add_partition(topic, partition.id());
+            }
         }
         let committed = consumer.committed_offsets(list, within).expect("committed offsets");
         let mut from = TopicPartitionList::new();
