@@ -25,6 +25,9 @@ fn old() -> Observed<u64> {
     Observed::seen(40, At(NOW.0 - 47_000))
 }
 
+/// Takes away what a claim rests on.
+type Spoil = fn(&mut Snapshot, Trouble);
+
 #[test]
 fn nothing_is_exact_ticked_or_armed_while_a_side_is_not_trusted() {
     let rail = |s: &Snapshot| page(s).lines().take(2).collect::<Vec<_>>().join("\n");
@@ -36,7 +39,7 @@ fn nothing_is_exact_ticked_or_armed_while_a_side_is_not_trusted() {
         assert!(well.contains(piece), "{piece} in\n{well}");
     }
     let other = Trouble::new("green is cluster x, but the plan pins y", "correct it");
-    let spoilt: [(&str, fn(&mut Snapshot, Trouble)); 4] = [
+    let spoilt: [(&str, Spoil); 4] = [
         ("stale", |s, _| s.blue.link = old()),
         ("gone", |s, why| s.green.link = Observed::Known { value: 1, at: At(NOW.0 - 47_000), trouble: Some(why) }),
         ("never seen", |s, why| s.green.link = Observed::Absent { why }),
