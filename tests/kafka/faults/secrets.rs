@@ -105,7 +105,9 @@ fn echo() -> std::net::SocketAddr {
 
 /// Everything that a plan may hold besides a cluster's clients, each with its canary, each failing loudly.
 fn loud(topic: &str, server: std::net::SocketAddr) -> String {
-    let command = |key: &str| format!("[\"sh\", \"-c\", \"printenv CANARY_{key} CANARY_PROM >&2; exit 7\"]");
+    let command = |key: &str, more: &str| {
+        format!("[\"sh\", \"-c\", \"printenv CANARY_{key} CANARY_PROM >&2; exit 7\", \"sh\"{more}]")
+    };
     format!(
         "[defaults]\nstale_after = \"15s\"\n\
          [metrics.prom]\nprovider = \"prometheus\"\nurl = \"http://{server}\"\nusername = \"u\"\n\
@@ -119,8 +121,8 @@ fn loud(topic: &str, server: std::net::SocketAddr) -> String {
          flag = {{ provider = \"file\", path = \"flags.json\", key = \"p\" }}\n\
          [[groups]]\nname = \"canary-g\"\ntopics = [{topic:?}]\n\
          switch = {{ provider = \"command\", get = {}, set = {} }}\n",
-        command("REGISTRY"),
-        command("HEADER")
+        command("REGISTRY", ""),
+        command("HEADER", ", \"{state}\"")
     )
 }
 
@@ -140,7 +142,7 @@ fn no_canary_comes_out_of_anything_that_fails() {
         ("a misspelt name in the plan", dead, format!("\"sasl.pasword\" = {:?}", canary("TYPO"))),
         ("a wrong value", dead, format!("{whole}, \"socket.timeout.ms\" = \"5s\"")),
         ("a wrong password", &sasl_at, format!("{whole}, \"ssl.ca.location\" = \"{ca}\"")),
-        ("TLS to a plaintext port", green, whole.clone()),
+        ("TLS to a plaintext port", &pair().blue.bootstrap, whole.clone()),
         (
             "a key that no password opens",
             &sasl_at,
