@@ -375,7 +375,7 @@ impl Model {
     /// What comes next for a group or producer as its row shows it now: nothing is ready while that can't be known.
     #[must_use]
     pub fn next_of<'a>(&self, next: &'a str) -> &'a str {
-        if next.starts_with("ready") && self.untrusted().is_some() { "not known now" } else { next }
+        if next.starts_with("ready") && self.untrusted().is_some() { "not known" } else { next }
     }
 
     /// The way back of a group as its row shows it now.
