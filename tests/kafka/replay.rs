@@ -349,7 +349,7 @@ fn what_cannot_be_carried_is_said_and_nothing_is_sent() {
     // One cluster by two names.
     let twice = Desk::of(&pair.blue.bootstrap, &pair.blue.bootstrap.replace("127.0.0.1", "localhost"));
     let ran = twice.run(&["--range", &range, "--yes", &topic]);
-    assert!(ran.code == Some(1) && ran.err.contains("are the same cluster"), "{}", ran.err);
+    assert!(ran.code == Some(1) && ran.err.contains("blue and green are one cluster"), "{}", ran.err);
 }
 
 #[test]

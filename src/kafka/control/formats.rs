@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::offset_for_leader_epoch_request::{OffsetForLeaderPartition, OffsetForLeaderTopic};
 use kafka_protocol::messages::{BrokerId, FetchRequest, OffsetForLeaderEpochRequest, TopicName};
@@ -220,8 +221,13 @@ impl Ask<TopicPartition> for Portion {
         for topic in answer.responses {
             for p in topic.partitions {
                 let tp = TopicPartition::new(topic.topic.as_str(), p.partition_index);
-                let checked = check(p.error_code, format_args!("records of {tp}"), connection.label());
-                told.push((tp, checked.map(|()| p.records.unwrap_or_default())));
+                let records = match check(p.error_code, format_args!("records of {tp}"), connection.label()) {
+                    Ok(()) => Ok(p.records.unwrap_or_default()),
+                    // What was asked for has expired: the reader refuses the range, in its own words.
+                    Err(f) if f.error == Some(ResponseError::OffsetOutOfRange) => Ok(Bytes::new()),
+                    Err(f) => Err(f),
+                };
+                told.push((tp, records));
             }
         }
         Ok(told)

@@ -2,15 +2,24 @@
 
 use super::{Desk, SOON, at, half, plan_of, says, show};
 use crate::support::kafka::{consumer, create_topic, pair, throwaway};
+use crate::support::patience::until;
 use crate::support::{pty::key, unique};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
+use std::time::Duration;
 
-/// Commits one offset: a group appears.
+/// A member joins, commits one offset and leaves: a group appears that may be moved (one that only commits may not,
+/// before it is known how often).
 fn appears(broker: &crate::support::kafka::Broker, group: &str, topic: &str) {
+    let member = consumer(broker, group, &[]);
+    member.subscribe(&[topic]).expect("subscribed");
+    until(SOON, "the member's partitions", || {
+        let _ = member.poll(Duration::from_millis(100));
+        member.assignment().is_ok_and(|list| list.count() > 0)
+    });
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Offset(0)).expect("an offset");
-    consumer(broker, group, &[]).commit(&list, CommitMode::Sync).expect("committed");
+    member.commit(&list, CommitMode::Sync).expect("committed");
 }
 
 #[test]
