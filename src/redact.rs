@@ -97,7 +97,10 @@ pub fn learn_address(url: &str) {
 /// Remembers what this process was given in variables that are named like secrets: a command inherits them, and may
 /// print them when it fails.
 pub fn learn_environment() {
-    let named = std::env::vars().filter(|(name, _)| looks_secret(name)).map(|(_, value)| value);
+    // `vars` panics at the first variable that is not Unicode
+    let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+    let named = std::env::vars_os().map(|(name, value)| (text(name), value)).filter(|(name, _)| looks_secret(name));
+    let named = named.map(|(_, value)| text(value));
     // `SECRETS_DIR=/run/secrets` and `TOKEN_MODE=disabled` hold none
     let holds = |v: &String| v.chars().count() >= ANYWHERE && forms::is_telling(v) && !std::path::Path::new(v).exists();
     let values: Vec<String> = named.filter(holds).collect();
@@ -333,6 +336,14 @@ mod tests {
         assert_eq!(hidden(&[], "GET https://u:p@host/x"), "GET https://(hidden)@host/x");
         assert_eq!(hidden(&[], "Authorization: Basic dTpw and so on"), "Authorization: (hidden) and so on");
         assert_eq!(hidden(&[], "got Bearer abc.def-123=="), "got Bearer (hidden)");
+        assert_eq!(hidden(&[], "Authorization: GenieKey eb24-77 it is"), "Authorization: (hidden) it is");
+        assert_eq!(hidden(&[], r#"{"authorization": "SSWS 00QC-x"}"#), r#"{"authorization": "(hidden)"}"#);
+        let aws = "Authorization: AWS4-HMAC-SHA256 Credential=AK/s3/aws4, SignedHeaders=host;date, Signature=fe5f80, x";
+        assert_eq!(hidden(&[], aws), "Authorization: (hidden), x");
+        let digest = r#"Authorization: Digest username="u", response="6629" there"#;
+        assert_eq!(hidden(&[], digest), "Authorization: (hidden) there");
+        let escaped = r#"{"why":"rotated password=\"pa55 word\" now"}"#;
+        assert_eq!(hidden(&[], escaped), r#"{"why":"rotated password=(hidden) now"}"#);
         assert_eq!(
             hidden(&[], "password=\"x y\" token=abc, api_key=1"),
             "password=(hidden) token=(hidden), api_key=(hidden)"

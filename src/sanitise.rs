@@ -128,8 +128,8 @@ fn acts(c: char) -> bool {
     )
 }
 
-/// As [`acts`], and what can't be told from something else: spaces but U+0020, blank signs, private use, what is not
-/// assigned, and what terminals give different widths.
+/// As [`acts`], and what can't be told from something else or moves what is beside it: spaces but U+0020, blank signs,
+/// private use, what is not assigned, right-to-left scripts, and what terminals give different widths.
 fn is_hidden(c: char) -> bool {
     acts(c)
         || matches!(c,
@@ -137,6 +137,9 @@ fn is_hidden(c: char) -> bool {
             | '\u{2800}'                                       // blank Braille
             | '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}' // private use: whatever the font says
             | '\u{1f1e6}'..='\u{1f1ff}' | '\u{1f3fb}'..='\u{1f3ff}' // flags, skin tones: one cell or two or four
+            // right-to-left scripts: a terminal that follows UAX 9 moves the numbers beside them
+            | '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}'
+            | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}'
         )
         || (c.width() != Some(0) && !names::is_assigned(c))
 }
@@ -160,6 +163,7 @@ mod tests {
         assert_eq!(visible("x\u{9b}31m"), "x\\u{9b}31m");
         assert_eq!(visible("gro\u{202e}pu"), "gro\\u{202e}pu");
         assert_eq!(visible("or\u{200b}ders\u{feff}"), "or\\u{200b}ders\\u{feff}");
+        assert_eq!(visible("\u{5d0} 12 34"), "\\u{5d0} 12 34", "a right-to-left letter would swap the numbers");
         assert_eq!(visible("é\x07"), "é␇");
         assert_eq!(visible("a\u{a0}b\u{3000}c"), "a\\u{a0}b\\u{3000}c");
         assert_eq!(visible_lines("a\x1b\n\nb\r\n"), "a␛\n\nb␍\n");

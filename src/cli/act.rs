@@ -20,7 +20,9 @@ pub fn group(global: &Global, verb: GroupVerb) -> Result<Exit, Error> {
             (Command::RollBack { group, overrides: overrides.overrides(reason.as_deref())? }, yes)
         }
         GroupVerb::Continue(GroupArgs { group, yes }) => (Command::Continue { group }, yes),
-        GroupVerb::Complete(GroupArgs { group, yes }) => (Command::Complete { group }, yes),
+        GroupVerb::Complete(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => {
+            (Command::Complete { group, overrides: overrides.overrides(reason.as_deref())? }, yes)
+        }
         GroupVerb::Hold { group, reason } => (Command::Hold { subject: Subject::Group(group), why: reason }, None),
         GroupVerb::Resume { group } => (Command::Resume { subject: Subject::Group(group) }, None),
     };

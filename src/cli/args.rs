@@ -318,7 +318,7 @@ pub enum GroupVerb {
     /// Go on with an action that was interrupted
     Continue(GroupArgs),
     /// Declare the soak done
-    Complete(GroupArgs),
+    Complete(MoveArgs),
     /// Keep the group where it is
     Hold {
         /// Group id on blue

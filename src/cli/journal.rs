@@ -1,5 +1,7 @@
 //! `cutover journal show|verify|export`: what was decided and done. Reads only; the lease is not needed.
 
+use std::borrow::Cow;
+
 use super::args::{Global, JournalVerb};
 use super::{Error, Exit, json_text, load, out, print_json, print_text};
 use crate::controller::snapshot::JournalLine;
@@ -32,7 +34,9 @@ fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
     let newest = &entries[entries.len().saturating_sub(lines)..];
     // An older version may have journalled what librdkafka says of a secret. The file stays as it is: its chain holds it.
     if global.json {
-        out::print_json_text(&redact::hide(&json_text(&newest)?));
+        let mut values = serde_json::to_value(newest).map_err(|e| super::unprintable(&e))?;
+        hide_strings(&mut values);
+        out::print_json_text(&json_text(&values)?);
         return sound(broken);
     }
     let mut teller = Teller::default();
@@ -43,8 +47,25 @@ fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
     let rows = told[told.len() - newest.len()..]
         .iter()
         .flat_map(|(line, details)| std::iter::once(row(line)).chain(details.iter().map(below)));
-    print_text(&redact::hide(&table(&rows.collect::<Vec<_>>())));
+    print_text(&table(&rows.collect::<Vec<_>>()));
     sound(broken)
+}
+
+/// Takes secrets out of each string by itself: what looks like the beginning of a secret in one entry must not swallow
+/// the next one, nor the marks of JSON.
+fn hide_strings(value: &mut serde_json::Value) {
+    use serde_json::Value;
+
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(hidden) = redact::hide_cow(text) {
+                *text = hidden;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_strings),
+        Value::Object(fields) => fields.values_mut().for_each(hide_strings),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// What was shown is all there is, or ends where the chain breaks.

@@ -14,7 +14,7 @@ use crate::migration::estate::Trouble;
 use crate::plan::{Loaded, Plan, Problems};
 use crate::redact;
 use crate::report;
-use crate::sanitise::visible;
+use crate::sanitise::{self, visible};
 
 // first: its macro is for all the others
 #[macro_use]
@@ -129,10 +129,13 @@ fn usage(error: &clap::Error) -> ExitCode {
         let _ = error.print(); // help and version are our own words; a reader that went away (`| head`) is no error
         return ExitCode::from(Exit::DONE.0);
     }
-    // It repeats what was typed, and a script may type what a broker said: colours are given up for that.
-    tell(&error.render().to_string());
+    // It repeats what was typed, and a script may type a password, or what a broker said: colours are given up for that,
+    // and a line break in an argument forges no line.
+    let typed = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).filter(|a| !sanitise::is_clean(a));
+    let rendered = typed.fold(error.render().to_string(), |text, a| text.replace(&a, &visible(&a)));
+    tell(&redact::hide(&rendered));
     if std::env::args_os().any(|a| a == "--json") {
-        let what = error.to_string();
+        let what = &rendered;
         let what = what.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let trouble = Trouble::new(visible(what), "cutover --help lists what there is");
         print_json_line(&serde_json::json!({"ok": false, "errors": [trouble]}));
@@ -172,9 +175,11 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
 
 /// A document as it is printed.
 fn json_text(value: &impl serde::Serialize) -> Result<String, Error> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|e| Error::Failed(Trouble::new(format!("can't be written as JSON: {e}"), "report this as a bug")))?;
-    Ok(text)
+    serde_json::to_string_pretty(value).map_err(|e| unprintable(&e))
+}
+
+fn unprintable(error: &serde_json::Error) -> Error {
+    Error::Failed(Trouble::new(format!("can't be written as JSON: {error}"), "report this as a bug"))
 }
 
 /// Loads the plan and prints its warnings on standard error.

@@ -9,6 +9,7 @@ mod behind;
 mod compare;
 mod export;
 mod fidelity;
+mod follow;
 mod look;
 mod strand;
 mod tell;
@@ -388,12 +389,7 @@ impl Core {
         match what {
             Sighting::Cluster(side, Ok(mut view)) => {
                 self.tools.names.inward(&self.plan, side, &mut view);
-                let groups = &self.plan.groups;
-                let wanted =
-                    |topic: &str| groups.iter().any(|g| g.topics.is_empty() || g.topics.iter().any(|t| t == topic));
-                let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-                history.round(wanted, side, &view, at.plus(view.took_ms));
-                drop(history);
+                self.keep_ends(side, &view, at.plus(view.took_ms));
                 present::seen(self.estate.side_mut(side), Ok(view), at);
             }
             Sighting::Cluster(side, Err(why)) => present::seen(self.estate.side_mut(side), Err(why), at),
@@ -517,29 +513,6 @@ impl Core {
             ));
         }
         self.machine.handle_command(command, actor, typed, facts, now)
-    }
-
-    /// A session that only looks takes in what the holder of the journal has written since.
-    async fn follow(&mut self) {
-        if self.ledger.rehearses() {
-            return self.notice_growth().await;
-        }
-        if !matches!(self.arming, Arming::ReadOnly { .. }) {
-            return;
-        }
-        match self.ledger.newer().await {
-            Ok(entries) if entries.is_empty() => {}
-            Ok(entries) => {
-                for entry in &entries {
-                    self.machine.replay(entry);
-                    self.remember(entry);
-                }
-            }
-            Err(trouble) => {
-                self.notice(Severity::Fail, Subject::Migration, trouble.clone());
-                self.unsound = Some(trouble);
-            }
-        }
     }
 
     fn hear(&mut self, murmur: Murmur) {

@@ -146,7 +146,9 @@ async fn data_plane(plan: &Plan, tools: &Tools, side: Side) -> Check {
             let id = probed.cluster_id.map_or("its cluster has no id".to_owned(), |id| format!("cluster {id}"));
             let read = match probed.read {
                 Some(tp) => format!("the end of {tp} was read"),
-                None => "there was no record of the plan's topics to read".to_owned(),
+                None => {
+                    probed.unread.map_or("there was no record of the plan's topics to read".to_owned(), |why| why.what)
+                }
             };
             let at = probed.entrances.join(", ");
             Check::new(what, Health::Ok, format!("{id} at {at}; {read}; a transactional producer can be made"))

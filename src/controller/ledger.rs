@@ -1,7 +1,8 @@
 //! The journal from inside the loop: every access on a blocking thread, every append durable before it returns.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::clock::{Clock, Stopwatch};
 use super::executor::WriteLease;
 use super::run::{Options, Want};
 use super::snapshot::Arming;
@@ -12,6 +13,9 @@ use crate::migration::news::Told;
 use crate::migration::watch::{Kept, Unsaved};
 use crate::plan::Plan;
 
+/// How long a file that was found unsound is not looked through again, ms: all of it is read, and the loop waits for it.
+const AGAIN_MS: u64 = 10_000;
+
 /// The journal as this session may use it.
 pub(super) struct Ledger {
     store: Store,
@@ -20,6 +24,10 @@ pub(super) struct Ledger {
     last: u64,
     /// Entries that were only thought of, beside the session that holds the journal; `None` where they are written.
     rehearsed: Option<u64>,
+    /// Opening found something wrong with the file, or could not read it, and it was not found sound since.
+    doubted: bool,
+    /// When a doubted file was last looked through, and what was found.
+    looked: Option<(Stopwatch, Trouble)>,
 }
 
 enum Store {
@@ -66,18 +74,9 @@ impl Ledger {
             *rehearsed += 1;
             return Ok(Entry { seq: self.last + *rehearsed, at, actor, event });
         }
-        let Store::Writer(mut journal) = std::mem::replace(&mut self.store, Store::None) else {
-            return Err(Trouble::new("this session does not hold the journal", "use the session that holds it"));
-        };
-        let written = tokio::task::spawn_blocking(move || {
-            let entry = journal.append(at, &actor, &event);
-            (journal, entry)
-        });
-        let (journal, entry) = written
-            .await
-            .map_err(|e| Trouble::new(format!("writing the journal broke off: {e}"), "start cutover again"))?;
-        self.store = Store::Writer(journal);
-        let entry = entry?;
+        let written = self.on_writer("writing the journal", move |journal| journal.append(at, &actor, &event)).await?;
+        let entry = written
+            .ok_or_else(|| Trouble::new("this session does not hold the journal", "use the session that holds it"))?;
         self.last = entry.seq;
         Ok(entry)
     }
@@ -85,74 +84,69 @@ impl Ledger {
     /// Room for entries; a session that does not hold the journal needs none. Errors: the filesystem can't be asked or is
     /// read-only.
     pub async fn room(&mut self) -> Result<Option<Room>, Trouble> {
-        let Store::Writer(mut journal) = std::mem::replace(&mut self.store, Store::None) else { return Ok(None) };
-        let looked = tokio::task::spawn_blocking(move || {
-            let room = journal.look_for_room();
-            (journal, room)
-        });
-        let (journal, room) = looked
-            .await
-            .map_err(|e| Trouble::new(format!("looking for room broke off: {e}"), "start cutover again"))?;
-        self.store = Store::Writer(journal);
-        room.map(Some)
+        self.on_writer("looking for room", Journal::look_for_room).await
     }
 
     /// Keeps what changed in soaks' samples; a session that does not hold the journal keeps nothing. Errors: it could
     /// not be written; then a restart counts less, and nothing else is lost.
     pub async fn keep(&mut self, changes: Vec<Unsaved>) -> Result<(), Trouble> {
-        self.beside(move |journal| journal.keep_samples(&changes)).await
+        self.on_writer("writing beside the journal", move |journal| journal.keep_samples(&changes)).await.map(drop)
     }
 
     /// Keeps how far targets of notifications were told, as [`Ledger::keep`] does. Errors: it could not be written; then
     /// a crash tells something twice.
     pub async fn keep_told(&mut self, told: Vec<Told>) -> Result<(), Trouble> {
-        self.beside(move |journal| journal.keep_told(&told)).await
+        self.on_writer("writing beside the journal", move |journal| journal.keep_told(&told)).await.map(drop)
     }
 
-    /// Writes something beside the chain; a session that does not hold the journal writes nothing.
-    async fn beside(
+    /// Works on the journal on a blocking thread; `None` where this session does not hold it. `what` names the work for the
+    /// case that it breaks off: the journal is lost with it then.
+    async fn on_writer<T: Send + 'static>(
         &mut self,
-        write: impl FnOnce(&mut Journal) -> Result<(), Trouble> + Send + 'static,
-    ) -> Result<(), Trouble> {
-        let Store::Writer(mut journal) = std::mem::replace(&mut self.store, Store::None) else { return Ok(()) };
-        let written = tokio::task::spawn_blocking(move || {
-            let kept = write(&mut journal);
-            (journal, kept)
+        what: &str,
+        work: impl FnOnce(&mut Journal) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<Option<T>, Trouble> {
+        let mut journal = match std::mem::replace(&mut self.store, Store::None) {
+            Store::Writer(journal) => journal,
+            other => {
+                self.store = other;
+                return Ok(None);
+            }
+        };
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work(&mut journal);
+            (journal, done)
         });
-        let (journal, kept) = written
-            .await
-            .map_err(|e| Trouble::new(format!("writing beside the journal broke off: {e}"), "start cutover again"))?;
+        let (journal, done) =
+            worked.await.map_err(|e| Trouble::new(format!("{what} broke off: {e}"), "start cutover again"))?;
         self.store = Store::Writer(journal);
-        kept
+        done.map(Some)
     }
 
     /// What somebody else has written since. Errors: it can't be read.
     pub async fn newer(&mut self) -> Result<Vec<Entry>, Trouble> {
-        let (from, path) = (self.last + 1, self.path.clone());
+        if let Some((_, why)) = self.looked.as_ref().filter(|(looked, _)| looked.ms() < AGAIN_MS) {
+            return Err(why.clone());
+        }
+        let (from, path, doubted) = (self.last + 1, self.path.clone(), self.doubted);
         let store = std::mem::replace(&mut self.store, Store::None);
-        let read = tokio::task::spawn_blocking(move || match store {
-            Store::Writer(journal) => (Store::Writer(journal), Ok(Vec::new())),
-            Store::Reader(reader) => {
-                let entries = reader.entries(from);
-                (Store::Reader(reader), entries)
-            }
-            // A journal that was not there may have been made since.
-            Store::None if path.exists() => match Reader::open(&path) {
-                Ok(reader) => {
-                    let entries = reader.entries(from);
-                    (Store::Reader(Box::new(reader)), entries)
-                }
-                Err(trouble) => (Store::None, Err(trouble)),
-            },
-            Store::None => (Store::None, Ok(Vec::new())),
-        });
+        let read = tokio::task::spawn_blocking(move || follow(store, &path, from, doubted));
         let (store, entries) = read
             .await
             .map_err(|e| Trouble::new(format!("reading the journal broke off: {e}"), "start cutover again"))?;
         self.store = store;
+        let whole = self.doubted && matches!(self.store, Store::Reader(_));
+        self.looked = entries.as_ref().err().filter(|_| whole).map(|why| (Clock.stopwatch(), why.clone()));
         let entries = entries?;
+        // Where there is no file nothing was found sound.
+        self.doubted &= matches!(self.store, Store::None);
         self.last = entries.last().map_or(self.last, |e| e.seq);
         Ok(entries)
+    }
+
+    /// Whether what opening found wrong with the file still stands.
+    pub fn doubted(&self) -> bool {
+        self.doubted
     }
 
     /// Whether this is a dry run beside the session that holds the journal: it writes nothing, and what that session does
@@ -178,12 +172,14 @@ impl Access {
     fn unusable(path: PathBuf, trouble: Trouble) -> Self {
         let arming = Arming::ReadOnly { why: trouble.what.clone() };
         let (troubles, unsound) = (vec![trouble.clone()], Some(trouble));
-        Self { arming, troubles, unsound, ..Self::empty(path) }
+        let mut access = Self { arming, troubles, unsound, ..Self::empty(path) };
+        access.ledger.doubted = true;
+        access
     }
 
     /// A journal that is not there.
     fn empty(path: PathBuf) -> Self {
-        let ledger = Ledger { store: Store::None, path, last: 0, rehearsed: None };
+        let ledger = Ledger { store: Store::None, path, last: 0, rehearsed: None, doubted: false, looked: None };
         let (entries, samples, told, troubles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { ledger, entries, samples, told, arming: super::core::asked_for(), troubles, unsound: None }
     }
@@ -192,7 +188,7 @@ impl Access {
 fn open(path: PathBuf, want: Want, now: At) -> Access {
     let opened = match want {
         Want::ReadOnly if !path.exists() => return Access::empty(path),
-        Want::ReadOnly => Reader::open(&path).map(|r| (Store::Reader(Box::new(r)), super::core::asked_for())),
+        Want::ReadOnly => open_to_read(&path).map(|r| (Store::Reader(Box::new(r)), super::core::asked_for())),
         Want::Armed | Want::DryRun => Journal::open(&path, &Holder::me(now)).map(|opened| match opened {
             Opened::Writer(journal) => {
                 let arming = if want == Want::DryRun { Arming::DryRun } else { Arming::Armed };
@@ -251,6 +247,92 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
         troubles.push(why.clone());
     }
     let rehearses = arming == Arming::DryRun && matches!(store, Store::Reader(_));
-    let ledger = Ledger { store, path, last, rehearsed: rehearses.then_some(0) };
+    let doubted = unsound.is_some();
+    let ledger = Ledger { store, path, last, rehearsed: rehearses.then_some(0), doubted, looked: None };
     Access { ledger, entries, samples, told, arming, troubles, unsound }
+}
+
+/// Opens a journal to read. One that is just being made is looked at twice: the marks that say what a file is are read one
+/// after the other, so a first look may fall between them and take it for another program's.
+fn open_to_read(path: &Path) -> Result<Reader, Trouble> {
+    Reader::open(path).or_else(|_| Reader::open(path))
+}
+
+/// What was written from entry `from` on. A journal that was not there may have been made since. A doubted one is looked
+/// through whole each time: what follows alone would not show again what opening found.
+fn follow(store: Store, path: &Path, from: u64, doubted: bool) -> (Store, Result<Vec<Entry>, Trouble>) {
+    let reader = match store {
+        Store::Reader(reader) => reader,
+        Store::None if path.exists() => match open_to_read(path) {
+            Ok(reader) => Box::new(reader),
+            Err(trouble) => return (Store::None, Err(trouble)),
+        },
+        other => return (other, Ok(Vec::new())),
+    };
+    let look = || {
+        if !doubted {
+            return reader.entries(from);
+        }
+        let all = reader.entries(1)?;
+        reader.check_file()?;
+        Ok(all.into_iter().filter(|e| e.seq >= from).collect())
+    };
+    // As in `open_to_read`: each look reads the marks again.
+    let entries = look().or_else(|trouble| if from == 1 { look() } else { Err(trouble) });
+    (Store::Reader(reader), entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::command::Subject;
+
+    /// A journal with one entry, closed again.
+    fn journal(dir: &Path) -> PathBuf {
+        let path = dir.join("x.journal");
+        let Opened::Writer(mut journal) = Journal::open(&path, &Holder::me(At(0))).unwrap() else { panic!("held") };
+        let event = Event::Noticed { subject: Subject::Migration, what: "one".into() };
+        journal.append(At(1), "ann@bastion", &event).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn what_opening_found_wrong_stands_until_the_whole_file_is_sound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = journal(dir.path());
+        let sql = |sql: &str| rusqlite::Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        let rule = "SELECT sql FROM sqlite_schema WHERE name = 'entries_last'";
+        let rule: String = rusqlite::Connection::open(&path).unwrap().query_row(rule, [], |row| row.get(0)).unwrap();
+        // The chain does not see it, and what follows in the chain does not either.
+        sql("DROP TRIGGER entries_last");
+        let Access { mut ledger, entries, unsound, .. } = open(path.clone(), Want::ReadOnly, At(2));
+        assert!(unsound.is_some_and(|why| why.what.contains("were changed")) && entries.len() == 1);
+        for _ in 0..2 {
+            assert!(ledger.newer().await.is_err_and(|why| why.what.contains("were changed")) && ledger.doubted());
+        }
+        sql(&rule);
+        assert!(ledger.newer().await.is_err(), "all of it is not read every second");
+        ledger.looked = None; // that time has passed
+        assert_eq!(ledger.newer().await, Ok(Vec::new()));
+        assert!(!ledger.doubted(), "it was looked through whole");
+    }
+
+    #[tokio::test]
+    async fn a_journal_that_could_not_be_opened_is_read_once_it_can() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, aside) = (journal(dir.path()), dir.path().join("aside"));
+        std::fs::rename(&path, &aside).unwrap();
+        std::fs::write(&path, "this is no journal. ".repeat(500)).unwrap();
+        let Access { mut ledger, entries, unsound, .. } = open(path.clone(), Want::ReadOnly, At(2));
+        assert!(unsound.is_some() && entries.is_empty());
+        assert!(ledger.newer().await.is_err() && ledger.doubted());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(ledger.newer().await, Ok(Vec::new()));
+        assert!(ledger.doubted(), "that there is none proves nothing");
+        std::fs::rename(&aside, &path).unwrap();
+        assert_eq!(ledger.newer().await.map(|entries| entries.len()), Ok(1));
+        assert!(!ledger.doubted());
+        assert_eq!(ledger.room().await, Ok(None), "it is another session's");
+        assert_eq!(ledger.newer().await, Ok(Vec::new()), "asking for room did not close it");
+    }
 }

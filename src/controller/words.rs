@@ -14,6 +14,7 @@ use crate::migration::firing::fired_words;
 use crate::migration::machine::CONTROLLER;
 use crate::migration::turns::{gate_words, phase_words};
 use crate::offsets::verdict::GroupPlan;
+use crate::redact::hide;
 use crate::replay::ReplayEnd;
 use crate::sanitise::{visible, visible_name};
 
@@ -36,8 +37,9 @@ impl Teller {
             at: entry.at,
             actor: visible(&entry.actor),
             subject: self.subject(&entry.event),
-            text: visible(&self.words(&entry.event)),
-            act: self.act(entry).map(|act| visible(&act)),
+            // An earlier version may have journalled a secret, and a person's reason may hold one.
+            text: visible(&hide(&self.words(&entry.event))),
+            act: self.act(entry).map(|act| visible(&hide(&act))),
         }
     }
 
@@ -381,7 +383,7 @@ pub fn effect(effect: &Effect) -> String {
             format!(
                 "fence {} transactional ids of {producer} on {side}: {}",
                 ids.len(),
-                ids.join(", "),
+                ids.iter().map(|id| visible_name(id)).collect::<Vec<_>>().join(", "),
                 producer = visible_name(producer)
             )
         }

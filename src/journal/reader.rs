@@ -299,14 +299,18 @@ impl Reader {
         Ok(())
     }
 
-    /// Writes every entry as one line of JSON: `seq`, `at` (ms since the epoch), `actor`, `event`, `prev`, `hash`.
+    /// Writes every entry along the chain as one line of JSON: `seq`, `at` (ms since the epoch), `actor`, `event`, `prev`,
+    /// `hash`.
     ///
     /// # Errors
-    /// The journal can't be read, or `out` can't be written.
+    /// The journal can't be read, or `out` can't be written; or the chain breaks, or the file is damaged: what stands
+    /// before that was written.
     pub fn export(&self, out: &mut dyn Write) -> Result<u64, Trouble> {
-        let mut count = 0;
-        self.each("seq >= ?1 ORDER BY seq", 0, |raw| {
-            let raw = raw.map_err(|b| self.broken(&b))?;
+        let unwritten = |count: u64, e: &std::io::Error| {
+            Trouble::new(format!("can't write the export after entry {count}: {e}"), "check where the output goes")
+        };
+        let (mut count, mut failed) = (0, None);
+        let walked = self.walk(Head::NONE, |raw| {
             // an event this version does not know is exported as it is
             let event: serde_json::Value =
                 serde_json::from_str(&raw.event).unwrap_or_else(|_| serde_json::Value::String(raw.event.clone()));
@@ -314,13 +318,18 @@ impl Reader {
                 "seq": raw.seq, "at": raw.at, "actor": raw.actor, "event": event,
                 "prev": hex(&raw.prev), "hash": hex(&raw.hash),
             });
-            writeln!(out, "{}", ascii_json(&line.to_string())).map_err(|e| {
-                Trouble::new(format!("can't write the export after entry {count}: {e}"), "check where the output goes")
-            })?;
-            count += 1;
+            if failed.is_none() {
+                match writeln!(out, "{}", ascii_json(&line.to_string())) {
+                    Ok(()) => count += 1,
+                    Err(e) => failed = Some(unwritten(count, &e)),
+                }
+            }
             Ok(())
         })?;
-        out.flush().map_err(|e| Trouble::new(format!("can't write the export: {e}"), "check where the output goes"))?;
+        let flushed = out.flush().map_err(|e| unwritten(count, &e));
+        failed.map_or(flushed, Err)?;
+        walked.map_err(|b| self.broken(&b))?;
+        self.check_file()?;
         Ok(count)
     }
 

@@ -3,7 +3,7 @@
 //! the one under way.
 
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
@@ -18,7 +18,15 @@ pub(super) const RESERVE: u64 = 8 << 20;
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
-    held: bool,
+    held: Option<Held>,
+}
+
+/// A reserve as it was taken.
+#[derive(Debug)]
+struct Held {
+    file: File,
+    /// What it took on the disk (`st_blocks`).
+    blocks: u64,
 }
 
 /// How much room a journal has, as it was looked at last.
@@ -35,30 +43,54 @@ impl Reserve {
     pub fn take(journal: &Path) -> Self {
         let mut name = journal.as_os_str().to_owned();
         name.push(".reserve");
-        let mut reserve = Self { path: name.into(), held: false };
+        let mut reserve = Self { path: name.into(), held: None };
         reserve.take_again();
         reserve
     }
 
-    /// Tries once more to take what was given up, or was never there.
+    /// Looks whether it is still there, and tries once more to take what was given up, was never there, or was removed or
+    /// cut short by somebody else meanwhile.
     pub fn take_again(&mut self) {
-        if self.held {
+        if self.held.as_ref().is_some_and(|held| held.lies_at(&self.path)) {
             return;
         }
+        // First: a file that was removed keeps its room for as long as it is open.
+        self.held = None;
         let taken = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path);
-        self.held = taken.is_ok_and(|file| fill(&file).is_ok());
-        if !self.held {
+        self.held = taken.and_then(Held::fill).ok();
+        if self.held.is_none() {
             let _ = std::fs::remove_file(&self.path); // half a reserve takes the room that others need
         }
     }
 
-    /// Gives it up, so that entries can take its place. Tells whether there was one.
+    /// Gives it up, so that entries can take its place. Tells whether there is room now that was not there before.
     pub fn give_up(&mut self) -> bool {
-        std::mem::take(&mut self.held) && std::fs::remove_file(&self.path).is_ok()
+        let Some(held) = self.held.take() else { return false };
+        // Its room is free when it is closed; if somebody removed it, by that alone.
+        drop(held);
+        match std::fs::remove_file(&self.path) {
+            Ok(()) => true,
+            Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+        }
     }
 
     pub fn held(&self) -> bool {
-        self.held
+        self.held.is_some()
+    }
+}
+
+impl Held {
+    fn fill(file: File) -> std::io::Result<Self> {
+        fill(&file)?;
+        let blocks = file.metadata()?.blocks();
+        Ok(Self { file, blocks })
+    }
+
+    /// Whether this file, whole, is what lies there. Less on the disk than there was is a hole, which keeps no room.
+    fn lies_at(&self, path: &Path) -> bool {
+        let (Ok(own), Ok(found)) = (self.file.metadata(), std::fs::metadata(path)) else { return false };
+        let same = (own.dev(), own.ino()) == (found.dev(), found.ino());
+        same && found.len() >= RESERVE && found.blocks() >= self.blocks
     }
 }
 
@@ -99,4 +131,44 @@ pub(super) fn free_room(path: &Path) -> Result<u64, Trouble> {
         ));
     }
     Ok(asked.f_bavail.saturating_mul(asked.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reserve_that_somebody_took_away_is_taken_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut reserve = Reserve::take(&dir.path().join("x.journal"));
+        let path = dir.path().join("x.journal.reserve");
+        let whole = || std::fs::metadata(&path).is_ok_and(|m| m.len() == RESERVE && m.blocks() * 512 >= RESERVE);
+        assert!(reserve.held() && whole());
+        let inode = std::fs::metadata(&path).unwrap().ino();
+        reserve.take_again();
+        assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode, "it is there: nothing is done");
+        let cut = || OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
+        let hollow = || {
+            cut();
+            OpenOptions::new().write(true).open(&path).unwrap().set_len(RESERVE).unwrap();
+        };
+        let removed = || std::fs::remove_file(&path).unwrap();
+        let replaced = || {
+            removed();
+            std::fs::write(&path, "mine").unwrap();
+        };
+        let ways: [(&str, &dyn Fn()); 4] =
+            [("removed", &removed), ("cut", &cut), ("a hole", &hollow), ("replaced", &replaced)];
+        for (how, away) in ways {
+            away();
+            assert!(!whole(), "{how}");
+            reserve.take_again();
+            assert!(reserve.held() && whole(), "{how}: {:?}", std::fs::metadata(&path));
+        }
+        assert!(reserve.give_up() && !reserve.held() && !path.exists());
+        assert!(!reserve.give_up(), "there is none any more");
+        reserve.take_again();
+        removed();
+        assert!(reserve.give_up() && !reserve.held(), "an open file keeps its room, and is closed now");
+    }
 }

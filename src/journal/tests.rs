@@ -162,7 +162,59 @@ fn a_write_without_the_lease_is_noticed() {
     let e = journal.entries(0).unwrap_err();
     assert!(e.what.contains("entry 2"), "{}", e.what);
     let mut out = Vec::new();
-    assert_eq!(journal.export(&mut out).unwrap(), 2, "what can't be understood is exported all the same");
+    let e = journal.export(&mut out).unwrap_err();
+    assert!(e.what.contains("entry 2"), "{}", e.what);
+    assert_eq!(String::from_utf8(out).unwrap().lines().count(), 1, "what stands before the break");
+}
+
+#[test]
+fn an_export_gives_the_chain_as_it_is_and_nothing_behind_its_break() {
+    let (dir, path) = place();
+    let mut journal = writer(&path);
+    for i in 0..4 {
+        journal.append(At(i), "a", &noticed(&format!("n{i}"))).unwrap();
+    }
+    drop(journal);
+    let exported = |path: &Path| {
+        let mut out = Vec::new();
+        let count = Reader::open(path).unwrap().export(&mut out).map_err(|t| t.what);
+        (count, String::from_utf8(out).unwrap().lines().count())
+    };
+    assert_eq!(exported(&path), (Ok(4), 4));
+    let changed = "UPDATE entries SET event = replace(event, 'n2', 'n9') WHERE seq = 3";
+    let removed = "DELETE FROM entries WHERE seq = 3";
+    let broken = [(changed, "entry 3: its content was changed"), (removed, "entry 3: missing")];
+    for (n, (sql, why)) in broken.into_iter().enumerate() {
+        let copy = dir.path().join(format!("copy-{n}"));
+        std::fs::copy(&path, &copy).unwrap();
+        let conn = rusqlite::Connection::open(&copy).unwrap();
+        conn.execute_batch(&format!("DROP TRIGGER entries_stay; DROP TRIGGER entries_last; {sql};")).unwrap();
+        drop(conn);
+        let (count, lines) = exported(&copy);
+        assert!(count.is_err_and(|e| e.contains(why)) && lines == 2, "{sql}: {lines} lines");
+    }
+    // An event of a later version is part of the chain, whatever it means.
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    let prev: chain::Hash = conn.query_row("SELECT hash FROM entries WHERE seq = 4", [], |r| r.get(0)).unwrap();
+    let event = r#"{"new":1}"#;
+    let next = chain::hash(&prev, 5, At(9), "later", event);
+    conn.execute("INSERT INTO entries VALUES (5, 9, 'later', ?1, ?2, ?3)", (event, prev, next)).unwrap();
+    drop(conn);
+    assert_eq!(exported(&path), (Ok(5), 5));
+}
+
+#[test]
+fn a_reserve_that_was_removed_is_not_called_reserved() {
+    let (_dir, path) = place();
+    let mut journal = writer(&path);
+    let reserve = PathBuf::from(format!("{}.reserve", path.display()));
+    assert!(journal.look_for_room().unwrap().reserved && reserve.exists());
+    std::fs::remove_file(&reserve).unwrap();
+    assert!(journal.look_for_room().unwrap().reserved && reserve.exists(), "it was taken anew");
+    // Where it can't be, that is said.
+    std::fs::remove_file(&reserve).unwrap();
+    std::fs::create_dir(&reserve).unwrap();
+    assert!(!journal.look_for_room().unwrap().reserved);
 }
 
 #[test]

@@ -183,9 +183,7 @@ pub(super) fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
             "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic, or carry the records \
              into a topic that takes them"
         }
-        Some(E::MessageSizeTooLarge | E::MessageBatchTooLarge) => {
-            "raise max.message.bytes of the topic, and message.max.bytes of its cluster's client in the plan"
-        }
+        Some(E::MessageSizeTooLarge | E::MessageBatchTooLarge) => "raise max.message.bytes of the topic",
         Some(E::InvalidRecord | E::PolicyViolation) => {
             "look which rule of the topic or the cluster refuses these records (a compacted topic takes none without a key)"
         }
@@ -206,7 +204,14 @@ pub(super) fn trouble(what: &str, bootstrap: &str, error: Option<&KafkaError>, c
     Trouble::new(format!("{what} on {bootstrap}: {}", sanitise::visible(&why)), advice(code))
 }
 
-/// Whether a client is at the cluster with this id. `told`: what it was told last; `None` when nobody told it yet.
+/// Nobody told a client the cluster's id, for as long as it was waited for.
+pub(super) fn untold(bootstrap: &str, context: &Context) -> Trouble {
+    let silent = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
+    trouble("asking for the cluster id", bootstrap, Some(&silent), Some(context))
+}
+
+/// Whether a client is at the cluster with this id. `told`: what it was told last; a client that was told nothing may be
+/// anywhere.
 pub(super) fn at_home(bootstrap: &str, held: &str, told: Option<&str>, context: &Context) -> Result<(), Trouble> {
     let advice = "correct the addresses of this cluster (bootstrap, DNS, advertised.listeners): all must lead to one \
                   cluster; then try again";
@@ -214,11 +219,12 @@ pub(super) fn at_home(bootstrap: &str, held: &str, told: Option<&str>, context: 
         return Err(Trouble::new(format!("a client of {bootstrap} was led to a second cluster: {said}"), advice));
     }
     match told {
+        None => Err(untold(bootstrap, context)),
         Some(told) if told != held => {
             let told = sanitise::visible(told);
             Err(Trouble::new(format!("{bootstrap} led to cluster {told}, and it should be {held}"), advice))
         }
-        _ => Ok(()),
+        Some(_) => Ok(()),
     }
 }
 
@@ -256,6 +262,23 @@ mod tests {
         assert_eq!(end_of_partition(words), Some(4211));
         assert_eq!(end_of_partition("Fetch from broker 1 failed"), None);
         assert_eq!(end_of_partition("reached end of partition at offset "), None);
+    }
+
+    #[test]
+    fn a_client_is_at_home_only_where_it_was_told_so() {
+        let context = Context::default();
+        let at = |told| at_home("b:1", "X", told, &context).map_err(|t| t.what);
+        assert_eq!(at(Some("X")), Ok(()));
+        assert_eq!(at(Some("Y")), Err("b:1 led to cluster Y, and it should be X".to_owned()));
+        let silent = at(None).unwrap_err();
+        assert!(silent.starts_with("asking for the cluster id on b:1: "), "{silent}");
+        context.log(RDKafkaLogLevel::Warning, "CLUSTERID", "Broker b:1 ClusterId Y differs");
+        assert!(at(Some("X")).unwrap_err().contains("led to a second cluster"));
+    }
+
+    #[test]
+    fn an_advice_names_only_what_a_plan_may_set() {
+        assert_eq!(advice(Some(RDKafkaErrorCode::MessageSizeTooLarge)), "raise max.message.bytes of the topic");
     }
 
     #[test]

@@ -35,8 +35,10 @@ pub struct Probed {
     pub cluster_id: Option<String>,
     /// Brokers that answer where they are advertised.
     pub entrances: Vec<String>,
-    /// A partition of which a record was read; `None` when there was none to read.
+    /// A partition of which a record was read; `None` when there was none that could be.
     pub read: Option<TopicPartition>,
+    /// Why none could be read where there was one.
+    pub unread: Option<Trouble>,
 }
 
 impl DataPlane {
@@ -98,12 +100,13 @@ impl DataPlane {
     /// As [`Self::reader_for`].
     pub fn keeper(&self, group: &str, within: Duration) -> Result<Keeper, Trouble> {
         let (verified, _) = self.enter()?;
-        Keeper::open(&self.cluster.inner_properties(), &verified.entrances.join(","), group, within)
+        let (properties, bootstrap) = (self.cluster.inner_properties(), verified.entrances.join(","));
+        Keeper::open(&properties, &bootstrap, verified.cluster_id.as_deref(), group, within)
     }
 
     /// Tries the data plane without changing anything: a client of it has to tell the cluster's id, to read the last
-    /// record of the first of these partitions that has one, and a transactional producer has to be made (it is not
-    /// initialised: that would fence another one).
+    /// record of the first of these partitions that has one (in a format that it reads), and a transactional producer has
+    /// to be made (it is not initialised: that would fence another one).
     ///
     /// # Errors
     /// Why it can't be used.
@@ -111,25 +114,17 @@ impl DataPlane {
         let (verified, warden) = self.enter()?;
         let bootstrap = verified.entrances.join(",");
         let properties = self.cluster.inner_properties();
-        Writer::try_making(&properties, &bootstrap, patience)?;
+        Writer::try_making(&properties, &bootstrap, verified.cluster_id.as_deref(), patience)?;
         let reader = RecordReader::open_for(Portion::Small, &properties, &bootstrap, Isolation::Committed, patience)?;
         let mut reader = reader.held_to(verified.cluster_id.clone(), Arc::new(warden));
         let cluster_id = reader.tell_cluster_id()?;
-        let mut read = None;
-        if !some.is_empty() {
-            let (starts, ends) = (reader.starts(some)?, reader.ends(some)?);
-            let bounds = some.iter().zip(starts.into_iter().zip(ends));
-            let last = bounds.filter(|(_, (start, end))| start < end).map(|(tp, (_, end))| (tp, end)).next();
-            if let Some((partition, to)) = last {
-                // The last offset may be a marker's, or an aborted record's: that it is passed is an answer too.
-                let range = Range { partition: partition.clone(), from: to - 1, to };
-                match reader.read_range(&range, |_| std::ops::ControlFlow::Continue(())) {
-                    Ok(_) | Err(ReadError::OldFormat { .. }) => read = Some(partition.clone()),
-                    Err(error) => return Err(error.into()),
-                }
-            }
-        }
-        Ok(Probed { cluster_id, entrances: verified.entrances, read })
+        let (starts, ends) = (reader.starts(some)?, reader.ends(some)?);
+        let bounds = some.iter().zip(starts.into_iter().zip(ends)).filter(|(_, (start, end))| start < end);
+        // The last offset may be a marker's, or an aborted record's: that it is passed is an answer too.
+        let mut last = bounds.map(|(tp, (_, end))| Range { partition: tp.clone(), from: end - 1, to: end });
+        let (read, unread) =
+            first_read(&mut last, |range| reader.read_range(range, |_| std::ops::ControlFlow::Continue(())).map(drop))?;
+        Ok(Probed { cluster_id, entrances: verified.entrances, read, unread })
     }
 
     /// Asks all addresses where they lead, and makes a warden of it.
@@ -140,6 +135,23 @@ impl DataPlane {
         let verified = held.verify()?;
         Ok((verified, held))
     }
+}
+
+/// The partition of the first range that can be read, or why there is none: a range of an old format is refused before
+/// anything is read of it, which says nothing of the client.
+fn first_read(
+    ranges: &mut dyn Iterator<Item = Range>,
+    mut read: impl FnMut(&Range) -> Result<(), ReadError>,
+) -> Result<(Option<TopicPartition>, Option<Trouble>), ReadError> {
+    let mut unread = None;
+    for range in ranges {
+        match read(&range) {
+            Ok(()) => return Ok((Some(range.partition), None)),
+            Err(ReadError::OldFormat { why, .. }) => unread = unread.or(Some(why)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((None, unread))
 }
 
 /// A reader's warden: the control plane of its cluster, and who does the asking.
@@ -193,5 +205,28 @@ impl Warden for Held {
             None => Ok(()),
             Some(old) => Err(ReadError::OldFormat { partition: old.partition, why: old.why }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_before_it_was_read_does_not_count_as_read() {
+        let range = |topic: &str| Range { partition: TopicPartition::new(topic, 0), from: 4, to: 5 };
+        let old = |range: &Range| match range.partition.topic.as_str() {
+            "new" => Ok(()),
+            topic => {
+                let (partition, why) = (range.partition.clone(), Trouble::new(format!("{topic} is old"), ""));
+                Err(ReadError::OldFormat { partition, why })
+            }
+        };
+        let first = |topics: &[&str]| first_read(&mut topics.iter().map(|t| range(t)), old).unwrap();
+        assert_eq!(first(&["old", "new", "older"]), (Some(TopicPartition::new("new", 0)), None));
+        assert_eq!(first(&["old", "older"]), (None, Some(Trouble::new("old is old", ""))));
+        assert_eq!(first(&[]), (None, None));
+        let silent = || ReadError::Stalled { what: "nothing came".into(), advice: "" };
+        assert_eq!(first_read(&mut [range("new")].into_iter(), |_| Err(silent())), Err(silent()));
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::migration::estate::Trouble;
+pub use crate::plan::properties::Protocol;
 use crate::plan::properties::{self, canonical, is_secret, is_used};
 use crate::redact::HIDDEN;
 pub use crate::tls::{Identity, Pem, Tls};
@@ -26,45 +27,6 @@ const CLIENT_ID: &str = "cutover";
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct ClientProperties {
     entries: BTreeMap<String, String>,
-}
-
-/// How the connection is protected (`security.protocol`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Protocol {
-    /// Neither encrypted nor authenticated.
-    #[default]
-    Plaintext,
-    /// TLS.
-    Ssl,
-    /// SASL without TLS.
-    SaslPlaintext,
-    /// SASL inside TLS.
-    SaslSsl,
-}
-
-impl Protocol {
-    /// Whether TLS is used.
-    #[must_use]
-    pub fn tls(self) -> bool {
-        matches!(self, Protocol::Ssl | Protocol::SaslSsl)
-    }
-
-    /// Whether SASL is used.
-    #[must_use]
-    pub fn sasl(self) -> bool {
-        matches!(self, Protocol::SaslPlaintext | Protocol::SaslSsl)
-    }
-
-    /// As written in properties.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Protocol::Plaintext => "PLAINTEXT",
-            Protocol::Ssl => "SSL",
-            Protocol::SaslPlaintext => "SASL_PLAINTEXT",
-            Protocol::SaslSsl => "SASL_SSL",
-        }
-    }
 }
 
 /// How the client proves who it is. SCRAM, OAUTHBEARER and GSSAPI slot in here.
@@ -97,10 +59,11 @@ pub struct ControlProperties {
 }
 
 impl ClientProperties {
-    /// Properties as written, checked only when used: see [`Self::check`].
+    /// Properties as they are meant (an empty value is none: librdkafka refuses most of them, where the Java client takes
+    /// them), checked only when used: see [`Self::check`].
     #[must_use]
     pub fn new(entries: BTreeMap<String, String>) -> Self {
-        Self { entries }
+        Self { entries: properties::effective(entries) }
     }
 
     /// A property's value, secrets included.
@@ -147,10 +110,8 @@ impl ClientProperties {
     /// `security.protocol`.
     fn protocol(&self) -> Result<Protocol, (&'static str, Trouble)> {
         let Some(text) = self.get("security.protocol") else { return Ok(Protocol::Plaintext) };
-        let all = [Protocol::Plaintext, Protocol::Ssl, Protocol::SaslPlaintext, Protocol::SaslSsl];
-        all.into_iter()
-            .find(|p| p.name().eq_ignore_ascii_case(text))
-            .ok_or_else(|| bad("security.protocol", text, &format!("one of {}", all.map(Protocol::name).join(", "))))
+        let all = || format!("one of {}", Protocol::ALL.map(Protocol::name).join(", "));
+        Protocol::named(text).ok_or_else(|| bad("security.protocol", text, &all()))
     }
 
     fn parse(&self) -> Result<ControlProperties, (&'static str, Trouble)> {
@@ -272,6 +233,32 @@ mod tests {
         assert_eq!(p.to_rdkafka()["ssl.ca.location"], "probe");
         assert!(p.control().unwrap().tls.unwrap().ca.is_none());
         assert!(!properties(&[]).to_rdkafka().contains_key("ssl.ca.location"));
+    }
+
+    #[test]
+    fn what_java_writes_for_nothing_is_nothing_to_both_planes() {
+        let empty = ["ssl.ca.location", "debug", "client.id", "group.id", "ssl.key.password"];
+        let mut pairs: Vec<_> = empty.iter().map(|name| (*name, "")).collect();
+        pairs.extend([("security.protocol", "SSL"), ("ssl.endpoint.identification.algorithm", "")]);
+        let p = properties(&pairs);
+        assert_eq!(p.check(), vec![]);
+        let mut config = rdkafka::ClientConfig::new();
+        for (name, value) in p.to_rdkafka() {
+            config.set(name, value);
+        }
+        assert!(config.create_native_config().is_ok(), "{:?}", p.to_rdkafka());
+        let names: Vec<_> = p.to_rdkafka().into_iter().collect();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expected = [
+            pair("client.id", "cutover"),
+            pair("security.protocol", "SSL"),
+            pair("ssl.ca.location", "probe"),
+            pair("ssl.endpoint.identification.algorithm", "none"),
+        ];
+        assert_eq!(names, expected);
+        let c = p.control().unwrap();
+        let tls = c.tls.unwrap();
+        assert!(c.client_id == "cutover" && tls.verify && !tls.verify_hostname && tls.ca.is_none());
     }
 
     #[test]

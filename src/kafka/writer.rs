@@ -130,19 +130,27 @@ impl Writer {
         writer.initialised(carrying.transactional_id)
     }
 
-    /// Makes a transactional producer, and asks the cluster for no more than its id: nothing is initialised, so nobody is
-    /// fenced. Errors: a property that librdkafka refuses, nobody answers.
-    pub fn try_making(properties: &ClientProperties, bootstrap: &str, within: Duration) -> Result<(), Trouble> {
+    /// Makes a transactional producer, and asks the cluster for no more than its id, which has to be `home` if one is given:
+    /// nothing is initialised, so nobody is fenced. Errors: a property that librdkafka refuses, nobody answers, or it is
+    /// another cluster.
+    pub fn try_making(
+        properties: &ClientProperties,
+        bootstrap: &str,
+        home: Option<&str>,
+        within: Duration,
+    ) -> Result<(), Trouble> {
         let longest = longest_request(properties, TRANSACTION);
         let mut more = vec![("transactional.id", "cutover-doctor")];
         more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
         let writer = Self::create(properties, bootstrap, within, &more)?;
         let told = writer.producer.client().fetch_cluster_id(within);
-        let silent = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
-        told.map(drop).ok_or_else(|| writer.trouble("asking for the cluster id", &silent))
+        match home {
+            Some(home) => librdkafka::at_home(bootstrap, home, told.as_deref(), writer.producer.context()),
+            None => told.map(drop).ok_or_else(|| librdkafka::untold(bootstrap, writer.producer.context())),
+        }
     }
 
-    /// Errors: it is at another cluster than it is held to.
+    /// Errors: it is at another cluster than it is held to, or nobody tells.
     fn is_home(&self, within: Duration) -> Result<(), Trouble> {
         let Some(held) = &self.home else { return Ok(()) };
         let told = self.producer.client().fetch_cluster_id(within);
@@ -310,6 +318,8 @@ pub struct Keeper {
     consumer: BaseConsumer<Context>,
     bootstrap: String,
     within: Duration,
+    /// The cluster that it is held to: progress that is another one's would be taken for this one's.
+    home: Option<String>,
 }
 
 impl std::fmt::Debug for Keeper {
@@ -319,10 +329,12 @@ impl std::fmt::Debug for Keeper {
 }
 
 impl Keeper {
-    /// Opens a client of the group, which it never joins. Errors: a property that librdkafka refuses.
+    /// Opens a client of the group, which it never joins, held to a cluster's id, if one is given. Errors: a property that
+    /// librdkafka refuses.
     pub fn open(
         properties: &ClientProperties,
         bootstrap: &str,
+        home: Option<&str>,
         group: &str,
         within: Duration,
     ) -> Result<Keeper, Trouble> {
@@ -330,11 +342,12 @@ impl Keeper {
         let consumer = librdkafka::config(properties, bootstrap, &must)
             .create_with_context::<Context, BaseConsumer<Context>>(Context::default())
             .map_err(|e| librdkafka::trouble("opening a group client", bootstrap, Some(&e), None))?;
-        Ok(Keeper { consumer, bootstrap: bootstrap.to_owned(), within })
+        Ok(Keeper { consumer, bootstrap: bootstrap.to_owned(), within, home: home.map(str::to_owned) })
     }
 
     /// What the group has committed of these partitions. A commit whose transaction is not settled yet is waited for
-    /// (read_committed asks for stable offsets, KIP-447), so ask after the writer was initialised.
+    /// (read_committed asks for stable offsets, KIP-447), so ask after the writer was initialised. Errors: nobody answers,
+    /// or who answered is another cluster than it is held to.
     pub fn kept(&self, partitions: &[TopicPartition]) -> Result<Vec<Kept>, Trouble> {
         let what = "reading the progress that is committed";
         let failed =
@@ -355,6 +368,7 @@ impl Keeper {
                 Err(e) => return Err(failed(&e)),
             }
         };
+        self.is_home()?;
         let mut kept = Vec::with_capacity(partitions.len());
         for element in answer.elements() {
             element.error().map_err(|e| failed(&e))?;
@@ -364,6 +378,13 @@ impl Keeper {
             }
         }
         Ok(kept)
+    }
+
+    /// Errors: it is at another cluster than it is held to, or nobody tells.
+    fn is_home(&self) -> Result<(), Trouble> {
+        let Some(held) = &self.home else { return Ok(()) };
+        let told = self.consumer.client().fetch_cluster_id(self.within);
+        librdkafka::at_home(&self.bootstrap, held, told.as_deref(), self.consumer.context())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::http::Server;
 use crate::migration::criteria::Metric;
 use crate::migration::estate::{At, Side, Trouble};
 use crate::plan::metrics::{MetricsPlan, MetricsSource};
-use crate::plan::secrets::resolved;
+use crate::plan::secrets::client_properties;
 
 /// What to do about a query that its provider does not take: no later answer will be another one.
 pub const WRONG_QUERY: &str = "correct the query in the plan";
@@ -191,7 +191,7 @@ impl Provider {
             }
             MetricsSource::Command { .. } => return Err(Trouble::new("a command has no address", "")),
         };
-        self.server.get_or_try_init(async || Server::open(url, resolved(client)?).await).await
+        self.server.get_or_try_init(async || Server::open(url, client_properties(client)?).await).await
     }
 }
 

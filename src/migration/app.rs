@@ -3,8 +3,11 @@
 //! Kafka Connect or a schema registry meet in a group without reading any topic through it.
 
 use super::command::Refusal;
-use super::estate::{ClusterView, GroupKind, GroupView, Side};
+use super::drain::committed;
+use super::effect::{Effect, Outcome};
+use super::estate::{ClusterView, GroupKind, GroupView, Side, TopicPartition};
 use super::sight::Sight;
+use super::state::Run;
 
 /// The assignor of classic Kafka Streams applications (`StreamsPartitionAssignor.name()`).
 const STREAMS_ASSIGNOR: &str = "stream";
@@ -25,12 +28,56 @@ pub fn only_commits(view: &GroupView) -> bool {
         && view.trouble.is_none()
 }
 
+/// Whether a group shows that members join it: one is in it, or one was.
+#[must_use]
+pub fn was_joined(view: &GroupView) -> bool {
+    view.kind != GroupKind::Classic || !view.protocol_type.is_empty() || !view.members.is_empty()
+}
+
+/// Whether a group only commits because that is how it works. A group of members that was moved to a side and never came
+/// up there looks the same: all that it has there was committed from here.
+#[must_use]
+pub fn is_alone(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) -> bool {
+    only_commits(view) && !is_our_doing(sight, group, side, view)
+}
+
+/// Whether what a group has on a side is only what this journal committed there, for a group that members join: as it was
+/// when the other side was drained, or as the other side shows it.
+fn is_our_doing(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) -> bool {
+    let Some(state) = sight.state.groups.get(group).filter(|g| g.own.contains(&side)) else { return false };
+    let runs = || state.run.into_iter().flat_map(|id| sight.state.chain(id));
+    let proofs = runs().filter_map(|r| r.proof.as_ref());
+    let drained = proofs.chain(state.drained.as_ref()).find(|proof| proof.side != side);
+    let joined = match drained {
+        Some(proof) => !proof.alone,
+        None => sight.seen(group, side.other()).and_then(|s| s.view).is_some_and(was_joined),
+    };
+    let moves = match runs().find_map(|run| last_commit(run, side)) {
+        Some(ours) => {
+            let has = committed(Some(view));
+            ours.iter().any(|(tp, offset)| has.get(tp).is_some_and(|is| is != offset))
+        }
+        None => sight.lag.commits_moved_at(side, sight.id_on(group, side)).is_some(),
+    };
+    joined && !moves
+}
+
+/// What a run committed last on a side, as far as that may have taken.
+fn last_commit(run: &Run, side: Side) -> Option<&Vec<(TopicPartition, i64)>> {
+    run.effects.iter().rev().find_map(|e| match (&e.issued.effect, &e.outcome) {
+        (_, Some((Outcome::Failed { .. }, _))) => None,
+        (Effect::CommitOffsets { side: on, offsets, .. }, _) if *on == side => Some(offsets),
+        _ => None,
+    })
+}
+
 /// Whether a group only commits where it ran last: on `side`, or (as it was when it was drained) wherever it came from.
 #[must_use]
 pub fn commits_alone(sight: &Sight<'_>, group: &str, side: Side) -> bool {
     let drained = sight.state.groups.get(group).and_then(|g| g.drained.as_ref());
     let seen = sight.seen(group, side).and_then(|s| s.view);
-    seen.is_some_and(only_commits) || drained.is_some_and(|proof| proof.alone && proof.side == side)
+    let alone = seen.is_some_and(|view| is_alone(sight, group, side, view));
+    alone || drained.is_some_and(|proof| proof.alone && proof.side == side)
 }
 
 fn is_own(id: &str, topic: &str) -> bool {

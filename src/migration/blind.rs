@@ -220,13 +220,44 @@ pub(super) fn blind_facts(sight: &Sight<'_>, group: &str) -> Result<Facts, Refus
     group::target(sight, group, RunKind::RollBack, Side::Blue, &mut facts)?;
     group::switch(sight, group, settings, Side::Green, &mut facts)?;
     group::producers(sight, group, Side::Blue, &reads(sight, group), &mut facts)?;
+    let unseen = unseen(sight, group);
+    if !unseen.is_empty() {
+        facts.warnings.push(format!(
+            "{group} also read {}, which can't be seen on blue now: it starts there where it stood, or by              auto.offset.reset",
+            unseen.join(", ")
+        ));
+    }
     Ok(facts)
 }
 
-/// What a group reads as far as anybody knows: a topic that came while it was on green is one of them.
+/// What a group reads as far as anybody knows: a topic that came while it was on green is one of them. What was only
+/// remembered, and can't be seen now, shuts no way back: [`unseen`] names it.
 pub(super) fn reads(sight: &Sight<'_>, group: &str) -> BTreeSet<String> {
+    let mut all = known(sight, group);
+    all.retain(|t| is_seen(sight, group, t));
+    all
+}
+
+/// Topics that a group was known to read, and that nobody can see now.
+fn unseen(sight: &Sight<'_>, group: &str) -> Vec<String> {
+    known(sight, group).into_iter().filter(|t| !is_seen(sight, group, t)).collect()
+}
+
+fn known(sight: &Sight<'_>, group: &str) -> BTreeSet<String> {
     let of = |side| group::topics(sight, group, side);
     of(Side::Blue).union(&of(Side::Green)).cloned().collect()
+}
+
+/// Whether a topic is on blue, or is one that blue would have to have: the plan lists it, or the group read it on green.
+fn is_seen(sight: &Sight<'_>, group: &str, topic: &str) -> bool {
+    let listed = sight.settings.groups.get(group).is_some_and(|g| g.topics.iter().any(|t| t == topic));
+    let read = || sight.state.groups.get(group).and_then(|g| g.reads.get(&Side::Green));
+    let on_green = match sight.estate.side(Side::Green).value() {
+        Some(view) => view.topics.contains_key(topic),
+        None => read().is_some_and(|r| r.topics.contains(topic)),
+    };
+    let on_blue = sight.estate.side(Side::Blue).value().is_some_and(|v| v.topics.contains_key(topic));
+    listed || on_green || on_blue
 }
 
 /// Why records may be on green alone, or topics be unknown: what can't be counted without it.

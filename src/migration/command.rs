@@ -60,6 +60,9 @@ pub enum Command {
     Complete {
         /// Group id.
         group: String,
+        /// Gates to pass over: what the soak can't prove any more, each with its reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overrides: Vec<Override>,
     },
     /// Keep a group or producer where it is: nothing starts, a running action stops before its next effect.
     Hold {
@@ -143,6 +146,11 @@ impl Command {
         Self::RollBack { group: group.into(), overrides: Vec::new() }
     }
 
+    /// The end of a soak, over no gate.
+    pub fn complete(group: impl Into<String>) -> Self {
+        Self::Complete { group: group.into(), overrides: Vec::new() }
+    }
+
     /// A measurement by the plan's own strategies.
     pub fn estimate(group: impl Into<String>, to: Side) -> Self {
         Self::Estimate { group: group.into(), to, chosen: None }
@@ -184,6 +192,7 @@ impl Command {
             Command::ResetOffsets { overrides, .. }
             | Command::CutOver { overrides, .. }
             | Command::RollBack { overrides, .. }
+            | Command::Complete { overrides, .. }
             | Command::Route { overrides, .. }
             | Command::HardCut { overrides, .. }
             | Command::HardBack { overrides, .. } => overrides,
@@ -197,6 +206,7 @@ impl Command {
         if let Command::ResetOffsets { overrides, .. }
         | Command::CutOver { overrides, .. }
         | Command::RollBack { overrides, .. }
+        | Command::Complete { overrides, .. }
         | Command::Route { overrides, .. }
         | Command::HardCut { overrides, .. }
         | Command::HardBack { overrides, .. } = &mut self
@@ -216,7 +226,7 @@ impl Command {
             | Command::CutOver { group, .. }
             | Command::RollBack { group, .. }
             | Command::Continue { group }
-            | Command::Complete { group } => Subject::Group(group.clone()),
+            | Command::Complete { group, .. } => Subject::Group(group.clone()),
             Command::Hold { subject, .. } | Command::Resume { subject } => subject.clone(),
             Command::Route { producer, .. }
             | Command::HardCut { producer, .. }

@@ -9,7 +9,7 @@ use super::event::RunKind;
 use super::gate::span;
 use super::group::{self, Facts};
 use super::machine::Machine;
-use super::overrides::{self, Accepted, GateName, Held};
+use super::overrides::{self, Accepted, GateName, Held, Override};
 use super::rollback::ESTIMATE_AGE_MS;
 use crate::offsets::strategy::Chosen;
 use crate::offsets::verdict::GroupPlan;
@@ -195,12 +195,15 @@ pub(super) fn reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
         let why = format!("the gate {} is a rollback's: nothing else goes without the other cluster", GateName::Unseen);
         return Err(Refusal::refused(why, "leave it out here"));
     }
-    let cuts = matches!(command, Command::CutOver { .. });
-    if command.overrides().iter().any(|o| o.gate == GateName::Window) && !cuts {
-        return Err(Refusal::refused(
-            "the gate window is a cutover's: nothing else waits for one",
-            "leave it out here",
-        ));
+    let (cuts, back) = (matches!(command, Command::CutOver { .. }), matches!(command, Command::RollBack { .. }));
+    let not_here = |o: &Override| match o.gate {
+        GateName::Window if !cuts => Some("is a cutover's: nothing else waits for one"),
+        GateName::OpenTransaction if !back => Some("is a rollback's: a cutover waits for its end"),
+        GateName::Expired => Some("is passed over when a soak is declared complete"),
+        _ => None,
+    };
+    if let Some((gate, why)) = command.overrides().iter().find_map(|o| Some((o.gate, not_here(o)?))) {
+        return Err(Refusal::refused(format!("the gate {gate} {why}"), "leave it out here"));
     }
     let may = |gate: GateName| if alone { gate.of_offsets() } else { gate.for_moves() };
     match command.overrides().iter().find(|o| !may(o.gate)) {

@@ -105,7 +105,7 @@ impl Limit {
         }
     }
 
-    fn admits(self, value: f64, bound: f64) -> bool {
+    pub(super) fn admits(self, value: f64, bound: f64) -> bool {
         match self {
             Limit::Below(_) => value < bound,
             Limit::AtMost(_) | Limit::Within(_) => value <= bound,

@@ -41,6 +41,8 @@ pub(super) struct Look<'a> {
     pub at: At,
     /// The group; `None`: the cluster knows no such group.
     pub view: Option<&'a GroupView>,
+    /// Whether it only commits: nobody is ever in it.
+    pub alone: bool,
     /// Its switch; `None`: nobody can read it (manual), and only the group itself counts.
     pub switch: Option<&'a Observed<SwitchState>>,
 }
@@ -83,7 +85,7 @@ impl Drain {
             _ => self.switch_off = None,
         }
         self.members = look.view.map_or(0, |v| v.members.len());
-        self.alone = look.view.is_some_and(super::app::only_commits);
+        self.alone = look.alone;
         self.empty = look.view.is_none_or(group::is_empty).then(|| self.empty.unwrap_or(at));
         let now = committed(look.view);
         if self.samples == 0 || now != self.committed {
@@ -149,7 +151,7 @@ mod tests {
         for (at, members, offset, switch) in samples {
             let view = group(*members, *offset);
             let switch = Observed::seen(*switch, At(*at));
-            d.feed(&Look { at: At(*at), view: Some(&view), switch: Some(&switch) }, At(0), BOUNDS);
+            d.feed(&Look { at: At(*at), view: Some(&view), alone: false, switch: Some(&switch) }, At(0), BOUNDS);
         }
         d
     }
@@ -180,7 +182,7 @@ mod tests {
         let mut d = Drain::default();
         let (view, old) = (group(0, 1), Observed::seen(Off, At(-5)));
         for at in 0..20 {
-            d.feed(&Look { at: At(at * 1000), view: Some(&view), switch: Some(&old) }, At(0), BOUNDS);
+            d.feed(&Look { at: At(at * 1000), view: Some(&view), alone: false, switch: Some(&old) }, At(0), BOUNDS);
         }
         assert!(d.proof(Side::Blue, 5000).is_none());
         assert_eq!(d.words(5000), "waiting until the switch reads off");

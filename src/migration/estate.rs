@@ -95,6 +95,7 @@ impl fmt::Display for TopicPartition {
 
 /// Why something could not be observed or done: what happened, and what a person can do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(from = "WrittenTrouble")]
 #[error("{what}")]
 pub struct Trouble {
     /// One sentence: what happened, with names and addresses.
@@ -102,8 +103,23 @@ pub struct Trouble {
     /// One sentence: what to do about it. Empty when there is nothing to do but wait.
     pub advice: String,
     /// Waiting does not mend it: a password that is refused, a file that is not there. Nobody waits for such a thing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub lasting: bool,
+}
+
+/// As it was written, by an earlier version perhaps, that did not look for secrets in it: see [`Trouble::new`].
+#[derive(Deserialize)]
+struct WrittenTrouble {
+    what: String,
+    advice: String,
+    #[serde(default)]
+    lasting: bool,
+}
+
+impl From<WrittenTrouble> for Trouble {
+    fn from(WrittenTrouble { what, advice, lasting }: WrittenTrouble) -> Self {
+        Self { lasting, ..Self::new(what, advice) }
+    }
 }
 
 impl Trouble {

@@ -17,6 +17,11 @@ use super::trigger::Arm;
 use crate::offsets::verdict::GroupPlan;
 use crate::replay::spec::{ReplayEnd, ReplaySpec};
 
+/// Reads words that an earlier version wrote without looking for secrets in them.
+fn read_hidden<'de, D: serde::Deserializer<'de>>(words: D) -> Result<String, D::Error> {
+    String::deserialize(words).map(|words| crate::redact::hide(&words))
+}
+
 /// Number of a run: one execution of a runbook, from 1, unique in a journal.
 pub type RunId = u64;
 
@@ -79,7 +84,7 @@ pub enum RunEnd {
     /// Taken over by another run (a cancel, a rollback).
     ReplacedBy(RunId),
     /// Refused or failed before anything changed.
-    Failed(String),
+    Failed(#[serde(deserialize_with = "read_hidden")] String),
 }
 
 /// What shows that nothing on the old side will move any more (02-architecture, "Group, handover").
@@ -275,8 +280,10 @@ pub enum Event {
         /// Run.
         run: RunId,
         /// Why.
+        #[serde(deserialize_with = "read_hidden")]
         why: String,
         /// What can be done.
+        #[serde(deserialize_with = "read_hidden")]
         advice: String,
     },
     /// A person said go on.

@@ -15,6 +15,7 @@ use super::rollback;
 use super::stage::{Stage, WayBack};
 use super::state::Run;
 use super::trigger::{Arm, TriggerRow, TriggerState};
+use crate::sanitise::visible_name;
 
 /// How long the way back may be unknown after a countdown before a person is asked, ms.
 const UNKNOWN_MS: u64 = 60_000;
@@ -132,8 +133,17 @@ impl Machine {
         if now < until {
             return Some((format!("interrupted by a restart; goes on by itself in {}", span(until.since(now))), until));
         }
-        if let Err(refusal) = self.sight(now).planes() {
-            return Some((format!("interrupted by a restart; {}", refusal.why), now.plus(PLANES_MS)));
+        let stops = self.state.runs.get(&id).is_some_and(|run| self.stops_first(run, now));
+        let planes = self.sight(now).planes();
+        // A group that it has stopped already stands on neither side: it waits for nothing that may never come.
+        if let Some(refusal) = planes.err().filter(|_| stops) {
+            if now < until.plus(UNKNOWN_MS) {
+                return Some((format!("interrupted by a restart; {}", refusal.why), now.plus(PLANES_MS)));
+            }
+            self.ends_countdown(id);
+            let advice = format!("{}; then continue, or roll back", refusal.advice);
+            self.ask_for_help(id, &refusal.why, &advice, now);
+            return None;
         }
         self.go_on(&subject, &actor, now);
         None
@@ -326,7 +336,8 @@ impl Countdown {
     }
 
     fn said(&self, when: impl Fn(At) -> String) -> String {
-        let Self { group, trigger, why, .. } = self;
+        let Self { trigger, why, .. } = self;
+        let group = visible_name(&self.group);
         match (&self.held, self.acts_at, self.arm) {
             (_, _, Arm::Shadow) => format!("shadow trigger {trigger} would roll {group} back: {why}"),
             (Some((by, reason)), ..) => format!("trigger {trigger} on {group} HELD by {by}: {reason} ({why})"),

@@ -103,7 +103,7 @@ pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, leave:
         ));
     }
     if kind != RunKind::ResetOffsets {
-        held::may_move(sight, group, &topics(sight, group, from), kind, to)?;
+        held::may_move(sight, group, kind, to, &mut facts)?;
         switch(sight, group, settings, from, &mut facts)?;
         members(sight, group, settings, source, from, &mut facts)?;
         let topics = facts.topics.clone();
@@ -255,7 +255,7 @@ fn members(
     from: Side,
     facts: &mut Facts,
 ) -> Result<(), Refusal> {
-    if app::only_commits(source) {
+    if app::is_alone(sight, group, from, source) {
         alone(sight, group, settings, from, facts)?;
     } else if source.members.is_empty() {
         facts.warnings.push(format!("no member of {group} runs on {from} now"));
@@ -320,12 +320,19 @@ fn alone(
 }
 
 /// How often a group commits at the latest, ms: as observed, as the plan says, or (where nobody is ever in it) as it was
-/// when it was drained last.
+/// when it was drained last, or before the stop of a move that is under way.
 #[must_use]
 pub fn commit_interval(sight: &Sight<'_>, group: &str, settings: &GroupSettings, from: Side) -> Option<u64> {
-    let seen = sight.lag.commit_interval_ms(from, sight.id_on(group, from));
-    let drained = sight.state.groups.get(group).and_then(|g| g.drained.as_ref()).filter(|p| p.alone);
-    seen.max(settings.commit_interval_ms).max(drained.map(|p| p.still_needed_ms / 2))
+    // Commits that were made from here say nothing of how often the group makes its own.
+    let there = sight.seen(group, from).and_then(|s| s.view).filter(|view| app::only_commits(view));
+    let ours = there.is_some_and(|view| !app::is_alone(sight, group, from, view));
+    let seen = sight.lag.commit_interval_ms(from, sight.id_on(group, from)).filter(|_| !ours);
+    let state = sight.state.groups.get(group);
+    let drained = state.and_then(|g| g.drained.as_ref()).filter(|p| p.alone).map(|p| p.still_needed_ms / 2);
+    let moved = sight.state.open_run(&Subject::Group(group.to_owned()));
+    let read = moved.into_iter().flat_map(|run| sight.state.chain(run.id)).filter_map(|r| r.reading.as_ref());
+    let read = read.filter_map(|reading| reading.commits_every_ms).max();
+    seen.max(settings.commit_interval_ms).max(drained).max(read)
 }
 
 /// How long commits must stand still before a drain is proven, ms: twice the commit interval, as observed or as the plan

@@ -11,7 +11,9 @@ use super::command::Refusal;
 use super::estate::{At, GroupView, Observed, Side, TopicPartition};
 use super::event::RunKind;
 use super::gate::span;
+use super::group::Facts;
 use super::machine::Machine;
+use super::overrides::{self, GateName};
 use super::sight::Sight;
 use super::transactions::Answer;
 
@@ -180,6 +182,20 @@ impl Sight<'_> {
         format!("an open transaction ({whose}), seen for {},", span(self.now.since(held.since)))
     }
 
+    /// Whose transaction is open on a partition, in a word or two that stay the same while it is: a person types them.
+    #[must_use]
+    pub fn holder_name(&self, side: Side, tp: &TopicPartition) -> String {
+        let told = self.estate.holders(side).get(tp).filter(|seen| self.is_fresh(seen));
+        let first = match told {
+            Some(Observed::Known { value: Answer::Told(holders), .. }) => holders.first(),
+            _ => None,
+        };
+        match first {
+            Some(h) => h.transactional_id.clone().unwrap_or_else(|| format!("producer {}", h.producer_id)),
+            None => tp.to_string(),
+        }
+    }
+
     /// What a group waits for, in a sentence.
     #[must_use]
     pub fn waits_words(&self, side: Side, waits: &Waits) -> String {
@@ -221,26 +237,33 @@ impl Machine {
 }
 
 /// No group is moved to where it would starve, nor away from where records that it has not read can't be seen: whether
-/// the other side has them is not known. Back from green it may go all the same: that is what a starving group needs.
+/// the other side has them is not known. Back from green it may go all the same: that is what a starving group needs. And
+/// what stands open on blue may be the transaction of a writer that is well and commits every few minutes: whoever knows
+/// that may go back by naming it, because a way back that waits for such a writer would never be open.
 pub(super) fn may_move(
     sight: &Sight<'_>,
     group: &str,
-    topics: &BTreeSet<String>,
     kind: RunKind,
     to: Side,
+    facts: &mut Facts,
 ) -> Result<(), Refusal> {
     for side in Side::BOTH {
-        let Some(waits) = sight.topics_wait(topics, side).filter(|_| kind == RunKind::CutOver || side == to) else {
-            continue;
-        };
+        let waits = sight.topics_wait(&facts.topics, side).filter(|_| kind == RunKind::CutOver || side == to);
+        let Some(waits) = waits else { continue };
         let why = match side == to {
             true => format!("{}: {group} would starve there", sight.waits_words(side, &waits)),
             false => format!("{}, and whether {to} has them is not known", sight.waits_words(side, &waits)),
         };
-        return Err(match waits.held.stands() {
-            true => Refusal::holds(why, ADVICE),
-            false => waits.not_yet(side),
-        });
+        match (waits.held.stands(), kind) {
+            (false, _) => return Err(waits.not_yet(side)),
+            (true, RunKind::RollBack) => {
+                let names = vec![sight.holder_name(side, &waits.tp)];
+                facts
+                    .gates
+                    .push(overrides::Held { names, ..overrides::Held::new(GateName::OpenTransaction, None, why) });
+            }
+            (true, _) => return Err(Refusal::holds(why, ADVICE)),
+        }
     }
     Ok(())
 }

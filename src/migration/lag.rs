@@ -59,12 +59,16 @@ struct GroupBook {
     last: Option<Commits>,
     /// When the last whole sample was taken.
     sampled: Option<At>,
+    /// When the first whole sample without a hole since was taken.
+    watched: Option<At>,
     /// When a commit last moved, as sampled.
     moved: Option<At>,
     /// Since when there is something to read and no commit moved.
     waiting: Option<(At, usize)>,
     /// How long commits took to follow, ms: while there was something to read and members were there, or nobody can be.
     intervals: VecDeque<u64>,
+    /// It only commits, as the newest sample shows it.
+    alone: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -226,6 +230,12 @@ impl LagBook {
         self.side(side).groups.get(group)?.moved
     }
 
+    /// Since when the group's commits are watched without a hole.
+    #[must_use]
+    pub fn watched_since(&self, side: Side, group: &str) -> Option<At> {
+        self.side(side).groups.get(group)?.watched
+    }
+
     /// Something may be to read, and no commit has moved over some samples: whether it is any record is worth a look.
     #[must_use]
     pub fn stands_still(&self, side: Side, group: &str) -> bool {
@@ -280,10 +290,11 @@ impl Ends {
     }
 
     /// When the end passed `offset`, interpolated between samples; `seen` when it is not beyond it now, `None` when
-    /// that was before the oldest sample.
+    /// that was before the oldest sample, or the end is not known now.
     fn passed(&self, offset: i64, seen: At) -> Option<At> {
-        if self.fine.back()?.1 <= offset {
-            return Some(seen);
+        let &(newest, end) = self.fine.back()?;
+        if end <= offset {
+            return (newest == seen).then_some(seen);
         }
         let mut before: Option<(At, i64)> = None;
         for &(at, end) in self.coarse.iter().chain(&self.fine) {
@@ -389,7 +400,8 @@ impl TopicBook {
         self.standing.resize_with(topic.partitions.len(), Standing::default);
         let books = self.ends.iter_mut().zip(&mut self.standing);
         for ((ends, standing), p) in books.zip(&topic.partitions) {
-            if let Some(end) = p.high_watermark.max(p.lso) {
+            // Not the last stable offset in its place: that may lie below it, and an end that goes back voids the samples.
+            if let Some(end) = p.high_watermark {
                 ends.push(at, end);
             }
             match (p.lso, p.high_watermark) {
@@ -405,7 +417,8 @@ impl GroupBook {
         push(&mut self.trend, None, TREND_LEN);
         self.commits.clear();
         self.readable = None;
-        (self.last, self.moved, self.waiting, self.sampled) = (None, None, None, None);
+        (self.last, self.moved, self.waiting) = (None, None, None);
+        (self.sampled, self.watched) = (None, None);
     }
 
     fn take(&mut self, group: &GroupView, unread: Option<Unread>, at: At) {
@@ -420,13 +433,20 @@ impl GroupBook {
             offsets(a) == offsets(b)
         };
         let moved = self.last.as_ref().is_some_and(|last| !same(last, &group.offsets));
+        let alone = app::only_commits(group);
+        if self.alone && !alone {
+            // Members have joined: how often offsets were set there before says nothing of them.
+            self.intervals.clear();
+        }
+        self.alone = alone;
         // What an open transaction holds nobody can read: that is said of the log, not of the group.
         let to_read = unread.is_some_and(|u| u.readable > 0);
         if moved {
             if let Some((since, _)) = self.waiting {
                 let from = self.moved.map_or(since, |m| m.max(since));
                 let runs = group.state == GroupState::Stable && !group.members.is_empty();
-                if runs || app::only_commits(group) {
+                // One that only commits was seen to do so twice: once may have been whoever set its offsets.
+                if runs || (alone && self.moved.is_some()) {
                     push(&mut self.intervals, at.since(from), INTERVALS);
                 }
             }
@@ -441,7 +461,7 @@ impl GroupBook {
         if self.last.as_ref() != Some(&group.offsets) {
             self.last = Some(group.offsets.clone());
         }
-        self.sampled = Some(at);
+        (self.sampled, self.watched) = (Some(at), self.watched.or(Some(at)));
     }
 }
 
@@ -527,6 +547,22 @@ mod tests {
         }
         book.observe(&e, At(1000), 3000, &BTreeSet::new());
         assert_eq!((book.lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
+    }
+
+    #[test]
+    fn a_high_watermark_that_is_not_known_is_no_lag_of_0_and_voids_no_sample() {
+        let mut book = fed(&[(0, 100, 100), (1000, 150, 100), (2000, 200, 150)]);
+        // An open transaction holds the last stable offset at 150, and how much lies behind it did not come.
+        let mut e = estate(3000, 150, 150);
+        if let Observed::Known { value, .. } = &mut e.blue {
+            value.topics.get_mut("t").unwrap().partitions[0].high_watermark = None;
+        }
+        book.observe(&e, At(3000), 3000, &BTreeSet::new());
+        assert_eq!((book.lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
+        let e = estate(4000, 250, 200);
+        book.observe(&e, At(4000), 3000, &BTreeSet::new());
+        let view = &e.blue.value().unwrap().groups["g"];
+        assert_eq!(book.time_lag_ms(Side::Blue, view), Some(1960), "what was sampled before it stands");
     }
 
     #[test]

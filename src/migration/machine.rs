@@ -126,6 +126,9 @@ pub struct Machine {
     pub(super) measuring: BTreeSet<(String, Side, How)>,
     pub(super) soaking: Soaking,
     pub(super) firing: Firing,
+    /// Keys of effects that were issued in this session. Lost in a restart, on purpose: what an earlier one stopped is not
+    /// this one's to start.
+    pub(super) ours: BTreeSet<String>,
     /// Keys of effects whose intent could not be journalled: they were never started.
     pub(super) never_done: BTreeSet<String>,
     /// Alarms of exactly-once producers that a person has seen. Lost in a restart: then they are raised once more.
@@ -152,6 +155,7 @@ impl Machine {
             measuring: BTreeSet::new(),
             soaking: Soaking::default(),
             firing: Firing::default(),
+            ours: BTreeSet::new(),
             never_done: BTreeSet::new(),
             forgiven: BTreeMap::new(),
         }
@@ -311,8 +315,8 @@ impl Machine {
                 self.count_anew(Some(subject), now);
                 None
             }
-            Command::Complete { group } => {
-                self.emit(actor, Event::Completed { group: group.clone() }, now);
+            Command::Complete { group, .. } => {
+                self.completed(group, command.overrides(), actor, now);
                 None
             }
             Command::Continue { group } => self.go_on(&Subject::Group(group.clone()), actor, now),
@@ -445,6 +449,7 @@ impl Machine {
         let issued = Issued { key: run.next_key(), effect };
         self.emit(CONTROLLER, Event::Intent { run: id, issued: issued.clone() }, now);
         self.flying.insert(issued.key.clone(), id);
+        self.ours.insert(issued.key.clone());
         self.queue.push_back(Action::Do(issued));
     }
 

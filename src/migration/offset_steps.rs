@@ -310,8 +310,8 @@ impl Machine {
         if run.effect().is_none() {
             let until = since.plus(RESTORE_LOOK_MS);
             let seen = self.sight(now).seen(&group, side).filter(|s| s.at >= since);
-            match seen.filter(|s| s.view.is_none_or(|v| v.trouble.is_none())).map(|s| committed(s.view)) {
-                Some(has) if before.iter().all(|(tp, o)| has.get(tp).copied() == *o) => return Next::Done,
+            match seen.filter(|s| s.view.is_none_or(|v| v.trouble.is_none())) {
+                Some(seen) if stands(seen.view, &before, &metadata) => return Next::Done,
                 None if now < until => return Next::Wait(format!("waiting for a fresh look at {side}"), Some(until)),
                 _ => {}
             }
@@ -344,6 +344,17 @@ impl Machine {
 /// Offsets as they stood, and what their commits carried.
 type Old = (Vec<(TopicPartition, Option<i64>)>, Vec<(TopicPartition, String)>);
 
+/// Whether old offsets stand as they did, with what their commits carried and nothing else.
+fn stands(
+    view: Option<&GroupView>,
+    before: &[(TopicPartition, Option<i64>)],
+    metadata: &[(TopicPartition, String)],
+) -> bool {
+    let has = committed(view);
+    let same = before.iter().all(|(tp, o)| has.get(tp).copied() == *o);
+    same && carried(view, before.iter().map(|(tp, _)| tp)) == metadata
+}
+
 /// What a planned commit carries.
 pub(super) fn carried_on(p: &PartitionPlan) -> Option<(TopicPartition, String)> {
     let metadata = p.metadata.as_ref().filter(|m| m.carried && p.target.offset.is_some())?;
@@ -369,5 +380,92 @@ pub(super) fn pass_over(run: &Run, held: Held) -> Result<PassedOver, (String, St
             let advice = held.advice();
             Err((held.why, advice))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::Command;
+    use super::super::effect::Issued;
+    use super::super::estate::{ClusterView, Committed, GroupState};
+    use super::super::event::Entry;
+    use super::super::machine::{Action, Live, Session};
+    use super::super::settings::Settings;
+    use super::*;
+
+    /// A cutover of `g` that may have committed 7 for t-0 on green with words of blue's, where 7 stood with words of its own;
+    /// and the run that gives it back.
+    fn given_back() -> Machine {
+        let settings = Settings {
+            name: "test".into(),
+            blue_cluster_id: None,
+            green_cluster_id: None,
+            stale_after_ms: 5_000,
+            zero_age_ms: 5_000,
+            sample_gap_ms: 5_000,
+            groups: BTreeMap::new(),
+            producers: BTreeMap::new(),
+        };
+        let mut machine = Machine::new(settings, Session::default());
+        let tp = TopicPartition::new("t", 0);
+        let effect = Effect::CommitOffsets {
+            group: "g".into(),
+            side: Side::Green,
+            offsets: vec![(tp.clone(), 7)],
+            before: vec![(tp.clone(), Some(7))],
+            metadata: vec![(tp.clone(), "blue's".into())],
+            had: vec![(tp, "green's".into())],
+        };
+        let started = |run, kind, command: Command| Event::RunStarted {
+            run,
+            kind,
+            subject: command.subject(),
+            command,
+            confirmed: String::new(),
+            estimate: None,
+            max_re_read: None,
+            dry_run: false,
+            accepted: Vec::new(),
+        };
+        let events = [
+            started(1, RunKind::CutOver, Command::cut_over("g")),
+            Event::Intent { run: 1, issued: Issued { key: "1/4/1".into(), effect } },
+            started(2, RunKind::GiveBack, Command::roll_back("g")),
+        ];
+        for (seq, event) in (1..).zip(events) {
+            machine.replay(&Entry { seq, at: At(1), actor: "ann@bastion".into(), event });
+        }
+        machine.live.insert(2, Live { since: At(5), ..Live::default() });
+        machine
+    }
+
+    /// What giving back does with the old offsets when the commit on green carries this.
+    fn restored(text: &str) -> (Next, Option<Effect>) {
+        let mut machine = given_back();
+        let group = GroupView {
+            state: GroupState::Empty,
+            offsets: [("t".to_owned(), [(0, Committed { offset: 7, leader_epoch: -1 })].into())].into(),
+            metadata: [("t".to_owned(), [(0, text.to_owned())].into())].into(),
+            ..GroupView::default()
+        };
+        let view = ClusterView { groups: [("g".to_owned(), group)].into(), ..ClusterView::default() };
+        machine.estate.green = Observed::seen(view, At(10));
+        let next = machine.restore(2, Side::Green, At(10));
+        let mut issued = std::iter::from_fn(|| machine.poll()).filter_map(|action| match action {
+            Action::Do(issued) => Some(issued.effect),
+            _ => None,
+        });
+        (next, issued.next())
+    }
+
+    #[test]
+    fn what_the_old_commits_carried_is_put_back_also_where_the_offsets_are_the_same() {
+        let (next, effect) = restored("blue's");
+        assert!(matches!(next, Next::Wait(..)));
+        let Some(Effect::RestoreOffsets { offsets, metadata, .. }) = effect else { panic!("{effect:?}") };
+        let tp = TopicPartition::new("t", 0);
+        assert_eq!((offsets, metadata), (vec![(tp.clone(), Some(7))], vec![(tp, "green's".to_owned())]));
+        let (next, effect) = restored("green's");
+        assert!(matches!(next, Next::Done) && effect.is_none(), "it stands as it did");
     }
 }

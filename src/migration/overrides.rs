@@ -59,6 +59,12 @@ pub enum GateName {
     Streams,
     /// A producer is routed although it can't be told whether a group reads its topics on the side that it leaves.
     Readers,
+    /// A rollback to where an open transaction stands: what is written behind it can't be read there before it ends. That
+    /// of a writer which is well and commits every few minutes nearly always stands.
+    OpenTransaction,
+    /// A soak is declared complete although offsets expired before the group read them: nobody can tell any more whether
+    /// records lay there or only markers of transactions.
+    Expired,
 }
 
 impl GateName {
@@ -75,13 +81,14 @@ impl GateName {
                 | GateName::LeaveOut
                 | GateName::Streams
                 | GateName::Window
+                | GateName::OpenTransaction
         )
     }
 
     /// Whether it is a fact about the group or the time, which needs no measurement.
     #[must_use]
     pub fn is_plain(self) -> bool {
-        matches!(self, GateName::LeaveOut | GateName::Streams | GateName::Window)
+        matches!(self, GateName::LeaveOut | GateName::Streams | GateName::Window | GateName::OpenTransaction)
     }
 
     /// Whether a producer's hard cutover or rollback may pass over it. What would lose records never may: what only the
@@ -100,7 +107,8 @@ impl GateName {
     /// Whether it is one of a translation's: setting offsets by themselves may pass over all of those.
     #[must_use]
     pub fn of_offsets(self) -> bool {
-        (self.for_moves() && self != GateName::Window) || self == GateName::ReRead
+        let of_time = matches!(self, GateName::Window | GateName::OpenTransaction);
+        (self.for_moves() && !of_time) || self == GateName::ReRead
     }
 }
 
@@ -193,6 +201,12 @@ impl Held {
             }
             GateName::Streams => "without state".into(),
             GateName::Readers => "readers unknown".into(),
+            GateName::OpenTransaction => {
+                let names: Vec<String> = self.names.iter().map(|n| visible_name(n)).collect();
+                format!("open transaction {}", names.join(" "))
+            }
+            // Its names hold numbers in brackets: they were made visible before that.
+            GateName::Expired => format!("expired {}", self.names.join(" ")),
         }
     }
 
@@ -215,7 +229,14 @@ impl Held {
                 return format!("leave out by name what can't go along: {} --reason TEXT", names.join(" "));
             }
             GateName::Streams => "let it run once, so that it can be told what it is",
-            GateName::Readers => "wait for a fresh look, or stop that group",
+            GateName::Readers => {
+                "wait for a fresh look (a group that only commits has to be watched for 10m), or stop that group"
+            }
+            GateName::OpenTransaction => super::held::ADVICE,
+            GateName::Expired => {
+                let what = "find out what happened to the log, and what of it was read; then let the group commit anew";
+                return format!("{what}; or pass over the gate {} by name, with a reason", self.gate);
+            }
         };
         format!("{word}; or pass over it: --override {} --reason TEXT", self.gate)
     }

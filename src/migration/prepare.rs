@@ -20,7 +20,6 @@ use super::runbook;
 use super::sight::kind_refusal;
 use super::slot;
 use super::stage::WayBack;
-use super::state::Run;
 use crate::offsets::reset_file;
 use crate::sanitise::visible_name;
 
@@ -61,37 +60,11 @@ impl Machine {
                     return Err(Refusal::holds(format!("held by {by}: {why}"), "resume it first"));
                 }
                 let prepared = self.prepare_change(command, now)?;
-                if self.needs_planes(command) {
+                if self.needs_planes(command, now) {
                     self.sight(now).planes()?;
                 }
                 Ok(prepared)
             }
-        }
-    }
-
-    /// Whether a command starts (or goes on with) something that rests on the records of both clusters. A way back that
-    /// does not is never held up by a data plane: undoing a cutover before its switch, going back without green, a flag
-    /// set back to blue; nor is going on after the point of no return, when nothing is stopped any more. Marks (complete,
-    /// approve) stop nothing.
-    fn needs_planes(&self, command: &Command) -> bool {
-        let rests = |kind: RunKind| !matches!(kind, RunKind::GiveBack | RunKind::HardGiveBack);
-        match command {
-            Command::CutOver { .. } | Command::ResetOffsets { .. } | Command::HardCut { .. } => true,
-            Command::RollBack { group, overrides } => {
-                let blind = overrides.iter().any(|o| o.gate == GateName::Unseen);
-                !blind && self.roll_back_kind(group, overrides).ok().flatten().is_none_or(rests)
-            }
-            Command::HardBack { producer, green_only, .. } => {
-                self.hard_back_kind(producer, *green_only).ok().flatten().is_none_or(rests)
-            }
-            Command::Continue { .. } | Command::ContinueProducer { .. } => {
-                let run = self.state.open_run(&command.subject());
-                let blind = |run: &Run| run.command.overrides().iter().any(|o| o.gate == GateName::Unseen);
-                run.is_some_and(|run| rests(run.kind) && !run.no_return && !blind(run))
-            }
-            Command::Route { to, .. } => matches!(to, FlagState::Dual | FlagState::Green),
-            Command::Complete { .. } | Command::CompleteProducer { .. } | Command::Approve { .. } => false,
-            Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => false,
         }
     }
 
@@ -110,7 +83,7 @@ impl Machine {
                 self.prepare_group(command, group, RunKind::ResetOffsets, *to, now)
             }
             Command::Continue { group } => self.prepare_continue(command, group),
-            Command::Complete { group } => self.prepare_complete(command, group, now),
+            Command::Complete { group, .. } => self.prepare_complete(command, group, now),
             Command::Route { producer, to, .. } => self.prepare_route(command, producer, *to, now),
             Command::HardCut { producer, .. }
             | Command::HardBack { producer, .. }
@@ -141,7 +114,8 @@ impl Machine {
     /// A dry run writes nothing that a real session would act on: no mark, no answer to an alarm.
     fn outlives_a_dry_run(&self, command: &Command) -> Result<(), Refusal> {
         let mark = match command {
-            Command::Complete { .. } | Command::Hold { .. } | Command::Resume { .. } => true,
+            Command::Complete { .. } => true,
+            Command::Hold { .. } | Command::Resume { .. } => true,
             Command::CompleteProducer { .. } | Command::Approve { .. } => true,
             Command::Continue { group } => self.state.groups.get(group).is_some_and(|g| g.alarm.is_some()),
             Command::ContinueProducer { producer } => {

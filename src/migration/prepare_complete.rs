@@ -2,11 +2,15 @@
 
 use super::command::{Command, Level, Prepared, Refusal};
 use super::estate::{At, Side};
+use super::event::Event;
 use super::gate::{Gate, span};
 use super::held;
+use super::lag::Astray;
 use super::machine::Machine;
+use super::overrides::{GateName, Held, Override, PassedOver};
 use super::prepare::plain;
 use super::stage::{Stage, WayBack};
+use super::watch::whole;
 use crate::sanitise::visible_name;
 
 impl Machine {
@@ -19,33 +23,97 @@ impl Machine {
         if !matches!(self.state.groups.get(group).map(|g| &g.rest), Some(Stage::Soaking { .. })) {
             return Err(Refusal::refused(format!("{group} is not soaking"), "only a soak can be completed"));
         }
-        self.nothing_hidden(group, now)?;
-        match self.soak_gate(group, now) {
-            Gate::Pass => Ok(Prepared {
-                level: Level::Key,
-                warnings: self.costs_of_completing(group),
-                way_back: self.after_completing(group, now),
-                ..plain(command, format!("Declare the soak of {} complete", visible_name(group)))
-            }),
+        reasons(command.overrides())?;
+        let passed = self.nothing_hidden(group, command.overrides(), now)?;
+        let (gate, excused) = self.judged(group, passed.as_ref(), now);
+        match gate {
+            Gate::Pass => Ok(self.completion(command, group, passed, excused, now)),
             Gate::Hold { left_ms, why } => Err(Refusal::holds(format!("{why}, {} left", span(left_ms)), "wait")),
             Gate::Fail { why } => Err(Refusal::holds(why, "the time counts again from when that is good")),
             Gate::Unknown { why } => Err(Refusal::unknown(why, "wait for fresh samples")),
         }
     }
 
-    /// Whatever the plan's criteria are: what a group has not read, and can't read, is no end of a soak.
-    fn nothing_hidden(&self, group: &str, now: At) -> Result<(), Refusal> {
+    /// Whatever the plan's criteria are: what a group has not read, and can't read, is no end of a soak. Returns what of
+    /// that is passed over.
+    fn nothing_hidden(&self, group: &str, overrides: &[Override], now: At) -> Result<Option<Held>, Refusal> {
         let (sight, side) = (self.sight(now), Side::Green);
-        let id = sight.id_on(group, side);
-        if let Some(astray) = self.lag.astray(side, id) {
+        let astray = self.lag.astray(side, sight.id_on(group, side));
+        if let Some(astray @ Astray::Beyond { .. }) = astray {
             let advice = "find out what happened to the log, and what of it was read; then let the group commit anew";
             return Err(Refusal::holds(astray.words(side), advice));
+        }
+        let expired = self.expired(group, now);
+        let named = |held: &Held| overrides.iter().any(|o| o.gate == held.gate);
+        if let Some(held) = expired.as_ref().filter(|held| !named(held)) {
+            return Err(Refusal::holds(held.why.clone(), held.advice()).of(held.gate));
         }
         match sight.waits(group, side) {
             Some(waits) if waits.held.stands() => Err(Refusal::holds(sight.waits_words(side, &waits), held::ADVICE)),
             Some(waits) => Err(waits.not_yet(side)),
-            None => Ok(()),
+            None => Ok(expired),
         }
+    }
+
+    /// The criteria together. Those of which nothing can be told because of what expired, and is passed over, count from
+    /// where the logs begin now: each is named, with the time that it was good before.
+    fn judged(&self, group: &str, passed: Option<&Held>, now: At) -> (Gate, Vec<String>) {
+        let (mut rows, mut excused) = (self.gate_rows(group, now), Vec::new());
+        let astray = self.lag.astray(Side::Green, self.sight(now).id_on(group, Side::Green));
+        let Some(words) = astray.filter(|_| passed.is_some()).map(|astray| astray.words(Side::Green)) else {
+            return (whole(&rows), excused);
+        };
+        let rules = self.settings.groups.get(group).map(|g| g.criteria.rules.as_slice()).unwrap_or_default();
+        for row in rows.iter_mut().filter(|row| row.judged) {
+            let untold = matches!(&row.gate, Gate::Unknown { why } if why.contains(&words));
+            let Some(rule) = rules.iter().find(|rule| untold && rule.metric == row.metric) else { continue };
+            row.gate = match self.from_the_start(group, rule, now) {
+                Ok(is) => {
+                    let (held, needed) = (span(row.held_ms), span(row.needed_ms));
+                    excused.push(format!("{is}; before that it was good for {held} of {needed}"));
+                    Gate::Pass
+                }
+                Err(gate) => gate,
+            };
+        }
+        (whole(&rows), excused)
+    }
+
+    /// The dialog: over a gate its words are typed.
+    fn completion(
+        &self,
+        command: &Command,
+        group: &str,
+        passed: Option<Held>,
+        excused: Vec<String>,
+        now: At,
+    ) -> Prepared {
+        let over = passed.as_ref().map(|held| format!("this passes over the gate {}: {}", held.gate, held.why));
+        let warnings = over.into_iter().chain(excused).chain(self.costs_of_completing(group)).collect();
+        let level = passed
+            .as_ref()
+            .map_or(Level::Key, |held| Level::Typed(format!("complete {} {}", visible_name(group), held.phrase())));
+        Prepared {
+            level,
+            warnings,
+            way_back: self.after_completing(group, now),
+            facts: passed.as_ref().map(Held::phrase).unwrap_or_default(),
+            gates: passed.into_iter().collect(),
+            ..plain(command, format!("Declare the soak of {} complete", visible_name(group)))
+        }
+    }
+
+    /// Writes down that a soak is complete, and what was passed over for it.
+    pub(super) fn completed(&mut self, group: &str, overrides: &[Override], actor: &str, now: At) {
+        let run = self.state.groups.get(group).and_then(|g| g.run);
+        let held = self.expired(group, now);
+        let said = held.and_then(|held| Some((overrides.iter().find(|o| o.gate == held.gate)?, held)));
+        if let (Some(run), Some((over, held))) = (run, said) {
+            let (by, reason) = (actor.to_owned(), over.reason.clone());
+            let passed = PassedOver { gate: held.gate, what: held.why, by, reason };
+            self.emit(actor, Event::PassedOver { run, passed }, now);
+        }
+        self.emit(actor, Event::Completed { group: group.to_owned() }, now);
     }
 
     /// What ends with a soak that is declared complete.
@@ -76,5 +144,20 @@ impl Machine {
         format!(
             "none: there is no undo, a soak is not opened again. A rollback by hand stays as long as blue is kept ({left})"
         )
+    }
+}
+
+/// What completing may pass over, and that whoever does says why.
+fn reasons(overrides: &[Override]) -> Result<(), Refusal> {
+    match overrides.iter().find(|o| o.gate != GateName::Expired || o.reason.trim().is_empty()) {
+        None => Ok(()),
+        Some(o) if o.gate == GateName::Expired => Err(Refusal::refused(
+            format!("to pass over the gate {} needs a reason", o.gate),
+            "say why, for the journal (--reason TEXT)",
+        )),
+        Some(o) => Err(Refusal::refused(
+            format!("the gate {} is none of declaring a soak complete", o.gate),
+            format!("only {} can be passed over here", GateName::Expired),
+        )),
     }
 }

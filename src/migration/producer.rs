@@ -12,7 +12,8 @@ use super::overrides::{GateName, Held, Override};
 use super::settings::ProducerSettings;
 use super::sight::Sight;
 
-/// A group that only commits reads as long as one of its commits moved so recently, ms.
+/// A group that only commits reads as long as one of its commits moved so recently, ms; and it is known not to once it was
+/// watched for as long without one.
 const ALIVE_MS: u64 = 600_000;
 
 /// Writing seen at the ends of a producer's topics.
@@ -234,15 +235,18 @@ fn nobody_starves(
     hidden: &mut BTreeSet<String>,
 ) -> Result<(), Refusal> {
     let view = sight.fresh(side)?;
+    // Where these rest the journal says.
+    let planned: BTreeSet<&str> = sight.settings.groups.keys().map(|group| sight.id_on(group, side)).collect();
     let mut readers: Vec<&str> = Vec::new();
     for (id, seen) in &view.groups {
         match reads(seen, topic) {
             Some(true) => readers.push(id),
             // Nobody is in it, and it reads all the same as long as its commits move.
             Some(false) if seen.offsets.contains_key(topic) && app::only_commits(seen) => {
-                let moved = sight.lag.commits_moved_at(side, id);
-                if moved.is_some_and(|at| sight.now.since(at) <= ALIVE_MS) {
-                    readers.push(id);
+                match commits_move(sight, side, id) {
+                    Some(true) => readers.push(id),
+                    None if !planned.contains(id.as_str()) => drop(hidden.insert(id.clone())),
+                    _ => {}
                 }
             }
             Some(false) => {}
@@ -268,6 +272,16 @@ fn nobody_starves(
         ),
         format!("move the readers to {} first, or keep {name} dual", side.other()),
     ))
+}
+
+/// Whether the commits of a group move; `None` while it was not watched for long enough to tell.
+fn commits_move(sight: &Sight<'_>, side: Side, id: &str) -> Option<bool> {
+    let lately = |at: At| sight.now.since(at) <= ALIVE_MS;
+    match (sight.lag.commits_moved_at(side, id), sight.lag.watched_since(side, id)) {
+        (Some(moved), _) => Some(lately(moved)),
+        (None, Some(since)) if !lately(since) => Some(false),
+        (None, _) => None,
+    }
 }
 
 /// Whether a group reads a topic now; `None` when that can't be told.

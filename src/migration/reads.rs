@@ -24,6 +24,9 @@ const FORGET_MS: u64 = 600_000;
 pub struct Remembered {
     /// Topics, by their names on blue.
     pub topics: BTreeSet<String>,
+    /// Those of them that were subscribed to by name and that nobody was assigned: they may never have existed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub only_named: BTreeSet<String>,
     /// What shows that it is a Kafka Streams application, if anything did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<String>,
@@ -61,6 +64,11 @@ fn exists(sight: &Sight<'_>, side: Side, topic: &str) -> bool {
     sight.estate.side(side).value().is_none_or(|v| v.topics.contains_key(topic))
 }
 
+/// Whether a topic is on a side for all that is known: a list that may leave topics out says of none that it is gone.
+fn may_exist(sight: &Sight<'_>, side: Side, topic: &str) -> bool {
+    exists(sight, side, topic) || sight.estate.side(side).value().is_some_and(|v| v.topics_hidden(side).is_some())
+}
+
 fn planned(sight: &Sight<'_>, group: &str) -> BTreeSet<String> {
     sight.settings.groups.get(group).into_iter().flat_map(|g| g.topics.iter().cloned()).collect()
 }
@@ -73,16 +81,35 @@ fn said(sight: &Sight<'_>, view: &GroupView, side: Side) -> BTreeSet<String> {
     assigned.chain(subscribed).collect()
 }
 
-/// What a group's members read on a side: as they say, or as they said when they last ran.
+/// What a group's members read on a side: as they say, or as they said when they last ran, and what its last move took
+/// along.
 #[must_use]
 pub fn asked(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
     let view = sight.seen(group, side).and_then(|s| s.view);
     let mut all = view.map(|v| said(sight, v, side)).unwrap_or_default();
     if !view.is_some_and(is_whole) {
-        let known = sight.state.groups.get(group).and_then(|g| g.reads.get(&side));
-        all.extend(known.into_iter().flat_map(|r| &r.topics).filter(|t| exists(sight, side, t)).cloned());
+        if let Some(known) = sight.state.groups.get(group).and_then(|g| g.reads.get(&side)) {
+            let there = |t: &&String| match known.only_named.contains(*t) {
+                true => exists(sight, side, t),
+                false => may_exist(sight, side, t),
+            };
+            all.extend(known.topics.iter().filter(there).cloned());
+        }
+        all.extend(taken_along(sight, group, side));
     }
     all
+}
+
+/// What the group's last move took along: it has commits on these since, so what its members read beyond commits says
+/// nothing of them any more. Members that run on the other side know better.
+fn taken_along(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
+    let Some(state) = sight.state.groups.get(group) else { return BTreeSet::new() };
+    let runs = state.run.into_iter().flat_map(|id| sight.state.chain(id));
+    let last = runs.filter(|r| r.kind.moves() && !r.dry_run).find_map(|r| r.reading.as_ref());
+    let elsewhere = sight.seen(group, side.other()).and_then(|s| s.view).filter(|v| is_whole(v));
+    let elsewhere = elsewhere.map(|v| said(sight, v, side.other()));
+    let read = |t: &&String| elsewhere.as_ref().is_none_or(|all| all.contains(*t)) && may_exist(sight, side, t);
+    last.map_or(&state.took, |reading| &reading.topics).iter().filter(read).cloned().collect()
 }
 
 /// Existing topics on which a group has committed.
@@ -215,7 +242,7 @@ pub(super) fn match_topics(
             "list its topics in the plan",
         ));
     }
-    if source.members.is_empty() && planned.is_empty() && !app::only_commits(source) {
+    if source.members.is_empty() && planned.is_empty() && !app::is_alone(sight, group, from, source) {
         facts.warnings.push(format!(
             "nobody runs in {group} who would tell what it reads: what it never committed and nobody saw is left out; \
              list its topics in the plan to be sure"
@@ -298,29 +325,10 @@ impl Machine {
     pub(super) fn note_reads(&mut self, now: At) {
         let mut news = Vec::new();
         let sight = self.sight(now);
-        for (group, settings) in &self.settings.groups {
+        for group in self.settings.groups.keys() {
             for side in Side::BOTH {
-                let Some(view) = sight.seen(group, side).and_then(|s| s.view).filter(|v| is_whole(v)) else { continue };
-                let known = sight.state.groups.get(group).and_then(|g| g.reads.get(&side));
-                let when = sight.state.groups.get(group).and_then(|g| g.reads_at.get(&side)).copied();
-                let asked = view.members.iter().flat_map(|m| {
-                    m.assigned.iter().map(|a| &a.topic).chain(&m.subscribed).filter(|t| !settings.topics.contains(t))
-                });
-                let asked: BTreeSet<String> = asked.filter(|t| !view.offsets.contains_key(*t)).cloned().collect();
-                let streams = app::streams_evidence(sight.id_on(group, side), view);
-                let none = Remembered::default();
-                let known = known.unwrap_or(&none);
-                let more = !asked.is_subset(&known.topics) || (streams.is_some() && known.streams.is_none());
-                let old = when.is_none_or(|at| now.since(at) >= FORGET_MS);
-                let gone = known.topics.iter().any(|t| !asked.contains(t) && !view.offsets.contains_key(t));
-                let less = gone || (streams.is_none() && known.streams.is_some());
-                if more || (less && old) {
-                    let mut topics = asked;
-                    if !old {
-                        topics.extend(known.topics.iter().cloned());
-                    }
-                    let streams = streams.or_else(|| known.streams.clone().filter(|_| !old));
-                    news.push((group.clone(), side, Remembered { topics, streams }));
+                if let Some(reads) = news_of_reads(&sight, group, side) {
+                    news.push((group.clone(), side, reads));
                 }
             }
         }
@@ -328,4 +336,47 @@ impl Machine {
             self.emit(CONTROLLER, Event::Reads { group, side, reads }, now);
         }
     }
+}
+
+/// What is seen of a group's members beyond what the plan and commits say.
+fn beyond(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) -> Remembered {
+    let listed = sight.settings.groups.get(group).map(|g| g.topics.as_slice()).unwrap_or_default();
+    let new = |t: &&String| !listed.contains(*t) && !view.offsets.contains_key(*t);
+    let assigned = view.members.iter().flat_map(|m| m.assigned.iter().map(|a| &a.topic));
+    let assigned: BTreeSet<&String> = assigned.filter(new).collect();
+    let named: BTreeSet<&String> = view.members.iter().flat_map(|m| &m.subscribed).filter(new).collect();
+    Remembered {
+        topics: assigned.union(&named).copied().cloned().collect(),
+        only_named: named.difference(&assigned).copied().cloned().collect(),
+        streams: app::streams_evidence(sight.id_on(group, side), view),
+    }
+}
+
+/// What is to be written down of what a group's members read, if it is news.
+fn news_of_reads(sight: &Sight<'_>, group: &str, side: Side) -> Option<Remembered> {
+    let view = sight.seen(group, side).and_then(|s| s.view).filter(|v| is_whole(v))?;
+    let state = sight.state.groups.get(group);
+    let none = Remembered::default();
+    let known = state.and_then(|g| g.reads.get(&side)).unwrap_or(&none);
+    let when = state.and_then(|g| g.reads_at.get(&side)).copied();
+    let seen = beyond(sight, group, side, view);
+    let old = when.is_none_or(|at| sight.now.since(at) >= FORGET_MS);
+    let assigned = |r: &Remembered| r.topics.difference(&r.only_named).cloned().collect::<BTreeSet<_>>();
+    let more = !seen.topics.is_subset(&known.topics) || !assigned(&seen).is_subset(&assigned(known));
+    let more = more || (seen.streams.is_some() && known.streams.is_none());
+    let gone = known.topics.iter().any(|t| !seen.topics.contains(t) && !view.offsets.contains_key(t));
+    let unassigned = seen.only_named.iter().any(|t| known.topics.contains(t) && !known.only_named.contains(t));
+    let less = gone || unassigned || (seen.streams.is_none() && known.streams.is_some());
+    if !more && !(less && old) {
+        return None;
+    }
+    let mut reads = seen;
+    if !old {
+        // What was once assigned exists, whoever names it now.
+        reads.only_named.retain(|t| !known.topics.contains(t) || known.only_named.contains(t));
+        reads.only_named.extend(known.only_named.iter().filter(|t| !reads.topics.contains(*t)).cloned());
+        reads.topics.extend(known.topics.iter().cloned());
+        reads.streams = reads.streams.or_else(|| known.streams.clone());
+    }
+    Some(reads)
 }

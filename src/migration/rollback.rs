@@ -16,7 +16,10 @@ pub const ESTIMATE_AGE_MS: u64 = 300_000;
 /// The verdict for a group; `reverse` is a translation to blue with its age in ms, if one was measured.
 #[must_use]
 pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64)>) -> WayBack {
-    let topics = group::topics(sight, group, Side::Blue);
+    let home = group::rests_on(sight.state.groups.get(group).map(|g| &g.rest));
+    // What it reads where it rests is what would go back, whatever it read on blue.
+    let mut topics = group::topics(sight, group, Side::Blue);
+    topics.extend(group::topics(sight, group, home));
     if topics.is_empty() {
         return WayBack::Unknown { why: "its topics are not known yet".into() };
     }
@@ -24,7 +27,6 @@ pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64
         return WayBack::Unknown { why: r.why };
     }
     // A group that was deleted where it runs has no position that could be translated; nor has one that can't be seen.
-    let home = group::rests_on(sight.state.groups.get(group).map(|g| &g.rest));
     match sight.fresh_group(group, home) {
         Ok(Some(_)) => {}
         Ok(None) => {

@@ -53,7 +53,7 @@ impl Machine {
     /// Whether a group is seen on a side to be one that members join, whatever it was elsewhere.
     fn lost_members(&self, group: &str, side: Side, since: At, now: At) -> bool {
         let seen = self.sight(now).seen(group, side).filter(|s| s.at > since);
-        seen.and_then(|s| s.view).is_some_and(|v| !v.members.is_empty() || !v.protocol_type.is_empty())
+        seen.and_then(|s| s.view).is_some_and(app::was_joined)
     }
 
     /// A group that only commits is never Stable: commits that move are what shows that it runs.
@@ -73,12 +73,12 @@ impl Machine {
         });
         let lag = self.lag.lag(side, &there);
         let live = self.live.entry(id).or_default();
-        let base = match (planned, &has) {
-            (Some(planned), _) => Some(planned),
-            (None, Some(has)) => Some(live.base.get_or_insert_with(|| has.clone()).clone()),
-            (None, None) => live.base.clone(),
-        };
-        let moved = has.zip(base).is_some_and(|(has, base)| has.iter().any(|(tp, o)| base.get(tp) != Some(o)));
+        // What was committed from here is known; whatever else it ever committed there stood at the first look.
+        let planned = planned.unwrap_or_default();
+        let moved = has.is_some_and(|has| {
+            let first = live.base.get_or_insert_with(|| has.clone());
+            has.iter().any(|(tp, o)| planned.get(tp).or(first.get(tp)) != Some(o))
+        });
         if moved {
             return Next::Done;
         }

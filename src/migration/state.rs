@@ -54,6 +54,8 @@ pub struct GroupState {
     pub alarm: Option<(String, String)>,
     /// Commits that stood still when the old side was drained: they must stand through the soak.
     pub drained: Option<DrainProof>,
+    /// Topics that its last move took along.
+    pub took: BTreeSet<String>,
     /// The last remark about it.
     pub remark: Option<(At, String)>,
     /// What its soak is compared with, as measured before it.
@@ -487,6 +489,9 @@ impl State {
             _ => return,
         };
         group.drained = run.proof.clone();
+        if let Some(reading) = &run.reading {
+            group.took.clone_from(&reading.topics);
+        }
     }
 }
 

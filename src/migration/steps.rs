@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::app;
 use super::blind::{self, is_blind};
 use super::command::{Command, Refusal, Subject};
 use super::drain::{Bounds, Look, MIN_GAP_MS, committed};
@@ -389,6 +390,8 @@ impl Machine {
         let switch = (!by_hand).then(|| self.estate.switches.get(&group).unwrap_or(&nobody));
         let there = self.sight(now).id_on(&group, side).to_string();
         let seen = self.estate.group(side, &there);
+        let view = seen.and_then(|s| s.view);
+        let alone = view.is_some_and(|view| app::is_alone(&self.sight(now), &group, side, view));
         // Several looks within the time that has to be still, however patient the plan is with holes elsewhere.
         let gap = self.settings.sample_gap_ms.min((needed / 2).max(MIN_GAP_MS));
         let bounds = Bounds { gap_ms: gap, switch_age_ms: self.settings.stale_after_ms };
@@ -398,7 +401,7 @@ impl Machine {
                 let stood: Vec<String> = live.drain.stood().iter().map(|(tp, o)| format!("{tp} {o}")).collect();
                 return self.deleted(&group, &there, side, &stood, now);
             }
-            live.drain.feed(&Look { at: seen.at, view: seen.view, switch }, live.since, bounds);
+            live.drain.feed(&Look { at: seen.at, view: seen.view, alone, switch }, live.since, bounds);
         }
         if let Some(proof) = live.drain.proof(side, needed) {
             self.emit(CONTROLLER, Event::Drained { run: id, proof }, now);

@@ -5,17 +5,18 @@
 //! The one thing that needs no entry is to start what this session stopped: where it came from before the journal knows of
 //! the point of no return, where it goes after it. The journal already says that it was stopped and that its run is open,
 //! nothing that it relies on changes, and the next start finds the group at work there and asks a person, as after any
-//! interruption.
+//! interruption. What an earlier session stopped, what waits for a person or is held by one, and what somebody has started
+//! meanwhile is left alone: there only where it stands is said.
 
 use std::collections::BTreeSet;
 
 use super::blind::is_blind;
 use super::command::Subject;
 use super::effect::{Answer, Effect, Issued, Outcome};
-use super::estate::{At, FlagState, Side, SwitchState, Trouble};
+use super::estate::{At, FlagState, Observed, Side, SwitchState, Trouble};
 use super::event::{Entry, Event, RunId};
 use super::machine::{Action, CONTROLLER, Machine};
-use super::state::{Run, State};
+use super::state::{Done, Run, State};
 
 /// A run that can't go on because nothing can be journalled any more.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +31,73 @@ pub struct Stranded {
     pub stands: String,
     /// It stands on neither side.
     pub nowhere: bool,
+}
+
+impl Stranded {
+    /// The same once its switch or flag was found at `state`, which is not off: somebody has set it since, so nothing is
+    /// started.
+    #[must_use]
+    pub fn found_at(self, state: &str) -> Self {
+        let stands = words(&self.subject).found_at(state);
+        Self { start: None, nowhere: false, stands, ..self }
+    }
+}
+
+/// What a run stops and starts its subject with, in words.
+struct Words {
+    knob: &'static str,
+    untouched: &'static str,
+    nowhere: &'static str,
+}
+
+impl Words {
+    fn found_at(&self, state: &str) -> String {
+        format!("its {} reads {state} now", self.knob)
+    }
+}
+
+fn words(subject: &Subject) -> Words {
+    match subject {
+        Subject::Producer(_) => Words {
+            knob: "flag",
+            untouched: "its flag was not touched",
+            nowhere: "it was stopped, and writes to neither side",
+        },
+        _ => Words {
+            knob: "switch",
+            untouched: "nothing was stopped or started",
+            nowhere: "it was stopped, and stands on neither side",
+        },
+    }
+}
+
+/// A state of a switch or of a flag, whichever it is.
+enum Set {
+    Off,
+    To(String),
+}
+
+impl Set {
+    /// What an effect sets; `None`: it sets nothing.
+    fn by(effect: &Effect) -> Option<Self> {
+        match effect {
+            Effect::SetSwitch { to, .. } => Some((*to).into()),
+            Effect::SetFlag { to, .. } => Some((*to).into()),
+            _ => None,
+        }
+    }
+}
+
+impl From<SwitchState> for Set {
+    fn from(state: SwitchState) -> Self {
+        if state == SwitchState::Off { Set::Off } else { Set::To(state.to_string()) }
+    }
+}
+
+impl From<FlagState> for Set {
+    fn from(state: FlagState) -> Self {
+        if state == FlagState::Off { Set::Off } else { Set::To(state.to_string()) }
+    }
 }
 
 impl Machine {
@@ -66,61 +134,62 @@ impl Machine {
     }
 
     fn strand_of(&self, run: &Run) -> Stranded {
-        // Oldest first, of the run and of those it took over from.
-        let mut done: Vec<&Effect> = self
+        let (words, done) = (words(&run.subject), self.done_for(run));
+        let last = done.iter().rev().find_map(|e| Some((*e, Set::by(&e.issued.effect)?)));
+        let (start, nowhere, stands) = match last {
+            None => (None, false, words.untouched.to_owned()),
+            Some((_, Set::To(state))) => (None, false, format!("its {} was set to {state}", words.knob)),
+            Some((off, Set::Off)) => match (self.found_since(run, off), self.left_alone(run, off, &done)) {
+                (Some(Set::To(state)), _) => (None, false, words.found_at(&state)),
+                (_, Some(why)) => (None, true, format!("{}: {why}", words.nowhere)),
+                (_, None) => (start_of(run), true, words.nowhere.to_owned()),
+            },
+        };
+        Stranded { run: run.id, subject: run.subject.clone(), start, stands, nowhere }
+    }
+
+    /// What was done for a run and for those it took over from, oldest first, as far as it may have been done.
+    fn done_for(&self, run: &Run) -> Vec<&Done> {
+        let mut done: Vec<&Done> = self
             .state
             .chain(run.id)
             .flat_map(|r| r.effects.iter().rev())
             .filter(|e| !self.never_done.contains(&e.issued.key))
             .filter(|e| !matches!(e.outcome, Some((Outcome::Failed { .. }, _))))
-            .map(|e| &e.issued.effect)
             .collect();
         done.reverse();
-        let home = if run.kind.gives_back() || run.no_return { run.to } else { run.to.other() };
-        let key = |what: &str| format!("{}/unjournalled/{what}", run.id);
-        let (start, nowhere, stands) = match &run.subject {
-            Subject::Group(group) => {
-                let last = done.iter().rev().find_map(|e| match e {
-                    Effect::SetSwitch { to, .. } => Some(*to),
-                    _ => None,
-                });
-                match last {
-                    None => (None, false, "nothing was stopped or started".to_owned()),
-                    Some(SwitchState::Off) if is_blind(run) && !run.no_return => {
-                        (None, true, "it was stopped, and stands on neither side".to_owned())
-                    }
-                    Some(SwitchState::Off) => {
-                        let effect = Effect::SetSwitch { group: group.clone(), to: SwitchState::only(home) };
-                        let issued = Issued { key: key("start"), effect };
-                        (Some((home, issued)), true, "it was stopped, and stands on neither side".to_owned())
-                    }
-                    Some(on) => (None, false, format!("its switch was set to {on}")),
-                }
-            }
-            Subject::Producer(producer) => {
-                let last = done.iter().rev().find_map(|e| match e {
-                    Effect::SetFlag { to, .. } => Some(*to),
-                    _ => None,
-                });
-                // Fenced or denied, it may not be able to write there, and what was carried must not be written twice.
-                let only_the_flag = done.iter().all(|e| matches!(e, Effect::SetFlag { .. } | Effect::Translate { .. }));
-                let to = if home == Side::Blue { FlagState::Blue } else { FlagState::Green };
-                match last {
-                    None => (None, false, "its flag was not touched".to_owned()),
-                    Some(FlagState::Off) if only_the_flag => {
-                        let effect = Effect::SetFlag { producer: producer.clone(), to };
-                        let issued = Issued { key: key("flag"), effect };
-                        (Some((home, issued)), true, "it was stopped, and writes to neither side".to_owned())
-                    }
-                    Some(FlagState::Off) => {
-                        (None, true, "it was stopped and fenced, and writes to neither side".to_owned())
-                    }
-                    Some(flag) => (None, false, format!("its flag was set to {flag}")),
-                }
-            }
-            Subject::Migration | Subject::Cluster(_) => (None, false, String::new()),
-        };
-        Stranded { run: run.id, subject: run.subject.clone(), start, stands, nowhere }
+        done
+    }
+
+    /// What the subject's switch or flag was found at in a look that was asked for after `off` was done.
+    fn found_since(&self, run: &Run, off: &Done) -> Option<Set> {
+        let since = off.outcome.as_ref().map_or(off.at, |(_, at)| *at);
+        match &run.subject {
+            Subject::Group(group) => seen_since(self.estate.switches.get(group)?, since).map(Set::from),
+            Subject::Producer(producer) => seen_since(self.estate.flags.get(producer)?, since).map(Set::from),
+            Subject::Migration | Subject::Cluster(_) => None,
+        }
+    }
+
+    /// Why nothing but a person starts what `off` stopped, if anything speaks against it.
+    fn left_alone(&self, run: &Run, off: &Done, done: &[&Done]) -> Option<String> {
+        // It may have asked so that nobody starts it before something is put right.
+        if let Some((why, _)) = &run.needs {
+            return Some(format!("it waits for a person ({why})"));
+        }
+        if let Some((who, why)) = self.state.holder(&run.subject) {
+            return Some(format!("it is held by {who} ({why})"));
+        }
+        if !self.ours.contains(&off.issued.key) {
+            return Some("an earlier session stopped it".to_owned());
+        }
+        if is_blind(run) && !run.no_return {
+            return Some("green, where it came from, can't be seen".to_owned());
+        }
+        // Fenced or denied, it may not be able to write there, and what was carried must not be written twice.
+        let harmless = |e: &&Done| matches!(e.issued.effect, Effect::SetFlag { .. } | Effect::Translate { .. });
+        let fenced = matches!(run.subject, Subject::Producer(_)) && !done.iter().all(harmless);
+        fenced.then(|| "it may be fenced".to_owned())
     }
 
     /// Shows on every output where a stranded run stands. Nothing is journalled: nothing can be. `started` is what came
@@ -147,15 +216,42 @@ impl Machine {
                 (format!("{}, and could not be started on {side}: {}", stranded.stands, why.what), by_hand(side))
             }
             (Some(side), _) => (stranded.stands.clone(), by_hand(side)),
-            (None, _) if stranded.nowhere => {
-                (stranded.stands.clone(), format!("start it by hand where it can run, then: {then}"))
-            }
-            (None, _) => (stranded.stands.clone(), then),
+            (None, _) => (stranded.stands.clone(), self.advice_of(stranded, then)),
         };
         let why = format!("{}; {what} {name}: {stands}", why.what);
         let event = Event::NeedsOperator { run: stranded.run, why, advice };
         // Only in memory: screens and verbs show it, the next start finds out by itself.
         let entry = Entry { seq: 0, at: now, actor: CONTROLLER.to_owned(), event };
         self.state.apply(&entry);
+    }
+
+    /// What a person does about a run that nothing was started for. What it asked for itself stands: it knows why.
+    fn advice_of(&self, stranded: &Stranded, then: String) -> String {
+        let asked = self.state.runs.get(&stranded.run).and_then(|run| run.needs.as_ref());
+        match asked.filter(|(_, advice)| stranded.nowhere && !advice.is_empty()) {
+            Some((_, advice)) => format!("{then}; what it asked for before still stands: {advice}"),
+            None if stranded.nowhere => format!("start it by hand where it can run, then: {then}"),
+            None => then,
+        }
+    }
+}
+
+/// How to start what a run stopped.
+fn start_of(run: &Run) -> Option<(Side, Issued)> {
+    let home = if run.kind.gives_back() || run.no_return { run.to } else { run.to.other() };
+    let (what, effect) = match &run.subject {
+        Subject::Group(group) => ("start", Effect::SetSwitch { group: group.clone(), to: SwitchState::only(home) }),
+        Subject::Producer(producer) => {
+            ("flag", Effect::SetFlag { producer: producer.clone(), to: FlagState::only(home) })
+        }
+        Subject::Migration | Subject::Cluster(_) => return None,
+    };
+    Some((home, Issued { key: format!("{}/unjournalled/{what}", run.id), effect }))
+}
+
+fn seen_since<T: Copy>(seen: &Observed<T>, since: At) -> Option<T> {
+    match seen {
+        Observed::Known { value, at, .. } if *at >= since => Some(*value),
+        _ => None,
     }
 }

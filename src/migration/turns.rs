@@ -12,6 +12,7 @@ use super::event::{Entry, Event};
 use super::gate::Gate;
 use super::phase::PhaseView;
 use super::watch::whole;
+use crate::sanitise::visible_name;
 
 /// A gate, and a phase that was complete, are good or bad again when they have stood so for this long, ms.
 pub const QUIET_MS: u64 = 300_000;
@@ -168,6 +169,7 @@ fn how(gate: &Gate) -> Is {
 /// A gate that turned, in words.
 #[must_use]
 pub fn gate_words(group: &str, metric: Option<Metric>, gate: &Gate) -> String {
+    let group = visible_name(group);
     let Some(metric) = metric else { return format!("{group}: every criterion of the soak passes") };
     let label = metric.label();
     match gate {

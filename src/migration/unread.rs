@@ -78,7 +78,8 @@ pub(super) fn unread(
         let Some(log) = view.topics.get(topic) else { continue };
         for (partition, committed) in partitions {
             let Some(p) = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)) else { continue };
-            let (stable, end) = (p.lso?, p.high_watermark.max(p.lso)?);
+            // Each end is asked for by itself: without one of them nothing is known of what is written, or of what can be read.
+            let (stable, end) = (p.lso?, p.high_watermark?);
             let before = || stood.and_then(|s| s.get(topic)?.get(partition)).is_some_and(|c| c.offset <= end);
             if committed.offset > end && !before() {
                 return None;
@@ -110,7 +111,7 @@ pub(super) fn astray(
             let Some(p) = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)) else { continue };
             let tp = || TopicPartition::new(topic, *partition);
             let stood = before.and_then(|b| b.get(partition)).map(|c| c.offset);
-            if let (Some(end), Some(stood)) = (p.high_watermark.max(p.lso), stood)
+            if let (Some(end), Some(stood)) = (p.high_watermark, stood)
                 && stood.min(*committed) > end
             {
                 return Some(Astray::Beyond { tp: tp(), committed: *committed, end });
@@ -124,4 +125,40 @@ pub(super) fn astray(
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::estate::{PartitionView, TopicView};
+
+    fn seen(lso: Option<i64>, high_watermark: Option<i64>, offset: i64) -> (ClusterView, GroupView) {
+        let log = PartitionView { log_start: Some(0), lso, high_watermark, ..PartitionView::default() };
+        let topic = TopicView { partitions: vec![log], ..TopicView::default() };
+        let view = ClusterView { topics: [("t".to_owned(), topic)].into(), ..ClusterView::default() };
+        let committed = BTreeMap::from([(0, Committed { offset, leader_epoch: -1 })]);
+        (view, GroupView { offsets: [("t".to_owned(), committed)].into(), ..GroupView::default() })
+    }
+
+    #[test]
+    fn without_one_of_the_ends_no_lag_is_known_and_none_is_0() {
+        let lag = |lso, high| {
+            let (view, group) = seen(lso, high, 40);
+            unread(&view, &group, None, &Blanks::new()).map(|u| (u.written, u.readable))
+        };
+        assert_eq!(lag(Some(40), Some(90)), Some((50, 0)), "an open transaction holds 50");
+        assert_eq!(lag(Some(40), None), None, "the last stable offset is no high watermark");
+        assert_eq!(lag(None, Some(90)), None);
+    }
+
+    #[test]
+    fn a_commit_beyond_the_last_stable_offset_alone_contradicts_nothing() {
+        let astray = |high| {
+            let (view, group) = seen(Some(30), high, 40);
+            astray(&view, &group, Some(&group.offsets), &Blanks::new())
+        };
+        assert_eq!(astray(None), None, "where the log ends is not known");
+        assert!(matches!(astray(Some(35)), Some(Astray::Beyond { committed: 40, end: 35, .. })));
+        assert_eq!(astray(Some(90)), None);
+    }
 }

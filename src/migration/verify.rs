@@ -2,9 +2,10 @@
 
 use super::drain::committed;
 use super::effect::{Answer, Effect, Outcome};
-use super::estate::{At, Observed, Side, Trouble};
+use super::estate::{At, Observed, Side, TopicPartition, Trouble};
 use super::event::{Event, RunId};
 use super::machine::{CONTROLLER, Machine};
+use super::offset_steps::carried;
 use super::runbook::VERIFY_MS;
 use super::steps::Next;
 
@@ -67,7 +68,7 @@ impl Machine {
     fn verify(&mut self, id: RunId, key: &str, effect: &Effect, after: At, now: At) -> Next {
         let since = *self.live.entry(id).or_default().verifying.get_or_insert(now);
         let until = since.plus(VERIFY_MS);
-        let (outcome, words) = match self.look(effect, after, now) {
+        let (outcome, words) = match self.look(effect, after) {
             Seen::Took(result) => (Some(Outcome::Done { result }), String::new()),
             Seen::AsBefore(why) if now >= until => {
                 (Some(Outcome::Failed { why: Trouble::new(format!("it did not take: {why}"), "") }), why)
@@ -92,7 +93,7 @@ impl Machine {
         Next::Wait(format!("looking whether it was done: {words}"), Some(until))
     }
 
-    fn look(&self, effect: &Effect, after: At, now: At) -> Seen {
+    fn look(&self, effect: &Effect, after: At) -> Seen {
         match effect {
             Effect::SetSwitch { group, to } => match self.estate.switches.get(group) {
                 Some(Observed::Known { value, at, .. }) if *at >= after && value == to => {
@@ -115,12 +116,12 @@ impl Machine {
                 Some(Observed::Known { .. }) => Seen::Nothing,
                 Some(Observed::Absent { .. }) | None => Seen::Nobody,
             },
-            Effect::CommitOffsets { group, side, offsets, before, .. } => {
+            Effect::CommitOffsets { group, side, offsets, before, metadata, .. } => {
                 let want: Vec<_> = offsets.iter().map(|(tp, o)| (tp.clone(), Some(*o))).collect();
-                self.look_at_offsets(group, *side, &want, Some(before), after, now)
+                self.look_at_offsets((group, *side), (&want, metadata), Some(before), after)
             }
-            Effect::RestoreOffsets { group, side, offsets, .. } => {
-                self.look_at_offsets(group, *side, offsets, None, after, now)
+            Effect::RestoreOffsets { group, side, offsets, metadata } => {
+                self.look_at_offsets((group, *side), (offsets, metadata), None, after)
             }
             Effect::Translate { .. } => Seen::AsBefore("a translation changes nothing".into()),
             // These are done again instead: the second time changes nothing more.
@@ -128,27 +129,96 @@ impl Machine {
         }
     }
 
+    /// Whether a group's commits read as wanted, what they carry included: the same offsets may stand there with other words.
     fn look_at_offsets(
         &self,
-        group: &str,
-        side: Side,
-        want: &[(super::estate::TopicPartition, Option<i64>)],
-        before: Option<&Vec<(super::estate::TopicPartition, Option<i64>)>>,
+        (group, side): (&str, Side),
+        (want, metadata): (&Offsets, &[(TopicPartition, String)]),
+        before: Option<&Offsets>,
         after: At,
-        _now: At,
     ) -> Seen {
         let seen = self.estate.group(side, group).filter(|s| s.at >= after);
         let Some(seen) = seen.filter(|s| s.view.is_none_or(|v| v.trouble.is_none())) else { return Seen::Nothing };
         let has = committed(seen.view);
-        let equal = |wanted: &[(super::estate::TopicPartition, Option<i64>)]| {
-            wanted.iter().all(|(tp, o)| has.get(tp).copied() == *o)
-        };
-        if equal(want) {
+        let equal = |wanted: &Offsets| wanted.iter().all(|(tp, o)| has.get(tp).copied() == *o);
+        if equal(want) && carried(seen.view, metadata.iter().map(|(tp, _)| tp)) == metadata {
             Seen::Took(Answer::Offsets { offsets: want.to_vec() })
-        } else if before.is_some_and(|b| equal(b)) || before.is_none() {
+        } else if before.is_none_or(equal) {
             Seen::AsBefore(format!("the offsets on {side} are as before"))
         } else {
             Seen::Other(format!("the offsets on {side} are neither the old nor the new ones"))
         }
+    }
+}
+
+/// Offsets by partition; `None`: none is committed.
+type Offsets = [(TopicPartition, Option<i64>)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::estate::{ClusterView, Committed, GroupState, GroupView};
+    use crate::migration::machine::Session;
+    use crate::migration::settings::Settings;
+    use std::collections::BTreeMap;
+
+    /// A machine that sees the group on green, with one commit and what that carries.
+    fn sees(offset: i64, text: &str) -> Machine {
+        let settings = Settings {
+            name: "test".into(),
+            blue_cluster_id: None,
+            green_cluster_id: None,
+            stale_after_ms: 5_000,
+            zero_age_ms: 5_000,
+            sample_gap_ms: 5_000,
+            groups: BTreeMap::new(),
+            producers: BTreeMap::new(),
+        };
+        let mut machine = Machine::new(settings, Session::default());
+        let commit = Committed { offset, leader_epoch: -1 };
+        let group = GroupView {
+            state: GroupState::Empty,
+            offsets: [("t".to_owned(), [(0, commit)].into())].into(),
+            metadata: [("t".to_owned(), [(0, text.to_owned())].into())].into(),
+            ..GroupView::default()
+        };
+        let view = ClusterView { groups: [("g".to_owned(), group)].into(), ..ClusterView::default() };
+        machine.estate.green = Observed::seen(view, At(10));
+        machine
+    }
+
+    fn word(seen: &Seen) -> &'static str {
+        match seen {
+            Seen::Took(_) => "took",
+            Seen::AsBefore(_) => "as before",
+            Seen::Other(_) => "other",
+            Seen::Nothing | Seen::Nobody => "nothing",
+        }
+    }
+
+    #[test]
+    fn a_commit_took_only_with_what_it_carries() {
+        let (group, side, tp) = ("g".to_owned(), Side::Green, TopicPartition::new("t", 0));
+        let commit = |had: i64| Effect::CommitOffsets {
+            group: group.clone(),
+            side,
+            offsets: vec![(tp.clone(), 7)],
+            before: vec![(tp.clone(), Some(had))],
+            metadata: vec![(tp.clone(), "blue's".to_owned())],
+            had: vec![(tp.clone(), "green's".to_owned())],
+        };
+        let look = |machine: &Machine, effect: &Effect| word(&machine.look(effect, At(5)));
+        assert_eq!(look(&sees(7, "blue's"), &commit(7)), "took");
+        assert_eq!(look(&sees(7, "green's"), &commit(7)), "as before", "the same offset, and nothing was carried");
+        assert_eq!(look(&sees(7, "a stranger's"), &commit(3)), "other");
+        assert_eq!(look(&sees(3, "green's"), &commit(3)), "as before");
+        let restore = Effect::RestoreOffsets {
+            group: group.clone(),
+            side,
+            offsets: vec![(tp.clone(), Some(7))],
+            metadata: vec![(tp.clone(), "green's".to_owned())],
+        };
+        assert_eq!(look(&sees(7, "green's"), &restore), "took");
+        assert_eq!(look(&sees(7, "blue's"), &restore), "as before");
     }
 }

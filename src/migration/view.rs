@@ -284,7 +284,7 @@ impl Machine {
             Command::cut_over(&group),
             Command::roll_back(&group),
             Command::Continue { group: group.clone() },
-            Command::Complete { group },
+            Command::complete(group),
             hold,
         ];
         commands.into_iter().map(|c| self.offer(c, now)).collect()

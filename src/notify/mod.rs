@@ -19,7 +19,7 @@ use crate::migration::estate::Trouble;
 use crate::migration::news::News;
 use crate::plan::Plan;
 use crate::plan::notify::{NotifyPlan, split_url};
-use crate::plan::secrets::resolved;
+use crate::plan::secrets::{client_properties, resolved};
 use crate::redact;
 use queue::Message;
 
@@ -191,7 +191,7 @@ impl Target {
             Trouble::new("its url is not a URL of HTTP", "it must be https://HOST/PATH, alone in its variable or file")
         })?;
         let (headers, values) = (resolved(&self.plan.headers)?, resolved(&self.plan.values)?);
-        let server = Server::open(&origin, resolved(&self.plan.client)?).await?;
+        let server = Server::open(&origin, client_properties(&self.plan.client)?).await?;
         let made = Arc::new(Line { server, path, headers, values });
         *line = Some(Arc::clone(&made));
         Ok(made)

@@ -226,12 +226,15 @@ fn checked(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     // A value that is no secret can be looked at wherever it comes from, if it is there now.
     let known = |name: &String, value: &ClientValue| match value {
         ClientValue::Plain(text) => Some(text.clone()),
-        ClientValue::Secret(secret) if properties::is_public(name) => secret.read(name).ok(),
+        ClientValue::Secret(secret) if properties::is_public(name) => secret.peek(name),
         ClientValue::Secret(_) => None,
     };
     let values: BTreeMap<&str, Option<String>> = client.iter().map(|(n, v)| (n.as_str(), known(n, v))).collect();
+    let from_elsewhere = client.iter().filter(|(_, value)| matches!(value, ClientValue::Secret(_)));
+    let elsewhere = from_elsewhere.map(|(name, _)| name.as_str()).collect();
     let at = |name: &str| format!("{}.{name}", t.path);
-    for finding in properties::check(&values.iter().map(|(n, v)| (*n, v.as_deref())).collect()) {
+    let shown = values.iter().map(|(n, v)| (*n, v.as_deref())).collect();
+    for finding in properties::check_with(&shown, &elsewhere) {
         let (what, advice) = (finding.trouble.what, Some(finding.trouble.advice));
         if finding.refused {
             t.report.error(&at(&finding.name), what, advice);

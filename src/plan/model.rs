@@ -136,7 +136,7 @@ impl ClusterPlan {
     /// # Errors
     /// A secret that can't be read, by name.
     pub fn client_properties(&self) -> Result<BTreeMap<String, String>, Trouble> {
-        let mut out = secrets::resolved(&self.client)?;
+        let mut out = secrets::client_properties(&self.client)?;
         out.insert("bootstrap.servers".to_owned(), self.bootstrap.join(","));
         Ok(out)
     }

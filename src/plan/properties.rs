@@ -3,12 +3,13 @@
 //! connect: a name that librdkafka does not know would be passed over by the control plane, which then connects in
 //! plaintext, and be refused by the data plane, with the value in its error.
 //!
-//! The names are librdkafka's. No finding repeats the value of a property that is, or may be, a secret.
+//! The names are librdkafka's. No finding repeats the value of a property that is, or may be, a secret; nor one that
+//! comes from a variable or a file, where another secret than was meant may stand.
 
 mod fate;
 mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::migration::estate::Trouble;
 use crate::redact;
@@ -32,9 +33,68 @@ enum Kind {
 
 /// The longest setup of a connection that the control plane takes, ms.
 const SETUP_MOST: i64 = 300_000;
+/// Whether the names in certificates are checked.
+const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
 
 /// Values by property name; `None` where a value is a secret, or is not known here.
 pub type Values<'a> = BTreeMap<&'a str, Option<&'a str>>;
+
+/// Where a value comes from, and so whether a finding may repeat it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// It stands in the plan, or in an argument, under the name of a property that is no secret.
+    Written,
+    /// It comes from a variable or a file.
+    Elsewhere,
+}
+
+/// How a connection is protected (`security.protocol`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// Neither encrypted nor authenticated.
+    #[default]
+    Plaintext,
+    /// TLS.
+    Ssl,
+    /// SASL without TLS.
+    SaslPlaintext,
+    /// SASL inside TLS.
+    SaslSsl,
+}
+
+impl Protocol {
+    /// All there are.
+    pub const ALL: [Protocol; 4] = [Protocol::Plaintext, Protocol::Ssl, Protocol::SaslPlaintext, Protocol::SaslSsl];
+
+    /// The one of this name, whatever its case: the same reading for the plan's check and for both planes.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Protocol> {
+        Self::ALL.into_iter().find(|p| p.name().eq_ignore_ascii_case(text))
+    }
+
+    /// Whether TLS is used.
+    #[must_use]
+    pub fn tls(self) -> bool {
+        matches!(self, Protocol::Ssl | Protocol::SaslSsl)
+    }
+
+    /// Whether SASL is used.
+    #[must_use]
+    pub fn sasl(self) -> bool {
+        matches!(self, Protocol::SaslPlaintext | Protocol::SaslSsl)
+    }
+
+    /// As written in properties.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Plaintext => "PLAINTEXT",
+            Protocol::Ssl => "SSL",
+            Protocol::SaslPlaintext => "SASL_PLAINTEXT",
+            Protocol::SaslSsl => "SASL_SSL",
+        }
+    }
+}
 
 /// Something about one property.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,30 +121,66 @@ impl Finding {
 /// is not looked at: see [`unreadable`].
 #[must_use]
 pub fn check(values: &Values<'_>) -> Vec<Finding> {
+    check_with(values, &BTreeSet::new())
+}
+
+/// As [`check`], where the values of some come from `elsewhere` (a variable, a file): no finding repeats those.
+#[must_use]
+pub fn check_with(values: &Values<'_>, elsewhere: &BTreeSet<&str>) -> Vec<Finding> {
+    let origin = |name: &str| if elsewhere.contains(name) { Origin::Elsewhere } else { Origin::Written };
     let mut found = Vec::new();
     for (&name, value) in values {
         match unknown(name) {
             Some(trouble) => found.push(Finding::refused(name, trouble)),
-            None => own(name, *value, &mut found),
+            None => own(name, *value, origin(name), &mut found),
         }
     }
     twice(values, &mut found);
     if let Some(protocol) = protocol(values) {
-        security(protocol, values, &mut found);
+        security(protocol, values, &origin, &mut found);
     }
     found
+}
+
+/// What makes a value that was just taken from a variable or a file unusable, its file included, without repeating it.
+#[must_use]
+pub(super) fn check_elsewhere(name: &str, value: &str) -> Option<Trouble> {
+    let row = row(name)?;
+    let mechanism = || match canonical(name) {
+        "sasl.mechanisms" => mechanism_of(Some(value), Origin::Elsewhere),
+        _ => None,
+    };
+    let file = || is_used(name).then(|| unreadable_of(name, value, Origin::Elsewhere)).flatten();
+    wrong(row, value, Origin::Elsewhere).or_else(mechanism).or_else(file)
+}
+
+/// Properties as they are meant: an empty value is as good as none, as in the Java client, whose word for "no check of
+/// host names" it is. One that its property does not take stays: [`check`] refuses it.
+#[must_use]
+pub fn effective(mut values: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    if let Some(algorithm) = values.get_mut(ALGORITHM).filter(|a| a.is_empty()) {
+        "none".clone_into(algorithm);
+    }
+    let empty = |name: &str| row(name).is_some_and(|row| wrong(row, "", Origin::Written).is_none());
+    values.retain(|name, value| !(value.is_empty() && empty(name.as_str())));
+    values
 }
 
 /// A value that its own property does not take; for tables of properties that hold only some of them.
 #[must_use]
 pub fn check_value(name: &str, value: &str) -> Option<Trouble> {
     let row = row(name)?;
-    wrong(row, value)
+    wrong(row, value, Origin::Written)
 }
 
-/// The file that a property names and that can't be read here, if so.
+/// The file that a property names and that can't be read here, if so. Of a pipe nothing is said: to open one waits for
+/// who writes to it, and takes what it holds.
 #[must_use]
 pub fn unreadable(name: &str, value: &str) -> Option<Trouble> {
+    unreadable_of(name, value, Origin::Written)
+}
+
+fn unreadable_of(name: &str, value: &str, from: Origin) -> Option<Trouble> {
     let row = row(name)?;
     let folder = row.kind == Kind::FileOrFolder;
     if !(folder || row.kind == Kind::File) || value.is_empty() || (folder && value == "probe") {
@@ -93,12 +189,18 @@ pub fn unreadable(name: &str, value: &str) -> Option<Trouble> {
     let why = match std::fs::metadata(value) {
         Ok(meta) if meta.is_dir() && folder => return None,
         Ok(meta) if meta.is_dir() => "it is a directory".to_owned(),
-        _ => match std::fs::File::open(value) {
+        Ok(meta) if !meta.is_file() => return None,
+        Ok(_) => match std::fs::File::open(value) {
             Ok(_) => return None,
             Err(e) => e.to_string(),
         },
+        Err(e) => e.to_string(),
     };
-    let what = format!("`{name}`: {} can't be read: {why}", visible(value));
+    let file = match from {
+        Origin::Written => visible(value),
+        Origin::Elsewhere => "the file that it names".to_owned(),
+    };
+    let what = format!("`{name}`: {file} can't be read: {why}");
     Some(Trouble::new(what, "check the path and its permissions (relative paths are relative to the plan)"))
 }
 
@@ -193,7 +295,7 @@ fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Opt
 }
 
 /// What cutover does with a property that it knows, and whether its value can be one.
-fn own(name: &str, value: Option<&str>, found: &mut Vec<Finding>) {
+fn own(name: &str, value: Option<&str>, from: Origin, found: &mut Vec<Finding>) {
     let Some(row) = row(name) else { return };
     match fate(canonical(name)) {
         Some(Fate::Refused(why)) => {
@@ -209,21 +311,24 @@ fn own(name: &str, value: Option<&str>, found: &mut Vec<Finding>) {
         }
         Some(Fate::Only(..)) | None => {}
     }
-    if let Some(trouble) = value.and_then(|value| wrong(row, value)) {
+    if let Some(trouble) = value.and_then(|value| wrong(row, value, from)) {
         found.push(Finding::refused(name, trouble));
     }
 }
 
 /// What is wrong with a value, if anything.
-fn wrong(row: &names::Row, value: &str) -> Option<Trouble> {
+fn wrong(row: &names::Row, value: &str, from: Origin) -> Option<Trouble> {
     if value.contains('\0') {
         return Some(Trouble::new(format!("`{}` holds a NUL character", row.name), "check where its value comes from"));
     }
+    let hidden = from == Origin::Elsewhere || is_secret(row.name);
     let bad = |wanted: String, near: Option<&str>| {
+        // what it is like tells of it too
+        let near = near.filter(|_| !hidden);
         let advice =
             near.map_or_else(|| format!("write {wanted}"), |n| format!("did you mean `{n}`? It must be {wanted}"));
         let shown = match () {
-            () if is_secret(row.name) => "what it is".to_owned(),
+            () if hidden => "what it is".to_owned(),
             () if value.chars().count() > 60 => "a long text".to_owned(),
             () => format!("`{}`", visible(value)),
         };
@@ -249,7 +354,7 @@ fn wrong(row: &names::Row, value: &str) -> Option<Trouble> {
         Kind::Words(words) => {
             let fits = words.iter().any(|w| w.eq_ignore_ascii_case(value))
                 // librdkafka has a shorter word for the empty one: no check of host names
-                || (row.name == "ssl.endpoint.identification.algorithm" && value.is_empty());
+                || (row.name == ALGORITHM && value.is_empty());
             let words: Vec<String> = words.iter().map(|w| spelt(row.name, w)).collect();
             let near = closest(value, words.iter().map(String::as_str));
             (!fits).then(|| bad(format!("one of {}", words.join(", ")), near)).flatten()
@@ -280,62 +385,47 @@ fn twice(values: &Values<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// What a connection does.
-#[derive(Clone, Copy)]
-struct Security {
-    tls: bool,
-    sasl: bool,
-}
-
 /// `security.protocol`, where it is known and one.
-fn protocol(values: &Values<'_>) -> Option<Security> {
-    let text = match values.get("security.protocol") {
-        None => "plaintext",
-        Some(value) => (*value)?,
-    };
-    let (tls, sasl) = match text.trim().to_ascii_lowercase().as_str() {
-        "plaintext" => (false, false),
-        "ssl" => (true, false),
-        "sasl_plaintext" => (false, true),
-        "sasl_ssl" => (true, true),
-        _ => return None,
-    };
-    Some(Security { tls, sasl })
+fn protocol(values: &Values<'_>) -> Option<Protocol> {
+    match values.get("security.protocol") {
+        None => Some(Protocol::default()),
+        Some(value) => Protocol::named((*value)?),
+    }
 }
 
 /// What does not fit together, so that a connection would be another one than somebody thinks, or none.
-fn security(is: Security, values: &Values<'_>, found: &mut Vec<Finding>) {
+fn security(is: Protocol, values: &Values<'_>, origin: &dyn Fn(&str) -> Origin, found: &mut Vec<Finding>) {
     let given = |name: &str| values.get(name).is_some_and(|v| v.is_none_or(|v| !v.is_empty()));
     let first = |prefix: &str| values.keys().copied().find(|k| k.starts_with(prefix) && row(k).is_some() && given(k));
-    let protocol = values.get("security.protocol").copied().flatten().unwrap_or("PLAINTEXT").to_ascii_uppercase();
+    let protocol = is.name();
     let set = if given("security.protocol") { "" } else { ", as none is set" };
-    if let Some(name) = first("sasl.").filter(|_| !is.sasl) {
+    if let Some(name) = first("sasl.").filter(|_| !is.sasl()) {
         let what =
             format!("`{name}` is set, and `security.protocol` is {protocol}{set}: nobody would be authenticated");
         let advice = "write \"security.protocol\" = \"SASL_SSL\", or leave `sasl.*` out";
         found.push(Finding::refused(name, Trouble::new(what, advice)));
     }
-    if let Some(name) = first("ssl.").filter(|_| !is.tls) {
+    if let Some(name) = first("ssl.").filter(|_| !is.tls()) {
         let what = format!("`{name}` is set, and `security.protocol` is {protocol}{set}: nothing would be encrypted");
         let advice = "write \"security.protocol\" = \"SSL\" or \"SASL_SSL\", or leave `ssl.*` out";
         found.push(Finding::told(name, Trouble::new(what, advice)));
     }
-    if is.sasl {
-        sasl(is, values, found);
+    if is.sasl() {
+        sasl(is, values, origin, found);
     }
-    if is.tls {
+    if is.tls() {
         tls(values, found);
     }
 }
 
-fn sasl(is: Security, values: &Values<'_>, found: &mut Vec<Finding>) {
+fn sasl(is: Protocol, values: &Values<'_>, origin: &dyn Fn(&str) -> Origin, found: &mut Vec<Finding>) {
     let names = ["sasl.mechanism", "sasl.mechanisms"];
     let (at, mechanism) = match names.into_iter().find_map(|n| Some((n, *values.get(n)?))) {
         Some((_, None)) => return, // it comes from elsewhere, and is looked at when it is known
         Some((name, Some(text))) => (name, Some(text)),
         None => ("security.protocol", None),
     };
-    if let Some(trouble) = mechanism_trouble(mechanism) {
+    if let Some(trouble) = mechanism_of(mechanism, origin(at)) {
         found.push(Finding::refused(at, trouble));
         return;
     }
@@ -347,7 +437,7 @@ fn sasl(is: Security, values: &Values<'_>, found: &mut Vec<Finding>) {
     }
     let unverified = values.get("enable.ssl.certificate.verification").copied().flatten();
     let unverified = unverified.is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "false" | "f" | "0"));
-    if !is.tls {
+    if !is.tls() {
         let what = "SASL PLAIN without TLS: the password crosses the network for everyone to read";
         found.push(Finding::told(at, Trouble::new(what, "use a SASL_SSL listener")));
     } else if unverified {
@@ -360,6 +450,10 @@ fn sasl(is: Security, values: &Values<'_>, found: &mut Vec<Finding>) {
 /// Why both planes can't authenticate by a mechanism, if so. `None`: none is set.
 #[must_use]
 pub fn mechanism_trouble(mechanism: Option<&str>) -> Option<Trouble> {
+    mechanism_of(mechanism, Origin::Written)
+}
+
+fn mechanism_of(mechanism: Option<&str>, from: Origin) -> Option<Trouble> {
     let known = ["GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
     let text = mechanism.unwrap_or("GSSAPI").trim();
     if text.eq_ignore_ascii_case("PLAIN") {
@@ -370,7 +464,9 @@ pub fn mechanism_trouble(mechanism: Option<&str>) -> Option<Trouble> {
             format!("no `sasl.mechanism` is set, which means {name}; this version speaks PLAIN only")
         }
         Some(name) => format!("SASL mechanism {name} is not supported yet by this version's control plane"),
-        None if text.chars().count() > 60 => "what `sasl.mechanism` is set to is not a SASL mechanism".to_owned(),
+        None if from == Origin::Elsewhere || text.chars().count() > 60 => {
+            "what `sasl.mechanism` is set to is not a SASL mechanism".to_owned()
+        }
         None => format!("`{}` is not a SASL mechanism", visible(text)),
     };
     let advice = "PLAIN works (`sasl.mechanism = \"PLAIN\"`, over SASL_SSL), and so do SSL with a client \
@@ -379,12 +475,11 @@ pub fn mechanism_trouble(mechanism: Option<&str>) -> Option<Trouble> {
 }
 
 fn tls(values: &Values<'_>, found: &mut Vec<Finding>) {
-    let given = |names: [&'static str; 2]| {
-        names.into_iter().find(|name| values.get(name).is_some_and(|v| v.is_none_or(|v| !v.is_empty())))
-    };
-    let certificate = given(["ssl.certificate.location", "ssl.certificate.pem"]);
-    let key = given(["ssl.key.location", "ssl.key.pem"]);
-    let store = given(["ssl.keystore.location", "ssl.keystore.location"]);
+    let is_given = |name: &str| values.get(name).is_some_and(|v| v.is_none_or(|v| !v.is_empty()));
+    let one_of = |names: &[&'static str]| names.iter().copied().find(|name| is_given(name));
+    let certificate = one_of(&["ssl.certificate.location", "ssl.certificate.pem"]);
+    let key = one_of(&["ssl.key.location", "ssl.key.pem"]);
+    let store = one_of(&["ssl.keystore.location"]);
     match (certificate, key, store) {
         (Some(name), None, None) => {
             let trouble =
@@ -396,7 +491,7 @@ fn tls(values: &Values<'_>, found: &mut Vec<Finding>) {
                 Trouble::new("a private key is set without its certificate", "set `ssl.certificate.location` too");
             found.push(Finding::refused(name, trouble));
         }
-        (_, _, Some(name)) if given(["ssl.keystore.password"; 2]).is_none() => {
+        (_, _, Some(name)) if !is_given("ssl.keystore.password") => {
             let trouble = Trouble::new("a key store is set without its password", "set `ssl.keystore.password` too");
             found.push(Finding::refused(name, trouble));
         }
@@ -407,7 +502,7 @@ fn tls(values: &Values<'_>, found: &mut Vec<Finding>) {
         ["ssl.certificate.location", "ssl.certificate.pem"],
         ["ssl.key.location", "ssl.key.pem"],
     ] {
-        if both.iter().all(|name| given([name; 2]).is_some()) {
+        if both.into_iter().all(is_given) {
             let what = format!("`{}` and `{}` are both set", both[0], both[1]);
             found.push(Finding::refused(both[1], Trouble::new(what, "leave one of them out")));
         }

@@ -299,6 +299,11 @@ fn hide(arg: &str) -> String {
     {
         return format!("{name}={HIDDEN}");
     }
+    // Of an argument that is a header, all that follows: no text is destroyed here, and a scheme may be anything.
+    const HEADER: &str = "authorization:";
+    if let Some(at) = arg.as_bytes().windows(HEADER.len()).position(|b| b.eq_ignore_ascii_case(HEADER.as_bytes())) {
+        return format!("{} {HIDDEN}", redact::hide(&arg[..at + HEADER.len()]));
+    }
     redact::hide(arg)
 }
 

@@ -1,4 +1,5 @@
-//! Secrets of a plan: where they are, resolved only at use, never shown.
+//! Secrets of a plan: where they are. They are read when the plan is loaded, for the redactor to know them, and again at
+//! use; never shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +10,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::Plan;
 use super::metrics::{Credentials, MetricsSource};
-use super::properties::is_public;
+use super::properties::{self, is_public};
 use crate::migration::estate::Trouble;
 use crate::redact::{self, HIDDEN};
 
@@ -78,6 +79,13 @@ impl Secret {
         }
     }
 
+    /// As [`Self::read`], for a look before it is used; `None` where that would say why not. Only ordinary files are read:
+    /// what a pipe holds can be read once, and one that nobody writes to is waited for for ever.
+    pub(super) fn peek(&self, what: &str) -> Option<String> {
+        let ready = !matches!(self, Secret::File(path) if !path.is_file());
+        ready.then(|| self.read(what).ok()).flatten()
+    }
+
     /// What is doubtful about where the secret is kept, if anything; looks at the file's mode.
     #[must_use]
     pub fn doubt(&self) -> Option<String> {
@@ -142,20 +150,33 @@ pub enum ClientValue {
 }
 
 impl ClientValue {
-    /// The value for a client. `key` names the property in the error.
+    /// The value for whoever needs it. `key` names it in the error.
     ///
     /// # Errors
     /// As [`Secret::resolve`].
     pub fn resolve(&self, key: &str) -> Result<String, Trouble> {
         match self {
             ClientValue::Plain(text) => Ok(text.clone()),
-            ClientValue::Secret(secret) if is_public(key) => secret.read(key),
             ClientValue::Secret(secret) => secret.resolve(key),
+        }
+    }
+
+    /// The value of a client property. One that is no secret is nothing to look for in texts; but another secret than was
+    /// meant may stand where it comes from, so it is judged here, where that is still known.
+    fn property(&self, name: &str) -> Result<String, Trouble> {
+        let ClientValue::Secret(secret) = self else { return self.resolve(name) };
+        if !is_public(name) {
+            return secret.resolve(name);
+        }
+        let value = secret.read(name)?;
+        match properties::check_elsewhere(name, &value) {
+            Some(trouble) => Err(trouble),
+            None => Ok(value),
         }
     }
 }
 
-/// All of them, for a client. Hand this to a client, never to a log.
+/// Texts of any kind (headers, values of a template) for whoever sends them.
 ///
 /// # Errors
 /// As [`Secret::resolve`].
@@ -163,37 +184,46 @@ pub fn resolved(values: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<Strin
     values.iter().map(|(key, value)| Ok((key.clone(), value.resolve(key)?))).collect()
 }
 
+/// Client properties for a client, as they are meant. Hand this to a client, never to a log.
+///
+/// # Errors
+/// As [`Secret::resolve`]; or what comes from a variable or a file is none that its property takes.
+pub fn client_properties(client: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<String, String>, Trouble> {
+    let values = client.iter().map(|(name, value)| value.property(name).map(|value| (name.clone(), value)));
+    values.collect::<Result<_, Trouble>>().map(properties::effective)
+}
+
 impl Plan {
     /// Tells the redactor of every secret of the plan that can be read now: a command may print its environment, and a
     /// server repeat what another one was sent, before the secret is first used. What can't be read is passed over: its
-    /// use says so. Only ordinary files are read: what a pipe holds can be read once.
+    /// use says so.
     pub fn learn_secrets(&self) {
         let mut found = Vec::new();
-        self.secrets(&mut |what, secret| {
-            let ready = !matches!(secret, Secret::File(path) if !path.is_file());
-            if let Some(value) = ready.then(|| secret.read(what).ok()).flatten() {
-                found.push(value);
-            }
-        });
+        self.secrets(&mut |what, secret| found.extend(secret.peek(what)));
         redact::learn_all(found.iter().map(String::as_str));
-        for url in self.notify.iter().filter_map(|n| n.url.read("url").ok()) {
+        for url in self.notify.iter().filter_map(|n| n.url.peek("url")) {
             redact::learn_address(url.trim());
         }
     }
 
     /// Every secret with what it is for.
     fn secrets(&self, each: &mut dyn FnMut(&str, &Secret)) {
-        let values = |values: &BTreeMap<String, ClientValue>, each: &mut dyn FnMut(&str, &Secret)| {
+        let texts = |values: &BTreeMap<String, ClientValue>, each: &mut dyn FnMut(&str, &Secret)| {
             for (name, value) in values {
-                if let ClientValue::Secret(secret) = value
-                    && !is_public(name)
-                {
+                if let ClientValue::Secret(secret) = value {
                     each(name, secret);
                 }
             }
         };
+        let properties = |client: &BTreeMap<String, ClientValue>, each: &mut dyn FnMut(&str, &Secret)| {
+            texts(client, &mut |name, secret| {
+                if !is_public(name) {
+                    each(name, secret);
+                }
+            });
+        };
         for cluster in [&self.blue, &self.green] {
-            values(&cluster.client, each);
+            properties(&cluster.client, each);
             if let Some(password) = cluster.registry.as_ref().and_then(|r| r.password.as_ref()) {
                 each("password", password);
             }
@@ -201,7 +231,7 @@ impl Plan {
         for source in self.metrics.iter().map(|m| &m.source) {
             match source {
                 MetricsSource::Prometheus { credentials, client, .. } => {
-                    values(client, each);
+                    properties(client, each);
                     match credentials {
                         Credentials::None => {}
                         Credentials::Basic { password, .. } => each("password", password),
@@ -209,7 +239,7 @@ impl Plan {
                     }
                 }
                 MetricsSource::NewRelic { key, client, .. } => {
-                    values(client, each);
+                    properties(client, each);
                     each("key", key);
                 }
                 MetricsSource::Command { .. } => {}
@@ -217,7 +247,8 @@ impl Plan {
         }
         for target in &self.notify {
             each("url", &target.url);
-            [&target.headers, &target.values, &target.client].into_iter().for_each(|v| values(v, each));
+            [&target.headers, &target.values].into_iter().for_each(|values| texts(values, each));
+            properties(&target.client, each);
         }
     }
 }
@@ -249,6 +280,64 @@ mod tests {
         assert_eq!(secret.doubt(), None);
         std::fs::write(&path, vec![b'x'; 300 * 1024]).unwrap();
         assert!(secret.resolve("x").unwrap_err().what.contains("larger than"));
+    }
+
+    /// A file that holds a secret, for its owner alone.
+    fn kept(dir: &Path, name: &str, text: &str) -> ClientValue {
+        let path = dir.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        ClientValue::Secret(Secret::File(path))
+    }
+
+    #[test]
+    fn a_secret_under_the_name_of_another_property_is_repeated_by_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["sasl.mechanism", "security.protocol", "socket.timeout.ms", "ssl.ca.location"] {
+            let client: BTreeMap<_, _> = [(name.to_owned(), kept(dir.path(), "blue.pw", "c4nary-of-blue"))].into();
+            let trouble = client_properties(&client).unwrap_err();
+            assert!(trouble.what.contains(name) && !format!("{trouble:?}").contains("c4nary"), "{trouble:?}");
+            let plan = format!(
+                "[clusters.blue]\nbootstrap = \"b:1\"\n[clusters.blue.client]\n\"security.protocol\" = \"SASL_SSL\"\n\
+                 \"sasl.username\" = \"a\"\n\"sasl.password\" = {{ env = \"X\" }}\n{name:?} = {{ file = \"blue.pw\" }}\n\
+                 [clusters.green]\nbootstrap = \"g:1\"\n"
+            );
+            let plan = match name {
+                "security.protocol" => plan.replace("\"security.protocol\" = \"SASL_SSL\"\n", ""),
+                _ => plan,
+            };
+            let said = match Plan::parse(&plan, &dir.path().join("x.toml")) {
+                Ok(loaded) => format!("{:?}", loaded.warnings),
+                Err(problems) => problems.to_string(),
+            };
+            assert!(!said.contains("c4nary"), "{said}");
+            assert!(name == "ssl.ca.location" || said.contains(name), "{said}");
+        }
+        let good = [("security.protocol".to_owned(), kept(dir.path(), "protocol", "SSL\n"))].into();
+        assert_eq!(client_properties(&good).unwrap()["security.protocol"], "SSL");
+    }
+
+    #[test]
+    fn a_look_at_a_plan_neither_waits_for_a_pipe_nor_takes_what_it_holds() {
+        use rustix::fs::{CWD, Mode, mkfifoat};
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        mkfifoat(CWD, pipe.as_path(), Mode::RUSR | Mode::WUSR).unwrap();
+        let plan = "[clusters.blue]\nbootstrap = \"b:1\"\n[clusters.blue.client]\n\"security.protocol\" = \"SASL_SSL\"\n\
+                    \"sasl.username\" = \"a\"\n\"sasl.password\" = { file = \"pipe\" }\n\
+                    \"sasl.mechanism\" = { file = \"pipe\" }\n\"ssl.ca.location\" = \"pipe\"\n\
+                    [clusters.green]\nbootstrap = \"g:1\"\n\
+                    [notify.ops]\nkind = \"webhook\"\nurl = { file = \"pipe\" }\n";
+        let file = dir.path().join("cutover.toml");
+        std::fs::write(&file, plan).unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let loaded = Plan::load(&file).map(drop).map_err(|problems| problems.to_string());
+            let ca = properties::unreadable("ssl.ca.location", &pipe.to_string_lossy());
+            let _ = tell.send((loaded, ca)); // who waited may have given up
+        });
+        let (loaded, ca) = told.recv_timeout(std::time::Duration::from_secs(20)).expect("nobody waits for the pipe");
+        assert_eq!((loaded, ca), (Ok(()), None));
     }
 
     #[test]

@@ -98,16 +98,16 @@ static PEM: LazyLock<Regex> =
     LazyLock::new(|| built(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"));
 /// The user part of a URL.
 static USER: LazyLock<Regex> = LazyLock::new(|| built(r#"://[^\s/?#"'<>@]*(?:@[^\s/?#"'<>@]*)*@"#));
-/// A header's credentials.
+/// A header's credentials: whatever the scheme, its token or its parameters (RFC 9110, 11.4).
 static HEADER: LazyLock<Regex> = LazyLock::new(|| {
     built(
-        r#"(?i)(?<name>\bauthorization["']?:\s*["']?)(?:(?:basic|bearer|token|splunk|apikey|digest)\s+)?[^\s"',;()]+|(?<bearer>\bbearer\s+)[a-z0-9+/=._~-]{8,}"#,
+        r#"(?i)(?<name>\bauthorization\\*["']?:\s*\\*["']?)(?:[a-z][\w-]*\s+)?(?:[\w-]+=)?(?:"[^"]*"|[^\s"',;()\\]+)(?:[,;]\s*[\w-]+=(?:"[^"]*"|[^\s"',]+))*|(?<bearer>\bbearer\s+)[a-z0-9+/=._~-]{8,}"#,
     )
 });
 /// `password=...`. What follows `=` in our own examples is a table, a placeholder or a space.
 static PAIR: LazyLock<Regex> = LazyLock::new(|| {
     built(
-        r#"(?i)(?<name>(?:password|passwd|passphrase|secret|token|api[-_]?key)["']?=)(?:"[^"]+"|'[^']+'|[^\s,;&"'`{(.<]+[^\s,;&"'`)]*)"#,
+        r#"(?i)(?<name>(?:password|passwd|passphrase|secret|token|api[-_]?key)\\*["']?=)(?:\\+"(?:[^"\\]|\\+[^"\\])*\\+"|"[^"]+"|'[^']+'|[^\s,;&"'`{(.<\\]+[^\s,;&"'`)\\]*)"#,
     )
 });
 

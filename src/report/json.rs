@@ -143,6 +143,9 @@ pub struct Status<'a> {
     pub trusted: bool,
     /// Why not.
     pub untrusted: Option<String>,
+    /// Why the journal is not the whole truth (damaged, cut off, unreadable); `null`: it is. Where listed groups and
+    /// producers stand, their runs, soaks, triggers and countdowns are not known then.
+    pub journal_trouble: Option<&'a Trouble>,
     /// Who holds the controller.
     pub controller: &'a str,
     /// The phase rail.
@@ -288,6 +291,7 @@ pub fn status(snapshot: &Snapshot) -> Status<'_> {
         arming: &snapshot.header.arming,
         trusted: untrusted.is_none(),
         untrusted,
+        journal_trouble: snapshot.header.journal_trouble.as_ref(),
         controller: &snapshot.header.controller,
         phases: &snapshot.phases,
         clusters: clusters(snapshot),
@@ -377,8 +381,9 @@ fn side_lag(side: &GroupSide, now: At) -> SideLag<'_> {
 
 /// Where a group stands, as JSON has it: the journal's stage, or where one that was never moved is found.
 #[must_use]
-pub fn stage(row: &GroupRow) -> Option<StageJson<'_>> {
+pub fn stage<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> Option<StageJson<'a>> {
     match row.found_on() {
+        _ if row.listed && snapshot.header.journal_trouble.is_some() => None,
         Some(place) => Some(StageJson::Found { stage: place.into() }),
         None if !row.listed && row.stage == Stage::OnBlue => None,
         None => Some(StageJson::Journal(&row.stage)),
@@ -389,7 +394,7 @@ fn group_status<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupStatus<'a> {
     GroupStatus {
         lag: group_lag(row, snapshot),
         team: &row.team,
-        stage: stage(row),
+        stage: stage(row, snapshot),
         side_state: row.side_state.as_ref(),
         switch: row.switch.as_ref().and_then(|s| s.value().copied()),
         way_back: &row.way_back,

@@ -38,7 +38,7 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     }
     for g in &next.groups {
         let was = before.and_then(|b| b.groups.iter().find(|x| x.group == g.group));
-        out.extend(changed(was.map(group), group(g)));
+        out.extend(changed(was.zip(before).map(|(g, b)| group(g, b)), group(g, next)));
         out.extend(soak(was, g));
     }
     for p in &next.producers {
@@ -86,10 +86,10 @@ fn cluster(v: &SideView, s: &Snapshot) -> Value {
         "groups_hidden": v.groups_hidden, "throttled": slow})
 }
 
-fn group(g: &GroupRow) -> Value {
+fn group(g: &GroupRow, s: &Snapshot) -> Value {
     // Its numbers move with every record: the word is what changes.
     let way_back = serde_json::to_value(&g.way_back).map(|v| v["way_back"].clone()).unwrap_or_default();
-    json!({"kind": "group", "group": g.group, "stage": stage(g), "side_state": g.side_state, "way_back": way_back})
+    json!({"kind": "group", "group": g.group, "stage": stage(g, s), "side_state": g.side_state, "way_back": way_back})
 }
 
 /// What changed of a group's gates and triggers: their words; their numbers move with every sample.

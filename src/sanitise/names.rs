@@ -1,8 +1,10 @@
-//! Names as they are shown: two different names are never shown alike, and every cell of one can be seen.
+//! Names as they are shown: two different names are never the same text, and every cell of one can be seen.
 //!
 //! What has no look of its own is written by its code point. That is wider than what would harm a terminal: spaces at an
 //! end, a second space, other spaces than U+0020, combining marks, and letters that pass for those of another alphabet
-//! (Unicode TR 36 and TS 39 name the attacks; the whitelist below is narrower than their tables, and needs none).
+//! (Unicode TR 36 and TS 39 name the attacks; the whitelist below is narrower than their tables, and needs none). Not
+//! marked is what looks alike within ASCII (`l` and `1`), and within what is written together in Chinese, Japanese and
+//! Korean (`ニ` in Kana and `二` in Han): a name of these alone would be all code points (docs/limits.md).
 
 use std::fmt::Write as _;
 
@@ -90,19 +92,22 @@ impl Alphabet {
     }
 }
 
-/// ASCII letters, and Latin letters with a mark that can be seen: not those that pass for another (dotless i, long s).
+/// ASCII letters, and Latin letters with a mark that can be seen: not those that pass for another (dotless i, long s, the
+/// capitals of eth and of d with a stroke) or for two (`ĳ`).
 fn is_latin(c: char) -> bool {
     match c {
         'a'..='z' | 'A'..='Z' => true,
-        '\u{d7}' | '\u{f7}' | '\u{131}' | '\u{138}' | '\u{149}' | '\u{17f}' | '\u{1e9a}'..='\u{1e9d}' => false,
+        '\u{d0}' | '\u{d7}' | '\u{f7}' | '\u{110}' | '\u{131}'..='\u{133}' | '\u{138}' | '\u{149}' | '\u{17f}' => false,
+        '\u{1e9a}'..='\u{1e9d}' => false,
         '\u{c0}'..='\u{17f}' | '\u{1a0}' | '\u{1a1}' | '\u{1af}' | '\u{1b0}' | '\u{1e00}'..='\u{1ef9}' => true,
         _ => false,
     }
 }
 
-/// The letters of today's Cyrillic alphabets.
+/// The letters of today's Cyrillic alphabets, without the capital Ze: it passes for the digit 3.
 fn is_cyrillic(c: char) -> bool {
-    matches!(c, '\u{401}'..='\u{40f}' | '\u{410}'..='\u{44f}' | '\u{451}'..='\u{45f}' | '\u{490}' | '\u{491}')
+    c != '\u{417}'
+        && matches!(c, '\u{401}'..='\u{40f}' | '\u{410}'..='\u{44f}' | '\u{451}'..='\u{45f}' | '\u{490}' | '\u{491}')
 }
 
 /// The letters of today's Greek alphabet.
@@ -111,7 +116,7 @@ fn is_greek(c: char) -> bool {
 }
 
 /// Cyrillic letters that no Latin letter looks like.
-const CYRILLIC_ALONE: &str = "бгджзийлпфцчшщъыьэюяБГДЖЗИЙЛПФЦЧШЩЪЫЬЭЮЯ";
+const CYRILLIC_ALONE: &str = "бгджзийлпфцчшщъыьэюяБГДЖИЙЛПФЦЧШЩЪЫЬЭЮЯ";
 /// Greek letters that no Latin letter looks like.
 const GREEK_ALONE: &str = "βδεζηθλμξπσφψωΓΔΘΛΞΠΣΦΨΩ";
 
@@ -231,6 +236,11 @@ mod tests {
             ("␛", "\x1b"),
             ("a", "a\u{fe0f}"),
             ("K", "\u{212a}"),
+            ("\u{d0}ata", "\u{110}ata"),
+            ("\u{110}ata", "Data"),
+            ("IJ", "\u{132}"),
+            ("ij", "\u{133}"),
+            ("группа-3", "группа-\u{417}"),
         ] {
             let (a, b) = (visible_name(a), visible_name(b));
             assert_ne!(a, b);
@@ -238,12 +248,14 @@ mod tests {
         }
         assert_eq!(visible_name("p\u{430}yments "), "p\\u{430}yments\\u{20}");
         assert_eq!(visible_name("a\x1b]0;x\x07"), "a\\u{1b}]0;x\\u{7}");
+        // the capital Ze alone does not make a name Cyrillic: the rest of this one could be Latin
+        assert_eq!(visible_name("\u{417}\u{410}\u{41e}"), "\\u{417}\\u{410}\\u{41e}");
     }
 
     #[test]
     fn what_can_be_read_stays_as_it_is() {
         for name in
-            ["", "loan-audit", "CORP\\svc", "a b", "Überweisung", "Đặng", "注文", "команда", "ομάδα", "🚀 go", "a\\n"]
+            ["", "loan-audit", "CORP\\svc", "a b", "Überweisung", "đặng", "注文", "команда", "ομάδα", "🚀 go", "a\\n"]
         {
             assert_eq!(visible_name(name), name);
             assert!(is_legible(name), "{name}");

@@ -1,11 +1,51 @@
-//! What stops when a cockpit that hosts the controller is closed: runs, countdowns, the clocks of soaks. An attached one
-//! stops nothing.
+//! What stops when a cockpit that hosts the controller is closed: runs, countdowns, the clocks of soaks; and commands that
+//! are on their way. An attached one stops nothing.
+
+use std::collections::BTreeSet;
 
 use super::model::Model;
-use crate::controller::snapshot::{Arming, Countdown, GroupRow, ProducerRow};
-use crate::migration::command::Subject;
+use super::update::Cmd;
+use crate::controller::snapshot::{Arming, Ask, Countdown, GroupRow, ProducerRow};
+use crate::migration::command::{Command, Subject};
 use crate::migration::stage::{RunView, Stage, StepState};
 use crate::migration::trigger::Arm;
+
+/// Commands whose effect no picture shows yet. From the moment that one is sent to the first picture after its answer the
+/// picture says that nothing is under way, and something may be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Numbers of those that are not answered.
+    open: BTreeSet<u64>,
+    /// One was taken, and no picture has come since.
+    taken: bool,
+}
+
+impl Sent {
+    /// Notes the commands among what goes out. A measurement only reads.
+    pub fn note(&mut self, cmds: &[Cmd]) {
+        self.open.extend(cmds.iter().filter_map(|cmd| match cmd {
+            Cmd::Ask(Ask::Execute { command: Command::Estimate { .. }, .. }) => None,
+            Cmd::Ask(Ask::Execute { id, .. }) => Some(*id),
+            _ => None,
+        }));
+    }
+
+    /// The answer to one of them: whether it was taken.
+    pub fn answered(&mut self, id: u64, taken: bool) {
+        self.taken |= self.open.remove(&id) && taken;
+    }
+
+    /// A newer picture is there: it shows what came of those that were answered, for it was made after them.
+    pub fn pictured(&mut self) {
+        self.taken = false;
+    }
+
+    /// Whether something may be under way that the picture does not show.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.taken || !self.open.is_empty()
+    }
+}
 
 /// What this cockpit keeps going.
 #[derive(Debug)]
@@ -18,13 +58,15 @@ pub struct Hosted<'a> {
     pub soaks: Vec<&'a GroupRow>,
     /// Exactly-once producers that soak: who writes on the side they left is watched.
     pub producers: Vec<&'a ProducerRow>,
+    /// A command is on its way, and no picture shows yet what came of it.
+    pub sent: bool,
 }
 
 impl Hosted<'_> {
     /// Whether to leave has to be typed: something is half done, or about to be done.
     #[must_use]
     pub fn grave(&self) -> bool {
-        !self.runs.is_empty() || !self.countdowns.is_empty()
+        !self.runs.is_empty() || !self.countdowns.is_empty() || self.sent
     }
 
     /// Armed triggers that nobody would watch.
@@ -49,9 +91,11 @@ pub fn hosted(m: &Model) -> Option<Hosted<'_>> {
         countdowns: s.countdowns.iter().filter(acts).collect(),
         soaks: Vec::new(),
         producers: Vec::new(),
+        sent: false,
     };
-    // A dry run keeps no clocks.
+    // A dry run keeps no clocks, and its commands change nothing.
     if s.header.arming == Arming::Armed {
+        hosted.sent = m.sent.is_under_way();
         let soaks = |stage: &Stage| matches!(stage, Stage::Soaking { .. });
         hosted.soaks = s.groups.iter().filter(|g| soaks(&g.stage)).collect();
         hosted.producers = s.producers.iter().filter(|p| p.eos.as_ref().is_some_and(|e| soaks(&e.stage))).collect();

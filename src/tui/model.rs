@@ -8,7 +8,7 @@ use tui_input::Input;
 use super::choose::Choose;
 use super::dialog::Dialog;
 use super::filter::Filter;
-use super::hosting::doing;
+use super::hosting::{Sent, doing};
 use super::partitions::{self, Lines};
 use super::theme::{Role, Theme};
 use super::{text, words};
@@ -296,6 +296,8 @@ pub struct Model {
     pub controller_gone: bool,
     /// Questions whose answers are waited for, with what to say of them.
     pub pending: BTreeMap<u64, String>,
+    /// Commands whose effect no picture shows yet.
+    pub sent: Sent,
     /// Next question number.
     pub next_id: u64,
 }
@@ -330,6 +332,7 @@ impl Model {
             deaf_until: now,
             controller_gone: false,
             pending: BTreeMap::new(),
+            sent: Sent::default(),
             next_id: 1,
         }
     }

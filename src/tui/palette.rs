@@ -8,9 +8,10 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use super::actions::{self, ACTIONS, Action, Danger, Ready, Scope};
 use super::model::{Model, Pane, Screen, Tone};
 use super::update::Cmd;
-use super::verify;
+use super::{verify, words};
 use crate::controller::snapshot::DiffWhat;
 use crate::migration::command::Subject;
+use crate::sanitise::visible_name;
 
 /// Most lines offered.
 const MAX_ENTRIES: usize = 200;
@@ -135,7 +136,7 @@ pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
     if let Some(s) = &m.snapshot {
         let go = |subject: Subject, name: &str, kind: &str| Entry {
             completion: format!("{kind} {name}"),
-            doc: format!("Opens {kind} {name}."),
+            doc: format!("Opens {kind} {}.", visible_name(name)),
             key: "",
             ready: Ready::Now,
             action: None,
@@ -185,7 +186,7 @@ fn on_compared(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
     let tail = range.as_ref().map(|r| format!(" {r}")).unwrap_or_default();
     let row = |(name, what): (String, DiffWhat)| Entry {
         completion: format!("{} {name}{tail}", action.id),
-        doc: format!("Compares {} on both clusters.", what.words()),
+        doc: format!("Compares {} on both clusters.", words::compared(&what)),
         key: actions::key_label(action),
         ready: match m.diff() {
             Some(d) if d.running() => (action.ready)(&standing_on(m, &d.subject())),

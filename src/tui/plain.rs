@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::terminal::ExitReason;
 use super::{text, words};
-use crate::controller::snapshot::{Arming, DiffView, FidelityVerdict, SideView, Snapshot};
+use crate::controller::snapshot::{Arming, DiffView, FidelityVerdict, GroupSide, SideView, Snapshot};
 use crate::migration::estate::{Freshness, Observed};
 use crate::sanitise::{visible_cow, visible_name};
 
@@ -112,19 +112,22 @@ fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
     for g in &next.groups {
         let say = |g: &crate::controller::snapshot::GroupRow| {
-            let why = words::why(&g.side_state).map_or(String::new(), |w| format!(", {}", w.1));
+            let why = words::why(&g.side_state).map_or(String::new(), |w| w.1);
             format!(
-                "group {}: {}{why}, way back {}",
+                "group {}: {}, way back {}",
                 visible_name(&g.group),
-                words::group_state(g).word,
+                words::with_why(&words::group_state(g).word, ", ", &why),
                 words::way_back(&g.way_back).1
             )
         };
         let was = before.and_then(|b| b.groups.iter().find(|x| x.group == g.group)).map(say);
         let now = say(g);
         if was.as_ref() != Some(&now) {
-            let lag = |l: Option<u64>| l.map_or("unknown".to_owned(), |l| l.to_string());
-            out.push(format!("{now}, lag blue {} green {}", lag(g.blue.lag), lag(g.green.lag)));
+            let lag = |v: &GroupSide| {
+                let lag = words::lag_now(v, next.now, next.header.stale_after_ms);
+                lag.map_or("unknown".to_owned(), |l| l.to_string())
+            };
+            out.push(format!("{now}, lag blue {} green {}", lag(&g.blue), lag(&g.green)));
         }
     }
     for p in &next.producers {

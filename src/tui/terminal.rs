@@ -175,7 +175,7 @@ impl Screen {
                     if let Some(reason) = self.keys(event, events, &asks).await {
                         return reason;
                     }
-                    if std::mem::take(&mut self.suspends) && self.suspend(&mut signals, &asks).await.is_err() {
+                    if std::mem::take(&mut self.suspends) && self.suspend(events, &mut signals, &asks).await.is_err() {
                         return ExitReason::TerminalLost;
                     }
                     at_once = true;
@@ -240,6 +240,10 @@ impl Screen {
             if self.heard(heard, asks) {
                 return Some(ExitReason::Left);
             }
+            // What was typed after it is the shell's: it must not start anything that the stop would freeze.
+            if self.suspends {
+                return None;
+            }
             next = at_hand(events).await;
             if next.is_none() && self.answers.holds() {
                 next = tokio::time::timeout(ESCAPE, events.next()).await.ok();
@@ -265,24 +269,43 @@ impl Screen {
 
     /// Gives the terminal back and stops, with everything in the foreground, as ctrl-z does on a terminal that is not
     /// raw; goes on when it is continued. Where nobody could take the terminal (no shell, no job control) the kernel stops
-    /// nothing, and that is said.
-    async fn suspend(&mut self, signals: &mut Signals, asks: &mpsc::Sender<Ask>) -> io::Result<()> {
+    /// nothing, and that is said. Keys that were read after ctrl-z are dropped, as the kernel's own drops them.
+    async fn suspend(
+        &mut self,
+        events: &mut EventStream,
+        signals: &mut Signals,
+        asks: &mpsc::Sender<Ask>,
+    ) -> io::Result<()> {
+        self.hear_out(events).await;
+        while let Some(Some(Ok(event))) = at_hand(events).await {
+            self.overhear(event);
+        }
         restore();
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
         let stopped = tokio::time::timeout(STOPS, signals.go_on.recv()).await.is_ok();
         enter()?;
         self.wipe()?;
+        let size = self.terminal.size()?;
+        self.take(Msg::Resize(size.width, size.height), asks);
         self.take(Msg::Continued(stopped, (self.clock)()), asks);
         Ok(())
     }
 
-    /// An answer of the terminal that is still on its way must not arrive at the shell.
+    /// An answer of the terminal that is still on its way must not arrive at the shell: not when the screens are left, nor
+    /// when they are stopped.
     async fn hear_out(&mut self, events: &mut EventStream) {
         while let Some(left) = self.answers.awaits((self.clock)()) {
             match tokio::time::timeout(left, events.next()).await {
-                Ok(Some(Ok(event))) => drop(self.answers.take(event, (self.clock)())),
+                Ok(Some(Ok(event))) => self.overhear(event),
                 _ => return,
             }
+        }
+    }
+
+    /// Takes in what the terminal itself says; what a person typed is dropped.
+    fn overhear(&mut self, event: Event) {
+        if let Some(light) = self.answers.take(event, (self.clock)()).light {
+            drop(update(&mut self.model, Msg::Background(light)));
         }
     }
 

@@ -63,19 +63,43 @@ pub fn cut(s: &str, cells: usize, ellipsis: &str) -> String {
 #[must_use]
 pub fn names<'a>(names: impl IntoIterator<Item = &'a str>, cells: usize, ellipsis: &str) -> Vec<String> {
     let whole: Vec<String> = names.into_iter().map(visible_name).collect();
+    apart(&whole, cells, ellipsis)
+}
+
+/// The same of words in which foreign names are visible already.
+#[must_use]
+pub fn apart(whole: &[String], cells: usize, ellipsis: &str) -> Vec<String> {
     let mut shown: Vec<String> = whole.iter().map(|n| cut_middle(n, cells, ellipsis)).collect();
-    let mut first: HashMap<&str, &str> = HashMap::new();
-    let alike: HashSet<String> = shown
-        .iter()
-        .zip(&whole)
-        .filter(|(shown, whole)| *first.entry(shown).or_insert(whole) != whole.as_str())
-        .map(|(shown, _)| shown.clone())
-        .collect();
-    for (shown, whole) in shown.iter_mut().zip(&whole).filter(|(shown, _)| alike.contains(*shown)) {
-        let sum = format!("{ellipsis}{:03x}", xxh3_64(whole.as_bytes()) & 0xfff);
-        *shown = cut(whole, cells.saturating_sub(sum.width()), "") + &sum;
+    // Few digits are quickly read, and two sums of them may be equal: more of them where they are.
+    for digits in [3, 6, 12] {
+        let alike = alike(&shown, whole);
+        if alike.is_empty() {
+            break;
+        }
+        for (shown, whole) in shown.iter_mut().zip(whole).filter(|(shown, _)| alike.contains(*shown)) {
+            *shown = summed(whole, digits, cells, ellipsis);
+        }
     }
     shown
+}
+
+/// What is shown of two or more that differ.
+fn alike(shown: &[String], whole: &[String]) -> HashSet<String> {
+    let mut first: HashMap<&str, &str> = HashMap::new();
+    shown
+        .iter()
+        .zip(whole)
+        .filter(|(shown, whole)| *first.entry(shown.as_str()).or_insert(whole.as_str()) != whole.as_str())
+        .map(|(shown, _)| shown.clone())
+        .collect()
+}
+
+/// The beginning of a name, and a sum over all of it.
+fn summed(whole: &str, digits: usize, cells: usize, ellipsis: &str) -> String {
+    let sum = format!("{:012x}", xxh3_64(whole.as_bytes()) & 0xffff_ffff_ffff);
+    let digits = digits.min(cells.saturating_sub(width(ellipsis)));
+    let end = format!("{ellipsis}{}", &sum[sum.len() - digits..]);
+    cut(whole, cells.saturating_sub(width(&end)), "") + &end
 }
 
 /// At most `cells` wide, cut in the middle: names of one estate share their beginnings and differ at their ends.
@@ -364,6 +388,28 @@ mod tests {
         let tails: Vec<String> = (0..40).map(|n| format!("{}{n:02}{}", "x".repeat(140), "y".repeat(140))).collect();
         let shown = names(tails.iter().map(String::as_str), 13, "…");
         assert_eq!(shown.iter().collect::<HashSet<_>>().len(), 40, "{shown:?}");
+    }
+
+    #[test]
+    fn names_whose_short_sums_are_equal_get_longer_ones() {
+        let name = |n: usize| format!("{}{n:04}{}", "x".repeat(40), "y".repeat(40));
+        let mut seen = HashMap::new();
+        let twins = (0..5_000).find_map(|n| {
+            let sum = xxh3_64(name(n).as_bytes()) & 0xfff;
+            seen.insert(sum, n).map(|before| [name(before), name(n)])
+        });
+        let twins = twins.expect("there are 4096 such sums");
+        for cells in [10, 16, 30] {
+            let shown = names(twins.iter().map(String::as_str), cells, "…");
+            assert_ne!(shown[0], shown[1], "{cells}");
+            assert!(shown.iter().all(|n| width(n) <= cells), "{cells}: {shown:?}");
+        }
+        // Beside them others keep what they can do with.
+        let all = [twins[0].as_str(), twins[1].as_str(), "loan-audit", twins[0].as_str()];
+        let shown = names(all, 16, "…");
+        assert_eq!((shown[2].as_str(), &shown[3]), ("loan-audit", &shown[0]));
+        let subjects = ["a\\u{200b}".to_owned()];
+        assert_eq!(apart(&subjects, 20, "…"), subjects, "what is visible is not made visible again");
     }
 
     #[test]

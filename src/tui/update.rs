@@ -17,7 +17,7 @@ use crate::migration::estate::{At, Observed};
 
 /// How long the controller may take to answer before the dialog says so, ms.
 pub const ANSWER_MS: u64 = 10_000;
-/// Most letters of a typed line.
+/// Most letters of a typed line; a phrase that is longer can be typed all the same.
 const MAX_TYPED: usize = 300;
 
 /// What happens to a screen.
@@ -62,6 +62,13 @@ pub enum Cmd {
 
 /// Takes one message in.
 pub fn update(m: &mut Model, msg: Msg) -> Vec<Cmd> {
+    let cmds = take(m, msg);
+    // Whatever sent it: from now on something may be under way that the picture does not show.
+    m.sent.note(&cmds);
+    cmds
+}
+
+fn take(m: &mut Model, msg: Msg) -> Vec<Cmd> {
     match msg {
         Msg::Key(key, at) => {
             m.now = m.now.max(at);
@@ -212,7 +219,16 @@ fn typing(m: &mut Model) -> Option<&mut Input> {
     }
 }
 
+/// Most letters of the line that is being typed.
+fn most(m: &Model) -> usize {
+    match &m.overlay {
+        Some(Overlay::Confirm(d)) => d.phrase().map_or(0, |phrase| phrase.chars().count()).max(MAX_TYPED),
+        _ => MAX_TYPED,
+    }
+}
+
 fn type_key(m: &mut Model, key: KeyEvent) {
+    let most = most(m);
     let Some(input) = typing(m) else {
         // Letters that choose nothing are no choice: neither is the enter behind them.
         let choosing = matches!(m.overlay, Some(Overlay::Route { .. } | Overlay::Range { .. } | Overlay::Choose(_)));
@@ -223,7 +239,7 @@ fn type_key(m: &mut Model, key: KeyEvent) {
     };
     let before = input.clone();
     input.handle_event(&Event::Key(key));
-    if input.value().chars().count() > MAX_TYPED {
+    if input.value().chars().count() > most {
         *input = before;
     }
 }
@@ -249,6 +265,10 @@ fn on_paste(m: &mut Model, text: &str) {
 fn on_snapshot(m: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Cmd> {
     if m.snapshot.as_ref().is_some_and(|s| s.seq > snapshot.seq && s.header.pid == snapshot.header.pid) {
         return Vec::new();
+    }
+    let is_older = |s: &Arc<Snapshot>| s.seq < snapshot.seq || s.header.pid != snapshot.header.pid;
+    if m.snapshot.as_ref().is_none_or(is_older) {
+        m.sent.pictured();
     }
     m.snapshot = Some(snapshot);
     m.snapshot_at = m.now;
@@ -339,6 +359,7 @@ fn confirm_at_once(m: &mut Model) -> Vec<Cmd> {
 
 fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> Vec<Cmd> {
     let about = m.pending.remove(&id).unwrap_or_default();
+    m.sent.answered(id, result.is_ok());
     let now = m.now;
     if let Some(Overlay::Confirm(d)) = &mut m.overlay
         && d.question == id
@@ -374,6 +395,8 @@ fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> 
     }
     match result {
         Ok(_) if about.is_empty() || about == "measuring" => {}
+        // Its dialog was closed before the answer: it was taken, and is not done.
+        Ok(Some(run)) => m.say(Tone::Plain, format!("run {run} started")),
         Ok(_) => m.say(Tone::Plain, format!("{about}: done")),
         Err(r) => m.say(Tone::Hold, words::sentence(&r.why, &r.advice)),
     }
@@ -436,6 +459,10 @@ fn renew(m: &mut Model) -> Vec<Cmd> {
 }
 
 fn on_unsent(m: &mut Model, ask: &Ask) {
+    if let Some(id) = ask.id() {
+        m.pending.remove(&id);
+        m.sent.answered(id, false);
+    }
     let refusal = Refusal::unknown("the controller does not keep up: nothing was sent", "Enter asks again.");
     match (ask, &mut m.overlay) {
         (Ask::Prepare { id, .. }, Some(Overlay::Confirm(d))) if d.question == *id => d.phase = Phase::Refused(refusal),

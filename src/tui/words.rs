@@ -3,7 +3,7 @@
 use super::model::Tone;
 use super::text;
 use super::theme::{Glyph, Role};
-use crate::controller::snapshot::{Fidelity, FidelityVerdict, GroupRow, GroupSide, ProducerRow};
+use crate::controller::snapshot::{DiffWhat, Fidelity, FidelityVerdict, GroupRow, GroupSide, Place, ProducerRow};
 use crate::migration::command::Subject;
 use crate::migration::eos::EosView;
 use crate::migration::estate::{At, FlagState, GroupKind, GroupState, Side};
@@ -40,6 +40,33 @@ pub fn subject(s: &Subject) -> String {
     }
 }
 
+/// Foreign names in one line, each made visible.
+#[must_use]
+pub fn listed(names: &[String]) -> String {
+    names.iter().map(|name| visible_name(name)).collect::<Vec<_>>().join(" ")
+}
+
+/// What a diff compares, in words: its names made visible.
+#[must_use]
+pub fn compared(what: &DiffWhat) -> String {
+    match what {
+        DiffWhat::Group(group) => DiffWhat::Group(visible_name(group)).words(),
+        DiffWhat::Producer(producer) => DiffWhat::Producer(visible_name(producer)).words(),
+        DiffWhat::Topics(topics) => DiffWhat::Topics(topics.iter().map(|t| visible_name(t)).collect()).words(),
+        DiffWhat::Plan => what.words(),
+    }
+}
+
+/// A state and why, with `between` where both are there. Where the reason begins with the state it is not said twice.
+#[must_use]
+pub fn with_why(state: &str, between: &str, why: &str) -> String {
+    match (state, why) {
+        (state, "") => state.to_owned(),
+        (state, why) if why.starts_with(state) => why.to_owned(),
+        (state, why) => format!("{state}{between}{why}"),
+    }
+}
+
 /// A group's state.
 #[must_use]
 pub fn group_state(g: &GroupRow) -> Word {
@@ -54,7 +81,12 @@ pub fn group_state(g: &GroupRow) -> Word {
     }
     match &g.stage {
         Stage::OnBlue if !g.listed => Word::new("not in plan", Role::Dim, None),
-        Stage::OnBlue => Word::new("on blue", Role::Text, None),
+        // Nobody has moved it: where it is found, as status and metrics have it.
+        Stage::OnBlue => match g.found_on() {
+            Some(Place::OnGreen) => Word::new("on green", Role::Text, None),
+            Some(Place::OnBoth) => Word::new("on both", Role::Text, None),
+            Some(Place::OnBlue) | None => Word::new("on blue", Role::Text, None),
+        },
         Stage::Moving { kind, phase, .. } => Word::new(moving(*kind, *phase), Role::Strong, Some(Glyph::Moving)),
         Stage::Soaking { .. } => Word::new("soaking", Role::Text, Some(Glyph::Soaking)),
         Stage::Complete { .. } => Word::new("complete", Role::Ok, Some(Glyph::Check)),
@@ -152,6 +184,8 @@ pub fn way_back(w: &WayBack) -> (Role, String) {
 pub fn goes_to(g: &GroupRow) -> Side {
     match g.stage {
         Stage::Soaking { .. } | Stage::Complete { .. } => Side::Blue,
+        // It was never moved, and rests on green all the same.
+        Stage::OnBlue if g.found_on() == Some(Place::OnGreen) => Side::Blue,
         Stage::OnBlue | Stage::Moving { .. } | Stage::RolledBack { .. } => Side::Green,
     }
 }
@@ -169,7 +203,22 @@ pub fn on(g: &GroupRow, side: Side) -> &GroupSide {
 /// nobody reads, and dual writing lets the distance grow.
 #[must_use]
 pub fn lag_counts(g: &GroupRow, side: Side) -> bool {
-    matches!(g.stage, Stage::Moving { .. }) || goes_to(g) != side || !on(g, side).members.is_empty()
+    matches!(g.stage, Stage::Moving { .. })
+        || goes_to(g) != side
+        || g.found_on() == Some(Place::OnBoth)
+        || !on(g, side).members.is_empty()
+}
+
+/// What lies unread on a side, if that is known now: an old figure says nothing of now.
+#[must_use]
+pub fn lag_now(v: &GroupSide, now: At, stale_after_ms: u64) -> Option<u64> {
+    v.lag.filter(|_| v.is_fresh(now, stale_after_ms))
+}
+
+/// How many members a group has on a side, if somebody told that, and lately.
+#[must_use]
+pub fn members_now(v: &GroupSide, now: At, stale_after_ms: u64) -> Option<usize> {
+    (v.members_known() && v.is_fresh(now, stale_after_ms)).then_some(v.members.len())
 }
 
 /// The way back of a group as its row shows it: after the end nobody misses it, and who is not in the plan has none.

@@ -7,7 +7,7 @@ use std::slice;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
-use cutover::kafka::control::{Cluster, NewTopic, OffsetSpec, Outcome, SnapshotOptions, StableOffsets, Which};
+use cutover::kafka::control::{Cluster, Named, NewTopic, OffsetSpec, Outcome, SnapshotOptions, StableOffsets, Which};
 use cutover::kafka::properties::ClientProperties;
 use cutover::migration::estate::{GroupKind, GroupState, Side, TopicPartition};
 use kafka_protocol::messages::{GroupId, RequestHeader, ShareGroupHeartbeatRequest, TopicName};
@@ -88,6 +88,7 @@ async fn round_trip(broker: &Broker, cluster: Cluster) {
         topics: Which::only([&topic]),
         groups: Which::only([group.as_str(), "no-such-group"]),
         configs: Which::All,
+        named: Named { groups: [group.clone(), "no-such-group".into()].into(), ..Named::default() },
         ..SnapshotOptions::default()
     };
     let snapshot = cluster.snapshot(&options).await.unwrap();
@@ -97,7 +98,7 @@ async fn round_trip(broker: &Broker, cluster: Cluster) {
     assert!(snapshot.topics[&topic].partitions.iter().all(|p| p.trouble.is_none() && p.replicas == 1 && p.isr == 1));
     assert_eq!(snapshot.topics[&topic].config["retention.ms"], "-1");
     assert_eq!(snapshot.groups[&group], view);
-    assert_eq!(snapshot.groups["no-such-group"].state, GroupState::Dead);
+    assert_eq!(snapshot.groups.get("no-such-group"), None, "its coordinator was asked for it by name");
     assert!(snapshot.brokers.values().all(|b| b.answered == Some(Ok(()))));
     if !broker.cluster_id.is_empty() {
         assert_eq!(snapshot.cluster_id.as_ref(), Some(&broker.cluster_id));
@@ -109,9 +110,11 @@ async fn round_trip(broker: &Broker, cluster: Cluster) {
     let left = cluster.group(&group).await.unwrap().offsets;
     assert_eq!(left[&topic].keys().copied().collect::<Vec<_>>(), [2]);
 
-    let gone = cluster.delete_groups(&[group.clone(), "no-such-group".into()]).await;
+    let absent = "p\u{430}y ".to_owned();
+    let gone = cluster.delete_groups(&[group.clone(), absent.clone()]).await;
     assert_eq!(gone[&group], Outcome::Done);
-    assert!(matches!(&gone["no-such-group"], Outcome::Refused(_)), "{gone:?}");
+    let shown = "group `p\\u{430}y\\u{20}`: ";
+    assert!(matches!(&gone[&absent], Outcome::Refused(why) if why.what.starts_with(shown)), "{gone:?}");
     assert_eq!(cluster.delete_topics(std::slice::from_ref(&topic)).await.unwrap()[&topic], Outcome::Done);
     let vanished = cluster.snapshot(&SnapshotOptions { topics: Which::only([&topic]), ..options }).await.unwrap();
     let trouble = vanished.topics[&topic].partitions[0].trouble.as_ref().unwrap();

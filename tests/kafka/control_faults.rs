@@ -5,9 +5,12 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
-use cutover::kafka::control::{Cluster, NewTopic, OffsetSpec, Outcome, SnapshotOptions, Which};
+use cutover::kafka::control::{Cluster, Named, NewTopic, OffsetSpec, Outcome, SnapshotOptions, Which};
 use cutover::kafka::properties::ClientProperties;
 use cutover::migration::estate::{Side, TopicPartition, Trouble};
+use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+use kafka_protocol::messages::{BrokerId, MetadataResponse};
+use kafka_protocol::protocol::{Encodable, StrBytes};
 
 use crate::support::kafka::{pair, take_port, throwaway};
 use crate::support::patience::{Patience, until};
@@ -65,7 +68,43 @@ fn answer(stream: &mut TcpStream, id: i32, body: &[u8]) {
 
 /// ApiVersions v3: Metadata v0..=v13 and ListGroups v0..=v0.
 fn api_versions(stream: &mut TcpStream, id: i32) {
-    answer(stream, id, &[0, 0, 3, 0, 3, 0, 0, 0, 13, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    throttled_api_versions(stream, id, 0);
+}
+
+/// The same of a broker that makes the client wait.
+fn throttled_api_versions(stream: &mut TcpStream, id: i32, ms: i32) {
+    let apis: [u8; 17] = [0, 0, 3, 0, 3, 0, 0, 0, 13, 0, 0, 16, 0, 0, 0, 0, 0];
+    answer(stream, id, &[&apis[..], &ms.to_be_bytes(), &[0]].concat());
+}
+
+/// Answers one connection as the only broker of a cluster, which is advertised at `address`, each request after a delay.
+fn serve(mut stream: TcpStream, address: &str, delay: Duration, throttle_ms: i32) {
+    let (host, port) = address.rsplit_once(':').unwrap();
+    let broker = MetadataResponseBroker::default()
+        .with_node_id(BrokerId(1))
+        .with_host(StrBytes::from_string(host.to_owned()))
+        .with_port(port.parse().unwrap());
+    let cluster = MetadataResponse::default()
+        .with_brokers(vec![broker])
+        .with_cluster_id(Some(StrBytes::from_static_str("far-away")))
+        .with_controller_id(BrokerId(1));
+    let mut metadata = vec![0]; // no tagged fields in the answer's header
+    cluster.encode(&mut metadata, 13).unwrap();
+    let Some(id) = request(&mut stream) else { return };
+    std::thread::sleep(delay);
+    throttled_api_versions(&mut stream, id, throttle_ms);
+    while let Some(id) = request(&mut stream) {
+        std::thread::sleep(delay);
+        answer(&mut stream, id, &metadata);
+    }
+}
+
+/// A broker that advertises the port it listens on.
+fn slow(delay: Duration) -> String {
+    fake(move |stream| {
+        let address = stream.local_addr().unwrap().to_string();
+        serve(stream, &address, delay, 0);
+    })
 }
 
 fn hold(mut stream: TcpStream) {
@@ -179,6 +218,41 @@ fn malformed_frames() {
     assert!(t.what.contains("did not answer within 700 ms"), "{t:?}");
 }
 
+/// A line on which each answer takes 2.7 s, and a bootstrap address near by that answers at once: the plan gives
+/// connections the time they need, so the broker is waited for. Before, it was dropped a second after the near one.
+#[test]
+fn a_broker_on_a_slow_line_is_waited_for_as_long_as_the_plan_says() {
+    let far = slow(Duration::from_millis(2_700));
+    let advertised = far.clone();
+    let near = fake(move |stream| serve(stream, &advertised, Duration::ZERO, 0));
+    let c = cluster(&near, &[("socket.connection.setup.timeout.ms", "60000")]);
+    let verified = run(c.verify()).expect("it answers in time");
+    assert_eq!((verified.cluster_id.as_deref(), verified.entrances), (Some("far-away"), vec![far]));
+}
+
+#[test]
+fn a_broker_that_never_answers_where_it_is_advertised_is_named_with_how_long_it_was_waited_for() {
+    let silent = fake(hold);
+    let advertised = silent.clone();
+    let near = fake(move |stream| serve(stream, &advertised, Duration::ZERO, 0));
+    let t = Trouble::from(run(cluster(&near, IMPATIENT).verify()).expect_err("nobody serves"));
+    assert!(t.what.contains(&format!("{silent} (advertised.listeners), which did not answer from here within 700 ms")));
+    assert!(t.advice.contains("socket.connection.setup.timeout.ms"), "{t:?}");
+}
+
+/// A quota is heard in the first answer of a connection too: nothing is sent before that time is over, and it counts.
+#[test]
+fn the_first_answer_of_a_connection_may_say_to_wait() {
+    let broker = fake(|stream| {
+        let address = stream.local_addr().unwrap().to_string();
+        serve(stream, &address, Duration::ZERO, 300);
+    });
+    let c = cluster(&broker, &[]);
+    assert_eq!(run(c.cluster_id()).unwrap().as_deref(), Some("far-away"));
+    let slowed = c.throttled().expect("it is told");
+    assert_eq!((slowed.answers, slowed.ms), (1, 300), "{slowed:?}");
+}
+
 /// A caller that goes away before the time limit must not leave a stuck connection behind for the next one.
 #[test]
 fn a_stuck_connection_is_closed_without_a_caller() {
@@ -216,13 +290,15 @@ fn a_broker_that_freezes_dies_and_returns() {
     // One that gives up soon, and one for what must succeed on a busy machine too.
     let (c, patient) = (cluster(&broker.bootstrap, IMPATIENT), cluster(&broker.bootstrap, &[]));
     let (topic, group) = (unique("mortal"), unique("mortal-group"));
-    let options = SnapshotOptions { groups: Which::only([&group]), ..SnapshotOptions::default() };
+    let named = Named { groups: [group.clone()].into(), ..Named::default() };
+    let options = SnapshotOptions { groups: Which::only([&group]), named, ..SnapshotOptions::default() };
     let tp = TopicPartition::new(&topic, 0);
     run(async {
         assert!(patient.create_topics(&[NewTopic::new(&topic, 1, 1)], false).await.unwrap()[&topic].is_done());
         assert!(patient.commit_offsets(&group, &[(tp.clone(), 0)]).await.unwrap()[&tp].is_done());
     });
-    let answers = || run(c.snapshot(&options)).is_ok_and(|view| view.groups[&group].trouble.is_none());
+    let answers =
+        || run(c.snapshot(&options)).is_ok_and(|view| view.groups.get(&group).is_some_and(|g| g.trouble.is_none()));
     until(SOON, "it answers", answers);
 
     broker.freeze();

@@ -10,6 +10,7 @@ use cutover::kafka::control::{Cluster, Unverified};
 use cutover::kafka::plane::DataPlane;
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::records::{Isolation, Portion, Range, RecordRef};
+use cutover::kafka::writer::{Keeper, Writer};
 use cutover::migration::estate::{Side, TopicPartition};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::consumer::{CommitMode, Consumer as _};
@@ -18,7 +19,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::faults::Desk;
-use crate::support::kafka::admin::{base, block_on};
+use crate::support::kafka::admin::{base, block_on, delete_records};
 use crate::support::kafka::{
     Broker, consumer, create_topic, end_offsets, old_blue, pair, producer, take_port, throwaway,
 };
@@ -249,6 +250,27 @@ fn an_advertised_address_that_turns_to_another_cluster() {
     runtime.block_on(cluster.verify()).expect("home again");
 }
 
+/// The other clients of a replay are held to the cluster too: the one that reads how far it came, and the producer that
+/// is only made. Before, the first believed whoever answered, and the second dropped the id that it was told.
+#[test]
+fn every_client_of_a_replay_is_held_to_its_cluster() {
+    let (properties, pair) = (ClientProperties::default(), pair());
+    let topic = unique("held");
+    create_topic(&pair.green, &topic, 1, &[]);
+    let (blue, green) = (pair.blue.cluster_id.as_str(), pair.green.cluster_id.as_str());
+    let words = format!("led to cluster {green}, and it should be {blue}");
+    let made = |home| Writer::try_making(&properties, &pair.green.bootstrap, Some(home), WITHIN);
+    assert!(made(blue).expect_err("another cluster").what.contains(&words));
+    made(green).expect("its own cluster");
+    let group = unique("keeper");
+    let kept = |home| {
+        let keeper = Keeper::open(&properties, &pair.green.bootstrap, Some(home), &group, WITHIN).expect("opened");
+        keeper.kept(&[TopicPartition::new(&topic, 0)])
+    };
+    assert!(kept(blue).expect_err("another cluster").what.contains(&words));
+    assert_eq!(kept(green), Ok(vec![]));
+}
+
 /// Sets a topic's format; the brokers hear of it in their own time.
 fn set_format(broker: &Broker, topic: &str, format: &str) {
     let admin: rdkafka::admin::AdminClient<rdkafka::client::DefaultClientContext> =
@@ -308,6 +330,11 @@ fn old_message_sets_are_found_wherever_they_lie() {
     assert_eq!(first(new + 1, end).map(|(offset, _)| offset <= old), Some(true));
     assert!(first(old, old + 1).is_some());
     assert_eq!(first(newest, end), None);
+    // Where a window begins with what has expired, what follows is looked at all the same.
+    delete_records(broker, &topic, 0, 1);
+    let (offset, why) = first(0, end).expect("old ones behind the new start");
+    assert!(offset >= 1 && why.contains("old format"), "{offset}: {why}");
+    assert_eq!(first(0, 1), None, "what has expired is nobody's to misread");
     // As today's brokers write, there is nothing to look at.
     let today = unique("today");
     create_topic(&pair().blue, &today, 1, &[]);
@@ -354,7 +381,12 @@ fn old_message_sets_are_refused_by_name() {
     assert_eq!(code, Some(1), "{checks}");
     found(&checks);
     assert_eq!(row(&checks, "record formats on green")["health"], "ok");
-    assert_eq!(row(&checks, "data plane of blue")["health"], "ok");
+    let plane = row(&checks, "data plane of blue");
+    let said = plane["found"].as_str().expect("words");
+    assert!(
+        plane["health"] == "ok" && said.contains(&words) && !said.contains("was read"),
+        "nothing was read: {plane}"
+    );
     // The topics of a group for which the plan lists none are those that it has committed.
     let bare = plan(&at(&old.bootstrap), &at(&green.bootstrap), &format!("[[groups]]\nname = \"{name}\""));
     std::fs::write(desk.path().join("cutover.toml"), bare).expect("a plan");

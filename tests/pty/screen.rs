@@ -59,6 +59,8 @@ async fn cockpit(story: &str) -> ExitReason {
     let screen = Screen::open(options, clock).expect("a terminal");
     let screen = if story == "attached" { screen.attached() } else { screen };
     let panics = story == "panic";
+    let tx = Arc::new(tx);
+    let pictures = Arc::clone(&tx);
     tokio::spawn(async move {
         while let Some(ask) = asks.recv().await {
             let answer = match ask {
@@ -76,8 +78,13 @@ async fn cockpit(story: &str) -> ExitReason {
                 }
                 Ask::Export { id, .. } => Reply::Exported { id, result: Ok("/srv/offsets.csv".into()) },
             };
+            let executed = matches!(answer, Reply::Executed { .. });
             if reply.send(answer).await.is_err() {
                 break;
+            }
+            if executed {
+                // As the controller does: a picture that shows what came of it.
+                pictures.send_modify(|s| Arc::make_mut(s).seq += 1);
             }
         }
     });

@@ -93,6 +93,8 @@ pub struct Driver<W> {
     pub die_at: Option<usize>,
     /// ... and if the last of them is an intent, its effect happens all the same (unheard).
     pub die_after_effect: bool,
+    /// The process dies with the next entry of these words.
+    pub die_on: Option<String>,
     pub dead: bool,
     /// Who asks.
     pub actor: String,
@@ -111,6 +113,7 @@ impl<W: World> Driver<W> {
             outcomes: VecDeque::new(),
             die_at: None,
             die_after_effect: false,
+            die_on: None,
             dead: false,
             actor: "ann@bastion".into(),
         }
@@ -139,6 +142,7 @@ impl<W: World> Driver<W> {
     fn write(&mut self, actor: String, event: Event) {
         let seq = self.journal.len() as u64 + 1;
         let intent = matches!(event, Event::Intent { .. });
+        self.dead |= self.die_on.as_deref() == Some(crate::script::word(&event).as_str());
         self.journal.push(Entry { seq, at: self.now(), actor, event });
         if self.die_at == Some(self.journal.len()) && !(intent && self.die_after_effect) {
             self.dead = true;
@@ -245,7 +249,7 @@ impl<W: World> Driver<W> {
         for entry in &self.journal {
             self.machine.replay(entry);
         }
-        (self.dead, self.die_at) = (false, None);
+        (self.dead, self.die_at, self.die_on) = (false, None, None);
         self.restore();
         let now = self.now();
         self.machine.resumed(now);

@@ -18,6 +18,7 @@
 //! remark: 37 would be            the last remark on the group has these words
 //! accepted missing 5: why        what the last run's confirmation passed over, and the most it may cost
 //! kill                           the process dies and a new one replays the journal
+//! die step 1                     it dies as soon as the journal has such an entry (and lies dead until `kill`)
 //! session dry                    the process ends, and a dry-run session (or a `real` one) opens the journal
 //! says there is no undo = complete                   the dialog of that command has these words among costs and way back
 //! phrase green x lose 5 = cutover over missing: why   the dialog of that command asks for this phrase
@@ -114,6 +115,7 @@ impl<W: Scripted> Player<W> {
                 self.d.world.fates().insert(kind, fate(how));
             }
             "kill" => self.d.restart(),
+            "die" => self.d.die_on = Some(rest.to_owned()),
             "planes" => self.d.hear_planes(),
             "session" => {
                 self.d.session.dry_run = rest == "dry";

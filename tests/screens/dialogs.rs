@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use cutover::controller::snapshot::{Ask, Reply};
-use cutover::migration::command::{Command, Refusal};
+use cutover::controller::snapshot::{Arming, Ask, Reply, Snapshot};
+use cutover::migration::command::{Command, Level, Prepared, Refusal};
 use cutover::migration::estate::Side;
 use cutover::migration::overrides::GateName;
+use cutover::migration::stage::Stage;
 use cutover::offsets::{Chosen, Strategy};
 use cutover::tui::dialog::{EXPIRES_MS, Phase, TYPED_AHEAD_MS};
 use cutover::tui::model::{DEAF_MS, Focus, Model, Overlay, Pane, Screen};
@@ -62,6 +63,124 @@ fn only_the_phrase_executes_and_the_facts_go_with_it() {
     let cmds = update(&mut m, Msg::Reply(Reply::Executed { id, result: Ok(Some(8)) }, at));
     assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
     assert_eq!((&m.screen, m.focus), (&Screen::Group("loan-audit".into()), Focus::Run));
+}
+
+/// Nothing moves and nothing soaks: nothing would stop with the cockpit.
+fn idle() -> Snapshot {
+    let mut s = free();
+    s.groups.retain(|g| !matches!(g.stage, Stage::Moving { .. } | Stage::Soaking { .. }));
+    s
+}
+
+/// A picture that is one newer than the last, of an estate in which still nothing moves.
+fn pictured(m: &mut Model) {
+    let mut s = m.snapshot.as_deref().expect("a snapshot").clone();
+    s.seq += 1;
+    let at = m.now.plus(10);
+    update(m, Msg::Snapshot(Arc::new(s), at));
+}
+
+fn answered(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) {
+    let at = m.now.plus(10);
+    update(m, Msg::Reply(Reply::Executed { id, result }, at));
+}
+
+/// Ctrl-z and the keys that leave, of a copy: nothing of it is done to the model itself.
+fn stops(m: &Model) -> bool {
+    let mut leaving = m.clone();
+    let left = press(&mut leaving, &["ctrl-c"]).contains(&Cmd::Quit);
+    if !left {
+        let page = crate::looks::text(&crate::pictures::drawn(&leaving));
+        assert!(page.contains("A command is on its way"), "{page}");
+        assert!(!press(&mut leaving, &["y", "enter"]).contains(&Cmd::Quit), "y is a letter here");
+        assert_eq!(press(&mut leaving, &["ctrl-c"]), [Cmd::Quit], "twice leaves");
+    }
+    let mut stopping = m.clone();
+    let stopped = press(&mut stopping, &["ctrl-z"]) == [Cmd::Suspend];
+    assert_eq!(left, stopped, "what would freeze it would also stop it");
+    assert!(stopped || stopping.flash.as_ref().is_some_and(|f| f.text.contains("would stop the controller")));
+    stopped
+}
+
+#[test]
+fn until_a_picture_shows_what_came_of_a_command_nothing_stops_the_controller() {
+    let sent = |s: Snapshot| {
+        let mut m = cockpit(s);
+        confirming(&mut m);
+        assert!(stops(&m), "a dialog that was not confirmed is nothing");
+        let id = question(&press(&mut m, &["green loan-audit", "enter"]));
+        (m, id)
+    };
+    let (mut m, id) = sent(idle());
+    assert!(!stops(&m), "it was sent");
+    pictured(&mut m);
+    assert!(!stops(&m), "a picture that came before the answer says nothing of it");
+    let mut closed = m.clone();
+    press(&mut closed, &["esc"]);
+    assert!(!stops(&closed), "a dialog that was closed took nothing back");
+    let mut late = m.clone();
+    let at = late.now.plus(10_001);
+    update(&mut late, Msg::Tick(at));
+    assert!(matches!(phase(&late), Phase::Refused(_)) && !stops(&late), "it may have been taken");
+    answered(&mut m, id, Ok(Some(8)));
+    assert!(!stops(&m), "it was taken, and the picture is the one before");
+    pictured(&mut m);
+    assert!(stops(&m), "the picture is newer, and nothing moves in it");
+    let (mut m, id) = sent(idle());
+    answered(&mut m, id, Err(Refusal::refused("the facts changed", "look again")));
+    assert!(stops(&m), "it was refused");
+    let (mut m, id) = sent(idle());
+    let command = Command::cut_over("loan-audit");
+    let (actor, typed) = ("ana@bastion".to_owned(), String::new());
+    let asked = m.now;
+    update(&mut m, Msg::Unsent(Ask::Execute { id, command, actor, typed, facts: None, asked }));
+    assert!(stops(&m), "it was not sent at all");
+    // A hold stops what runs, a resume starts it: without a dialog, and the same.
+    let mut m = cockpit(idle());
+    m.group = Some("risk-score".into());
+    let cmds = press(&mut m, &["h", "hold quarter end", "enter"]);
+    let [Cmd::Ask(Ask::Execute { id, .. })] = cmds[..] else { panic!("{cmds:?}") };
+    assert!(!stops(&m));
+    answered(&mut m, id, Ok(None));
+    pictured(&mut m);
+    assert!(stops(&m));
+    press(&mut m, &["m"]);
+    assert!(stops(&m), "a measurement only reads");
+    // Another controller carries on, and a dry run changes nothing.
+    let mut dry = idle();
+    dry.header.arming = Arming::DryRun;
+    assert!(stops(&sent(dry).0));
+    let (mut attached, _) = sent(idle());
+    attached.options.attached = true;
+    assert!(stops(&attached));
+}
+
+#[test]
+fn a_phrase_of_any_length_can_be_read_and_typed() {
+    let words: Vec<String> = (1..=120).map(|n| format!("w{n:03}")).collect();
+    let phrase = words.join(" ");
+    for size in [(60, 16), (80, 24), (120, 40)] {
+        let mut m = fixture::model(free(), size);
+        m.group = Some("loan-audit".into());
+        let id = question(&press(&mut m, &["c"]));
+        let prepared = Prepared { level: Level::Typed(phrase.clone()), ..fixture::prepared() };
+        let at = m.now.plus(30);
+        update(&mut m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(prepared)) }, at));
+        let page = |m: &Model| crate::looks::text(&crate::pictures::drawn(m));
+        let mut seen = page(&m);
+        for _ in 0..60 {
+            press(&mut m, &["down"]);
+            seen.push_str(&page(&m));
+        }
+        for word in &words {
+            assert!(seen.contains(word.as_str()), "{size:?}: {word} in\n{seen}");
+        }
+        assert!(executed(&press(&mut m, &[&phrase[..400], "enter"])).is_empty());
+        assert!(page(&m).contains("> "), "what is typed keeps its place:\n{}", page(&m));
+        assert!(page(&m).contains("is not `") || page(&m).contains("`w001"), "why not is said:\n{}", page(&m));
+        let cmds = press(&mut m, &[&phrase[400..], "enter"]);
+        assert_eq!(executed(&cmds), [&Command::cut_over("loan-audit")], "{size:?}");
+    }
 }
 
 #[test]
@@ -176,7 +295,7 @@ fn where_one_key_would_do_a_word_is_typed() {
     assert!(executed(&press(&mut m, &["enter", "docker ps", "enter"])).is_empty());
     assert_eq!(phase(&m), &Phase::Shown);
     let cmds = press(&mut m, &["ctrl-u", "yes", "enter"]);
-    assert_eq!(executed(&cmds), [&Command::Complete { group: "loan-ledger".into() }]);
+    assert_eq!(executed(&cmds), [&Command::complete("loan-ledger")]);
 }
 
 #[test]

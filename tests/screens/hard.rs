@@ -205,6 +205,21 @@ fn dialog(size: (u16, u16), live: Vec<Row>, result: Result<Box<Prepared>, Refusa
     m
 }
 
+#[test]
+fn ids_and_topics_that_look_alike_are_told_apart() {
+    let mut eos = soaking();
+    eos.fenced[0].id = "ledger-\u{430}".into();
+    if let Some((_, seams)) = &mut eos.seam {
+        seams[0].tp = TopicPartition::new("l\u{435}dger", 0);
+    }
+    let mut row = ledger(eos, Some(run(13)), None);
+    row.topics = vec!["ledger".into(), "l\u{435}dger".into()];
+    let page = crate::looks::text(&crate::pictures::drawn(&on(row, (160, 40), &["2", "enter"])));
+    for piece in ["ledger-\\u{430} pid 4001 epoch 12, ", "l\\u{435}dger-0 120411 to 12", "ledger l\\u{435}dger"] {
+        assert!(page.contains(piece), "{piece} in\n{page}");
+    }
+}
+
 /// Every picture of a hard cutover.
 pub fn scenes(out: &mut Vec<(&'static str, Model)>) {
     let (small, wide) = ((80, 24), (120, 40));

@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use cutover::controller::snapshot::Snapshot;
+use cutover::controller::snapshot::{JournalLine, Notice, Snapshot};
 use cutover::migration::command::Subject;
+use cutover::migration::estate::Trouble;
 use cutover::report;
 use cutover::sanitise::{ascii_json, is_clean, visible_name};
 use cutover::tui::model::{Model, Overlay, Pane, Screen};
@@ -293,6 +294,31 @@ fn two_names_never_look_alike_without_a_mark() {
         assert_eq!(rows, 1, "{name} in\n{table}");
         let told = plain.iter().filter(|l| l.contains(&format!(" group {name}: "))).count();
         assert_eq!(told, 1, "{name} in {plain:#?}");
+    }
+}
+
+/// Where a column cuts names in their middle, two that differ there stay two.
+#[test]
+fn what_journal_and_notices_are_about_is_told_apart() {
+    let mut s = fixture::estate();
+    let of = |name: &str| Subject::Group(name.into());
+    let said = [("first said", TWINS[20]), ("second said", TWINS[21])];
+    let (line, notice) = (s.journal[0].clone(), s.notices[0].clone());
+    for (seq, (text, name)) in (300..).zip(said) {
+        s.journal.push(JournalLine { seq, text: text.into(), subject: Some(of(name)), ..line.clone() });
+        s.notices.insert(0, Notice { subject: of(name), trouble: Trouble::new(text, ""), ..notice.clone() });
+    }
+    for (key, from, cells) in [("3", 30, 14), ("4", 16, 16)] {
+        let mut m = fixture::model(s.clone(), (80, 24));
+        crate::scenes::press(&mut m, &[key]);
+        let page = crate::looks::text(&drawn(&m));
+        let about = |text: &str| {
+            let line = page.lines().find(|l| l.contains(text)).unwrap_or_else(|| panic!("{text} in\n{page}"));
+            line.chars().skip(from).take(cells).collect::<String>()
+        };
+        let [first, second] = said.map(|(text, _)| about(text));
+        assert!(first.starts_with("payments-") && second.starts_with("payments-"), "{first} {second}");
+        assert_ne!(first, second, "{page}");
     }
 }
 

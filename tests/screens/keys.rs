@@ -360,7 +360,10 @@ fn every_line_of_the_help_can_be_reached_and_found() {
         assert_eq!(numbers[1], numbers[2], "{position}");
         press(&mut m, &["up"]);
         assert_ne!(page(&m), end);
-        press(&mut m, &["/", "declares the soak"]);
+        assert!(page(&m).contains(" G end "), "{}", page(&m));
+        press(&mut m, &["/"]);
+        assert!(page(&m).contains("lines 1-") && !page(&m).contains(" G end "), "a letter here:\n{}", page(&m));
+        press(&mut m, &["declares the soak"]);
         assert!(page(&m).contains("complete") && !page(&m).contains("roll-back"), "{}", page(&m));
         press(&mut m, &["esc"]);
         assert!(matches!(m.overlay, Some(Overlay::Help { finding: false, .. })), "the words go first");

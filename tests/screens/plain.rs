@@ -16,6 +16,9 @@ fn the_first_picture_is_told_whole_and_then_only_what_changes() {
         "phase 2 Producers: 29 of 32 proven",
         "phase 4 Soak: nothing planned",
         "group loan-report: on blue, way back EXACT, lag blue 31 green unknown",
+        "group card-fraud: held by raj@bastion: quarter end: nothing moves before Tuesday, way back",
+        "group cust-360: needs you, a commit moved on blue",
+        "group loan-audit: blocked: ",
         "producer ledger: flag blue",
         "notice: cust-360: A commit moved on blue",
     ] {

@@ -63,7 +63,7 @@ pub fn confirming(m: &mut Model) {
 
 /// Opens the dialog that declares the soak of `loan-ledger` complete.
 pub fn completing(m: &mut Model) {
-    let command = Command::Complete { group: "loan-ledger".into() };
+    let command = Command::complete("loan-ledger");
     let mut s = m.snapshot.as_ref().map(|s| (**s).clone()).expect("a snapshot");
     let g = s.groups.iter_mut().find(|g| g.group == "loan-ledger").expect("in the fixture");
     g.offers.retain(|o| !matches!(o.command, Command::Complete { .. }));

@@ -144,6 +144,30 @@ async fn a_second_session_only_looks_and_says_who_holds_the_journal() {
     first.shutdown().await;
 }
 
+/// A read that fails says nothing of what is in the journal, and the next one that does not shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_looks_on_believes_the_journal_again_once_it_can_be_read() {
+    let demo = Demo::start();
+    let journal = demo.plan().journal;
+    let mut holder = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
+    until(&mut holder, "seen", armed_and_seen).await;
+    holder.shutdown().await;
+    let aside = journal.with_extension("aside");
+    std::fs::rename(&journal, &aside).unwrap();
+    let mut looking = Controller::start(demo.plan(), Options::new(Want::ReadOnly, "ben@bastion"));
+    until(&mut looking, "blue seen", |s| s.blue.cluster_id.is_some() && s.header.journal_trouble.is_none()).await;
+    // As it may look while it is made, or while a disk fails.
+    std::fs::write(&journal, "this is no journal. ".repeat(500)).unwrap();
+    let next = |s: &Snapshot| s.groups.iter().find(|g| g.group == GROUP).unwrap().next.clone();
+    let doubt = until(&mut looking, "the trouble", |s| s.header.journal_trouble.is_some()).await;
+    assert_eq!(next(&doubt), "journal damaged");
+    std::fs::rename(&aside, &journal).unwrap();
+    let told = |s: &Snapshot| s.header.journal_trouble.is_none() && !s.journal.is_empty();
+    let again = until(&mut looking, "it is read, and believed", told).await;
+    assert_ne!(next(&again), "journal damaged");
+    looking.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_walks_the_path_and_changes_nothing() {
     let demo = Demo::start();

@@ -11,6 +11,10 @@ mod kill_support;
 #[path = "../support/receiver.rs"]
 mod receiver;
 
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../support/patience.rs"]
+mod patience;
+
 mod clients;
 mod control;
 mod controller;

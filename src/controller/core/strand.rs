@@ -1,15 +1,19 @@
 //! When the journal can't be written: nothing new starts, what was stopped is started again where that needs no entry, and
 //! where every run stands is said on every output. Before that: no run starts without room for its entries.
 
+use std::sync::Arc;
+
 use tokio::task::{JoinError, JoinSet};
 
 use super::Core;
 use crate::controller::clock::Clock;
 use crate::controller::snapshot::{Arming, Severity};
+use crate::controller::tools::Tools;
 use crate::migration::command::{Command, Refusal, Subject};
-use crate::migration::effect::Outcome;
-use crate::migration::estate::Trouble;
+use crate::migration::effect::{Effect, Outcome};
+use crate::migration::estate::{FlagState, SwitchState, Trouble};
 use crate::migration::event::Event;
+use crate::migration::state::State;
 use crate::migration::stranded::Stranded;
 
 /// A stranded run, and what came of starting again what it stopped.
@@ -42,8 +46,13 @@ impl Core {
         }
         self.stranding.due = false;
         for stranded in self.machine.stranded() {
-            let executor = self.executor.clone();
+            let (tools, executor) = (Arc::clone(&self.tools), self.executor.clone());
             self.stranding.tried.spawn(async move {
+                // Somebody may have set it since it was read last: a command is read every few seconds only.
+                let stranded = match set_by_others(&tools, &stranded).await {
+                    Some(state) => stranded.found_at(&state),
+                    None => stranded,
+                };
                 let outcome = match (&stranded.start, executor) {
                     (Some((_, issued)), Some(executor)) => Some(executor.execute(issued.clone()).await),
                     _ => None,
@@ -68,16 +77,7 @@ impl Core {
 
     /// No run starts without room for its entries on the journal's disk.
     pub(super) async fn room_for(&mut self, command: &Command) -> Result<(), Refusal> {
-        let starts = matches!(
-            command,
-            Command::CutOver { .. }
-                | Command::RollBack { .. }
-                | Command::ResetOffsets { .. }
-                | Command::Route { .. }
-                | Command::HardCut { .. }
-                | Command::HardBack { .. }
-        );
-        if !starts || self.arming != Arming::Armed {
+        if !waits_for_room(command, self.machine.state()) || self.arming != Arming::Armed {
             return Ok(());
         }
         match self.ledger.room().await {
@@ -90,5 +90,71 @@ impl Core {
             Ok(_) => Ok(()),
             Err(why) => Err(Refusal::refused(why.what, why.advice)),
         }
+    }
+}
+
+/// Whether a command has to wait until there is room: it starts a run, and none of its subject is under way. To turn back, or
+/// to go on with what is stopped already, must not wait for anybody, and the reserve is there for it.
+fn waits_for_room(command: &Command, state: &State) -> bool {
+    let starts = matches!(
+        command,
+        Command::CutOver { .. }
+            | Command::RollBack { .. }
+            | Command::ResetOffsets { .. }
+            | Command::Route { .. }
+            | Command::HardCut { .. }
+            | Command::HardBack { .. }
+    );
+    starts && state.open_run(&command.subject()).is_none()
+}
+
+/// What the switch or flag that is to be set reads now, if that is not off. One that can't be read is not set either.
+async fn set_by_others(tools: &Tools, stranded: &Stranded) -> Option<String> {
+    match &stranded.start.as_ref()?.1.effect {
+        Effect::SetSwitch { group, .. } => {
+            tools.read_switch(group).await.ok().filter(|is| *is != SwitchState::Off).map(|is| is.to_string())
+        }
+        Effect::SetFlag { producer, .. } => {
+            tools.read_flag(producer).await.ok().filter(|is| *is != FlagState::Off).map(|is| is.to_string())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::eos::GreenOnly;
+    use crate::migration::estate::At;
+    use crate::migration::event::{Entry, RunKind};
+
+    fn started(kind: RunKind, command: &Command) -> State {
+        let mut state = State::default();
+        let event = Event::RunStarted {
+            run: 1,
+            kind,
+            subject: command.subject(),
+            command: command.clone(),
+            confirmed: String::new(),
+            estimate: None,
+            max_re_read: None,
+            dry_run: false,
+            accepted: Vec::new(),
+        };
+        state.apply(&Entry { seq: 1, at: At(1), actor: "ann@bastion".into(), event });
+        state
+    }
+
+    #[test]
+    fn a_full_disk_holds_up_what_starts_and_never_what_turns_back() {
+        let rest = State::default();
+        let (there, back) = (Command::cut_over("audit"), Command::roll_back("audit"));
+        let (hard, hard_back) = (Command::hard_cut("shop"), Command::hard_back("shop", GreenOnly::Carry));
+        assert!([&there, &back, &hard, &hard_back].into_iter().all(|command| waits_for_room(command, &rest)));
+        let moving = started(RunKind::CutOver, &there);
+        assert!(!waits_for_room(&back, &moving), "it is stopped, or about to be");
+        assert!(waits_for_room(&Command::cut_over("other"), &moving), "another group has no run under way");
+        assert!(!waits_for_room(&hard_back, &started(RunKind::HardCut, &hard)));
+        assert!(!waits_for_room(&Command::Continue { group: "audit".into() }, &rest));
     }
 }

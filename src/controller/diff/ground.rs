@@ -171,6 +171,21 @@ impl Standing {
     fn cut(&self, p: usize) -> bool {
         self.start.get(p).is_some_and(|start| *start > 0)
     }
+
+    /// What a lookup by time found in a partition, as far as it lies within the log as it stands.
+    fn hit(&self, p: usize, found: Option<(i64, i64)>) -> Hit {
+        let (start, end) = (self.start[p], self.end[p]);
+        match found.filter(|(offset, _)| *offset < end) {
+            Some((offset, ts)) => Hit { offset: offset.max(start), ts: Some(ts) },
+            None => Hit { offset: end, ts: None },
+        }
+    }
+}
+
+/// The first record with a timestamp or a later one, and its own timestamp; the log's end where there is none.
+struct Hit {
+    offset: i64,
+    ts: Option<i64>,
 }
 
 const FROM: i64 = i64::MIN;
@@ -373,31 +388,23 @@ impl Grounds<'_> {
                 let late = ground.arrival_skew_ms.cast_signed();
                 let bounded = if self.replayed { 1 } else { 2 };
                 for (log, standing) in logs.iter().enumerate().take(bounded) {
-                    // The first record that lies beyond the range ends it only where none before its time lies behind it.
-                    if self.lies_ahead(standing, late).await {
+                    let reach = to.saturating_add(2 * delta).saturating_add(late);
+                    let ends = self.find(standing, &vec![reach; standing.count()]).await?;
+                    // A record whose time lies ahead of now says nothing of those behind it: it does not end the range.
+                    let ahead = |end: &Hit| end.ts.is_some_and(|ts| standing.is_ahead(ts, late));
+                    if ends.iter().any(ahead) {
                         ground.remarks.push(format!(
                             "timestamps of {} on {} lie ahead: read to its end",
                             standing.name, standing.side
                         ));
-                        continue;
                     }
-                    let reach = to.saturating_add(2 * delta).saturating_add(late);
-                    let ends = self.find(standing, &vec![reach; standing.count()]).await?;
-                    ground.ranges[log].iter_mut().zip(ends).for_each(|(range, end)| range.1 = range.1.min(end));
+                    for (range, end) in ground.ranges[log].iter_mut().zip(ends).filter(|(_, end)| !ahead(end)) {
+                        range.1 = range.1.min(end.offset);
+                    }
                 }
             }
         }
         Ok(None)
-    }
-
-    /// Whether any timestamp of a log lies ahead. Before Kafka 3.0 that can't be asked.
-    async fn lies_ahead(&self, log: &Standing, late: i64) -> bool {
-        let asks: Vec<_> = (0..log.count())
-            .filter(|p| log.start[*p] < log.end[*p])
-            .map(|p| (TopicPartition::new(&log.name, number(p)), OffsetSpec::MaxTimestamp))
-            .collect();
-        let found = self.tools.cluster(log.side).list_offsets(&asks).await;
-        found.values().any(|newest| matches!(newest, Ok(Some((_, ts))) if log.is_ahead(*ts, late)))
     }
 
     /// Judges from these timestamps on, and reads from as far before them as a twin may lie.
@@ -411,7 +418,7 @@ impl Grounds<'_> {
             let found = self.find(standing, &asks).await?;
             for ((range, at), from) in ground.ranges[log].iter_mut().zip(found).zip(from_ts) {
                 if *from > FROM {
-                    range.0 = range.0.max(at);
+                    range.0 = range.0.max(at.offset);
                 }
             }
         }
@@ -464,21 +471,16 @@ impl Grounds<'_> {
         None
     }
 
-    /// The first offsets with a timestamp or a later one, by partition; the end where there is none.
-    async fn find(&self, log: &Standing, ts: &[i64]) -> Result<Vec<i64>, Trouble> {
+    /// The first records with a timestamp or a later one, by partition.
+    async fn find(&self, log: &Standing, ts: &[i64]) -> Result<Vec<Hit>, Trouble> {
         let tp = |p: usize| TopicPartition::new(&log.name, number(p));
         let asks: Vec<_> = (0..log.count())
             .filter(|p| log.start[*p] < log.end[*p])
             .map(|p| (tp(p), OffsetSpec::Timestamp(ts.get(p).copied().unwrap_or(0))))
             .collect();
         let mut found = self.tools.cluster(log.side).list_offsets(&asks).await;
-        (0..log.count())
-            .map(|p| match found.remove(&tp(p)) {
-                None | Some(Ok(None)) => Ok(log.end[p]),
-                Some(Ok(Some((offset, _)))) => Ok(offset.clamp(log.start[p], log.end[p])),
-                Some(Err(trouble)) => Err(trouble),
-            })
-            .collect()
+        let hit = |p| found.remove(&tp(p)).unwrap_or(Ok(None)).map(|found| log.hit(p, found));
+        (0..log.count()).map(hit).collect()
     }
 
     /// How a log stands. A partition that can't be asked is put into `unasked`, and `unknown` says why.

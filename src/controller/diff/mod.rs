@@ -277,3 +277,52 @@ fn fingerprint(clusters: &[Option<String>; 2], topics: &[String], request: &Requ
     digest.truncate(16);
     digest
 }
+
+/// Two clusters of brokers before Kafka 3.0, which can't say the greatest timestamp of a log. On both, a record whose own time
+/// lies ahead of now stands before others that are minutes old; the last of these is on blue alone.
+#[cfg(test)]
+mod tests_kit {
+    use std::sync::Arc;
+
+    use crate::controller::names::TopicNames;
+    use crate::controller::tools::Tools;
+    use crate::migration::estate::Side;
+    use crate::plan::Plan;
+    use crate::sim::state::{NewRecord, Writer};
+    use crate::sim::{SimCluster, SimConfig};
+
+    const LIST_OFFSETS: i16 = 2;
+    /// How old the records are, s.
+    const AGES: [i64; 4] = [600, -1_800, 400, 350];
+
+    /// See the module's words; the topic is `t`, with one partition.
+    pub(super) struct Old {
+        pub plan: Arc<Plan>,
+        pub tools: Arc<Tools>,
+        /// When the ages count from, ms since the epoch.
+        pub now: i64,
+        _clusters: [SimCluster; 2],
+    }
+
+    /// Starts them.
+    pub(super) fn old() -> Old {
+        let clusters = Side::BOTH.map(|side| SimCluster::start(SimConfig::new(side)).unwrap());
+        let mut then = 0;
+        for (cluster, count) in clusters.iter().zip([AGES.len(), AGES.len() - 1]) {
+            cluster.with_state_at(|state, now| {
+                then = now;
+                state.faults.age(LIST_OFFSETS, 6);
+                state.create_topic("t", 1, 3, &[], false).unwrap();
+                for (n, age) in AGES.into_iter().enumerate().take(count) {
+                    let record = NewRecord::new(format!("k{n}"), format!("v{n}"), now - age * 1_000);
+                    state.append(now, "t", 0, &[record], Writer::PLAIN, None).unwrap();
+                }
+            });
+        }
+        let mut plan = Plan::from_bootstraps(&clusters[0].bootstrap(), &clusters[1].bootstrap()).unwrap().plan;
+        // A machine that is busy with other tests is no broker that is.
+        plan.diff.back_off_above_ms = 60_000;
+        let tools = Arc::new(Tools::new(&plan, Arc::new(TopicNames::new(&plan))));
+        Old { plan: Arc::new(plan), tools, now: then, _clusters: clusters }
+    }
+}

@@ -163,6 +163,25 @@ struct Place {
     /// Timestamp of the first record of the target.
     first: Option<i64>,
     asked: [At; 2],
+    /// How far ahead of now a timestamp may lie, ms.
+    skew: i64,
+}
+
+impl Place {
+    /// What a lookup by time found in a log: the end where it found nothing. A window lies between two of these. A record
+    /// whose own time lies ahead of now is in no window, and those behind it in the log may not be found: nothing is claimed
+    /// then.
+    fn hit(&self, log: usize, found: Option<(i64, i64)>) -> Result<i64, Missed> {
+        let (start, end) = (self.start[log], self.end[log].max(self.start[log]));
+        match found.filter(|(offset, _)| *offset < end) {
+            Some((offset, ts)) if ts > self.asked[log].0.saturating_add(self.skew) => Err(Missed::Unknown(format!(
+                "{} on {} has timestamps that lie ahead of now (offset {offset}): v compares all of it",
+                self.tps[log], SIDES[log]
+            ))),
+            Some((offset, _)) => Ok(offset.max(start)),
+            None => Ok(end),
+        }
+    }
 }
 
 const SIDES: [Side; 2] = [Side::Blue, Side::Green];
@@ -184,7 +203,6 @@ impl Sampler {
         let Some(begins) = target.since.map(|at| at.0).or(place.first) else {
             return Err(Missed::Not(format!("{} has no record yet", place.tps[1])));
         };
-        self.none_ahead(&place, skew).await?;
         let floor = begins.saturating_add(delta);
         if to_ts <= floor {
             let wait = (floor - to_ts).max(0) / 1_000 + 1;
@@ -213,24 +231,6 @@ impl Sampler {
             }
         }
         Ok(counts)
-    }
-
-    /// A window is found by timestamps. Where some lie ahead of now, they are in no window, and those behind them in the
-    /// log may not be found: nothing is claimed then. (Before Kafka 3.0 it can't be asked, and isn't.)
-    async fn none_ahead(&self, place: &Place, skew: i64) -> Result<(), Missed> {
-        for log in [0, 1] {
-            let (tp, side) = (&place.tps[log], SIDES[log]);
-            let asks = [(tp.clone(), OffsetSpec::MaxTimestamp)];
-            let newest = self.tools.cluster(side).list_offsets(&asks).await.remove(tp);
-            if let Some(Ok(Some((offset, ts)))) = newest
-                && ts > place.asked[log].0.saturating_add(skew)
-            {
-                return Err(Missed::Unknown(format!(
-                    "{tp} on {side} has timestamps that lie ahead of now (offset {offset}): v compares all of it"
-                )));
-            }
-        }
-        Ok(())
     }
 
     /// Where the window begins: so that it holds about so many records of the source.
@@ -342,7 +342,9 @@ impl Sampler {
     async fn place(&self, topic: &str, partition: u32) -> Result<Place, Missed> {
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
         let tps = SIDES.map(|side| TopicPartition::new(self.tools.names.on(side, topic), number));
-        let mut place = Place { tps, start: [0; 2], end: [0; 2], hidden: [false; 2], first: None, asked: [At(0); 2] };
+        let skew = self.plan.topic(topic).arrival_skew_ms.cast_signed();
+        let (start, end, hidden, asked) = ([0; 2], [0; 2], [false; 2], [At(0); 2]);
+        let mut place = Place { tps, start, end, hidden, first: None, asked, skew };
         for log in [1, 0] {
             let watch = Clock.stopwatch();
             place.asked[log] = Clock.now();
@@ -357,7 +359,9 @@ impl Sampler {
             place.end[log] = self.offset(&place, log, OffsetSpec::LatestStable).await?.map_or(0, |(offset, _)| offset);
             place.hidden[log] = place.end[log] < high;
             if log == 1 {
-                place.first = self.offset(&place, log, OffsetSpec::Timestamp(0)).await?.map(|(_, ts)| ts);
+                let first = self.offset(&place, log, OffsetSpec::Timestamp(0)).await?;
+                place.hit(log, first)?;
+                place.first = first.map(|(_, ts)| ts);
             }
         }
         Ok(place)
@@ -370,11 +374,9 @@ impl Sampler {
         Ok(found.remove(tp).ok_or_else(missed)??)
     }
 
-    /// The first offset with this timestamp or a later one; the end where there is none.
+    /// The first offset with this timestamp or a later one.
     async fn find(&self, place: &Place, log: usize, ts: i64) -> Result<i64, Missed> {
-        let found = self.offset(place, log, OffsetSpec::Timestamp(ts.max(0))).await?;
-        Ok(found
-            .map_or(place.end[log], |(offset, _)| offset.clamp(place.start[log], place.end[log].max(place.start[log]))))
+        place.hit(log, self.offset(place, log, OffsetSpec::Timestamp(ts.max(0))).await?)
     }
 
     async fn is_compacted(&mut self, topic: &str) -> Result<bool, Missed> {
@@ -387,5 +389,21 @@ impl Sampler {
         }
         self.compacted.insert(topic.to_owned(), compacted);
         Ok(compacted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_kit::old;
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_window_at_a_time_that_lies_ahead_is_unknown_and_never_without_loss() {
+        let old = old();
+        let mut sampler = Sampler::new(Arc::clone(&old.plan), Arc::clone(&old.tools));
+        let target = Target { topic: "t".into(), partitions: 1, since: None };
+        let looked = sampler.look(&target, 0).await;
+        let Err(Missed::Unknown(why)) = looked else { panic!("{looked:?}") };
+        assert_eq!(why, "t-0 on blue has timestamps that lie ahead of now (offset 1): v compares all of it");
     }
 }

@@ -18,6 +18,9 @@ const PAUSE_MS: u64 = 500;
 /// Offsets by partition, under the names of the cluster they are on. `None` is no committed offset.
 type Offsets = BTreeMap<TopicPartition, Option<i64>>;
 
+/// What commits carry besides the offset, under the same names, where that is not empty.
+type Carried = BTreeMap<TopicPartition, String>;
+
 /// A commit, or the undoing of one, on one cluster.
 pub(super) struct Change<'a> {
     /// The cluster.
@@ -58,12 +61,15 @@ impl<'a> Change<'a> {
             return Outcome::Failed { why };
         }
         let sent = self.send(&target).await;
-        let found = match self.read(target.keys()).await {
+        let (found, has) = match self.read(target.keys()).await {
             Ok(found) => found,
             Err(why) => return Outcome::Unknown { why: self.unread(&sent, &why) },
         };
+        // The same offset may stand with other words: what the plan says is carried stands too, or it was not done.
+        let carried = self.carried();
+        let stands = |tp: &TopicPartition| carried.get(tp).is_none_or(|text| has.get(tp) == Some(text));
         let wrong: Vec<&TopicPartition> =
-            target.iter().filter(|(tp, at)| found.get(*tp) != Some(*at)).map(|(tp, _)| tp).collect();
+            target.iter().filter(|(tp, at)| found.get(*tp) != Some(*at) || !stands(tp)).map(|(tp, _)| tp).collect();
         match (wrong.is_empty(), sent) {
             (true, _) => match self.empty().await {
                 Ok(()) => Outcome::Done { result: Answer::Offsets { offsets: self.back(&found) } },
@@ -91,6 +97,11 @@ impl<'a> Change<'a> {
         offsets.iter().map(|(tp, at)| (self.names.tp_on(side, tp), *at)).collect()
     }
 
+    fn carried(&self) -> Carried {
+        let side = self.cluster.side();
+        self.metadata.iter().map(|(tp, text)| (self.names.tp_on(side, tp), text.clone())).collect()
+    }
+
     fn back(&self, found: &Offsets) -> Vec<(TopicPartition, Option<i64>)> {
         let side = self.cluster.side();
         found.iter().map(|(tp, at)| (self.names.tp_blue(side, tp), *at)).collect()
@@ -101,7 +112,7 @@ impl<'a> Change<'a> {
         self.empty().await?;
         let Some(before) = &self.before else { return Ok(()) };
         let before = self.there(before);
-        let found = self.read(before.keys()).await?;
+        let (found, _) = self.read(before.keys()).await?;
         let moved = before.iter().find(|(tp, was)| {
             let now = found.get(*tp).copied().flatten();
             now != **was && Some(&now) != target.get(*tp)
@@ -142,9 +153,7 @@ impl<'a> Change<'a> {
             target.iter().filter(|(_, at)| at.is_none()).map(|(tp, _)| tp.clone()).collect();
         let mut any_sent = false;
         if !commits.is_empty() {
-            let side = self.cluster.side();
-            let carried = self.metadata.iter().map(|(tp, text)| (self.names.tp_on(side, tp), text.clone())).collect();
-            let answer = self.cluster.commit_offsets_with(self.group, &commits, &carried).await;
+            let answer = self.cluster.commit_offsets_with(self.group, &commits, &self.carried()).await;
             judge(answer, &mut any_sent)?;
         }
         if !deletes.is_empty() {
@@ -154,13 +163,17 @@ impl<'a> Change<'a> {
         Ok(())
     }
 
-    /// Committed offsets that no open transaction could still change.
-    async fn read<'p>(&self, partitions: impl Iterator<Item = &'p TopicPartition>) -> Result<Offsets, Trouble> {
+    /// Committed offsets that no open transaction could still change, and what those commits carry.
+    async fn read<'p>(
+        &self,
+        partitions: impl Iterator<Item = &'p TopicPartition>,
+    ) -> Result<(Offsets, Carried), Trouble> {
         let watch = Clock.stopwatch();
         let partitions: Vec<TopicPartition> = partitions.cloned().collect();
-        let found = loop {
-            match self.cluster.stable_offsets(self.group, &partitions).await? {
-                StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => break found,
+        let (found, carried) = loop {
+            let (offsets, carried) = self.cluster.stable_commits(self.group, &partitions).await?;
+            match offsets {
+                StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => break (found, carried),
                 StableOffsets::Pending(open) if watch.ms() < STABLE_MS => {
                     let (group, side) = (self.group, self.cluster.side());
                     tracing::info!("offsets of {group} on {side} wait for a transaction: {}", list(&open));
@@ -181,7 +194,9 @@ impl<'a> Change<'a> {
             }
         };
         let of = |tp: &TopicPartition| found.get(&tp.topic)?.get(&tp.partition).map(|c| c.offset);
-        Ok(partitions.into_iter().map(|tp| (tp.clone(), of(&tp))).collect())
+        let text = |tp: &TopicPartition| carried.get(&tp.topic)?.get(&tp.partition).cloned();
+        let carried = partitions.iter().filter_map(|tp| Some((tp.clone(), text(tp)?))).collect();
+        Ok((partitions.into_iter().map(|tp| (tp.clone(), of(&tp))).collect(), carried))
     }
 
     fn unread(&self, sent: &Result<(), Sending>, why: &Trouble) -> Trouble {
@@ -230,8 +245,11 @@ pub(super) fn who(view: &GroupView) -> String {
 mod tests {
     use super::*;
     use crate::plan::Plan;
+    use crate::sim::state::{Commit, Cut, Faults};
     use crate::sim::{SimCluster, SimConfig};
     use std::sync::Arc;
+
+    const OFFSET_COMMIT: i16 = 8;
 
     fn world() -> (SimCluster, SimCluster, Tools) {
         let start = |side| SimCluster::start(SimConfig::new(side)).unwrap();
@@ -281,6 +299,35 @@ mod tests {
         };
         assert!(why.what.contains("t-1 on green was 4 and is 5 now"), "{why:?}");
         green.with_state(|s| assert_eq!(s.committed("g", "t", 0, true).offset, 5));
+    }
+
+    /// What each commit carries on green.
+    fn texts(green: &SimCluster) -> [String; 2] {
+        green.with_state(|s| [0, 1].map(|p| s.committed("g", "t", p, true).metadata))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_same_offset_with_other_words_is_not_what_was_committed() {
+        let (_blue, green, tools) = world();
+        let commit = || {
+            let words = vec![(TopicPartition::new("t", 0), "done: 9, 11".to_owned())];
+            let offsets = [Some(7), Some(3)];
+            Change::new(&tools, Side::Green, "g", at(offsets), Some(at(offsets))).carrying(words)
+        };
+        green.with_state(|s| {
+            for (p, offset) in [(0, 7), (1, 3)] {
+                let other = Commit { offset, leader_epoch: -1, metadata: "another's".into(), at: 0 };
+                s.commit("g", "t", p, other).unwrap();
+            }
+            s.faults.cut_next(OFFSET_COMMIT, 100, Cut::BeforeEffect);
+        });
+        let cut = commit().run().await;
+        assert!(matches!(cut, Outcome::Unknown { .. }), "the offsets stand, what they carry does not: {cut:?}");
+        assert_eq!(texts(&green), ["another's", "another's"]);
+        green.with_state(|s| s.faults = Faults::default());
+        let done = commit().run().await;
+        assert!(is_done(&done, [Some(7), Some(3)]), "{done:?}");
+        assert_eq!(texts(&green), ["done: 9, 11", ""]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,9 @@ pub(super) fn distrust(snapshot: &mut Snapshot, why: &Trouble) {
         group.side_state = Some(needs());
         group.next = "journal damaged".to_owned();
         group.offers.clear();
+        group.run = None;
+        group.triggers.clear();
+        group.baselines.clear();
         for row in &mut group.gates {
             row.gate = Gate::Unknown { why: unknown() };
         }
@@ -23,7 +26,9 @@ pub(super) fn distrust(snapshot: &mut Snapshot, why: &Trouble) {
         producer.side_state = Some(needs());
         producer.next = "journal damaged".to_owned();
         producer.offers.clear();
+        (producer.run, producer.eos) = (None, None);
     }
+    snapshot.countdowns.clear();
     for phase in &mut snapshot.phases {
         (phase.done, phase.checked) = (None, None);
         phase.note = Some(unknown()).filter(|_| phase.total > 0);

@@ -153,7 +153,7 @@ fn unmeasured(cluster: &ClusterView, group: &GroupView, side: Side) -> Option<Tr
         partitions.keys().find_map(|p| {
             let of = usize::try_from(*p).ok().and_then(|p| log.partitions.get(p))?;
             let nothing = || Trouble::new("no answer named it", "look at its leader");
-            of.lso.is_none().then(|| {
+            (of.lso.is_none() || of.high_watermark.is_none()).then(|| {
                 let why = of.trouble.clone().unwrap_or_else(nothing);
                 Trouble::new(format!("the end of {topic}-{p} on {side} is not known: {}", why.what), why.advice)
             })
@@ -197,7 +197,7 @@ fn partition_side(
 ) -> PartitionSide {
     let log = cluster.and_then(|c| c.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?));
     let committed = group.and_then(|g| g.committed(topic, partition));
-    let (end, high_watermark) = (log.and_then(|l| l.lso), log.and_then(|l| l.high_watermark.max(l.lso)));
+    let (end, high_watermark) = (log.and_then(|l| l.lso), log.and_then(|l| l.high_watermark));
     let known = committed.zip(high_watermark).filter(|(at, end)| at <= end || !beyond);
     let past = |end: i64, at: i64| u64::try_from(end.saturating_sub(at)).unwrap_or(0);
     PartitionSide {
@@ -218,5 +218,29 @@ pub(super) fn with_progress(run: &mut RunView, progress: &BTreeMap<String, Strin
         if let Some((_, StepState::Doing { waiting, .. })) = step.and_then(|s| run.steps.get_mut(s)) {
             waiting.clone_from(words);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::estate::{Committed, PartitionView, TopicView};
+
+    #[test]
+    fn without_the_high_watermark_a_partition_has_no_lag() {
+        let committed = BTreeMap::from([(0, Committed { offset: 40, leader_epoch: -1 })]);
+        let group = GroupView { offsets: [("t".to_owned(), committed)].into(), ..GroupView::default() };
+        let row = |high_watermark| {
+            let trouble = Some(Trouble::new("blue broker 1 did not answer", "look at it"));
+            let log = PartitionView { lso: Some(40), high_watermark, trouble, ..PartitionView::default() };
+            let topic = TopicView { partitions: vec![log], ..TopicView::default() };
+            let view = ClusterView { topics: [("t".to_owned(), topic)].into(), ..ClusterView::default() };
+            let side = partition_side(Some(&view), "t", 0, (Some(&group), false));
+            let why = unmeasured(&view, &group, Side::Blue).map(|why| why.what);
+            (side.end, side.high_watermark, side.lag, side.lag_stable, why)
+        };
+        assert_eq!(row(Some(90)), (Some(40), Some(90), Some(50), Some(0), None));
+        let why = "the end of t-0 on blue is not known: blue broker 1 did not answer".to_owned();
+        assert_eq!(row(None), (Some(40), None, None, None, Some(why)));
     }
 }

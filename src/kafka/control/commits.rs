@@ -251,7 +251,8 @@ async fn commit_some(
                     .into_iter()
                     .map(move |p| (TopicPartition::new(name.as_str(), p.partition_index), p.error_code))
             });
-            settle(connection, &format!("commit of group `{group}` for"), &partitions, codes.collect())
+            let subject = format!("commit of group `{}` for", visible_name(group));
+            settle(connection, &subject, &partitions, codes.collect())
         }
         Err(failure) => partitions.into_iter().map(|tp| (tp, Err(failure.clone()))).collect(),
     }
@@ -277,7 +278,7 @@ async fn delete_some(
         }
         let request = OffsetDeleteRequest::default().with_group_id(group_id(group)).with_topics(topics);
         let answer = connection.call(version, &request).await?;
-        check(answer.error_code, format_args!("offsets of group `{group}`"), connection.label())?;
+        check(answer.error_code, format_args!("offsets of group `{}`", visible_name(group)), connection.label())?;
         Ok::<_, Failure>(answer)
     };
     match sent.await {
@@ -288,7 +289,8 @@ async fn delete_some(
                     .into_iter()
                     .map(move |p| (TopicPartition::new(name.as_str(), p.partition_index), p.error_code))
             });
-            settle(connection, &format!("deletion of the offset of group `{group}` for"), partitions, codes.collect())
+            let subject = format!("deletion of the offset of group `{}` for", visible_name(group));
+            settle(connection, &subject, partitions, codes.collect())
         }
         Err(failure) => partitions.iter().map(|tp| (tp.clone(), Err(failure.clone()))).collect(),
     }
@@ -304,33 +306,38 @@ async fn delete_groups(connection: &Connection, ids: &[String]) -> Vec<(String, 
         Ok(answer) => {
             let mut codes: HashMap<String, i16> =
                 answer.results.into_iter().map(|r| (r.group_id.to_string(), r.error_code)).collect();
-            let result = |id: &String| match codes.remove(id) {
-                Some(code) => check(code, format_args!("group `{id}`"), connection.label()),
-                None => Err(unanswered(connection, &format!("group `{id}`"))),
+            let mut result = |id: &String| {
+                let subject = format!("group `{}`", visible_name(id));
+                match codes.remove(id) {
+                    Some(code) => check(code, subject, connection.label()),
+                    None => Err(unanswered(connection, &subject)),
+                }
             };
-            let mut result = result;
             ids.iter().map(|id| (id.clone(), result(id))).collect()
         }
         Err(failure) => ids.iter().map(|id| (id.clone(), Err(failure.clone()))).collect(),
     }
 }
 
-/// One result for every partition that was sent, whatever came back.
+/// One result for every partition that was sent, whatever came back. `subject` is fit to be shown.
 fn settle(
     connection: &Connection,
     subject: &str,
     sent: &[TopicPartition],
     codes: HashMap<TopicPartition, i16>,
 ) -> Vec<(TopicPartition, Result<(), Failure>)> {
-    let result = |tp: &TopicPartition| match codes.get(tp) {
-        Some(code) => check(*code, format_args!("{subject} {tp}"), connection.label()),
-        None => Err(unanswered(connection, &format!("{subject} {tp}"))),
+    let result = |tp: &TopicPartition| {
+        let subject = format!("{subject} {}", visible_name(&tp.to_string()));
+        match codes.get(tp) {
+            Some(code) => check(*code, subject, connection.label()),
+            None => Err(unanswered(connection, &subject)),
+        }
     };
     sent.iter().map(|tp| (tp.clone(), result(tp))).collect()
 }
 
 fn unanswered(connection: &Connection, subject: &str) -> Failure {
-    let what = format!("{}: {} left it out of its answer", visible_name(subject), connection.label());
+    let what = format!("{subject}: {} left it out of its answer", connection.label());
     Failure::new(Class::Lost, what, "look at what is committed before going on")
 }
 

@@ -94,8 +94,7 @@ impl Connection {
         let limit = properties.setup_timeout;
         match timeout(limit, Self::set_up(endpoint, properties, connector, book)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::new(
-                Class::Unreachable,
+            Err(_) => Err(Failure::nobody(
                 format!("{}: connecting took longer than {}", endpoint.label, seconds(limit)),
                 "the port accepts connections but does not answer as a Kafka broker in time: check the port and \
                  `security.protocol`, and the broker's load",
@@ -302,7 +301,8 @@ impl Connection {
                 }
             }
         };
-        let ApiVersionsResponse { error_code, api_keys, .. } = response;
+        let ApiVersionsResponse { error_code, api_keys, throttle_time_ms, .. } = response;
+        self.shared.gate.take(throttle_time_ms); // of the second answer, if there were two, 0: v0 has no such field
         check(error_code, "ApiVersions", self.label())?;
         Ok(api_keys.into_iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect())
     }

@@ -27,15 +27,23 @@ pub(super) struct Failure {
     pub error: Option<ResponseError>,
     /// Boxed: failures travel in the `Err` of every result.
     pub trouble: Box<Trouble>,
+    /// Nobody was there: the name leads nowhere, nobody listens, or who listens says nothing. Not so when somebody
+    /// answered and it was wrong (a certificate, a password, another cluster).
+    pub nobody: bool,
 }
 
 impl Failure {
     pub fn new(class: Class, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { class, error: None, trouble: Box::new(Trouble::new(what, advice)) }
+        Self::of(class, Trouble::new(what, advice))
     }
 
     pub fn of(class: Class, trouble: Trouble) -> Self {
-        Self { class, error: None, trouble: Box::new(trouble) }
+        Self { class, error: None, trouble: Box::new(trouble), nobody: false }
+    }
+
+    /// Nobody was there to be connected to.
+    pub fn nobody(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { nobody: true, ..Self::new(Class::Unreachable, what, advice) }
     }
 
     /// Whether another attempt may succeed without a person doing anything. For reads only: a write that is `Lost`

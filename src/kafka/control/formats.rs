@@ -10,7 +10,8 @@
 //! below 0.11. So whatever lies at or after the first epoch's start was written as v2, in a log that went from old to new, back
 //! and forth. OffsetsForLeaderEpoch with an epoch below all others answers with that start (KIP-101: the log's
 //! beginning for a follower that knows less). Only what lies before it is looked at: batch after batch with Fetch, which
-//! ends at the first old set (usually the first batch of all).
+//! ends at the first old set (usually the first batch of all). Where a window begins with what has expired, from the log's
+//! new start on.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,8 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
 use super::failure::{Class, Failure, check};
-use super::router::{Cluster, Inner};
+use super::offsets::OffsetSpec;
+use super::router::{ATTEMPTS, Cluster, Inner};
 use super::scatter::{Ask, Replies};
 use crate::migration::estate::{TopicPartition, Trouble};
 use crate::sanitise::visible_name;
@@ -36,6 +38,8 @@ const BELOW_ALL: i32 = -2;
 const PORTION: i32 = 1 << 20;
 /// Bytes of one partition that are looked at before it is given up, where its leader does not say where format v2 begins.
 const MOST: usize = 64 << 20;
+/// How often a log may begin later than it did while it is looked at; one that loses more meanwhile is left untold.
+const MOVES: usize = 8;
 /// Where a batch or a message set has its magic byte: after the offset, the size, and 4 bytes that differ.
 const MAGIC_AT: usize = 16;
 /// Where a batch of format v2 has the distance to its last offset.
@@ -146,25 +150,43 @@ impl Cluster {
 impl Inner {
     /// Looks at the batches of a window until one is old.
     async fn walk_batches(&self, tp: &TopicPartition, from: i64, to: i64) -> Result<Option<OldSet>, Failure> {
-        let (mut next, mut seen) = (from, 0);
+        let (mut next, mut seen, mut moves) = (from, 0, 0);
         while next < to {
             let asked = Portion { from: next };
             let answer = self.scatter(&asked, std::slice::from_ref(tp)).await.remove(tp);
-            let lost = || Failure::new(Class::Retry, format!("{} did not tell of {tp}", self.side()), "try again");
-            let records = answer.unwrap_or_else(|| Err(lost()))?;
-            seen += records.len();
-            match look(&records, next) {
-                Looked::Old { begins, .. } if begins >= to => return Ok(None),
-                Looked::Old { offset, magic, .. } => return Ok(Some(self.old(tp, offset, magic))),
-                Looked::New { next: after } => next = after,
-                // The log ends here, or begins later by now: the reader has its own words for that.
-                Looked::Nothing => return Ok(None),
-            }
-            if seen > MOST {
-                return Ok(Some(self.untold(tp, next, to)));
+            let said = match answer.unwrap_or_else(|| Err(self.not_told(tp)))? {
+                Lies::Outside { begins } => {
+                    let begins = match begins {
+                        Some(begins) => begins,
+                        None => self.log_start(tp).await?,
+                    };
+                    moves += 1;
+                    Lies::Outside { begins: Some(begins) }
+                }
+                records @ Lies::Records { .. } => records,
+            };
+            seen += said.size();
+            match judge(&said, next, to) {
+                Judged::Old { offset, magic } => return Ok(Some(self.old(tp, offset, magic))),
+                Judged::Over => return Ok(None),
+                Judged::GoOn { from } if seen <= MOST && moves <= MOVES => next = from,
+                Judged::GoOn { from } => return Ok(Some(self.untold(tp, from, to))),
+                Judged::Untold => return Ok(Some(self.untold(tp, next, to))),
             }
         }
         Ok(None)
+    }
+
+    /// Where a log begins now.
+    async fn log_start(&self, tp: &TopicPartition) -> Result<i64, Failure> {
+        let found = self.offsets(&[(tp.clone(), OffsetSpec::Earliest)], ATTEMPTS).await.remove(tp);
+        let found = found.unwrap_or_else(|| Err(self.not_told(tp)))?;
+        found.map(|(offset, _)| offset).ok_or_else(|| self.not_told(tp))
+    }
+
+    fn not_told(&self, tp: &TopicPartition) -> Failure {
+        let what = format!("{} did not tell of {}", self.side(), visible_name(&tp.to_string()));
+        Failure::new(Class::Retry, what, "try again")
     }
 
     fn old(&self, tp: &TopicPartition, offset: i64, magic: i8) -> OldSet {
@@ -193,11 +215,30 @@ struct Portion {
     from: i64,
 }
 
+/// What a leader says of an offset of a log.
+#[derive(Debug)]
+enum Lies {
+    /// Batches from there on, and where the log ends for whoever reads it (its high watermark).
+    Records { bytes: Bytes, end: i64 },
+    /// The log does not hold it (any more). Where it begins, if that was said.
+    Outside { begins: Option<i64> },
+}
+
+impl Lies {
+    /// Bytes that came.
+    fn size(&self) -> usize {
+        match self {
+            Lies::Records { bytes, .. } => bytes.len(),
+            Lies::Outside { .. } => 0,
+        }
+    }
+}
+
 impl Ask<TopicPartition> for Portion {
-    type Told = Bytes;
+    type Told = Lies;
     const REPEATABLE: bool = true;
 
-    async fn send(&self, connection: &Connection, _: i32, keys: &[TopicPartition]) -> Replies<TopicPartition, Bytes> {
+    async fn send(&self, connection: &Connection, _: i32, keys: &[TopicPartition]) -> Replies<TopicPartition, Lies> {
         // From v13 on topics go by their ids; v4 is the first that gives batches of format v2.
         let version = connection.need::<FetchRequest>("0.11 or later")?.min(FLEXIBLE_FETCH);
         let topic = |tp: &TopicPartition| {
@@ -221,16 +262,47 @@ impl Ask<TopicPartition> for Portion {
         for topic in answer.responses {
             for p in topic.partitions {
                 let tp = TopicPartition::new(topic.topic.as_str(), p.partition_index);
-                let records = match check(p.error_code, format_args!("records of {tp}"), connection.label()) {
-                    Ok(()) => Ok(p.records.unwrap_or_default()),
-                    // What was asked for has expired: the reader refuses the range, in its own words.
-                    Err(f) if f.error == Some(ResponseError::OffsetOutOfRange) => Ok(Bytes::new()),
+                let lies = match check(p.error_code, format_args!("records of {tp}"), connection.label()) {
+                    Ok(()) => Ok(Lies::Records { bytes: p.records.unwrap_or_default(), end: p.high_watermark }),
+                    // Of a log that it does not look into a broker mostly says -1.
+                    Err(f) if f.error == Some(ResponseError::OffsetOutOfRange) => {
+                        Ok(Lies::Outside { begins: Some(p.log_start_offset).filter(|start| *start >= 0) })
+                    }
                     Err(f) => Err(f),
                 };
-                told.push((tp, records));
+                told.push((tp, lies));
             }
         }
         Ok(told)
+    }
+}
+
+/// What follows from what was said of the offset `next` for a window that ends at `to`.
+#[derive(Debug, PartialEq, Eq)]
+enum Judged {
+    /// A message set of an old format lies in it.
+    Old { offset: i64, magic: i8 },
+    /// None before this offset.
+    GoOn { from: i64 },
+    /// Nothing more of it is there. What has expired, or is not there yet, the reader refuses in its own words.
+    Over,
+    /// There is something, and it was not shown.
+    Untold,
+}
+
+fn judge(lies: &Lies, next: i64, to: i64) -> Judged {
+    match lies {
+        // What has expired can't be misread; what follows it can.
+        Lies::Outside { begins: Some(begins) } if (next + 1..to).contains(begins) => Judged::GoOn { from: *begins },
+        Lies::Outside { .. } => Judged::Over,
+        Lies::Records { bytes, end } => match look(bytes, next) {
+            Looked::Old { begins, .. } if begins >= to => Judged::Over,
+            Looked::Old { offset, magic, .. } => Judged::Old { offset, magic },
+            Looked::New { next } if next >= to => Judged::Over,
+            Looked::New { next } => Judged::GoOn { from: next },
+            Looked::Nothing if next < *end => Judged::Untold,
+            Looked::Nothing => Judged::Over,
+        },
     }
 }
 
@@ -294,6 +366,21 @@ mod tests {
         assert_eq!(look(&[], 3), Looked::Nothing);
         assert_eq!(look(&new[..60], 12), Looked::New { next: 15 }, "a batch that is cut off has its head");
         assert_eq!(look(&new[..20], 12), Looked::Nothing);
+    }
+
+    #[test]
+    fn what_follows_what_has_expired_is_looked_at_too() {
+        let outside = |begins| Lies::Outside { begins };
+        assert_eq!(judge(&outside(Some(7)), 3, 9), Judged::GoOn { from: 7 }, "old sets may lie there");
+        assert_eq!(judge(&outside(Some(9)), 3, 9), Judged::Over, "all of the window has expired");
+        assert_eq!(judge(&outside(Some(0)), 3, 9), Judged::Over, "the log ends before the window");
+        let records = |bytes: Vec<u8>, end| Lies::Records { bytes: bytes.into(), end };
+        assert_eq!(judge(&records(Vec::new(), 3), 3, 9), Judged::Over, "the log ends here");
+        assert_eq!(judge(&records(Vec::new(), 5), 3, 9), Judged::Untold, "two records are there, and none was shown");
+        assert_eq!(judge(&records(batch(3, 1, 2), 9), 3, 9), Judged::GoOn { from: 5 });
+        assert_eq!(judge(&records(batch(7, 0, 1), 9), 7, 9), Judged::Old { offset: 7, magic: 1 });
+        let behind = [batch(3, 5, 2), batch(9, 0, 1)].concat();
+        assert_eq!(judge(&records(behind, 10), 3, 9), Judged::Over, "the old one lies behind the window");
     }
 
     #[test]

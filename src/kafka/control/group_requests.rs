@@ -147,17 +147,14 @@ async fn fetch_groups(
     let mut out = Vec::with_capacity(ids.len());
     for group in answer.groups {
         let id = group.group_id.to_string();
-        let checked = check(group.error_code, format_args!("offsets of group `{id}`"), connection.label());
+        let subject = format!("offsets of group `{}`", visible_name(&id));
+        let checked = check(group.error_code, subject, connection.label());
         let fetched = checked.map(|()| {
             let mut fetched = Fetched::default();
             for topic in group.topics {
-                let partitions = topic.partitions.into_iter();
-                let each = partitions.map(|p| Partition {
-                    index: p.partition_index,
-                    offset: p.committed_offset,
-                    leader_epoch: p.committed_leader_epoch,
-                    metadata: p.metadata.map(|m| m.to_string()).unwrap_or_default(),
-                    code: p.error_code,
+                let each = topic.partitions.into_iter().map(|p| {
+                    let committed = (p.committed_offset, p.committed_leader_epoch);
+                    Partition::of(p.partition_index, committed, p.metadata, p.error_code)
                 });
                 fetched.add(topic.name.as_str(), each, connection.label());
             }
@@ -213,16 +210,12 @@ async fn fetch_single(
         .with_topics(topics)
         .with_require_stable(stable && version >= 7);
     let answer = connection.call(version, &request).await?;
-    check(answer.error_code, format_args!("offsets of group `{id}`"), connection.label())?;
+    check(answer.error_code, format_args!("offsets of group `{}`", visible_name(id)), connection.label())?;
     let mut fetched = Fetched::default();
     for topic in answer.topics {
-        let partitions = topic.partitions.into_iter();
-        let each = partitions.map(|p| Partition {
-            index: p.partition_index,
-            offset: p.committed_offset,
-            leader_epoch: p.committed_leader_epoch,
-            metadata: p.metadata.map(|m| m.to_string()).unwrap_or_default(),
-            code: p.error_code,
+        let each = topic.partitions.into_iter().map(|p| {
+            let committed = (p.committed_offset, p.committed_leader_epoch);
+            Partition::of(p.partition_index, committed, p.metadata, p.error_code)
         });
         fetched.add(topic.name.as_str(), each, connection.label());
     }
@@ -238,7 +231,31 @@ struct Partition {
     code: i16,
 }
 
+impl Partition {
+    /// From what the two forms of the answer have in common; their types differ in name alone.
+    fn of(index: i32, (offset, leader_epoch): (i64, i32), metadata: Option<StrBytes>, code: i16) -> Self {
+        Self { index, offset, leader_epoch, metadata: metadata.map(|m| m.to_string()).unwrap_or_default(), code }
+    }
+}
+
 impl Fetched {
+    /// Takes over what was told of partitions that were asked for by name: each offset with what it carries, or nothing.
+    /// Another commit may have come since this answer, and what an older one carried is none of its.
+    pub(super) fn overlay(&mut self, named: Fetched) {
+        for (topic, offsets) in named.offsets {
+            if let Some(carried) = self.metadata.get_mut(&topic) {
+                carried.retain(|partition, _| !offsets.contains_key(partition));
+            }
+            self.offsets.entry(topic).or_default().extend(offsets);
+        }
+        for (topic, metadata) in named.metadata {
+            self.metadata.entry(topic).or_default().extend(metadata);
+        }
+        self.metadata.retain(|_, carried| !carried.is_empty());
+        self.pending.extend(named.pending);
+        self.trouble = self.trouble.take().or(named.trouble);
+    }
+
     fn add(&mut self, topic: &str, partitions: impl Iterator<Item = Partition>, label: &str) {
         let mut kept = Vec::with_capacity(partitions.size_hint().0);
         for Partition { index: partition, offset, leader_epoch, metadata, code } in partitions {
@@ -282,7 +299,7 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
         };
         for g in groups {
             let id = g.group_id.to_string();
-            let subject = format_args!("group `{id}`");
+            let subject = format!("group `{}`", visible_name(&id));
             let checked = check_message(g.error_code, g.error_message.as_deref(), subject, connection.label());
             let described = checked.map(|()| {
                 let mut trouble = None;
@@ -370,7 +387,7 @@ pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -
         };
         for g in groups {
             let id = g.group_id.to_string();
-            let subject = format_args!("group `{id}`");
+            let subject = format!("group `{}`", visible_name(&id));
             let checked = check_message(g.error_code, g.error_message.as_deref(), subject, connection.label());
             let described = checked.map(|()| {
                 let member = |m: kafka_protocol::messages::consumer_group_describe_response::Member| MemberView {
@@ -453,6 +470,29 @@ mod tests {
         ] {
             assert_eq!(kind(group_type, protocol), expected, "{group_type} {protocol}");
         }
+    }
+
+    /// What OffsetFetch said of partitions of topic `t`: offset, and what it carries.
+    fn fetched(partitions: &[(i32, i64, &str)]) -> Fetched {
+        let each = partitions.iter().map(|(index, offset, carried)| {
+            Partition::of(*index, (*offset, -1), Some(StrBytes::from_string((*carried).to_owned())), 0)
+        });
+        let mut fetched = Fetched::default();
+        fetched.add("t", each, "blue broker 1");
+        fetched
+    }
+
+    #[test]
+    fn what_an_older_commit_carried_does_not_go_with_a_newer_offset() {
+        let mut all = fetched(&[(0, 5, "of 5"), (1, 7, "of 7"), (2, 9, "of 9")]);
+        all.overlay(fetched(&[(0, 6, ""), (1, 8, "of 8")]));
+        let offsets: Vec<_> = all.offsets["t"].iter().map(|(partition, c)| (*partition, c.offset)).collect();
+        assert_eq!(offsets, [(0, 6), (1, 8), (2, 9)]);
+        let carried: Vec<_> = all.metadata["t"].iter().map(|(partition, m)| (*partition, m.as_str())).collect();
+        assert_eq!(carried, [(1, "of 8"), (2, "of 9")]);
+        let mut one = fetched(&[(0, 5, "of 5")]);
+        one.overlay(fetched(&[(0, 6, "")]));
+        assert!(one.metadata.is_empty(), "{:?}", one.metadata);
     }
 
     #[test]

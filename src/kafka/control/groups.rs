@@ -171,15 +171,7 @@ impl Inner {
         );
         let mut fetched = all?.remove(id).unwrap_or_else(|| Err(unanswered(id)))?;
         if let Some(named) = named {
-            let named = named?;
-            for (topic, offsets) in named.offsets {
-                fetched.offsets.entry(topic).or_default().extend(offsets);
-            }
-            for (topic, metadata) in named.metadata {
-                fetched.metadata.entry(topic).or_default().extend(metadata);
-            }
-            fetched.pending.extend(named.pending);
-            fetched.trouble = fetched.trouble.or(named.trouble);
+            fetched.overlay(named?);
         }
         if let Some(trouble) = fetched.trouble {
             return Err(Failure::of(Class::Final, trouble));
@@ -261,6 +253,7 @@ fn absent(classic: Option<&Result<Described, Failure>>) -> bool {
     }
 }
 
-async fn maybe<T>(wanted: bool, asked: impl Future<Output = T>) -> Option<T> {
+/// What is asked, if it is wanted.
+pub(super) async fn maybe<T>(wanted: bool, asked: impl Future<Output = T>) -> Option<T> {
     if wanted { Some(asked.await) } else { None }
 }

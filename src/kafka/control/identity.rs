@@ -13,14 +13,15 @@ use tokio::time::timeout;
 use super::connection::Connection;
 use super::failure::{Class, Failure};
 use super::router::{Cluster, Inner, lock};
-use super::transport::{Endpoint, addresses};
+use super::transport::{Endpoint, addresses, seconds};
 use crate::migration::estate::{Side, Trouble, host_port};
 use crate::migration::sight::{PinnedBy, two_clusters, wrong_cluster};
 use crate::sanitise::visible_name;
 
-/// How long an address is waited for when another one has answered: one that is silent is not used either.
+/// How long an address is waited for when one that serves has answered: one that is silent is not used either.
 const GRACE: Duration = Duration::from_secs(1);
-/// How long the first answer is waited for.
+/// How long the first answer is waited for, if the plan does not give connections more time than that: a slow line is
+/// slow for all of them.
 const FIRST: Duration = Duration::from_secs(5);
 /// Addresses that are asked at the same time.
 const AT_ONCE: usize = 24;
@@ -66,6 +67,23 @@ impl Identity {
         let (at, id) = self.foreign.first_key_value()?;
         let (known, there) = self.seen.as_ref().or(self.first.as_ref())?;
         Some(two_clusters(side, (there, known), (at, id)))
+    }
+
+    /// Errors: addresses lead to two clusters, or `told` is another one than is pinned, or nothing was told where one is.
+    fn is_meant(&self, side: Side, told: Option<&str>) -> Result<(), Unverified> {
+        if let Some(trouble) = self.trouble(side) {
+            return Err(Unverified::Wrong(trouble));
+        }
+        match (&self.pin, told) {
+            (None, _) => Ok(()),
+            (Some((pin, by)), Some(id)) => {
+                wrong_cluster(side, id, pin, *by).map_or(Ok(()), |trouble| Err(Unverified::Wrong(trouble)))
+            }
+            (Some((pin, by)), None) => Err(Unverified::Unknown(Trouble::new(
+                format!("{side} did not tell its cluster id, and {by} pins {pin}"),
+                "look at what answers at its addresses: every broker since Kafka 0.10.1 has an id",
+            ))),
+        }
     }
 
     /// Forgets where connections lead, so that all are asked anew.
@@ -121,29 +139,31 @@ impl Cluster {
         let mut endpoints = inner.seed_endpoints().map_err(|f| self.unverified(f))?;
         let brokers: Vec<Endpoint> = known.brokers.keys().filter_map(|node| inner.node_endpoint(*node).ok()).collect();
         endpoints.extend(brokers.iter().cloned());
-        let reached = inner.survey(endpoints, FIRST).await;
-        let side = inner.side();
-        {
-            let identity = lock(&inner.identity);
-            if let Some(trouble) = identity.trouble(side) {
-                return Err(Unverified::Wrong(trouble));
-            }
-            let id = answer.cluster_id.as_ref().map(|id| id.as_str());
-            let wrong = identity.pin.as_ref().zip(id).and_then(|((pin, by), id)| wrong_cluster(side, id, pin, *by));
-            if let Some(trouble) = wrong {
-                return Err(Unverified::Wrong(trouble));
-            }
-        }
+        let serving: BTreeSet<String> = brokers.iter().map(place).collect();
+        // Each connection is given up after its own time, so none is dropped before that.
+        let Surveyed { reached, refused } = inner.survey(endpoints, &serving, FIRST.max(inner.setup_timeout())).await;
+        let id = answer.cluster_id.map(|id| id.to_string()).filter(|id| !id.is_empty());
+        lock(&inner.identity).is_meant(inner.side(), id.as_deref())?;
         let entrances: Vec<String> =
             brokers.iter().filter(|b| reached.contains(&place(b))).take(ENTRANCES).map(place).collect();
         if entrances.is_empty() {
-            let all: Vec<String> = brokers.iter().take(3).map(|b| visible_name(&place(b))).collect();
-            return Err(Unverified::Unknown(Trouble::new(
-                format!("{side} advertises {} (advertised.listeners), which does not answer from here", all.join(", ")),
-                "make the advertised addresses reachable from this machine, or use a listener that advertises reachable ones",
-            )));
+            return Err(Unverified::Unknown(refused.unwrap_or_else(|| self.silent(&brokers))));
         }
-        Ok(Verified { cluster_id: answer.cluster_id.map(|id| id.to_string()), entrances })
+        Ok(Verified { cluster_id: id, entrances })
+    }
+
+    /// No broker answers where it is advertised.
+    fn silent(&self, brokers: &[Endpoint]) -> Trouble {
+        let all: Vec<String> = brokers.iter().take(3).map(|b| visible_name(&place(b))).collect();
+        let (side, limit) = (self.side(), seconds(self.inner.setup_timeout()));
+        Trouble::new(
+            format!(
+                "{side} advertises {} (advertised.listeners), which did not answer from here within {limit}",
+                all.join(", ")
+            ),
+            "make the advertised addresses reachable from this machine, or use a listener that advertises reachable ones; \
+             for a slow line raise `socket.connection.setup.timeout.ms` of this cluster",
+        )
     }
 
     /// What a failure means: a second cluster is no matter of trying again.
@@ -177,7 +197,7 @@ impl Inner {
             self.hang_up();
         }
         self.reach().await?;
-        self.survey(self.seed_endpoints()?, GRACE).await;
+        self.survey_seeds(self.seed_endpoints()?).await;
         *lock(&self.surveyed) = true;
         self.is_one()
     }
@@ -188,36 +208,49 @@ impl Inner {
         trouble.map_or(Ok(()), |trouble| Err(Failure::of(Class::Unreachable, trouble)))
     }
 
-    /// Connects to every address that these have and takes in where it leads: for so long until the first has answered,
-    /// and a little longer for the others. Returns which answered as this cluster.
-    async fn survey(&self, endpoints: Vec<Endpoint>, first: Duration) -> BTreeSet<String> {
-        let places: BTreeMap<String, Endpoint> = endpoints.into_iter().map(|e| (place(&e), e)).collect();
-        let found = join_all(places.iter().map(|(place, endpoint)| async move {
-            let all = addresses(endpoint, first).await.unwrap_or_default();
-            all.into_iter().map(move |at| (place.clone(), Endpoint { only: Some(at), ..endpoint.clone() }))
-        }));
-        let targets: Vec<_> = found.await.into_iter().flatten().collect();
-        let mut reached = BTreeSet::new();
-        if let ([_], true) = (targets.as_slice(), first == GRACE) {
-            return reached; // what is connected already can only be that
+    /// Connects to every address that these have and takes in where it leads: for `first` until one of those that are
+    /// `serving` has answered, and a little longer for the others.
+    async fn survey(&self, endpoints: Vec<Endpoint>, serving: &BTreeSet<String>, first: Duration) -> Surveyed {
+        self.ask_all(targets(endpoints, first).await, serving, first).await
+    }
+
+    /// The same of the bootstrap list while something is connected already: the others have a little time.
+    async fn survey_seeds(&self, seeds: Vec<Endpoint>) {
+        let targets = targets(seeds, GRACE).await;
+        // What is connected can only be at the one address that there is.
+        if targets.len() > 1 {
+            self.ask_all(targets, &BTreeSet::new(), GRACE).await;
         }
+    }
+
+    async fn ask_all(&self, targets: Vec<Target>, serving: &BTreeSet<String>, first: Duration) -> Surveyed {
+        let mut surveyed = Surveyed::default();
         let mut targets = targets.into_iter();
         let mut asking: FuturesUnordered<_> = targets.by_ref().take(AT_ONCE).map(|t| self.ask(t)).collect();
         let mut left = first;
         while let Ok(Some((place, answered))) = timeout(left, asking.next()).await {
-            if answered {
-                reached.insert(place);
-                left = GRACE;
+            match answered {
+                Ok(()) => {
+                    // An address of the bootstrap list may be near, and those that serve far away.
+                    if serving.contains(&place) {
+                        left = GRACE;
+                    }
+                    surveyed.reached.insert(place);
+                }
+                Err(failure) if serving.contains(&place) && !failure.nobody => {
+                    surveyed.refused.get_or_insert_with(|| failure.into());
+                }
+                Err(_) => {}
             }
             asking.extend(targets.next().map(|next| self.ask(next)));
         }
-        reached
+        surveyed
     }
 
     /// Whether an address answers as the cluster that the others lead to.
-    async fn ask(&self, (place, endpoint): (String, Endpoint)) -> (String, bool) {
+    async fn ask(&self, (place, endpoint): Target) -> (String, Result<(), Failure>) {
         let connection = self.open_new(&endpoint).await;
-        (place, connection.is_ok())
+        (place, connection.map(drop))
     }
 
     /// Takes in what a new connection leads to.
@@ -230,6 +263,28 @@ impl Inner {
         let at = address(connection.endpoint());
         lock(identity).admit(side, &at, &id).map_err(|trouble| Failure::of(Class::Unreachable, trouble))
     }
+}
+
+/// An address with the name that it is known by.
+type Target = (String, Endpoint);
+
+/// What became of addresses that were asked where they lead.
+#[derive(Debug, Default)]
+struct Surveyed {
+    /// Those that answered as this cluster.
+    reached: BTreeSet<String>,
+    /// Why the first of those that serve was reached and is not used: a certificate, a password.
+    refused: Option<Trouble>,
+}
+
+/// Each address that these have, once.
+async fn targets(endpoints: Vec<Endpoint>, limit: Duration) -> Vec<Target> {
+    let places: BTreeMap<String, Endpoint> = endpoints.into_iter().map(|e| (place(&e), e)).collect();
+    let found = join_all(places.iter().map(|(place, endpoint)| async move {
+        let all = addresses(endpoint, limit).await.unwrap_or_default();
+        all.into_iter().map(move |at| (place.clone(), Endpoint { only: Some(at), ..endpoint.clone() }))
+    }));
+    found.await.into_iter().flatten().collect()
 }
 
 /// How an address is named: with the number behind the name where it was chosen.
@@ -281,5 +336,22 @@ mod tests {
         identity.forget();
         identity.admit(BLUE, "a:1", "Y").unwrap();
         assert_eq!(identity.trouble(BLUE), None);
+    }
+
+    #[test]
+    fn who_is_pinned_has_to_tell_its_id_and_who_is_not_may_have_none() {
+        let mut identity = Identity::default();
+        assert_eq!(identity.is_meant(BLUE, None), Ok(()), "brokers before 0.10.1");
+        assert_eq!(identity.is_meant(BLUE, Some("X")), Ok(()));
+        identity.pin = Some(("X".into(), PinnedBy::Plan));
+        assert_eq!(identity.is_meant(BLUE, Some("X")), Ok(()));
+        let other = identity.is_meant(BLUE, Some("Y"));
+        assert!(
+            matches!(&other, Err(Unverified::Wrong(t)) if t.what == "blue is cluster Y, but the plan pins X"),
+            "{other:?}"
+        );
+        let silent = identity.is_meant(BLUE, None);
+        let words = "blue did not tell its cluster id, and the plan pins X";
+        assert!(matches!(&silent, Err(Unverified::Unknown(t)) if t.what == words), "{silent:?}");
     }
 }

@@ -5,13 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::{DescribeClusterRequest, DescribeGroupsRequest, MetadataRequest};
+use kafka_protocol::messages::{
+    ConsumerGroupDescribeRequest, DescribeClusterRequest, DescribeGroupsRequest, MetadataRequest,
+};
 
 use super::connection::Connection;
 use super::failure::{Class, Failure, check, check_message};
-use super::group_requests::{GROUPS_PER_REQUEST, describe_classic, group_id, unanswered};
+use super::group_requests::{
+    Answers, Described, GROUPS_PER_REQUEST, describe_classic, describe_consumer, group_id, unanswered,
+};
+use super::groups::maybe;
 use super::router::{ATTEMPTS, Cluster, Inner, KeyType, pause};
-use crate::migration::estate::{ClusterView, GroupState, GroupView, Trouble};
+use crate::migration::estate::{ClusterView, GroupKind, GroupState, GroupView, Trouble};
 use crate::migration::partial::{Operations, Shown};
 use crate::sanitise::visible_name;
 
@@ -168,52 +173,96 @@ impl Inner {
     }
 
     /// Puts in what became of groups that were asked for by name and that no broker listed: those that may not be seen, or
-    /// whose coordinator does not answer, with why; those that do not exist stay out.
+    /// whose coordinator does not answer, with why, and those that a coordinator knows all the same; those that do not
+    /// exist stay out. A whole list is no proof of that: while a coordinator moves or loads, its groups are in no list.
     pub async fn place_named(&self, view: &mut ClusterView, names: &BTreeSet<String>) {
         let missing: Vec<String> = names.iter().filter(|n| !view.groups.contains_key(*n)).cloned().collect();
-        // A whole list proves it already.
-        if missing.is_empty() || view.groups_hidden(self.side()).is_none() {
-            return;
-        }
         let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
-        let mut hidden: Vec<(String, Failure)> = Vec::new();
+        let mut found: Vec<(String, Result<Option<GroupView>, Failure>)> = Vec::new();
         for (id, node) in self.coordinators_within(KeyType::Group, &missing, 1).await {
             match node {
                 Ok(node) => by_node.entry(node).or_default().push(id),
-                Err(failure) => hidden.push((id, failure)),
+                Err(failure) => found.push((id, Err(failure))),
             }
         }
-        let asked = by_node.into_iter().map(|(node, ids)| async move {
-            let described = match self.node(node).await {
-                Ok(connection) => describe_classic(&connection, &ids).await,
-                Err(failure) => Err(failure),
-            };
-            match described {
-                Ok(mut told) => {
-                    let each = ids.into_iter().map(|id| {
-                        let told = told.remove(&id).unwrap_or_else(|| Err(unanswered(&id)));
-                        (id, told)
-                    });
-                    each.collect::<Vec<_>>()
-                }
-                Err(failure) => ids.into_iter().map(|id| (id, Err(failure.clone()))).collect(),
-            }
-        });
-        for (id, told) in join_all(asked).await.into_iter().flatten() {
+        let asked = by_node.into_iter().map(|(node, ids)| self.known_to(node, ids));
+        found.extend(join_all(asked).await.into_iter().flatten());
+        for (id, told) in found {
             match told {
-                // Nobody knows it; or it came up since the lists were made: the next round shows it.
-                Ok(_) => {}
-                Err(f) if f.error == Some(ResponseError::GroupIdNotFound) => {}
+                Ok(None) => {}
+                Ok(Some(group)) => drop(view.groups.insert(id, group)),
                 Err(failure) => {
                     self.forget(KeyType::Group, &id);
-                    hidden.push((id, failure));
+                    let trouble = Some(failure.into());
+                    let hidden =
+                        GroupView { state: GroupState::Unknown, coordinator: -1, trouble, ..GroupView::default() };
+                    view.groups.insert(id, hidden);
                 }
             }
         }
-        view.groups.extend(hidden.into_iter().map(|(id, failure)| {
-            let trouble = Some(failure.into());
-            (id, GroupView { state: GroupState::Unknown, coordinator: -1, trouble, ..GroupView::default() })
-        }));
+    }
+
+    /// What a coordinator knows of groups that no broker listed.
+    async fn known_to(&self, node: i32, ids: Vec<String>) -> Vec<(String, Result<Option<GroupView>, Failure>)> {
+        let connection = match self.node(node).await {
+            Ok(connection) => connection,
+            Err(failure) => return ids.into_iter().map(|id| (id, Err(failure.clone()))).collect(),
+        };
+        let speaks_modern = connection.version::<ConsumerGroupDescribeRequest>().is_some();
+        let (mut classic, mut modern) = tokio::join!(
+            describe_classic(&connection, &ids),
+            maybe(speaks_modern, describe_consumer(&connection, &ids)),
+        );
+        let one = |of: &mut Answers<Described>, id: &String| match of {
+            Ok(all) => all.remove(id).unwrap_or_else(|| Err(unanswered(id))),
+            Err(failure) => Err(failure.clone()),
+        };
+        let each = ids.into_iter().map(|id| {
+            let (classic, modern) = (one(&mut classic, &id), modern.as_mut().map(|of| one(of, &id)));
+            let known = unlisted(node, &id, classic, modern);
+            (id, known)
+        });
+        each.collect()
+    }
+}
+
+/// A group that no broker listed, as its coordinator knows it; `None`: there is none. A KIP-848 group is dead, or not
+/// found, to who asks for a classic one.
+fn unlisted(
+    node: i32,
+    id: &str,
+    classic: Result<Described, Failure>,
+    modern: Option<Result<Described, Failure>>,
+) -> Result<Option<GroupView>, Failure> {
+    let (kind, described) = match (none(classic)?, modern) {
+        (Some(described), _) => (GroupKind::Classic, described),
+        (None, None) => return Ok(None),
+        (None, Some(modern)) => match none(modern)? {
+            Some(described) => (GroupKind::Consumer, described),
+            None => return Ok(None),
+        },
+    };
+    let mut view = GroupView { kind, coordinator: node, ..GroupView::default() };
+    view.apply(described);
+    view.trouble = Some(Trouble::new(
+        format!(
+            "group `{}` is in no broker's list, and its coordinator knows it: its offsets were not read",
+            visible_name(id)
+        ),
+        "its coordinator was moving or loading: the next look will tell; if this stays, look at the brokers' logs",
+    ));
+    Ok(Some(view))
+}
+
+/// What was told of a group, without the ways to say that there is none. A broker may speak a request and have what it is
+/// for turned off (`group.version`): it knows of no such group then.
+fn none(told: Result<Described, Failure>) -> Result<Option<Described>, Failure> {
+    match told {
+        Ok(described) => Ok(Some(described).filter(|d| d.state != GroupState::Dead)),
+        Err(f) if matches!(f.error, Some(ResponseError::GroupIdNotFound | ResponseError::UnsupportedVersion)) => {
+            Ok(None)
+        }
+        Err(failure) => Err(failure),
     }
 }
 
@@ -255,4 +304,56 @@ fn by_name(names: &[String], told: Result<Told, Failure>) -> Told {
         (name.clone(), found)
     };
     names.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(state: GroupState) -> Result<Described, Failure> {
+        let (protocol_type, protocol) = ("consumer".to_owned(), "range".to_owned());
+        Ok(Described { state, protocol_type, protocol, members: Vec::new(), trouble: None })
+    }
+
+    fn refused(error: ResponseError) -> Result<Described, Failure> {
+        check(error.code(), "group `g`", "blue broker 1").map(|()| unreachable!("{error} is an error"))
+    }
+
+    /// Kind, state and whether there is trouble with a group that was not listed; `None`: it is not there.
+    fn found(
+        classic: Result<Described, Failure>,
+        modern: Option<Result<Described, Failure>>,
+    ) -> Result<Option<(GroupKind, GroupState)>, Option<ResponseError>> {
+        match unlisted(1, "g", classic, modern) {
+            Ok(Some(view)) => {
+                assert!(
+                    view.trouble.is_some_and(|t| t.what.contains("its coordinator knows it")),
+                    "nothing else is known"
+                );
+                Ok(Some((view.kind, view.state)))
+            }
+            Ok(None) => Ok(None),
+            Err(failure) => Err(failure.error),
+        }
+    }
+
+    #[test]
+    fn what_no_list_shows_is_gone_only_when_its_coordinator_knows_it_as_neither_kind() {
+        use ResponseError::{CoordinatorLoadInProgress, GroupAuthorizationFailed, GroupIdNotFound, UnsupportedVersion};
+        let dead = || described(GroupState::Dead);
+        for state in [GroupState::Stable, GroupState::Empty, GroupState::Rebalancing, GroupState::Unknown] {
+            assert_eq!(found(described(state), Some(refused(GroupIdNotFound))), Ok(Some((GroupKind::Classic, state))));
+        }
+        for absent in [dead(), refused(GroupIdNotFound)] {
+            let modern = Some(described(GroupState::Stable));
+            assert_eq!(found(absent, modern), Ok(Some((GroupKind::Consumer, GroupState::Stable))));
+        }
+        for modern in [None, Some(dead()), Some(refused(GroupIdNotFound)), Some(refused(UnsupportedVersion))] {
+            assert_eq!(found(dead(), modern), Ok(None));
+        }
+        let loads = || refused(CoordinatorLoadInProgress);
+        assert_eq!(found(loads(), Some(refused(GroupIdNotFound))), Err(Some(CoordinatorLoadInProgress)));
+        assert_eq!(found(dead(), Some(loads())), Err(Some(CoordinatorLoadInProgress)));
+        assert_eq!(found(refused(GroupAuthorizationFailed), None), Err(Some(GroupAuthorizationFailed)));
+    }
 }

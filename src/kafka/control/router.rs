@@ -389,6 +389,11 @@ impl Inner {
         lock(&self.pool).clear();
     }
 
+    /// How long the setup of one connection may take.
+    pub(super) fn setup_timeout(&self) -> Duration {
+        self.properties.as_ref().map_or(Duration::ZERO, |properties| properties.setup_timeout)
+    }
+
     /// The bootstrap addresses.
     pub(super) fn seed_endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
         let seeds = self.seeds.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
@@ -444,9 +449,10 @@ impl Slot {
     }
 }
 
-/// The cluster answers, and leads clients to an address that does not: the listener is to blame, not the broker.
+/// The cluster answers, and leads clients to an address where nobody does: the listener is to blame, not the broker. Who
+/// answers there and is not trusted, not let in or another cluster was reached: what is wrong then is said as it is.
 fn not_from_here((host, port): &(String, u16), failure: Failure) -> Failure {
-    if failure.class != Class::Unreachable {
+    if failure.class != Class::Unreachable || !failure.nobody {
         return failure;
     }
     let address = visible_name(&host_port(host, *port));
@@ -458,7 +464,8 @@ fn not_from_here((host, port): &(String, u16), failure: Failure) -> Failure {
         "make {address} reachable from this machine (route, tunnel, DNS or /etc/hosts), or name a listener in `bootstrap` \
          whose advertised.listeners are; if it is reachable, look at the broker"
     );
-    Failure::new(Class::Unreachable, what, advice)
+    let lasting = failure.trouble.lasting;
+    Failure { trouble: Box::new(Trouble { lasting, ..Trouble::new(what, advice) }), ..failure }
 }
 
 /// One trouble for a cluster of which no address answers.
@@ -481,4 +488,28 @@ fn none_answered(side: Side, seeds: usize, mut failures: Vec<Failure>) -> Failur
     let what = format!("none of the {seeds} bootstrap addresses of {side} answers: {}", reasons.join("; "));
     let lasting = failures.iter().all(|f| f.trouble.lasting);
     Failure::of(first.class, Trouble { lasting, ..Trouble::new(what, first.trouble.advice.clone()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::sight::two_clusters;
+
+    #[test]
+    fn an_advertised_address_is_to_blame_only_where_nobody_answers() {
+        let address = ("broker-1.example".to_owned(), 9093);
+        let blamed = not_from_here(&address, Failure::nobody("blue broker 1 refused the connection", "check the port"));
+        assert!(blamed.trouble.what.contains("broker-1.example:9093 (advertised.listeners), which does not answer"));
+        assert!(blamed.trouble.what.ends_with("blue broker 1 refused the connection") && !blamed.trouble.lasting);
+        assert_eq!(blamed.class, Class::Unreachable);
+        let foreign = two_clusters(Side::Blue, ("a:1", "X"), ("broker-1.example:9093", "Y"));
+        for trouble in [
+            Trouble::new("TLS failed: the certificate has expired", "renew it").lasts(),
+            Trouble::new("closed the connection right after the TLS handshake", "set `ssl.certificate.location`"),
+            foreign,
+        ] {
+            let said = not_from_here(&address, Failure::of(Class::Unreachable, trouble.clone()));
+            assert_eq!(*said.trouble, trouble, "somebody answered there");
+        }
+    }
 }

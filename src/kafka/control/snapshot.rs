@@ -15,7 +15,7 @@ use super::guard::has_stray;
 use super::offsets::{Found, OffsetSpec, list_offsets};
 use super::router::{Cluster, Inner, KeyType, lock, pause};
 use crate::migration::estate::{
-    BrokerView, ClusterView, GroupKind, GroupState, GroupView, PartitionView, TopicPartition, TopicView, Trouble,
+    BrokerView, ClusterView, GroupKind, GroupState, GroupView, PartitionView, Side, TopicPartition, TopicView, Trouble,
 };
 use crate::migration::partial::Shown;
 use crate::sanitise::visible_name;
@@ -59,15 +59,15 @@ impl Which {
 pub struct SnapshotOptions {
     /// Topics whose partitions and offsets are wanted. Internal ones are always left out.
     pub topics: Which,
-    /// Groups whose state and committed offsets are wanted. One that is named and not there comes back as `Dead`.
+    /// Groups whose state and committed offsets are wanted.
     pub groups: Which,
     /// Groups whose members are wanted, among `groups`.
     pub members: Which,
     /// Topics whose configuration is wanted, among `topics`. Costs far more than offsets: ask rarely. One that can't be
     /// read is left empty; [`Cluster::describe_configs`] says why.
     pub configs: Which,
-    /// Topics and groups that must not go missing in silence: of those that no list shows it is found out, by name, whether
-    /// they may not be seen ([`ClusterView::hidden_topics`]; a group with a trouble) or are not there.
+    /// Topics and (among `groups`) groups that must not go missing in silence: of those that no list shows it is found out,
+    /// by name, whether they may not be seen ([`ClusterView::hidden_topics`]; a group with a trouble) or are not there.
     pub named: Named,
 }
 
@@ -151,11 +151,13 @@ impl Inner {
             tokio::join!(self.logs(&view), coordinated, configs, shown, self.hidden_topics(&unseen));
 
         (view.shown, view.hidden_topics) = (shown, hidden);
-        view.unlisted = self.offline_groups(&metadata).filter(|_| wants_groups);
+        let whole = options.topics == Which::All;
+        let kept = wants_groups && judge_lists(&mut view, self.side(), &metadata, whole);
         self.place_logs(&mut view, logs);
         self.place_groups(&mut view, coordinated, options).await;
-        if wants_groups {
-            self.place_named(&mut view, &options.named.groups).await;
+        if kept {
+            let named = options.named.groups.iter().filter(|id| options.groups.has(id)).cloned().collect();
+            self.place_named(&mut view, &named).await;
         }
         view.throttled = self.throttled();
         for (topic, config) in configs {
@@ -190,23 +192,6 @@ impl Inner {
             topics: metadata.topics.iter().filter_map(topic).collect(),
             ..ClusterView::default()
         }
-    }
-
-    /// Groups whose coordinator is nobody now, because the partition that keeps them has no leader: no broker lists them.
-    fn offline_groups(&self, metadata: &MetadataResponse) -> Option<Trouble> {
-        let kept = metadata.topics.iter().find(|t| t.name.as_ref().is_some_and(|n| n.as_str() == GROUPS_TOPIC))?;
-        let offline = kept.partitions.iter().filter(|p| p.leader_id.0 < 0).count();
-        (offline > 0).then(|| {
-            Trouble::new(
-                format!(
-                    "{offline} of {} partitions of {GROUPS_TOPIC} on {} have no leader: the groups that they keep are not \
-                     known",
-                    kept.partitions.len(),
-                    self.side()
-                ),
-                "get the brokers that hold them back",
-            )
-        })
     }
 
     fn topic(&self, name: &str, topic: &MetadataResponseTopic) -> TopicView {
@@ -444,29 +429,41 @@ impl Inner {
                 }
             }
         }
-        if let Which::Only(names) = &options.groups {
-            self.place_missing(view, names).await;
-        }
     }
+}
 
-    /// Groups that were named and that no broker listed: asked for one by one, to tell "Dead" from "could not ask".
-    async fn place_missing(&self, view: &mut ClusterView, names: &BTreeSet<String>) {
-        let missing: Vec<&String> = names.iter().filter(|n| !view.groups.contains_key(*n)).collect();
-        if view.groups_hidden(self.side()).is_none() {
-            let dead = || GroupView { state: GroupState::Dead, coordinator: -1, ..GroupView::default() };
-            view.groups.extend(missing.into_iter().map(|n| (n.clone(), dead())));
-            return;
+/// Judges what lists of groups leave out, by the topic that keeps groups; `whole`: Metadata was asked for all topics.
+/// Returns whether there can be a group that no list shows: if not, nobody needs to be asked by name, which would make a
+/// cluster that never had a group create that topic.
+fn judge_lists(view: &mut ClusterView, side: Side, metadata: &MetadataResponse, whole: bool) -> bool {
+    let is_it = |t: &&MetadataResponseTopic| t.name.as_ref().is_some_and(|n| n.as_str() == GROUPS_TOPIC);
+    match metadata.topics.iter().find(is_it) {
+        Some(kept) => view.unlisted = offline_groups(side, kept),
+        None if whole && view.topics_hidden(side).is_none() => return false,
+        // Whether its partitions have leaders can't be seen. Who may not list all groups anyway is told that instead.
+        None if whole && view.groups_forbidden(side).is_none() => {
+            view.shown = Shown::Unknown(Trouble::new(
+                format!(
+                    "this principal is not shown {GROUPS_TOPIC}, and a group whose partition there has no leader is in no \
+                     list"
+                ),
+                format!("grant it DESCRIBE on the topic {GROUPS_TOPIC}"),
+            ));
         }
-        let asked = join_all(missing.iter().map(|n| self.group(n, true))).await;
-        for (name, answer) in missing.into_iter().cloned().zip(asked).collect::<Vec<_>>() {
-            let group = answer.unwrap_or_else(|f| GroupView {
-                coordinator: -1,
-                trouble: Some(f.into()),
-                ..GroupView::default()
-            });
-            view.groups.insert(name, group);
-        }
+        None => {}
     }
+    true
+}
+
+/// Groups whose coordinator is nobody now, because the partition that keeps them has no leader: no broker lists them.
+fn offline_groups(side: Side, kept: &MetadataResponseTopic) -> Option<Trouble> {
+    let (offline, all) = (kept.partitions.iter().filter(|p| p.leader_id.0 < 0).count(), kept.partitions.len());
+    (offline > 0).then(|| {
+        let what = format!(
+            "{offline} of {all} partitions of {GROUPS_TOPIC} on {side} have no leader: the groups that they keep are not known"
+        );
+        Trouble::new(what, "get the brokers that hold them back")
+    })
 }
 
 fn place_offsets(view: &mut GroupView, answer: Result<Fetched, Failure>) {
@@ -476,5 +473,53 @@ fn place_offsets(view: &mut GroupView, answer: Result<Fetched, Failure>) {
             view.trouble = view.trouble.take().or(fetched.trouble);
         }
         Err(failure) => view.trouble = Some(failure.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
+    use kafka_protocol::messages::{BrokerId, TopicName};
+    use kafka_protocol::protocol::StrBytes;
+
+    use super::*;
+    use crate::migration::acl::Operation;
+    use crate::migration::partial::Operations;
+
+    /// A topic whose partitions have these leaders.
+    fn topic(name: &'static str, leaders: &[i32]) -> MetadataResponseTopic {
+        let partition = |leader: &i32| MetadataResponsePartition::default().with_leader_id(BrokerId(*leader));
+        MetadataResponseTopic::default()
+            .with_name(Some(TopicName(StrBytes::from_static_str(name))))
+            .with_partitions(leaders.iter().map(partition).collect())
+    }
+
+    /// What is judged of a list: whether planned groups have to be asked for by name, and why the list is not whole.
+    fn judged(topics: Vec<MetadataResponseTopic>, may: &[Operation], whole: bool) -> (bool, Option<String>) {
+        let bits = may.iter().fold(0, |bits, operation| bits | (1 << *operation as i8));
+        let mut view = ClusterView { shown: Shown::Operations(Operations(bits)), ..ClusterView::default() };
+        let metadata = MetadataResponse::default().with_topics(topics);
+        let kept = judge_lists(&mut view, Side::Blue, &metadata, whole);
+        (kept, view.groups_hidden(Side::Blue).map(|why| why.what))
+    }
+
+    #[test]
+    fn a_list_of_groups_is_whole_only_for_who_sees_where_they_are_kept() {
+        use Operation::{Alter, AlterConfigs, ClusterAction, Describe};
+        let all = [Alter, Describe, ClusterAction, AlterConfigs];
+        let groups = |leaders: &[i32]| vec![topic(GROUPS_TOPIC, leaders), topic("loans", &[1])];
+        assert_eq!(judged(groups(&[1, 2]), &[Describe], true), (true, None));
+        let (kept, why) = judged(groups(&[1, -1]), &all, true);
+        assert!(
+            kept && why.is_some_and(|w| w.contains("1 of 2 partitions of __consumer_offsets on blue have no leader"))
+        );
+        // who may DESCRIBE the cluster is shown every group that some broker coordinates, and not that one is nobody's
+        let (kept, why) = judged(vec![topic("loans", &[1])], &[Describe], true);
+        assert!(kept && why.is_some_and(|w| w.contains("not shown __consumer_offsets")), "its groups are out of sight");
+        let (kept, why) = judged(vec![topic("loans", &[1])], &[], true);
+        assert!(kept && why.is_some_and(|w| w.contains("DESCRIBE on Cluster missing")));
+        // a cluster that never had a group, as somebody sees it to whom all topics are shown
+        assert_eq!(judged(vec![topic("loans", &[1])], &all, true), (false, None));
+        assert_eq!(judged(vec![topic("loans", &[1])], &all, false), (true, None), "it was not asked for");
     }
 }

@@ -267,8 +267,10 @@ impl Ask<TransactionalId> for Describe {
             let id = t.transactional_id.to_string();
             let checked = match ResponseError::try_from_code(t.error_code) {
                 Some(ResponseError::TransactionalIdNotFound) => Ok(None),
-                _ => check(t.error_code, format_args!("transactional id `{id}`"), connection.label())
-                    .map(|()| Some(view(t, node))),
+                _ => {
+                    let subject = format!("transactional id `{}`", visible_name(&id));
+                    check(t.error_code, subject, connection.label()).map(|()| Some(view(t, node)))
+                }
             };
             (TransactionalId(id), checked)
         };
@@ -320,7 +322,7 @@ impl Ask<TransactionalId> for Fence {
                 .with_transaction_timeout_ms(self.timeout_ms);
             let answered = match connection.call(version, &request).await {
                 Ok(answer) => {
-                    let subject = format_args!("fencing transactional id `{}`", key.0).to_string();
+                    let subject = format!("fencing transactional id `{}`", visible_name(&key.0));
                     check(answer.error_code, subject, connection.label())
                         .map(|()| (answer.producer_id.0, answer.producer_epoch))
                 }

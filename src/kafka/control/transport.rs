@@ -84,16 +84,14 @@ pub(super) async fn addresses(endpoint: &Endpoint, limit: Duration) -> Result<Ve
 }
 
 fn unresolved(endpoint: &Endpoint, why: &str) -> Failure {
-    Failure::new(
-        Class::Unreachable,
+    Failure::nobody(
         format!("{}: the host name does not resolve: {}", endpoint.label, crate::sanitise::visible(why)),
         "check the spelling and this machine's DNS (`getent hosts NAME`), or add the host to /etc/hosts",
     )
 }
 
 fn silent(endpoint: &Endpoint, address: SocketAddr, limit: Duration) -> Failure {
-    Failure::new(
-        Class::Unreachable,
+    Failure::nobody(
         format!("{}: no answer within {}", at(endpoint, address), seconds(limit)),
         format!("check routes and firewalls from this machine: `nc -zv {} {}`", address.ip(), address.port()),
     )
@@ -113,7 +111,7 @@ fn unreachable(endpoint: &Endpoint, address: SocketAddr, error: &Error) -> Failu
         }
         _ => (format!("can't be connected to: {error}"), "check the address and the network"),
     };
-    Failure::new(Class::Unreachable, format!("{} {what}", at(endpoint, address)), advice)
+    Failure::nobody(format!("{} {what}", at(endpoint, address)), advice)
 }
 
 /// The endpoint, with the address that its name resolved to unless it says so itself.

@@ -32,20 +32,18 @@ impl RecordReader {
 
     /// The cluster's id, as this client was told it. Errors: nobody tells, or it is another than it is held to.
     pub fn tell_cluster_id(&self) -> Result<Option<String>, ReadError> {
-        let told = self.consumer.client().fetch_cluster_id(self.patience);
-        let held = self.hold.as_ref().and_then(|h| h.cluster_id.as_deref());
-        if told.is_none() && held.is_some() {
-            return Err(self.stalled("asking for the cluster id", None));
-        }
         self.is_home(self.patience)?;
-        Ok(told)
+        Ok(self.consumer.client().fetch_cluster_id(self.patience))
     }
 
-    /// Errors: the client is at another cluster than it is held to. librdkafka keeps the id that it was told last, and
-    /// says when that was another one before.
+    /// Errors: the client is at another cluster than it is held to, or nobody tells. librdkafka keeps the id that it was
+    /// told last, and says when that was another one before.
     pub(super) fn is_home(&self, within: Duration) -> Result<(), ReadError> {
         let Some(held) = self.hold.as_ref().and_then(|h| h.cluster_id.as_deref()) else { return Ok(()) };
         let told = self.consumer.client().fetch_cluster_id(within);
+        if told.is_none() && self.consumer.context().second_cluster().is_none() {
+            return Err(self.stalled("asking for the cluster id", None));
+        }
         librdkafka::at_home(&self.bootstrap, held, told.as_deref(), self.consumer.context()).map_err(ReadError::Barred)
     }
 

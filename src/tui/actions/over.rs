@@ -14,6 +14,7 @@ use super::asks::{open_confirm, said};
 use super::ready;
 use crate::controller::snapshot::Ask;
 use crate::migration::command::{Command, Offer};
+use crate::sanitise::visible_name;
 
 /// Closes what lies over the screen.
 pub(in crate::tui) fn close_overlay(m: &mut Model) -> Vec<Cmd> {
@@ -111,7 +112,10 @@ fn accept_route(m: &mut Model, producer: String, selected: usize) -> Vec<Cmd> {
         None => {
             m.say(
                 Tone::Hold,
-                format!("{producer} can't be set to {to}: it is there already, or the plan has no such way."),
+                format!(
+                    "{} can't be set to {to}: it is there already, or the plan has no such way.",
+                    visible_name(&producer)
+                ),
             );
             m.overlay = Some(Overlay::Route { producer, selected });
             Vec::new()
@@ -178,7 +182,8 @@ pub(super) fn find_in_help(m: &mut Model) -> Vec<Cmd> {
 // ---- leaving ----
 
 /// Gives the terminal back for a while. A process that is stopped stops everything in it: where this cockpit is the
-/// controller and something is under way, that is refused, and the shell commands that follow the key are no keys.
+/// controller and something is under way, or was sent and may be, that is refused, and the shell commands that follow the
+/// key are no keys.
 pub(super) fn suspend(m: &mut Model) -> Vec<Cmd> {
     if hosting::hosted(m).is_none() {
         return vec![Cmd::Suspend];

@@ -211,7 +211,7 @@ fn row<'t>(m: &'t Model, (l, shown): (&Line<'_>, &str), cursor: bool, width: usi
         row = row.left(Role::Dim, &l.planned.team, team).gap(1);
     }
     if in_window > 0 {
-        row = row.left(Role::Dim, l.planned.window.as_deref().unwrap_or_default(), in_window).gap(1);
+        row = row.name(Role::Dim, l.planned.window.as_deref().unwrap_or_default(), in_window).gap(1);
     }
     let left = width.saturating_sub(row.width() + 1);
     let (role, state) = &l.state;
@@ -241,7 +241,7 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
     let times = |label: &'static str, o: Opening, zone: &str| {
         said(label, Role::Text, &format!("{} {zone}", span(o.from, o.to, zone)))
     };
-    let whose = p.window.as_ref().map(|w| format!("window {w}"));
+    let whose = p.window.as_ref().map(|w| format!("window {}", visible_name(w)));
     match (p.opening, l.due) {
         (Some(o), _) => {
             rows.extend(times("yours", o, yours));

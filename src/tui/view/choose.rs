@@ -47,7 +47,7 @@ fn strategies<'t>(m: &'t Model, c: &Choose, cells: usize) -> Vec<(Row<'t>, bool)
         let guess = option.is_some_and(Strategy::is_asked_for);
         let row = row.gap(1).left(if guess { Role::Hold } else { Role::Strong }, name, 10);
         let mut words = choose::meaning(option).to_owned();
-        if let Some(known) = group.and_then(|g| known(g, option, c.to)) {
+        if let Some(known) = group.and_then(|g| known(m, g, option, c.to)) {
             words = format!("{words}: {known}");
         }
         let (column, left) = (row.width(), cells.saturating_sub(row.width()));
@@ -62,8 +62,9 @@ fn strategies<'t>(m: &'t Model, c: &Choose, cells: usize) -> Vec<(Row<'t>, bool)
     rows
 }
 
-/// What is known of an option before it is measured.
-fn known(g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<String> {
+/// What is known of an option before it is measured; of old figures nothing is said.
+fn known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<String> {
+    let (now, stale_after) = (m.clock(), m.stale_after());
     let Some(option) = option else {
         // By what the plan's own was measured.
         let plan = g.estimate.as_ref().filter(|_| g.estimate_to == Some(to) && g.estimate_chosen.is_none())?.value()?;
@@ -71,14 +72,17 @@ fn known(g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<String> {
         return (!used.is_empty()).then(|| used.into_iter().collect::<Vec<_>>().join(", "));
     };
     match option {
-        Strategy::Latest => words::on(g, to.other()).lag.map(|n| format!("{} now", text::count(n))),
+        Strategy::Latest => {
+            let lag = words::lag_now(words::on(g, to.other()), now, stale_after);
+            lag.map(|n| format!("{} now", text::count(n)))
+        }
         Strategy::Earliest => {
             let held = |p: &crate::controller::snapshot::PartitionRow| {
                 let p = if to == Side::Green { p.green } else { p.blue };
                 u64::try_from(p.end?.checked_sub(p.log_start?)?).ok()
             };
             let sum: Option<u64> = g.partitions.iter().map(held).sum();
-            sum.map(|n| format!("{} now", text::count(n)))
+            sum.filter(|_| words::on(g, to).is_fresh(now, stale_after)).map(|n| format!("{} now", text::count(n)))
         }
         _ => None,
     }

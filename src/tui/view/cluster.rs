@@ -7,6 +7,7 @@ use super::header::{side_title, unseen};
 use super::line::{Row, frame};
 use crate::controller::snapshot::{SideView, Snapshot};
 use crate::migration::estate::{Observed, Side};
+use crate::sanitise::visible_name;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
@@ -56,12 +57,14 @@ fn panel(m: &Model, s: &Snapshot, v: &SideView, max: u64, area: Rect, buf: &mut 
     let inside = frame(theme, area, side_frame(v), title, buf);
     let width = usize::from(inside.width);
     let chart_rows = usize::from(inside.height.saturating_sub(if inside.height >= 6 { 3 } else { 2 }));
-    health(m, v, width).draw(inside, 0, buf);
+    let old = is_old(m, v);
+    health(m, v, old, width).draw(inside, 0, buf);
     let trouble = trouble(m, v);
     // Why it can't be seen matters more than how it looked before.
     let least = if unseen(v, m).is_some() || v.identity_trouble.is_some() { 3 } else { 6 };
     let chart_rows = if trouble.is_some() && inside.height < least { 0 } else { chart_rows.max(1) };
-    chart(m, v, max, inside, 1, chart_rows, buf);
+    let below = Rect { y: inside.y + 1, height: inside.height.saturating_sub(1), ..inside };
+    chart(m, v, (old, max), below, chart_rows, buf);
     let y = u16::try_from(1 + chart_rows).unwrap_or(2);
     if let Some((role, words)) = trouble {
         let rows = usize::from(inside.height.saturating_sub(y)).max(1);
@@ -72,10 +75,15 @@ fn panel(m: &Model, s: &Snapshot, v: &SideView, max: u64, area: Rect, buf: &mut 
         age(m, v, inside, 0, buf);
         return;
     }
-    foot(m, s, v, max, width).draw(inside, y, buf);
+    foot(m, s, v, (old, max), width).draw(inside, y, buf);
     if inside.height >= 6 {
-        identity(m, v, width).draw(inside, y + 1, buf);
+        identity(m, v, old, width).draw(inside, y + 1, buf);
     }
+}
+
+/// Whether what is shown of a cluster is no picture of it now: it is old, of another cluster, or nobody says anything.
+fn is_old(m: &Model, v: &SideView) -> bool {
+    m.unheard().is_some() || v.untrusted(m.clock(), m.stale_after()).is_some()
 }
 
 /// Identity colours the title only: the frame stays plain unless something is wrong.
@@ -111,36 +119,33 @@ fn trouble(m: &Model, v: &SideView) -> Option<(Role, String)> {
     }
 }
 
-fn health<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
+/// How many brokers answer, what is wrong with partitions, and how fast: nothing of it while that is not known now.
+fn health<'t>(m: &'t Model, v: &SideView, old: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
-    let (up, all) = v.brokers;
-    let brokers = match (up, all) {
-        (0, 0) => Role::Dim,
-        (up, all) if up < all => Role::Fail,
-        _ => Role::Ok,
-    };
-    // Of a cluster that can't be seen, or is another one, nothing is well.
-    let known = v.link.value().is_some() && v.identity_trouble.is_none();
-    let urp = match v.under_replicated {
-        _ if unseen(v, m).is_some() => Role::Unknown,
-        0 => Role::Ok,
-        _ => Role::Hold,
-    };
+    let unseen = unseen(v, m).is_some();
     let row = Row::new(theme).gap(1).put(Role::Dim, "brokers ");
-    let row = match unseen(v, m) {
-        _ if all == 0 => row.glyph(Role::Dim, Glyph::Dash),
+    let row = match v.brokers {
+        (_, 0) => row.glyph(Role::Dim, Glyph::Dash),
         // Nobody knows how many are up while none answers.
-        Some(_) if up > 0 => row.put(Role::Fail, format!("?/{all}")),
-        _ => row.put(brokers, format!("{up}/{all}")),
+        (up, all) if old || (unseen && up > 0) => row.put(Role::Fail, format!("?/{all}")),
+        (up, all) => row.put(if up < all { Role::Fail } else { Role::Ok }, format!("{up}/{all}")),
     };
-    let row = if v.leaderless > 0 {
-        row.gap(2).put(Role::Fail, format!("leaderless {}", v.leaderless))
-    } else if known {
-        row.gap(2).put(Role::Dim, "urp ").put(urp, v.under_replicated.to_string())
-    } else {
-        row.gap(2).put(Role::Dim, "urp ").glyph(Role::Dim, Glyph::Dash)
+    let row = match (v.leaderless, v.under_replicated) {
+        _ if old => row.gap(2).put(Role::Dim, "urp ").glyph(Role::Dim, Glyph::Dash),
+        (1.., _) => row.gap(2).put(Role::Fail, format!("leaderless {}", v.leaderless)),
+        (0, urp) => {
+            let role = match urp {
+                _ if unseen => Role::Unknown,
+                0 => Role::Ok,
+                _ => Role::Hold,
+            };
+            row.gap(2).put(Role::Dim, "urp ").put(role, urp.to_string())
+        }
     };
-    let rate = |r: Option<f64>| r.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::rate);
+    let rate = |r: Option<f64>| {
+        let now = r.filter(|_| !old);
+        now.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::rate)
+    };
     let mut end = Row::new(theme).put(Role::Dim, "in ").put(Role::Text, rate(v.in_rate));
     if width >= 48 {
         end = end.gap(2).put(Role::Dim, "out ").put(Role::Text, rate(v.out_rate));
@@ -148,32 +153,34 @@ fn health<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
     row.ending(end, width - 1)
 }
 
-/// The lag of all groups as a number and over time.
-fn chart(m: &Model, v: &SideView, max: u64, inside: Rect, y: u16, rows: usize, buf: &mut Buffer) {
+/// The lag of all groups as a number and over time: how it was before stays to be seen, an old number does not.
+fn chart(m: &Model, v: &SideView, (old, max): (bool, u64), inside: Rect, rows: usize, buf: &mut Buffer) {
     let theme = m.theme();
     let width = usize::from(inside.width);
     let cells = width.saturating_sub(13);
-    let lag = v.lag.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::count);
+    let (role, lag) = match v.lag {
+        // Another cluster's lag is none of this one.
+        Some(_) if old && v.identity_trouble.is_none() => (Role::Fail, "STALE".to_owned()),
+        Some(lag) if !old => (Role::Strong, text::count(lag)),
+        _ => (Role::Strong, theme.glyph(Glyph::Dash).to_owned()),
+    };
+    let looks = if old { Role::Dim } else { side_role(v.side) };
     for i in 0..rows {
         let from_foot = rows - 1 - i;
         let row = Row::new(theme).gap(1);
-        let row =
-            if i == rows / 2 { row.put(Role::Dim, "lag ").right(Role::Strong, &lag, 6).gap(1) } else { row.gap(11) };
+        let row = if i == rows / 2 { row.put(Role::Dim, "lag ").right(role, &lag, 6).gap(1) } else { row.gap(11) };
         let (rows, from_foot) = (rows as u64, from_foot as u64);
-        row.spark_row(side_role(v.side), &v.trend, cells, max, rows, from_foot).draw(
-            inside,
-            y + u16::try_from(i).unwrap_or(0),
-            buf,
-        );
+        let y = u16::try_from(i).unwrap_or(0);
+        row.spark_row(looks, &v.trend, cells, max, rows, from_foot).draw(inside, y, buf);
     }
 }
 
-fn foot<'t>(m: &'t Model, s: &Snapshot, v: &SideView, max: u64, width: usize) -> Row<'t> {
+fn foot<'t>(m: &'t Model, s: &Snapshot, v: &SideView, (old, max): (bool, u64), width: usize) -> Row<'t> {
     let theme = m.theme();
     // Of a group whose time lag is not known it may be longer.
     let more = if v.oldest_unknown > 0 { ">" } else { "" };
-    let oldest =
-        v.oldest_ms.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), |ms| format!("{more}{}", text::duration(ms)));
+    let oldest = v.oldest_ms.filter(|_| !old).map(|ms| format!("{more}{}", text::duration(ms)));
+    let oldest = oldest.unwrap_or_else(|| theme.glyph(Glyph::Dash).to_owned());
     let row = Row::new(theme).gap(1).put(Role::Dim, "oldest ").put(Role::Text, oldest);
     let scale = format!("0{}{}", theme.glyph(Glyph::Range), text::count(max));
     let mut end = Row::new(theme).put(Role::Dim, scale).gap(2);
@@ -193,14 +200,11 @@ fn age(m: &Model, v: &SideView, inside: Rect, y: u16, buf: &mut Buffer) {
     row.draw(Rect { x: inside.right() - width, y: inside.y - 1, width, height: 1 }, y, buf);
 }
 
-fn identity<'t>(m: &'t Model, v: &SideView, width: usize) -> Row<'t> {
+fn identity<'t>(m: &'t Model, v: &SideView, old: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
-    let id = v.cluster_id.as_deref().unwrap_or("unknown");
-    let topics = match v.link.value() {
-        Some(_) => v.topics.to_string(),
-        None => theme.glyph(Glyph::Dash).to_owned(),
-    };
+    let id = visible_name(v.cluster_id.as_deref().unwrap_or("unknown"));
+    let topics = if old { theme.glyph(Glyph::Dash).to_owned() } else { v.topics.to_string() };
     let row = Row::new(theme).gap(1).put(Role::Dim, format!("{topics} topics  id "));
     let left = width.saturating_sub(row.width() + 1);
-    row.put(Role::Dim, text::cut_middle(id, left, theme.glyph(Glyph::Ellipsis)))
+    row.put(Role::Dim, text::cut_middle(&id, left, theme.glyph(Glyph::Ellipsis)))
 }

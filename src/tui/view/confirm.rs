@@ -22,8 +22,7 @@ pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let width = over.width.min(100);
     let cells = usize::from(width) - 4;
-    let top = upper(m, d, cells);
-    let bottom = lower(m, d, cells);
+    let (top, bottom) = parts(m, d, over);
     let height = u16::try_from(top.len() + bottom.len() + 2).unwrap_or(u16::MAX);
     let area = centred(over, width, height);
     wipe(theme, area, buf);
@@ -53,11 +52,27 @@ pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
     }
 }
 
-/// How many lines of the steps have no room.
-pub fn hidden(m: &Model, d: &Dialog, over: Rect) -> usize {
+/// Least lines of what scrolls, where there is more than has room.
+const SCROLLED: usize = 3;
+
+/// What scrolls, and below it what keeps its place. What of that has no room scrolls as well, all but the end of it with
+/// the line that is typed: a phrase of any length can be read.
+fn parts<'t>(m: &'t Model, d: &Dialog, over: Rect) -> (Vec<Row<'t>>, Vec<Row<'t>>) {
     let cells = usize::from(over.width.min(100)) - 4;
-    let room = usize::from(over.height.saturating_sub(2)).saturating_sub(lower(m, d, cells).len());
-    upper(m, d, cells).len().saturating_sub(room)
+    let (mut top, mut bottom) = (upper(m, d, cells), lower(m, d, cells));
+    let room = usize::from(over.height.saturating_sub(2));
+    if top.len() + bottom.len() > room {
+        let kept = bottom.len().min(room.saturating_sub(SCROLLED));
+        top.extend(bottom.drain(..bottom.len() - kept));
+    }
+    (top, bottom)
+}
+
+/// How many lines of what scrolls have no room.
+pub fn hidden(m: &Model, d: &Dialog, over: Rect) -> usize {
+    let (top, bottom) = parts(m, d, over);
+    let room = usize::from(over.height.saturating_sub(2)).saturating_sub(bottom.len());
+    top.len().saturating_sub(room)
 }
 
 /// Whether it moves an exactly-once producer.
@@ -271,7 +286,7 @@ fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
                 rows.push(head.put(role, phrase).put(Role::Dim, after));
             } else {
                 rows.push(head.put(Role::Dim, format!("this{after}:")));
-                let lines = text::wrap(phrase, cells.saturating_sub(2), 5, theme.glyph(Glyph::Ellipsis));
+                let lines = text::wrap(phrase, cells.saturating_sub(2), usize::MAX, theme.glyph(Glyph::Ellipsis));
                 rows.extend(lines.into_iter().map(|l| Row::new(theme).gap(2).put(role, l)));
             }
             let matches = d.input.value().trim() == phrase;
@@ -281,10 +296,18 @@ fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
             if matches { row.gap(1).glyph(Role::Strong, Glyph::Check) } else { row }
         }
     };
-    rows.push(match &d.remark {
-        Some(remark) => row.gap(2).put(Role::Hold, remark),
-        None => row,
-    });
+    match &d.remark {
+        Some(remark) if row.width() + 2 + text::width(remark) <= cells => {
+            rows.push(row.gap(2).put(Role::Hold, remark));
+        }
+        // Without room beside what was typed it stands above it, where it is read first.
+        Some(remark) => {
+            let lines = text::wrap(remark, cells, 2, theme.glyph(Glyph::Ellipsis));
+            rows.extend(lines.into_iter().map(|l| Row::new(theme).put(Role::Hold, l)));
+            rows.push(row);
+        }
+        None => rows.push(row),
+    }
     rows
 }
 

@@ -2,9 +2,10 @@
 
 use super::line::Row;
 use crate::migration::eos::gate::Row as GateRow;
-use crate::migration::eos::{EosView, Seam};
+use crate::migration::eos::{EosView, Fenced, Seam};
 use crate::migration::gate::Gate;
 use crate::migration::stage::{SideState, Stage};
+use crate::sanitise::visible_name;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -127,8 +128,7 @@ pub fn standing<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>,
             true => "FENCED, and denied by ACL",
             false => "FENCED (current instances only); a restarted one is alarmed",
         };
-        let ids: Vec<String> =
-            eos.fenced.iter().map(|f| format!("{} pid {} epoch {}", f.id, f.producer_id, f.epoch)).collect();
+        let ids: Vec<String> = eos.fenced.iter().map(fenced_words).collect();
         let head =
             labelled("the side left").mark(left).gap(1).put(if eos.denied { Role::Ok } else { Role::Hold }, words);
         rows.push(head);
@@ -155,7 +155,13 @@ pub fn standing<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>,
     rows
 }
 
+/// `ledger-1 pid 4001 epoch 12`
+fn fenced_words(f: &Fenced) -> String {
+    format!("{} pid {} epoch {}", visible_name(&f.id), f.producer_id, f.epoch)
+}
+
 /// `postings-0 4711 to 12`: where one side ends, and the other begins.
 fn seam_words(seams: &[Seam]) -> String {
-    seams.iter().map(|s| format!("{} {} to {}", s.tp, s.source, s.target)).collect::<Vec<_>>().join(", ")
+    let words = |s: &Seam| format!("{} {} to {}", visible_name(&s.tp.to_string()), s.source, s.target);
+    seams.iter().map(words).collect::<Vec<_>>().join(", ")
 }

@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use super::line::{Row, wipe};
 use super::{groups, producers};
+use crate::controller::snapshot::GroupSide;
 use crate::sanitise::visible_name;
 use crate::tui::actions::{self, Action};
 use crate::tui::hosting;
@@ -112,12 +113,14 @@ fn what_to_say(m: &Model, columns: usize) -> Option<(Role, String)> {
     }
     let named = |name: &str, (role, why): (Role, String)| (role, format!("{}: {why}", visible_name(name)));
     if let Some(g) = m.current_group() {
+        // What was seen long ago is not said of now.
+        let is_stuck = |v: &GroupSide| v.stuck && v.is_fresh(m.clock(), m.stale_after());
         let stuck =
             |side: &str| (Role::Hold, format!("stuck on {side}: there is something to read and commits do not move."));
         return words::why(&g.side_state)
             .or_else(|| Some((Role::Hold, g.run.as_ref()?.because.clone()?)))
-            .or_else(|| g.blue.stuck.then(|| stuck("blue")))
-            .or_else(|| g.green.stuck.then(|| stuck("green")))
+            .or_else(|| is_stuck(&g.blue).then(|| stuck("blue")))
+            .or_else(|| is_stuck(&g.green).then(|| stuck("green")))
             .or_else(|| {
                 let t = g.blue.trouble.as_ref().or(g.green.trouble.as_ref())?;
                 Some((Role::Hold, words::sentence(&t.what, &t.advice)))

@@ -9,6 +9,7 @@ use crate::migration::estate::At;
 use crate::migration::gate::Gate;
 use crate::migration::samples::Mark;
 use crate::migration::trigger::{Arm, TriggerState};
+use crate::sanitise::visible_name;
 use crate::tui::model::{Focus, Model};
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
@@ -159,7 +160,7 @@ fn trigger<'t>(m: &'t Model, row: &TriggerRow, width: usize) -> Row<'t> {
         TriggerState::Unknown { why } => (Role::Unknown, format!("UNKNOWN: {why}")),
     };
     let armed = if t.arm == Arm::Armed { Role::Strong } else { Role::Dim };
-    let line = Row::new(theme).gap(1).put(Role::Dim, "trigger ").put(Role::Text, &t.name).gap(1);
+    let line = Row::new(theme).gap(1).put(Role::Dim, "trigger ").put(Role::Text, visible_name(&t.name)).gap(1);
     let line = line.put(armed, t.arm.to_string()).gap(2);
     let left = width.saturating_sub(line.width() + 1);
     line.put(role, text::cut(&says, left, theme.glyph(Glyph::Ellipsis)))

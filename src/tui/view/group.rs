@@ -251,7 +251,8 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
 /// One side of the group in one half of a line.
 fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> Row<'t> {
     let v = words::on(g, side);
-    let fresh = v.is_fresh(m.clock(), m.stale_after());
+    let (now, stale_after) = (m.clock(), m.stale_after());
+    let fresh = v.is_fresh(now, stale_after);
     let (role, state) = match v.state {
         // The cluster was seen, and knows no such group.
         None if fresh && v.is_absent() => (Role::Dim, "no such group".to_owned()),
@@ -259,19 +260,31 @@ fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> R
     };
     let role = if fresh { role } else { Role::Unknown };
     let mut row = Row::new(m.theme()).gap(1).mark(side).gap(1).put(role, state);
-    if !v.members.is_empty() {
-        row = row.gap(1).put(Role::Dim, words::plural(v.members.len(), "member"));
+    if let Some(n @ 1..) = words::members_now(v, now, stale_after) {
+        row = row.gap(1).put(Role::Dim, words::plural(n, "member"));
     }
-    let Some(lag) = v.lag else { return row.gap(1).dots(6) };
-    if !words::lag_counts(g, side) {
-        return row.put(Role::Dim, format!("  {} unread since it left", text::count(lag)));
+    if v.lag.is_none() {
+        return row.gap(1).dots(6);
     }
-    row = row.put(Role::Dim, "  lag ").put(Role::Strong, text::count(lag));
-    if let Some(held) = v.lag_stable.filter(|_| v.waits.is_some()).map(|stable| lag.saturating_sub(stable)) {
-        row = row.put(Role::Hold, format!(", {} held", text::count(held)));
-    }
+    let counts = words::lag_counts(g, side);
+    let (row, looks) = match words::lag_now(v, now, stale_after) {
+        // How it was before stays to be seen.
+        None => (row.put(Role::Dim, "  lag ").put(Role::Fail, "STALE"), Role::Dim),
+        Some(lag) if !counts => {
+            return row.put(Role::Dim, format!("  {} unread since it left", text::count(lag)));
+        }
+        Some(lag) => {
+            let row = row.put(Role::Dim, "  lag ").put(Role::Strong, text::count(lag));
+            let held = v.lag_stable.filter(|_| v.waits.is_some()).map(|stable| lag.saturating_sub(stable));
+            let row = match held {
+                Some(held) => row.put(Role::Hold, format!(", {} held", text::count(held))),
+                None => row,
+            };
+            (row, side_role(side))
+        }
+    };
     let left = cells.saturating_sub(row.width() + 2).min(40);
-    if left >= 4 { row.gap(1).spark(side_role(side), &v.trend, left, max) } else { row }
+    if counts && left >= 4 { row.gap(1).spark(looks, &v.trend, left, max) } else { row }
 }
 
 /// What a dialog would promise now.
@@ -346,9 +359,13 @@ pub fn totals<'t>(row: Row<'t>, plan: &GroupPlan, cells: usize) -> Row<'t> {
 /// Who is in the group on each side, where there is room for it: who is still on blue?
 fn members(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
+    // Who was in it when it was last seen stays to be read, and is no word of now.
     let all: Vec<_> = [(Side::Blue, &g.blue), (Side::Green, &g.green)]
         .into_iter()
-        .flat_map(|(side, v)| v.members.iter().map(move |member| (side, member)))
+        .flat_map(|(side, v)| {
+            let old = !v.is_fresh(m.clock(), m.stale_after());
+            v.members.iter().map(move |member| (side, old, member))
+        })
         .collect();
     if area.height < 3 || all.is_empty() {
         return;
@@ -356,12 +373,17 @@ fn members(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
     rule(theme, "members", area, 0, buf);
     let room = usize::from(area.height - 1);
     let width = usize::from(area.width);
-    for (y, (side, member)) in (1u16..).zip(all.iter().take(room)) {
-        let row = Row::new(theme).gap(1).mark(*side).gap(1).middle(Role::Text, &member.client_id, 24.min(width / 3));
-        let row = row.gap(1).left(Role::Dim, member.host.trim_start_matches('/'), 22.min(width / 4));
+    let (ellipsis, column) = (theme.glyph(Glyph::Ellipsis), 24.min(width / 3));
+    let clients = text::names(all.iter().take(room).map(|(.., member)| member.client_id.as_str()), column, ellipsis);
+    for ((y, (side, old, member)), client) in (1u16..).zip(all.iter().take(room)).zip(&clients) {
+        let looks = if *old { Role::Dim } else { Role::Text };
+        let row = Row::new(theme).gap(1).mark(*side).gap(1).left(looks, client, column);
+        let host = visible_name(member.host.trim_start_matches('/'));
+        let row = row.gap(1).left(Role::Dim, host, 22.min(width / 4));
+        let row = if *old { row.gap(1).put(Role::Fail, "STALE") } else { row };
         let row = row.gap(1).put(Role::Dim, words::plural(member.assigned.len(), "partition"));
         let row = match &member.instance_id {
-            Some(id) => row.gap(2).put(Role::Hold, "static ").put(Role::Text, id),
+            Some(id) => row.gap(2).put(Role::Hold, "static ").put(looks, visible_name(id)),
             None => row,
         };
         if usize::from(y) == room && all.len() > room {

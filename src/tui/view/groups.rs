@@ -182,27 +182,35 @@ impl<'t> Row<'t> {
 /// distance is told, and no trend of it.
 fn half<'t>(m: &'t Model, row: Row<'t>, side: Side, g: &GroupRow, c: &Columns, max: u64) -> Row<'t> {
     let (v, counts) = (words::on(g, side), words::lag_counts(g, side));
-    let stale = v.at.is_some_and(|at| m.clock().since(at) > m.stale_after());
+    let (now, stale_after) = (m.clock(), m.stale_after());
+    let lag = words::lag_now(v, now, stale_after);
     let mut row = row;
     if c.members > 0 {
-        let members = if v.state.is_some() { v.members.len().to_string() } else { String::new() };
-        row = row.gap(1).right(Role::Dim, members, c.members);
+        let (role, members) = match words::members_now(v, now, stale_after) {
+            Some(n) => (Role::Dim, n.to_string()),
+            // It is there, and who is in it was not told, or not lately.
+            None if v.is_there() => (Role::Unknown, "?".to_owned()),
+            None => (Role::Dim, String::new()),
+        };
+        row = row.gap(1).right(role, members, c.members);
     }
     row = row.gap(1);
-    row = match v.lag {
-        None => row.gap(6),
-        Some(_) if stale => row.right(Role::Fail, "STALE", 6),
-        Some(lag) if !counts => row.right(Role::Dim, text::count(lag), 6),
-        Some(lag) => row.right(if v.stuck { Role::Hold } else { Role::Text }, text::count(lag), 6),
+    row = match (v.lag, lag) {
+        (None, _) => row.gap(6),
+        (Some(_), None) => row.right(Role::Fail, "STALE", 6),
+        (_, Some(lag)) if !counts => row.right(Role::Dim, text::count(lag), 6),
+        (_, Some(lag)) => row.right(if v.stuck { Role::Hold } else { Role::Text }, text::count(lag), 6),
     };
     row = row.gap(1);
+    // How it was before stays to be seen.
+    let looks = if lag.is_some() { side_role(side) } else { Role::Dim };
     row = match v.lag {
         Some(_) if !counts => row.dots(c.spark),
         None => row.dots(c.spark),
-        Some(_) => row.spark(side_role(side), &v.trend, c.spark, max),
+        Some(_) => row.spark(looks, &v.trend, c.spark, max),
     };
     if c.time_lag > 0 {
-        let behind = v.time_lag_ms.filter(|_| counts).map_or_else(String::new, text::duration);
+        let behind = v.time_lag_ms.filter(|_| counts && lag.is_some()).map_or_else(String::new, text::duration);
         row = row.gap(1).right(Role::Dim, behind, c.time_lag);
     }
     row

@@ -8,7 +8,7 @@ use crate::controller::snapshot::{Arming, PhaseView, SideView, Snapshot};
 use crate::migration::estate::{Observed, Side, Trouble};
 use crate::migration::stage::{Stage, WayBack};
 use crate::migration::trigger::Arm;
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_name};
 use crate::tui::hosting;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
@@ -139,7 +139,7 @@ enum Names {
 
 /// The first line: name, phase rail, arming. Names give way before numbers do.
 fn rail<'t>(m: &'t Model, width: usize) -> Row<'t> {
-    let name = m.snapshot.as_ref().map_or(m.options.migration.as_str(), |s| s.header.migration.as_str());
+    let name = visible_name(m.snapshot.as_ref().map_or(m.options.migration.as_str(), |s| s.header.migration.as_str()));
     let arming = arming(m);
     let room = width.saturating_sub(arming.width() + 2);
     let tries = [
@@ -152,8 +152,8 @@ fn rail<'t>(m: &'t Model, width: usize) -> Row<'t> {
     ];
     let mut best = Row::new(m.theme());
     for (names, joint, name_cells) in tries {
-        let cells = text::width(name).min(name_cells);
-        let row = Row::new(m.theme()).gap(1).middle(Role::Strong, name, cells).gap(2).then(phases(m, names, joint));
+        let cells = text::width(&name).min(name_cells);
+        let row = Row::new(m.theme()).gap(1).middle(Role::Strong, &name, cells).gap(2).then(phases(m, names, joint));
         best = row;
         if best.width() <= room {
             break;
@@ -319,6 +319,14 @@ fn way_back_counts<'t>(m: &Model, row: Row<'t>, s: &Snapshot, named: bool) -> Ro
         }] += 1;
     }
     let [exact, bounded, closed, unknown] = counts;
+    // Before anything is known no verdict is counted, not even as none.
+    if untrusted {
+        let row = row.put(Role::Dim, if named || unknown == 0 { "way back " } else { "" });
+        return match unknown {
+            0 => row.glyph(Role::Dim, Glyph::Dash),
+            n => row.put(Role::Unknown, format!("UNKNOWN {n}")),
+        };
+    }
     let row = row.put(Role::Dim, if named { "way back " } else { "" });
     let row = row.put(Role::Text, format!("EXACT {exact} BOUNDED {bounded} "));
     let row = row.put(if closed > 0 { Role::Fail } else { Role::Text }, format!("CLOSED {closed}"));
@@ -349,6 +357,6 @@ pub fn side_title<'t>(m: &'t Model, side: Side, name: &str, cells: usize) -> Row
     let row = Row::new(m.theme()).gap(1).mark(side).gap(2);
     let row = row.put(crate::tui::theme::side_role(side), side.name().to_uppercase()).gap(1);
     let left = cells.saturating_sub(row.width() + 1);
-    let name = text::cut_middle(name, left, m.theme().glyph(Glyph::Ellipsis));
+    let name = text::cut_middle(&visible_name(name), left, m.theme().glyph(Glyph::Ellipsis));
     if name.is_empty() { row } else { row.put(Role::Text, name).gap(1) }
 }

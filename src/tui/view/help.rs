@@ -39,13 +39,13 @@ pub fn draw(m: &Model, (scroll, find, finding): (usize, &Input, bool), over: Rec
     for (y, row) in (0u16..).zip(rows.into_iter().skip(skip).take(height)) {
         row.draw(inside, y, buf);
     }
-    let keys = [("/", "finds"), ("G", "end"), ("esc", "closes")];
-    let mut end = Row::new(theme).gap(1);
+    let mut end = Row::new(theme);
     if all > height {
-        end = end.put(Role::Dim, format!("lines {}-{} of {all}", skip + 1, (skip + height).min(all))).gap(2);
-    }
-    for (key, word) in keys {
-        end = end.put(Role::Key, key).put(Role::KeyWord, format!(" {word} "));
+        end = end.gap(1).put(Role::Dim, format!("lines {}-{} of {all}", skip + 1, (skip + height).min(all))).gap(1);
+        // The footer has the other keys; while a word is typed this one is a letter of it.
+        if !finding {
+            end = end.gap(1).put(Role::Key, "G").put(Role::KeyWord, " end ");
+        }
     }
     let cells = u16::try_from(end.width()).unwrap_or(0).min(area.width);
     end.draw(Rect { x: area.right().saturating_sub(cells + 1), y: area.bottom() - 1, width: cells, height: 1 }, 0, buf);

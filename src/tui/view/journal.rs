@@ -33,8 +33,10 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     // The line under the cursor says all of what it says.
     let whole = if m.back > 0 { whole(m, lines[at], area, height.saturating_sub(1)) } else { Vec::new() };
     let mut y = 1;
-    for i in window(lines.len(), at, height.saturating_sub(whole.len()).max(1)) {
-        let row = entry(m, lines[i], area);
+    let range = window(lines.len(), at, height.saturating_sub(whole.len()).max(1));
+    let names = named(m, lines[range.clone()].iter().copied(), area);
+    for (i, names) in range.zip(&names) {
+        let row = entry(m, lines[i], names, area);
         if i != at || m.back == 0 {
             row.draw(area, y, buf);
             y += 1;
@@ -79,8 +81,9 @@ pub fn tail(m: &Model, area: Rect, buf: &mut Buffer) {
     let Some(s) = &m.snapshot else { return };
     let rows = usize::from(area.height - 1);
     let newest = &s.journal[s.journal.len().saturating_sub(rows)..];
-    for (y, line) in (1u16..).zip(newest) {
-        entry(m, line, area).draw(area, y, buf);
+    let names = named(m, newest.iter(), area);
+    for ((y, line), names) in (1u16..).zip(newest).zip(&names) {
+        entry(m, line, names, area).draw(area, y, buf);
     }
 }
 
@@ -92,15 +95,25 @@ fn about(area: Rect) -> usize {
     if area.width >= 110 { 20 } else { 14 }
 }
 
-fn entry<'t>(m: &'t Model, l: &JournalLine, area: Rect) -> Row<'t> {
+/// Who, and about what, of entries that stand one below the other.
+fn named<'a>(m: &Model, lines: impl Iterator<Item = &'a JournalLine>, area: Rect) -> Vec<[String; 2]> {
+    let ellipsis = m.theme().glyph(Glyph::Ellipsis);
+    let about_of = |l: &JournalLine| l.subject.as_ref().map_or(String::new(), words::subject);
+    let (actors, subjects): (Vec<String>, Vec<String>) = lines.map(|l| (l.actor.clone(), about_of(l))).unzip();
+    let actors = text::apart(&actors, who(area), ellipsis);
+    let subjects = text::apart(&subjects, about(area), ellipsis);
+    actors.into_iter().zip(subjects).map(|(actor, subject)| [actor, subject]).collect()
+}
+
+fn entry<'t>(m: &'t Model, l: &JournalLine, [actor, subject]: &[String; 2], area: Rect) -> Row<'t> {
     let row = Row::new(m.theme())
         .gap(1)
         .right(Role::Dim, l.seq.to_string(), 6)
         .gap(1)
         .left(Role::Dim, text::clock(l.at.0), 9)
-        .middle(Role::Dim, &l.actor, who(area))
+        .left(Role::Dim, actor, who(area))
         .gap(1)
-        .middle(Role::Text, l.subject.as_ref().map_or(String::new(), words::subject), about(area))
+        .left(Role::Text, subject, about(area))
         .gap(1);
     let left = usize::from(area.width).saturating_sub(row.width() + 1);
     row.left(Role::Text, &l.text, left)
@@ -108,6 +121,8 @@ fn entry<'t>(m: &'t Model, l: &JournalLine, area: Rect) -> Row<'t> {
 
 /// Column at which the words of a notice begin.
 const ABOUT: usize = 34;
+/// Cells of what a notice is about.
+const SUBJECT: usize = 16;
 
 /// Draws the notices: a line each, and the advice of the one under the cursor beneath it.
 pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
@@ -130,8 +145,10 @@ pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
     let advice = wrapped(&rows[at].trouble.advice, most - what.len());
     let height = usize::from(area.height).saturating_sub(advice.len() + what.len() + usize::from(narrow));
     let range = window(rows.len(), at, height.max(1));
+    let subjects: Vec<String> = rows[range.clone()].iter().map(|n| words::subject(&n.subject)).collect();
+    let subjects = text::apart(&subjects, SUBJECT, theme.glyph(Glyph::Ellipsis));
     let mut y = 0;
-    for i in range {
+    for (i, subject) in range.zip(&subjects) {
         let n = rows[i];
         let (role, word) = match n.severity {
             Severity::Info => (Role::Text, "info"),
@@ -144,7 +161,7 @@ pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
             .left(role, word, 5)
             .right(Role::Dim, text::age(m.clock().since(n.at)), 7)
             .gap(2)
-            .middle(Role::Strong, words::subject(&n.subject), 16)
+            .left(Role::Strong, subject, SUBJECT)
             .gap(2);
         let column = row.width();
         if i != at {

@@ -43,7 +43,11 @@ pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buf
     }
     let width = usize::from(inside.width);
     let at = selected.min(entries.len() - 1);
-    for (y, i) in (0u16..).zip(window(entries.len(), at, usize::from(list.height))) {
+    let range = window(entries.len(), at, usize::from(list.height));
+    let cells = (width / 3).clamp(16, 40);
+    let whole: Vec<String> = entries[range.clone()].iter().map(|e| completed(&e.completion)).collect();
+    let shown = text::apart(&whole, cells, theme.glyph(Glyph::Ellipsis));
+    for ((y, i), shown) in (0u16..).zip(range).zip(&shown) {
         let e = &entries[i];
         let (name, doc, words) = match &e.ready {
             Ready::Now => (Role::Strong, Role::Text, e.doc.clone()),
@@ -52,8 +56,7 @@ pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buf
         };
         let row = Row::new(theme);
         let row = if i == at { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
-        let cells = (width / 3).clamp(16, 40);
-        let row = row.gap(1).middle(name, completed(&e.completion), cells).gap(1).left(Role::Key, e.key, 9).gap(1);
+        let row = row.gap(1).left(name, shown, cells).gap(1).left(Role::Key, e.key, 9).gap(1);
         let left = width.saturating_sub(row.width() + 1);
         let row = row.put(doc, text::cut(&words, left, theme.glyph(Glyph::Ellipsis)));
         if i == at { row.draw_cursor(list, y, buf) } else { row.draw(list, y, buf) }

@@ -44,6 +44,14 @@ impl Columns {
     }
 }
 
+/// Which way a row reads: from the side that is left to `to`.
+#[derive(Clone, Copy)]
+struct Way {
+    to: Side,
+    /// What is shown of the side that is left was seen lately.
+    live: bool,
+}
+
 /// Draws the table, and the records at the cut of the partition under the cursor; returns what is left of the area.
 pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
     let theme = m.theme();
@@ -76,8 +84,9 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
     let (above, below) = (range.start, shown.lines.len() - range.end);
     let ids: Vec<String> = shown.lines[range.clone()].iter().map(|l| format!("{}-{}", l.topic, l.partition)).collect();
     let names = text::names(ids.iter().map(String::as_str), columns.name, theme.glyph(Glyph::Ellipsis));
+    let way = Way { to, live: words::on(g, to.other()).is_fresh(m.clock(), m.stale_after()) };
     for ((y, i), name) in (1u16..).zip(range).zip(&names) {
-        let line = row(m, (&shown.lines[i], name), &columns, to, i == at, usize::from(area.width));
+        let line = row(m, (&shown.lines[i], name), &columns, way, i == at, usize::from(area.width));
         if i == at { line.draw_cursor(table, y, buf) } else { line.draw(table, y, buf) }
     }
     more(m, above, below, table, buf);
@@ -134,8 +143,8 @@ pub fn number<'t>(m: &'t Model, row: Row<'t>, role: Role, n: Option<i64>, cells:
     }
 }
 
-fn row<'t>(m: &'t Model, (l, name): (&Line<'_>, &str), c: &Columns, to: Side, cursor: bool, width: usize) -> Row<'t> {
-    let theme = m.theme();
+fn row<'t>(m: &'t Model, (l, name): (&Line<'_>, &str), c: &Columns, way: Way, cursor: bool, width: usize) -> Row<'t> {
+    let (theme, to) = (m.theme(), way.to);
     let seen = |side: Side| match (l.row, side) {
         (None, _) => PartitionSide::default(),
         (Some(row), Side::Blue) => row.blue,
@@ -152,10 +161,14 @@ fn row<'t>(m: &'t Model, (l, name): (&Line<'_>, &str), c: &Columns, to: Side, cu
     let end = |row: Row<'t>, end: Option<i64>| {
         if c.ends { number(m, row.gap(1), Role::Dim, end, c.offset) } else { row }
     };
-    let mut row = end(number(m, row.gap(1), Role::Text, from, c.offset), ends.map(|e| e.0).or(source.end));
+    let role = if l.plan.is_some() || way.live { Role::Text } else { Role::Dim };
+    let mut row = end(number(m, row.gap(1), role, from, c.offset), ends.map(|e| e.0).or(source.end));
     if c.lag > 0 {
-        let lag = source.lag.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::count);
-        row = row.gap(1).right(Role::Text, lag, c.lag);
+        row = match source.lag {
+            None => row.gap(1).right(Role::Dim, theme.glyph(Glyph::Dash), c.lag),
+            Some(_) if !way.live => row.gap(1).right(Role::Fail, "STALE", c.lag),
+            Some(lag) => row.gap(1).right(Role::Text, text::count(lag), c.lag),
+        };
     }
     row = if c.arrow && l.plan.is_some() {
         row.gap(1).left(Role::Dim, theme.glyph(Glyph::ArrowHead), 1).gap(1)
@@ -164,7 +177,7 @@ fn row<'t>(m: &'t Model, (l, name): (&Line<'_>, &str), c: &Columns, to: Side, cu
     };
     let role = if l.plan.is_some() { Role::Strong } else { Role::Dim };
     let row = end(number(m, row, role, start, c.offset), ends.map(|e| e.1).or(target.end));
-    match (l.plan, source.lag) {
+    match (l.plan, source.lag.filter(|_| way.live)) {
         (Some(plan), _) => judged(m, row.gap(2), plan, c, width),
         (None, Some(lag)) => row.gap(2).put(Role::Dim, format!("not measured, {} to read", text::count(lag))),
         (None, None) => row.gap(2).put(Role::Dim, words::verdict(None).1),

@@ -95,9 +95,9 @@ fn lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
         }
         out
     };
-    lines.extend(list("topics", &p.topics.join(" "), Role::Text));
+    lines.extend(list("topics", &words::listed(&p.topics), Role::Text));
     if !p.observed.shared.is_empty() {
-        let words = format!("{} are written by others too: not attributable", p.observed.shared.join(" "));
+        let words = format!("{} are written by others too: not attributable", words::listed(&p.observed.shared));
         lines.extend(list("shared", &words, Role::Hold));
     }
     match &p.fidelity {

@@ -114,8 +114,11 @@ fn row<'t>(m: &'t Model, (p, name): (&ProducerRow, &str), c: &Columns, cursor: b
         row = row.left(Role::Text, kind(p, c.kind), c.kind).gap(1);
     }
     row = flag(m, row, p).gap(1);
+    let old = m.unheard().is_some();
     for rate in [p.observed.blue_rate, p.observed.green_rate] {
         row = match rate {
+            // The controller leaves out what it has not seen lately; nobody does while it says nothing.
+            Some(_) if old => row.gap(1).right(Role::Fail, "STALE", c.rate),
             Some(r) => row.gap(1).right(Role::Text, text::rate(r), c.rate),
             None => row.gap(1).right(Role::Dim, theme.glyph(Glyph::Nothing).repeat(6), c.rate),
         };
@@ -126,11 +129,11 @@ fn row<'t>(m: &'t Model, (p, name): (&ProducerRow, &str), c: &Columns, cursor: b
         row = row.left(role, word, c.both).gap(1);
     }
     if c.topics > 0 {
-        row = row.name(Role::Dim, p.topics.join(" "), c.topics).gap(2);
+        row = row.middle(Role::Dim, words::listed(&p.topics), c.topics).gap(2);
     }
     let left = width.saturating_sub(row.width() + 1);
     let next = m.next_of(&p.next);
-    let next = if state.word.is_empty() { next.to_owned() } else { format!("{}  {next}", state.word) };
+    let next = words::with_why(&state.word, "  ", next);
     row.left(state.role, next, left)
 }
 

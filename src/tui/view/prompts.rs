@@ -164,12 +164,30 @@ pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
         return boxed(m, "Leave?", vec![(row, false)], over, buf);
     };
     let mut rows = Vec::new();
-    for (name, role, what) in stopping(m, &h) {
-        let row = Row::new(theme).middle(Role::Strong, name, 20.min(cells / 3)).gap(2);
+    let stopping = stopping(m, &h);
+    let whole: Vec<String> = stopping.iter().map(|(name, ..)| name.clone()).collect();
+    let column = 20.min(cells / 3);
+    let names = text::apart(&whole, column, theme.glyph(Glyph::Ellipsis));
+    for ((_, role, what), name) in stopping.into_iter().zip(names) {
+        let row = Row::new(theme).left(Role::Strong, name, column).gap(2);
         let left = cells.saturating_sub(row.width());
         rows.push((row.left(role, what, left), false));
     }
-    let (title, said) = if !h.runs.is_empty() {
+    let (title, said) = before_leaving(&h);
+    for (role, s) in said {
+        for line in text::wrap(s, cells, 3, theme.glyph(Glyph::Ellipsis)) {
+            rows.push((Row::new(theme).put(role, line), false));
+        }
+    }
+    if h.grave() || !input.value().is_empty() {
+        rows.push((typed(m, input, cells), false));
+    }
+    boxed(m, title, rows, over, buf);
+}
+
+/// What is to be known before this cockpit is closed: its title; what stops, what one can do instead, how one leaves.
+fn before_leaving(h: &Hosted<'_>) -> (&'static str, [(Role, &'static str); 3]) {
+    if !h.runs.is_empty() {
         (
             "A run is under way",
             [
@@ -185,6 +203,18 @@ pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
                     Role::Dim,
                     "Type leave and enter to leave all the same, or press ctrl-c once more. The journal knows where it stood.",
                 ),
+            ],
+        )
+    } else if h.sent {
+        (
+            "A command is on its way",
+            [
+                (
+                    Role::Hold,
+                    "It was sent, and what came of it is not shown yet: it may be in the middle of something that nobody else carries on.",
+                ),
+                (Role::Text, "Instead: wait a moment, until the screen shows what it does."),
+                (Role::Dim, "Type leave and enter to leave all the same, or press ctrl-c once more."),
             ],
         )
     } else if !h.countdowns.is_empty() {
@@ -214,16 +244,7 @@ pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
                 (Role::Dim, "y leaves, n or esc stays; with other letters before it, y is one of them."),
             ],
         )
-    };
-    for (role, s) in said {
-        for line in text::wrap(s, cells, 3, theme.glyph(Glyph::Ellipsis)) {
-            rows.push((Row::new(theme).put(role, line), false));
-        }
     }
-    if h.grave() || !input.value().is_empty() {
-        rows.push((typed(m, input, cells), false));
-    }
-    boxed(m, title, rows, over, buf);
 }
 
 /// Lines of what stops, the gravest first; the last one counts those left out.
@@ -240,7 +261,11 @@ fn stopping(m: &Model, h: &Hosted<'_>) -> Vec<(String, Role, String)> {
         .collect();
     rows.extend(h.countdowns.iter().map(|c| {
         let left = c.acts_at.map_or(0, |at| at.since(m.clock()));
-        (visible_name(&c.group), Role::Fail, format!("rolls back in {}: trigger {}", text::duration(left), c.trigger))
+        (
+            visible_name(&c.group),
+            Role::Fail,
+            format!("rolls back in {}: trigger {}", text::duration(left), visible_name(&c.trigger)),
+        )
     }));
     rows.extend(h.soaks.iter().map(|g| {
         let Stage::Soaking { since } = g.stage else { return (visible_name(&g.group), Role::Text, String::new()) };

@@ -86,7 +86,7 @@ fn sayings<'t>(m: &'t Model, d: &DiffView, area: Rect, whole: bool) -> Vec<Row<'
 
 fn title(m: &Model, d: &DiffView, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let name = text::cut_middle(&d.what.words(), usize::from(area.width) / 2, theme.glyph(Glyph::Ellipsis));
+    let name = text::cut_middle(&words::compared(&d.what), usize::from(area.width) / 2, theme.glyph(Glyph::Ellipsis));
     let title = Row::new(theme).gap(1).put(Role::Dim, "verify ").put(Role::Strong, name).gap(2);
     let title = title.mark(d.source).gap(1).glyph(Role::Dim, Glyph::Arrow).gap(1).mark(d.source.other()).gap(1);
     let since = |at| text::age(m.clock().since(at));
@@ -201,8 +201,10 @@ fn table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mut Buf
     head(m, target, width).draw(top, 0, buf);
     let range = window(result.rows.len(), at, usize::from(top.height.saturating_sub(1)));
     let (above, below) = (range.start, result.rows.len() - range.end + result.left_out);
-    for (y, i) in (1u16..).zip(range) {
-        let row = row(m, &result.rows[i], i == at, width);
+    let topics = result.rows[range.clone()].iter().map(|r| r.topic.as_str());
+    let topics = text::names(topics, columns(width).0, theme.glyph(Glyph::Ellipsis));
+    for ((y, i), topic) in (1u16..).zip(range).zip(&topics) {
+        let row = row(m, (&result.rows[i], topic), i == at, width);
         if i == at { row.draw_cursor(top, y, buf) } else { row.draw(top, y, buf) }
     }
     more(m, above, below, top, buf);
@@ -252,13 +254,13 @@ fn head<'t>(m: &'t Model, target: Side, width: usize) -> Row<'t> {
     heads.iter().take(count).fold(row, |row, head| row.gap(1).right(Role::Dim, head, number))
 }
 
-fn row<'t>(m: &'t Model, r: &DiffRow, cursor: bool, width: usize) -> Row<'t> {
+fn row<'t>(m: &'t Model, (r, topic): (&DiffRow, &str), cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
     let row = Row::new(theme);
     let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) }.gap(1);
-    let name = r.partition.map_or_else(|| visible_name(&r.topic), |p| format!("  partition {p}"));
+    let name = r.partition.map_or_else(|| topic.to_owned(), |p| format!("  partition {p}"));
     let (cells, number, count) = columns(width);
-    let row = row.middle(if r.partition.is_none() { Role::Strong } else { Role::Text }, name, cells).gap(1);
+    let row = row.left(if r.partition.is_none() { Role::Strong } else { Role::Text }, name, cells).gap(1);
     let (role, said) = match (r.partition, r.said.as_str()) {
         (None, "CLEAN") => (Role::Ok, "CLEAN"),
         (None, "UNKNOWN") => (Role::Unknown, "UNKNOWN"),
@@ -302,5 +304,5 @@ pub fn range(m: &Model, what: &DiffWhat, selected: usize, over: Rect, buf: &mut 
     for l in text::wrap(notes, cells(over), 3, theme.glyph(Glyph::Ellipsis)) {
         rows.push((Row::new(theme).put(Role::Dim, l), false));
     }
-    boxed(m, &format!("Verify {}", what.words()), rows, over, buf);
+    boxed(m, &format!("Verify {}", words::compared(what)), rows, over, buf);
 }

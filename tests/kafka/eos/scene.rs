@@ -25,7 +25,7 @@ use crate::faults::{Desk, Ran};
 use crate::support::kafka::admin::block_on;
 use crate::support::kafka::{Broker, consumer, create_topic, end_offsets, end_offsets_as_seen, producer};
 use crate::support::workload::{
-    ABORTED, Application, ApplicationOptions, Cluster, Ended, Event, Processor, ProcessorOptions, SEND_ID, State,
+    ABORTED, Application, ApplicationOptions, Cluster, Done, Ended, Event, Processor, ProcessorOptions, SEND_ID, State,
     Switch, Traffic, TrafficOptions, Truth, ended,
 };
 use crate::support::{patience, unique};
@@ -198,9 +198,15 @@ impl<'a> Scene<'a> {
     /// Waits until the processor has committed `more` transactions on a side.
     pub fn processes(&self, on: Cluster, more: u64) {
         let before = self.processor.done().committed[on as usize];
-        self.processor.wait(SOON, &format!("{more} more transactions on {on:?}"), |done| {
-            done.committed[on as usize] >= before + more
-        });
+        let what = format!("{more} more transactions on {on:?}");
+        let reached = |done: &Done| done.committed[on as usize] >= before + more;
+        if !self.processor.reaches(SOON, &reached) {
+            let client = consumer(self.broker(on), &self.reads, &[]);
+            let ends = end_offsets_as_seen(&client, &self.source);
+            let stands: Vec<_> = ends.keys().map(|p| committed_as_seen(&client, &self.source, *p)).collect();
+            let (sent, done) = (self.traffic.sent(), self.processor.done());
+            panic!("not seen: {what}; it has {done:?}; {sent} sent, {ends:?} there, committed {stands:?}");
+        }
     }
 
     /// Waits until the reader of the sink has seen `more` records.

@@ -156,7 +156,7 @@ async fn a_soak_passes_in_its_time_and_a_silent_exporter_is_a_hole() {
     let held_before = p99.held_ms;
     println!("{:?}, held {held_before} ms, holes {:?}", p99.gate, p99.holes);
     assert!(held_before > 0 && held_before < NEEDED_MS, "{p99:?}");
-    let refused = dialog(&mut look, 0, Command::Complete { group: group.clone() }).await.unwrap_err();
+    let refused = dialog(&mut look, 0, Command::complete(&group)).await.unwrap_err();
     println!("{refused}");
     assert_eq!(refused.exit_code, 4, "{refused:?}");
 

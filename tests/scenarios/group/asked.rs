@@ -59,9 +59,10 @@ pub fn command(words: &str) -> Command {
     });
     let mut command = plain(words);
     match &mut command {
-        Command::CutOver { overrides, .. } | Command::RollBack { overrides, .. } | Command::Route { overrides, .. } => {
-            *overrides = gates
-        }
+        Command::CutOver { overrides, .. }
+        | Command::Complete { overrides, .. }
+        | Command::RollBack { overrides, .. }
+        | Command::Route { overrides, .. } => *overrides = gates,
         Command::ResetOffsets { overrides, chosen, .. } => (*overrides, *chosen) = (gates, by),
         Command::Estimate { chosen, .. } => *chosen = by,
         _ => {}
@@ -76,7 +77,7 @@ fn plain(words: &str) -> Command {
         "cutover" => Command::cut_over(group()),
         "rollback" => Command::roll_back(group()),
         "continue" => Command::Continue { group: group() },
-        "complete" => Command::Complete { group: group() },
+        "complete" => Command::complete(group()),
         "reset green" => Command::reset_offsets(group(), Side::Green),
         "estimate green" => Command::estimate(group(), Side::Green),
         "estimate blue" => Command::estimate(group(), Side::Blue),

@@ -13,7 +13,7 @@ use cutover::offsets::verdict::Verdict;
 
 use super::Driver;
 use super::asked::{command, settings};
-use super::world::{GROUP, PRODUCER, World, at};
+use super::world::{GROUP, Loner, PRODUCER, World, at};
 use crate::driver::{Fate, World as _};
 use crate::script::{Said, Scripted, has, number, same, side};
 
@@ -47,6 +47,8 @@ impl Scripted for World {
                 let (producer_id, since) = (number(pid).try_into().unwrap(), Some(w.now));
                 w.holder = Some(Holder { producer_id, transactional_id: Some((*id).into()), since, open_from: 0 });
             }
+            ["marker", s] => w.markers[at(side(s))] += 1,
+            ["expire", s] => w.expire(side(s)),
             ["cut", s, end] => w.cut(side(s), number(end).try_into().unwrap()),
             ["start", s, offset] => w.start[at(side(s))] = number(offset).try_into().unwrap(),
             ["unsettled", n] => w.unsettled = number(n),
@@ -58,6 +60,8 @@ impl Scripted for World {
             ["no_right", "group", s] => w.barred_group[at(side(s))] = true,
             ["no_right", "topic", s] => w.barred_topic[at(side(s))] = true,
             ["right", s] => (w.barred_group[at(side(s))], w.barred_topic[at(side(s))]) = (false, false),
+            ["veiled", s] => w.veiled[at(side(s))] = true,
+            ["unveiled", s] => w.veiled[at(side(s))] = false,
             ["throttled", s] => w.throttled[at(side(s))] = true,
             ["mute", s] => w.mute[at(side(s))] = true,
             ["heard", s] => w.mute[at(side(s))] = false,
@@ -68,8 +72,9 @@ impl Scripted for World {
             ["id", s, id] => w.ids[at(side(s))] = Some((*id).into()),
             ["kind", "share"] => w.kind = GroupKind::Share,
             ["kind", "streams"] => w.kind = GroupKind::Streams,
+            ["kind", "consumer"] => w.kind = GroupKind::Consumer,
             ["deleted", s] => {
-                w.deleted[at(side(s))] = true;
+                (w.deleted[at(side(s))], w.joined[at(side(s))]) = (true, false);
                 w.committed[at(side(s))].clear();
             }
             ["static"] => w.static_members = true,
@@ -91,6 +96,12 @@ impl Scripted for World {
                 let offset = facts.iter().position(|f| *f == "committed").and_then(|i| facts.get(i + 1));
                 other.committed[0] = offset.map(|o| number(o).try_into().unwrap());
             }
+            ["other_held", topic] => w.others.get_mut(*topic).expect("such a topic").held = true,
+            ["other_commit", s, topic, o] => {
+                let other = w.others.get_mut(*topic).expect("such a topic");
+                other.committed[at(side(s))] = Some(number(o).try_into().unwrap());
+            }
+            ["loner", how] => w.loner = Some(Loner { committed: 900, moves: *how == "moves" }),
             ["alone"] => w.alone = true,
             ["every", n] => w.every = number(n).try_into().unwrap(),
             ["stubborn"] => w.stubborn = true,
@@ -202,9 +213,9 @@ impl Scripted for World {
                 let p = d.machine.prepare(&command("cutover"), w.now).map_err(|r| r.why)?;
                 return has(&p.by_hand.join(" | "), is);
             }
-            "other" => {
+            "other" | "other_blue" => {
                 let (topic, value) = is.split_once(' ').ok_or("check other TOPIC VALUE")?;
-                let found = w.others.get(topic).and_then(|o| o.committed[1]);
+                let found = w.others.get(topic).and_then(|o| o.committed[usize::from(what == "other")]);
                 return same(&found.map_or("none".into(), |o| o.to_string()), value);
             }
             "committed" => {

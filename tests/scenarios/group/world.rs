@@ -11,7 +11,7 @@ use cutover::migration::estate::{
 };
 use cutover::migration::held::{Holder, Holders as Answered};
 use cutover::migration::machine::Machine;
-use cutover::migration::partial::Throttled;
+use cutover::migration::partial::{Operations, Shown, Throttled};
 use cutover::migration::settings::Settings;
 use cutover::offsets::Unsettled;
 use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
@@ -34,7 +34,17 @@ pub struct Other {
     pub assigned: bool,
     /// They subscribe to it by name.
     pub subscribed: bool,
+    /// An open transaction holds its last record.
+    pub held: bool,
     pub committed: [Option<i64>; 2],
+}
+
+/// A group on blue that is not in the plan and that nobody ever joined.
+#[derive(Debug, Clone, Copy)]
+pub struct Loner {
+    pub committed: i64,
+    /// Its commits follow the end of the log.
+    pub moves: bool,
 }
 
 /// Records of another topic.
@@ -81,6 +91,8 @@ pub struct World {
     end: [i64; 2],
     pub committed: [BTreeMap<i32, i64>; 2],
     running: [bool; 2],
+    /// Somebody has joined the group on a side: until then its protocol type is empty there.
+    pub joined: [bool; 2],
     /// Logical position (blue's offsets) up to which everything was processed.
     processed: [i64; 2],
     pub lost: u64,
@@ -102,11 +114,14 @@ pub struct World {
     pub rebalancing: bool,
     /// Another group on blue: its protocol type.
     pub worker: Option<String>,
+    pub loner: Option<Loner>,
     pub windows: Vec<WindowView>,
     /// Where an open transaction holds the log of a side.
     pub held: [Option<i64>; 2],
     /// Where the logs of a side begin.
     pub start: [i64; 2],
+    /// Markers of transactions behind the last record of a side: nobody reads them.
+    pub markers: [i64; 2],
     /// Whose transactions are open, where their leaders say so.
     pub holder: Option<Holder>,
     /// This principal may not see the group, or the topic, on a side.
@@ -114,6 +129,8 @@ pub struct World {
     pub barred_topic: [bool; 2],
     /// A quota slows this client down on a side.
     pub throttled: [bool; 2],
+    /// This principal is shown only what it may DESCRIBE on a side.
+    pub veiled: [bool; 2],
 }
 
 pub fn at(side: Side) -> usize {
@@ -155,6 +172,7 @@ impl World {
             end: [1000, 1000 - SHIFT],
             committed: [[(0, 1000), (1, 1000)].into(), BTreeMap::new()],
             running: [true, false],
+            joined: [true, false],
             processed: [1000; 2],
             lost: 0,
             re_read: 0,
@@ -169,13 +187,16 @@ impl World {
             protocol: "range".into(),
             rebalancing: false,
             worker: None,
+            loner: None,
             windows: Vec::new(),
             held: [None; 2],
             start: [0; 2],
+            markers: [0; 2],
             holder: None,
             barred_group: [false; 2],
             barred_topic: [false; 2],
             throttled: [false; 2],
+            veiled: [false; 2],
         }
     }
 
@@ -187,6 +208,11 @@ impl World {
     /// From now on an open transaction holds a side's log.
     pub fn hold(&mut self, side: Side) {
         self.held[at(side)] = Some(self.end[at(side)]);
+    }
+
+    /// Everything on a side has expired.
+    pub fn expire(&mut self, side: Side) {
+        self.start[at(side)] = self.end[at(side)] + self.markers[at(side)];
     }
 
     /// A side's log ends there: the rest was cut off.
@@ -212,14 +238,14 @@ impl World {
     }
 
     fn cluster(&self, side: Side) -> ClusterView {
-        let end = self.end[at(side)];
+        let markers = self.markers[at(side)];
         let part = PartitionView {
             leader: 1,
             replicas: 1,
             isr: 1,
             log_start: Some(self.start[at(side)]),
-            lso: Some(self.stable(side)),
-            high_watermark: Some(end),
+            lso: Some(self.stable(side) + markers),
+            high_watermark: Some(self.end[at(side)] + markers),
             trouble: None,
         };
         let id = Some(format!("{side}-{}", if self.recreated[at(side)] { 2 } else { 1 }));
@@ -246,29 +272,39 @@ impl World {
             Some((t.clone(), [(0, Committed { offset, leader_epoch: -1 })].into()))
         });
         let own = (!offsets.is_empty()).then(|| (TOPIC.to_string(), offsets));
+        let joined = (self.joined[at(side)] || n > 0) && !self.alone;
         let group = GroupView {
-            kind: self.kind,
+            // What only a tool has committed is a simple group, whatever its members will make of it.
+            kind: if joined || self.kind != GroupKind::Consumer { self.kind } else { GroupKind::Classic },
             state: match n {
                 0 => GroupState::Empty,
                 _ if self.rebalancing => GroupState::Rebalancing,
                 _ => GroupState::Stable,
             },
-            protocol_type: if self.alone { String::new() } else { "consumer".into() },
+            protocol_type: match joined && self.kind != GroupKind::Consumer {
+                true => "consumer".into(),
+                false => String::new(),
+            },
             protocol: if n > 0 { self.protocol.clone() } else { String::new() },
             coordinator: 1,
             members: vec![member; n],
             offsets: own.into_iter().chain(others).collect(),
             ..GroupView::default()
         };
-        let log = PartitionView {
+        let log = |o: &Other| PartitionView {
             leader: 1,
             log_start: Some(0),
-            lso: Some(OTHERS),
+            lso: Some(OTHERS - i64::from(o.held)),
             high_watermark: Some(OTHERS),
             ..PartitionView::default()
         };
-        let other = || TopicView { partitions: vec![log.clone()], ..Default::default() };
-        let other_topics = self.others.iter().filter(|(_, o)| o.on[at(side)]).map(|(t, _)| (t.clone(), other()));
+        let other = |o: &Other| TopicView { partitions: vec![log(o)], ..Default::default() };
+        let other_topics = self.others.iter().filter(|(_, o)| o.on[at(side)]).map(|(t, o)| (t.clone(), other(o)));
+        let loner = self.loner.filter(|_| side == Side::Blue).map(|loner| {
+            let offsets = [(0, Committed { offset: loner.committed, leader_epoch: -1 })].into();
+            let offsets = [(TOPIC.to_string(), offsets)].into();
+            ("loner".to_string(), GroupView { state: GroupState::Empty, offsets, ..GroupView::default() })
+        });
         let worker = self.worker.as_ref().filter(|_| side == Side::Blue).map(|protocol| {
             let kind = if protocol == "share" { GroupKind::Share } else { GroupKind::Other };
             let members = vec![MemberView::default(); usize::from(kind == GroupKind::Other)];
@@ -297,8 +333,12 @@ impl World {
             brokers: [(1, BrokerView { host: format!("{side}-1"), port: 9092, rack: None, answered: Some(Ok(())) })]
                 .into(),
             topics: std::iter::once((TOPIC.to_string(), topic)).filter(|_| !barred).chain(other_topics).collect(),
-            groups: exists.then(|| (GROUP.to_string(), group)).into_iter().chain(worker).collect(),
+            groups: exists.then(|| (GROUP.to_string(), group)).into_iter().chain(worker).chain(loner).collect(),
             hidden_topics: if barred { [(TOPIC.to_string(), refused("topic orders"))].into() } else { BTreeMap::new() },
+            shown: match self.veiled[at(side)] {
+                true => Shown::Operations(Operations(1 << 8)), // DESCRIBE alone
+                false => Shown::default(),
+            },
             throttled: throttled.then(|| Throttled { answers: 5, of: 6, ms: 850, who: "client-id cutover".into() }),
             took_ms: 5,
             ..ClusterView::default()
@@ -444,6 +484,12 @@ impl driver::World for World {
             }
         }
         self.both_ran |= self.running[0] && self.running[1];
+        for side in Side::BOTH.map(at) {
+            self.joined[side] |= !self.alone && (self.running[side] || self.extra[side] > 0);
+        }
+        if let Some(loner) = self.loner.as_mut().filter(|loner| loner.moves) {
+            loner.committed = self.end[0];
+        }
         let due = self.now.0 / 1000 % self.every == 0;
         for side in Side::BOTH.into_iter().filter(|s| self.running[at(*s)] && due) {
             for p in 0..2 {

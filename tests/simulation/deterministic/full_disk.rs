@@ -1,5 +1,6 @@
 //! The journal's disk is full at each of its write points: no group stands on neither side without being told, and once
-//! there is room again the next process goes on or back, and nothing is lost.
+//! there is room again the next process goes on or back, and nothing is lost. What this process did not stop, or what a person
+//! has a hand in, it leaves alone.
 
 use cutover::migration::command::{Command, Subject};
 use cutover::migration::effect::{Answer, Effect, Outcome};
@@ -106,4 +107,97 @@ fn where_the_switch_fails_too_every_output_says_what_to_do_by_hand() {
         assert!(by_hand.iter().any(|words| advice.starts_with(words)), "{advice}");
     }
     assert!(nowhere > 5, "{nowhere}");
+}
+
+/// A cutover whose process died after `point` entries of it; `None` when the group is not stopped by then.
+fn died_with_the_group_off(seed: u64, point: usize) -> Option<Run> {
+    let mut run = Run::new(seed);
+    run.world.mark();
+    run.die_at = Some(run.journal.len() + point);
+    run.ask(&cut_over());
+    for _ in 0..200 {
+        if run.dead || !run.open() {
+            break;
+        }
+        run.seconds(1);
+    }
+    (run.dead && run.world.switch == SwitchState::Off).then_some(run)
+}
+
+#[test]
+fn what_an_earlier_process_stopped_is_not_started_by_a_disk_that_is_still_full() {
+    let mut hit = 0;
+    for point in 1..POINTS {
+        let seed = 42_000;
+        let Some(mut run) = died_with_the_group_off(seed, point) else { continue };
+        hit += 1;
+        // The first append of the next one fails.
+        run.full_at = Some(run.journal.len());
+        run.restart();
+        assert!(run.machine.session().read_only.is_some(), "{point} entries: {}", run.story());
+        run.strand(true);
+        let (on, switch) = (run.world.runs_on(), run.world.switch);
+        assert!(on.is_empty() && switch == SwitchState::Off, "{point} entries: {switch}, runs on {on:?}");
+        let (why, advice) = run.needs().unwrap_or_else(|| panic!("{point} entries: nobody is told"));
+        assert!(why.contains("stands on neither side: it waits for a person (interrupted at step"), "{why}");
+        assert!(advice.contains("what it asked for before still stands: continue, or roll back"), "{advice}");
+        // There is room again.
+        run.full_at = None;
+        run.restart();
+        run.finish(&Command::Continue { group: GROUP.into() });
+        run.check(seed, &Side::BOTH);
+    }
+    assert!(hit > 5, "the group was off at {hit} points only");
+}
+
+/// A cutover of this process that has stopped the group.
+fn stopped(seed: u64) -> Run {
+    let mut run = Run::new(seed);
+    run.world.mark();
+    assert!(run.ask(&cut_over()), "seed {seed}");
+    for _ in 0..200 {
+        run.seconds(1);
+        if run.world.switch == SwitchState::Off && run.outcomes.is_empty() {
+            return run;
+        }
+    }
+    panic!("it was not stopped: {}", run.story());
+}
+
+/// The disk fills up: the next entry is not written, and what can be done without it is done.
+fn strand_at_once(run: &mut Run) -> (String, String) {
+    run.full_at = Some(run.journal.len());
+    for _ in 0..200 {
+        if run.machine.session().read_only.is_some() && run.outcomes.is_empty() {
+            run.strand(true);
+            return run.needs().expect("somebody is told");
+        }
+        run.seconds(1);
+    }
+    panic!("nothing was written any more: {}", run.story());
+}
+
+#[test]
+fn what_somebody_has_started_meanwhile_is_not_started_a_second_time() {
+    let mut run = stopped(43_000);
+    // Once it has left blue, by hand.
+    run.world.run(4);
+    run.world.switch = SwitchState::Green;
+    let (why, _) = strand_at_once(&mut run);
+    assert!(why.contains("its switch reads green now"), "{why}");
+    assert_eq!((run.world.switch, run.world.both_ran), (SwitchState::Green, false));
+}
+
+#[test]
+fn what_a_person_holds_is_left_as_it_is() {
+    let mut run = stopped(43_000);
+    let hold = |subject| Command::Hold { subject, why: "lunch".into() };
+    assert!(run.ask(&hold(Subject::Group(GROUP.into()))));
+    // Nothing goes on under a hold: it is another one that can't be written.
+    run.full_at = Some(run.journal.len());
+    run.ask(&hold(Subject::Migration));
+    let (why, advice) = strand_at_once(&mut run);
+    assert!(why.contains("stands on neither side: it is held by ann@bastion (lunch)"), "{why}");
+    assert!(advice.starts_with("start it by hand where it can run"), "{advice}");
+    assert_eq!(run.world.switch, SwitchState::Off);
 }

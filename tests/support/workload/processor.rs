@@ -126,16 +126,17 @@ impl Processor {
     /// Waits until what it has done satisfies `reached`. Panics when it does not within `timeout`.
     #[track_caller]
     pub fn wait(&self, timeout: Duration, what: &str, reached: impl Fn(&Done) -> bool) {
+        assert!(self.reaches(timeout, &reached), "not within {timeout:?}: {what}; it has {:?}", self.done());
+    }
+
+    /// Waits until what it has done satisfies `reached`; false when it does not within `timeout`.
+    pub fn reaches(&self, timeout: Duration, reached: &dyn Fn(&Done) -> bool) -> bool {
         let (mut patience, mut inner) = (Patience::new(timeout), lock(&self.shared.0));
         while !reached(&inner.done) {
-            let (left, done) = (patience.left(), inner.done.clone());
-            if left.is_none() {
-                drop(inner);
-                panic!("not {}: {what}; it has {done:?}", patience.words());
-            }
-            inner =
-                self.shared.1.wait_timeout(inner, left.unwrap_or_default()).unwrap_or_else(PoisonError::into_inner).0;
+            let Some(left) = patience.left() else { return false };
+            inner = self.shared.1.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 
     /// Stops it after its transaction, and gives what it did.

@@ -1,3 +1,4 @@
+use super::super::tests_kit::old;
 use super::*;
 
 fn ground() -> Ground {
@@ -56,4 +57,38 @@ fn what_is_hidden_matters_where_the_range_reaches_it() {
     ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = 99);
     ground.tell_hidden(&near, Side::Blue, &mut unknown, &mut remarks);
     assert_eq!((unknown.len(), remarks.len()), (4, 2), "{unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_time_that_lies_ahead_the_range_goes_on_on_old_brokers_too() {
+    let (old, carried) = (old(), Ranges::default());
+    let span = Span::Times { from: old.now - 650_000, to: Some(old.now - 200_000) };
+    let (plan, tools, names) = (&*old.plan, &*old.tools, &*old.tools.names);
+    let grounds = Grounds { plan, tools, names, source: Side::Blue, span, replayed: false, carried: &carried };
+    let ground = grounds.of("t").await.unwrap().unwrap();
+    assert_eq!(ground.ranges, [[(0, 4)], [(0, 3)]], "all that may hold records of the range");
+    let said = |side: &str| format!("timestamps of t on {side} lie ahead: read to its end");
+    assert!(["blue", "green"].into_iter().all(|side| ground.remarks.contains(&said(side))), "{:?}", ground.remarks);
+}
+
+#[test]
+fn a_hit_at_or_beyond_the_end_is_the_end_whatever_its_time() {
+    let log = Standing {
+        side: Side::Blue,
+        name: "t".into(),
+        start: vec![2],
+        end: vec![9],
+        hidden: vec![None],
+        first: vec![Some(1)],
+        asked: At(100),
+    };
+    let hit = |found| {
+        let hit = log.hit(0, found);
+        (hit.offset, hit.ts)
+    };
+    assert_eq!(hit(Some((5, 7_000))), (5, Some(7_000)));
+    assert_eq!(hit(Some((1, 50))), (2, Some(50)));
+    // It was written since: nothing of the log as it stands lies behind it.
+    assert_eq!(hit(Some((9, 7_000))), (9, None));
+    assert_eq!(hit(None), (9, None));
 }

@@ -1,0 +1,103 @@
+//! What comes from outside and is remembered here: entries of whoever holds the journal, and where logs ended.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use super::Core;
+use crate::controller::snapshot::{Arming, Severity};
+use crate::migration::command::Subject;
+use crate::migration::estate::{At, ClusterView, Side};
+use crate::migration::reads;
+use crate::migration::sight::Sight;
+
+impl Core {
+    /// A session that only looks takes in what the holder of the journal has written since.
+    pub(super) async fn follow(&mut self) {
+        if self.ledger.rehearses() {
+            return self.notice_growth().await;
+        }
+        if !matches!(self.arming, Arming::ReadOnly { .. }) {
+            return;
+        }
+        match self.ledger.newer().await {
+            Ok(entries) => {
+                // A read that failed once says nothing of the file: a chain that is broken breaks the next read too.
+                if !self.ledger.doubted() {
+                    self.unsound = None;
+                }
+                for entry in &entries {
+                    self.machine.replay(entry);
+                    self.remember(entry);
+                }
+            }
+            Err(trouble) => {
+                self.notice(Severity::Fail, Subject::Migration, trouble.clone());
+                self.unsound = Some(trouble);
+            }
+        }
+    }
+
+    /// Remembers where the logs of a round ended, of all topics that groups of the plan read.
+    pub(super) fn keep_ends(&mut self, side: Side, view: &ClusterView, at: At) {
+        let read = read(&self.machine.sight(at));
+        let wanted = |topic: &str| read.as_ref().is_none_or(|read| read.contains(topic));
+        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.round(wanted, side, view, at);
+    }
+}
+
+/// Topics that groups of the plan read on either side, as far as that was seen: what the plan does not list goes along with
+/// them, and is translated as well. `None`: any, because a group without a list may commit on another one at any time.
+fn read(sight: &Sight<'_>) -> Option<BTreeSet<String>> {
+    let groups = &sight.settings.groups;
+    if groups.values().any(|group| group.topics.is_empty()) {
+        return None;
+    }
+    let mut all = BTreeSet::new();
+    for (group, side) in groups.keys().flat_map(|group| Side::BOTH.map(|side| (group, side))) {
+        all.extend(reads::topics(sight, group, side));
+    }
+    Some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::migration::estate::{Estate, GroupState, GroupView, MemberView, Observed, TopicPartition};
+    use crate::migration::lag::LagBook;
+    use crate::migration::settings::{GroupSettings, Settings};
+    use crate::migration::state::State;
+
+    fn settings(topics: &[&str]) -> Settings {
+        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        let group = GroupSettings { topics, ..GroupSettings::default() };
+        Settings {
+            name: "test".into(),
+            blue_cluster_id: None,
+            green_cluster_id: None,
+            stale_after_ms: 5_000,
+            zero_age_ms: 5_000,
+            sample_gap_ms: 5_000,
+            groups: [("audit".to_owned(), group)].into(),
+            producers: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn ends_are_kept_of_topics_that_go_along_too() {
+        let assigned = vec![TopicPartition::new("refunds", 0)];
+        let member = MemberView { assigned, ..MemberView::default() };
+        let group = GroupView { state: GroupState::Stable, members: vec![member], ..GroupView::default() };
+        let view = ClusterView { groups: [("audit".to_owned(), group)].into(), ..ClusterView::default() };
+        let estate = Estate { blue: Observed::seen(view, At(1)), ..Estate::default() };
+        let (state, lag) = (State::default(), LagBook::default());
+        let of = |topics: &[&str]| {
+            let settings = settings(topics);
+            read(&Sight { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(2) })
+        };
+        assert_eq!(of(&["orders"]), Some(["orders", "refunds"].map(str::to_owned).into()));
+        assert_eq!(of(&[]), None, "any");
+    }
+}
