@@ -3,13 +3,14 @@
 
 mod answers;
 mod modes;
+mod typed;
 
 use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crossterm::event::{Event, EventStream};
+use crossterm::event::Event;
 use crossterm::queue;
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use futures_util::{Stream, StreamExt};
@@ -23,6 +24,7 @@ use tokio::time::MissedTickBehavior;
 use answers::{Answers, Heard};
 pub use modes::restore;
 use modes::{ask_background, enter, hook_panics, put_back};
+use typed::Typed;
 
 use super::model::{Model, Options, Overlay};
 use super::update::{Cmd, Msg, update};
@@ -137,10 +139,11 @@ impl Screen {
             Some(signals) => signals,
             None => Signals::listen()?,
         };
-        let mut events = EventStream::new();
+        let mut events = Typed::listen();
         let reason = self.turn((rx, replies, asks), &mut events, signals).await;
         if reason != ExitReason::TerminalLost {
             self.hear_out(&mut events).await;
+            events.let_go();
         }
         restore();
         Ok(reason)
@@ -149,7 +152,7 @@ impl Screen {
     async fn turn(
         &mut self,
         (mut rx, mut replies, asks): Ends,
-        events: &mut EventStream,
+        events: &mut Typed,
         mut signals: Signals,
     ) -> ExitReason {
         let mut tick = tokio::time::interval(FRAME);
@@ -272,7 +275,7 @@ impl Screen {
     /// nothing, and that is said. Keys that were read after ctrl-z are dropped, as the kernel's own drops them.
     async fn suspend(
         &mut self,
-        events: &mut EventStream,
+        events: &mut Typed,
         signals: &mut Signals,
         asks: &mpsc::Sender<Ask>,
     ) -> io::Result<()> {
@@ -280,6 +283,7 @@ impl Screen {
         while let Some(Some(Ok(event))) = at_hand(events).await {
             self.overhear(event);
         }
+        events.let_go();
         restore();
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
         let stopped = tokio::time::timeout(STOPS, signals.go_on.recv()).await.is_ok();
@@ -293,7 +297,7 @@ impl Screen {
 
     /// An answer of the terminal that is still on its way must not arrive at the shell: not when the screens are left, nor
     /// when they are stopped.
-    async fn hear_out(&mut self, events: &mut EventStream) {
+    async fn hear_out(&mut self, events: &mut Typed) {
         while let Some(left) = self.answers.awaits((self.clock)()) {
             match tokio::time::timeout(left, events.next()).await {
                 Ok(Some(Ok(event))) => self.overhear(event),

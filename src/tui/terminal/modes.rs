@@ -39,8 +39,10 @@ pub fn restore() {
     }
 }
 
-/// The person's own screen, cursor and modes.
+/// The person's own screen, cursor and modes. The mode first: who sees the own screen again may type at once, and what is
+/// typed into a raw terminal is neither echoed nor a line for the shell that gets it.
 pub(super) fn put_back() {
+    let _ = disable_raw_mode();
     let _ = execute!(
         io::stdout(),
         EndSynchronizedUpdate,
@@ -49,7 +51,6 @@ pub(super) fn put_back() {
         cursor::Show,
         crossterm::style::ResetColor
     );
-    let _ = disable_raw_mode();
 }
 
 /// A panic's message must be read on the person's own screen, not on the one that goes away. Hooked once.

@@ -1,0 +1,36 @@
+//! What is typed, and what the terminal says of itself.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crossterm::event::{Event, EventStream};
+use futures_util::Stream;
+
+/// The terminal's events. `None` only while it lets go.
+pub(super) struct Typed(Option<EventStream>);
+
+impl Typed {
+    /// Reads from now on.
+    pub fn listen() -> Self {
+        Self(Some(EventStream::new()))
+    }
+
+    /// Leaves what is typed from now on to whoever has the terminal next, until it is asked for an event again.
+    ///
+    /// A stream that was asked in vain has a thread of its own that waits at the terminal, and would still take what is
+    /// typed for the shell. Dropped, the stream wakes that thread; making another one waits for the lock that the thread
+    /// holds as long as it reads. (Made before the old one is dropped, it would wait for the next key.)
+    pub fn let_go(&mut self) {
+        self.0 = None;
+        self.0 = Some(EventStream::new());
+    }
+}
+
+impl Stream for Typed {
+    type Item = io::Result<Event>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().map_or(Poll::Pending, |events| Pin::new(events).poll_next(cx))
+    }
+}
