@@ -69,6 +69,8 @@ struct GroupBook {
     intervals: VecDeque<u64>,
     /// It only commits, as the newest sample shows it.
     alone: bool,
+    /// Since when it has run without a break: what it did not commit while nobody was in it says nothing of it.
+    running: Option<At>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -418,7 +420,7 @@ impl GroupBook {
         self.commits.clear();
         self.readable = None;
         (self.last, self.moved, self.waiting) = (None, None, None);
-        (self.sampled, self.watched) = (None, None);
+        (self.sampled, self.watched, self.running) = (None, None, None);
     }
 
     fn take(&mut self, group: &GroupView, unread: Option<Unread>, at: At) {
@@ -439,12 +441,13 @@ impl GroupBook {
             self.intervals.clear();
         }
         self.alone = alone;
+        let runs = group.state == GroupState::Stable && !group.members.is_empty();
+        self.running = runs.then(|| self.running.unwrap_or(at));
         // What an open transaction holds nobody can read: that is said of the log, not of the group.
         let to_read = unread.is_some_and(|u| u.readable > 0);
         if moved {
             if let Some((since, _)) = self.waiting {
-                let from = self.moved.map_or(since, |m| m.max(since));
-                let runs = group.state == GroupState::Stable && !group.members.is_empty();
+                let from = [self.moved, self.running].into_iter().flatten().fold(since, At::max);
                 // One that only commits was seen to do so twice: once may have been whoever set its offsets.
                 if runs || (alone && self.moved.is_some()) {
                     push(&mut self.intervals, at.since(from), INTERVALS);

@@ -65,7 +65,8 @@ pub fn play<W: Scripted>(case: &crate::Case) {
     for (n, line) in crate::cases::lines(&case.script) {
         if let Err(why) = player.line(line) {
             let journal: Vec<String> = player.d.journal.iter().map(|e| word(&e.event)).collect();
-            panic!("line {n} `{line}`: {why}\n  journal: {}", journal.join(", "));
+            let newest: Vec<String> = player.d.journal.iter().rev().take(2).map(|e| format!("{:?}", e.event)).collect();
+            panic!("line {n} `{line}`: {why}\n  journal: {}\n  newest first: {}", journal.join(", "), newest.join("\n"));
         }
     }
 }
