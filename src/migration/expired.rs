@@ -92,7 +92,7 @@ impl Machine {
 
     /// How a criterion of a group's soak stands when it counts from where the logs begin now, past what expired: what it
     /// is, in words, or what is wrong with it.
-    pub(super) fn from_the_start(&self, name: &str, rule: &Criterion, now: At) -> Result<String, Gate> {
+    pub(super) fn count_from_start(&self, name: &str, rule: &Criterion, now: At) -> Result<String, Gate> {
         let (sight, side) = (self.sight(now), Side::Green);
         let (id, label) = (sight.id_on(name, side), rule.metric.label());
         let gone = of(&sight, id, side);

@@ -67,7 +67,7 @@ impl Machine {
         for row in rows.iter_mut().filter(|row| row.judged) {
             let untold = matches!(&row.gate, Gate::Unknown { why } if why.contains(&words));
             let Some(rule) = rules.iter().find(|rule| untold && rule.metric == row.metric) else { continue };
-            row.gate = match self.from_the_start(group, rule, now) {
+            row.gate = match self.count_from_start(group, rule, now) {
                 Ok(is) => {
                     let (held, needed) = (span(row.held_ms), span(row.needed_ms));
                     excused.push(format!("{is}; before that it was good for {held} of {needed}"));

@@ -367,7 +367,7 @@ fn news_of_reads(sight: &Sight<'_>, group: &str, side: Side) -> Option<Remembere
     let gone = known.topics.iter().any(|t| !seen.topics.contains(t) && !view.offsets.contains_key(t));
     let unassigned = seen.only_named.iter().any(|t| known.topics.contains(t) && !known.only_named.contains(t));
     let less = gone || unassigned || (seen.streams.is_none() && known.streams.is_some());
-    if !more && !(less && old) {
+    if !(more || less && old) {
         return None;
     }
     let mut reads = seen;

@@ -273,12 +273,7 @@ impl Screen {
     /// Gives the terminal back and stops, with everything in the foreground, as ctrl-z does on a terminal that is not
     /// raw; goes on when it is continued. Where nobody could take the terminal (no shell, no job control) the kernel stops
     /// nothing, and that is said. Keys that were read after ctrl-z are dropped, as the kernel's own drops them.
-    async fn suspend(
-        &mut self,
-        events: &mut Typed,
-        signals: &mut Signals,
-        asks: &mpsc::Sender<Ask>,
-    ) -> io::Result<()> {
+    async fn suspend(&mut self, events: &mut Typed, signals: &mut Signals, asks: &mpsc::Sender<Ask>) -> io::Result<()> {
         self.hear_out(events).await;
         while let Some(Some(Ok(event))) = at_hand(events).await {
             self.overhear(event);

@@ -66,7 +66,11 @@ pub fn play<W: Scripted>(case: &crate::Case) {
         if let Err(why) = player.line(line) {
             let journal: Vec<String> = player.d.journal.iter().map(|e| word(&e.event)).collect();
             let newest: Vec<String> = player.d.journal.iter().rev().take(2).map(|e| format!("{:?}", e.event)).collect();
-            panic!("line {n} `{line}`: {why}\n  journal: {}\n  newest first: {}", journal.join(", "), newest.join("\n"));
+            panic!(
+                "line {n} `{line}`: {why}\n  journal: {}\n  newest first: {}",
+                journal.join(", "),
+                newest.join("\n")
+            );
         }
     }
 }

@@ -20,7 +20,7 @@ async fn seen(cluster: &Cluster, what: &str, wanted: impl Fn(&ClusterView) -> bo
             }
         }
     };
-    tokio::time::timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+    crate::patience::in_time(PATIENCE, look).await.unwrap_or_else(|| panic!("waited in vain for: {what}"))
 }
 
 #[test]

@@ -15,6 +15,8 @@ use cutover::plan::Plan;
 use cutover::sim::traffic::set_flag;
 use cutover::sim::{DemoConfig, DemoEstate, Incident};
 
+use crate::patience::{Patience, in_time};
+
 pub const GROUP: &str = "loan-audit";
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
@@ -42,7 +44,7 @@ fn plan(dir: &Path) -> Plan {
 
 pub async fn until(handle: &mut Handle, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     let wait = handle.snapshots.wait_for(|s| holds(s));
-    let found = tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
+    let found = in_time(PATIENCE, wait).await.unwrap_or_else(|| panic!("waited in vain for: {what}"));
     Arc::clone(&found.unwrap())
 }
 
@@ -103,9 +105,9 @@ async fn goes_on(demo: &Demo, group: &str) {
     // What is read again lies seconds behind the end: fewer than 40 records ahead of it means that it has been read.
     let report = || demo.estate.witness().group(group).unwrap();
     let before = report().processed;
-    let start = std::time::Instant::now();
+    let mut patience = Patience::new(PATIENCE);
     while report().processed < before + 200 || report().pending > 40 {
-        assert!(start.elapsed() < PATIENCE, "the group stopped reading");
+        assert!(patience.left().is_some(), "the group stopped reading: {:?}", report());
         tokio::task::yield_now().await;
         std::thread::park_timeout(Duration::from_millis(20));
     }
@@ -231,13 +233,13 @@ pub fn now() -> At {
 /// Starts a cutover without waiting for its end.
 async fn begin(handle: &mut Handle, group: &str, run: u64) {
     // What was not seen yet (a flag, a switch) is unknown and refused: asked again with each new picture.
-    let start = std::time::Instant::now();
+    let mut patience = Patience::new(PATIENCE);
     let prepared = loop {
         handle.asks.send(Ask::Prepare { id: 1, command: Command::cut_over(group) }).await.unwrap();
         match handle.replies.recv().await {
             Some(Reply::Prepared { result: Ok(prepared), .. }) => break prepared,
             Some(Reply::Prepared { result: Err(why), .. }) if why.exit_code == 4 => {
-                assert!(start.elapsed() < PATIENCE, "still unknown: {why:?}");
+                assert!(patience.left().is_some(), "still unknown: {why:?}");
                 handle.snapshots.changed().await.unwrap();
             }
             other => panic!("not prepared: {other:?}"),

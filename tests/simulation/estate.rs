@@ -1,20 +1,22 @@
 //! The demo's estate: its traffic is real, and its witness tells the truth.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cutover::migration::estate::Side;
 use cutover::sim::state::{Commit, Isolation, StoredRecord};
 use cutover::sim::traffic::{ID_HEADER, set_flag};
 use cutover::sim::{DemoConfig, DemoEstate};
 
+use crate::patience::Patience;
+
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Waits for a condition, within a bound.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
+    let mut patience = Patience::new(PATIENCE);
     while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
+        assert!(patience.left().is_some(), "waited in vain for: {what}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

@@ -13,6 +13,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::{ClientConfig, ClientContext, Message};
 
+use crate::patience::Patience;
+
 const PATIENCE: Duration = Duration::from_secs(240);
 
 fn cluster() -> SimCluster {
@@ -22,9 +24,9 @@ fn cluster() -> SimCluster {
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
+    let mut patience = Patience::new(PATIENCE);
     while !holds() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for: {what}");
+        assert!(patience.left().is_some(), "waited in vain for: {what}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }

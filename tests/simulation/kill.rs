@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cutover::migration::command::Command;
 use cutover::migration::estate::{Side, SwitchState};
@@ -11,6 +11,7 @@ use cutover::sim::traffic::GroupSpec;
 use cutover::sim::{DemoConfig, DemoEstate};
 
 use crate::kill_support::{carry_out, killed};
+use crate::patience::{Patience, until};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 /// Steps of both runbooks that have an effect: stop, translate, commit, start.
@@ -52,9 +53,9 @@ impl World {
     /// Lost and re-read since the mark, once the group has gone on.
     fn seen(&self, group: &str) -> (u64, u64) {
         let report = || self.estate.witness().group(group).unwrap();
-        let (before, start) = (report().processed, Instant::now());
+        let (before, mut patience) = (report().processed, Patience::new(PATIENCE));
         while report().processed < before + 200 {
-            assert!(start.elapsed() < PATIENCE, "{group} stopped reading: {:?}", report());
+            assert!(patience.left().is_some(), "{group} stopped reading: {:?}", report());
             std::thread::park_timeout(Duration::from_millis(20));
         }
         (report().lost, report().re_read)
@@ -72,7 +73,7 @@ impl World {
         assert_eq!(report.exit_code, 0, "{group} to {to}, killed {crash_at}: {report:?}");
         let predicted = report.run.unwrap().predicted_re_read.unwrap();
         // On a busy machine two hundred records of other partitions may come before the one that is read again.
-        crate::patience::until(PATIENCE, "what was predicted is read again", || {
+        until(PATIENCE, "what was predicted is read again", || {
             self.estate.witness().group(group).unwrap().re_read >= predicted
         });
         let (lost, re_read) = self.seen(group);

@@ -29,7 +29,7 @@ async fn attached(plan: &Plan, want: Want) -> Handle {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, tries).await.expect("it is served")
+    crate::patience::in_time(PATIENCE, tries).await.expect("it is served")
 }
 
 fn hold(why: &str) -> Command {
@@ -66,7 +66,7 @@ async fn every_screen_sees_the_same_and_acts_through_the_one_controller() {
     assert_eq!(run(&mut second, Command::Resume { subject: Subject::Group(GROUP.into()) }, GROUP).await.exit_code, 0);
     first.shutdown().await;
     let gone = async { while second.snapshots.changed().await.is_ok() {} };
-    tokio::time::timeout(PATIENCE, gone).await.expect("the end is heard");
+    crate::patience::in_time(PATIENCE, gone).await.expect("the end is heard");
     assert!(!socket_path(&demo.plan().journal).exists(), "an orderly end takes its socket away");
     assert!(attach(&demo.plan(), Want::Armed).await.unwrap().is_none());
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 async fn until(handle: &mut Handle, what: &str, holds: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     let wait = handle.snapshots.wait_for(|s| holds(s));
-    let found = tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"));
+    let found = crate::patience::in_time(PATIENCE, wait).await.unwrap_or_else(|| panic!("waited in vain for: {what}"));
     Arc::clone(&found.unwrap())
 }
 

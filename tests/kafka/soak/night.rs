@@ -39,15 +39,22 @@ fn needs_a_person(g: &GroupRow) -> bool {
     matches!(g.side_state, Some(SideState::NeedsOperator { .. }))
 }
 
-/// Presses `w` on the line on top, and types why.
+/// Presses `w` on the line on top, and types why; again, where the screen says that the controller it looked at is away.
 fn hold_it(screen: &Terminal, why: &str) {
-    screen.wait_for_text(SOON, "w hold it");
-    screen.send("w");
-    screen.wait_for_text(SOON, "Why? It goes into the journal");
-    screen.send(&format!("hold {why}"));
-    screen.wait_for_text(SOON, &format!("> hold {why}"));
-    screen.send(key::ENTER);
-    screen.wait_for_text(SOON, "HELD by");
+    const AWAY: &str = "the controller is away";
+    loop {
+        screen.wait_for_text(SOON, "w hold it");
+        screen.send("w");
+        screen.wait_for_text(SOON, "Why? It goes into the journal");
+        screen.send(&format!("hold {why}"));
+        screen.wait_for_text(SOON, &format!("> hold {why}"));
+        screen.send(key::ENTER);
+        let seen = |s: &vt100::Screen, text: &str| s.contents().contains(text);
+        if screen.wait_for(SOON, |s| if seen(s, "HELD by") { Some(true) } else { seen(s, AWAY).then_some(false) }) {
+            return;
+        }
+        screen.wait_for(SOON, |s| (!seen(s, AWAY)).then_some(()));
+    }
 }
 
 /// Entries of one group's rollback, by what happened: when (ms), who.
