@@ -101,8 +101,12 @@ impl Scene {
                 if terminal.with_screen(gone) {
                     return limit;
                 }
-                terminal.send(key::ENTER);
-                terminal.wait_for(SOON, |s| (!again(s)).then_some(()));
+                // A key that comes at once counts as meant for what stood there before: pressed until it is taken.
+                let taken = |s: &vt100::Screen| (!again(s)).then_some(());
+                let mut tries = 0..60;
+                while terminal.look_for(Duration::from_secs(4), taken).is_err() && tries.next().is_some() {
+                    terminal.send(key::ENTER);
+                }
             }
         }
         panic!("the dialog is not taken:\n{}", terminal.screen_text());

@@ -26,6 +26,7 @@ async fn seen(cluster: &Cluster, what: &str, wanted: impl Fn(&ClusterView) -> bo
 #[test]
 fn a_snapshot_of_the_demo_is_complete_and_survives_a_broker() {
     let dir = tempfile::tempdir().unwrap();
+    crate::turns::heavy();
     let estate = DemoEstate::start(DemoConfig::new(dir.path())).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {

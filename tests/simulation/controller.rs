@@ -28,6 +28,7 @@ pub struct Demo {
 impl Demo {
     pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        crate::turns::heavy();
         let estate = DemoEstate::start(DemoConfig::new(dir.path())).unwrap();
         std::fs::write(dir.path().join("cutover.toml"), estate.plan_toml()).unwrap();
         Self { dir, estate }

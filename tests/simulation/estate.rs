@@ -23,6 +23,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 fn start() -> (tempfile::TempDir, DemoEstate) {
     let dir = tempfile::tempdir().unwrap();
+    crate::turns::heavy();
     let estate = DemoEstate::start(DemoConfig::new(dir.path())).unwrap();
     (dir, estate)
 }

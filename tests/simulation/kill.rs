@@ -33,6 +33,7 @@ impl World {
         let like = config.estate.groups.iter().find(|g| g.name == "loan-audit").unwrap().clone();
         let names = STEPS.iter().flat_map(|(_, step)| BOUNDARIES.map(|boundary| name(boundary, step)));
         config.estate.groups.extend(names.map(|name| GroupSpec { name, per_second: None, ..like.clone() }));
+        crate::turns::heavy();
         let estate = DemoEstate::start(config).unwrap();
         Arc::new(Self { dir, estate })
     }

@@ -15,6 +15,10 @@ mod receiver;
 #[path = "../support/patience.rs"]
 mod patience;
 
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../support/turns.rs"]
+mod turns;
+
 mod clients;
 mod control;
 mod controller;

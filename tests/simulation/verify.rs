@@ -39,6 +39,7 @@ fn state(s: &Snapshot) -> Option<&DiffState> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_diff_runs_beside_everything_else_and_is_journalled() {
     let dir = tempfile::tempdir().unwrap();
+    crate::turns::heavy();
     let estate = DemoEstate::start(DemoConfig::new(dir.path())).unwrap();
     let file = dir.path().join("cutover.toml");
     std::fs::write(&file, estate.plan_toml() + "\n[diff]\nrate = \"100kB/s\"\n").unwrap();

@@ -10,7 +10,7 @@ use cutover::migration::estate::Side;
 use cutover::offsets::Verdict;
 use rdkafka::producer::{BaseRecord, Producer};
 
-use super::ground::{Ground, PATIENCE, committed, fill, now, send};
+use super::ground::{Ground, PATIENCE, committed, fill, fill_from, hours_ago, now, send};
 use super::{commit, group_text, load, logs, translate_with};
 use crate::faults::Desk;
 use crate::support::kafka::admin::delete_topic;
@@ -154,11 +154,12 @@ fn a_topic_that_vanishes_while_it_is_read() {
 #[test]
 fn records_of_1_and_of_10_mib() {
     let ground = Ground { pair: pair(), topic: unique("huge"), group: unique("huge-group") };
+    let begin = hours_ago();
     for broker in [&ground.pair.blue, &ground.pair.green] {
         create_topic(broker, &ground.topic, 1, &[("max.message.bytes", "12000000")]);
         let size = |n: usize| if n == 6 { 10 << 20 } else { (1 << 20) - 200 };
         let values = (0..9).map(|n| vec![u8::try_from(n).unwrap() + 1; size(n)]);
-        fill(broker, &ground.topic, 0, values);
+        fill_from(broker, &ground.topic, 0, begin, values);
     }
     for (at, left) in [(6, 3), (7, 2), (9, 0)] {
         commit(&ground.pair.blue, &ground.group, &[(&ground.topic, 0, at)]);

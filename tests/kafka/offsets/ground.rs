@@ -105,13 +105,26 @@ pub fn committed(broker: &Broker, group: &str, topic: &str) -> Vec<(i32, i64)> {
 
 /// Writes records whose key is their number, a second apart, some hours ago.
 pub fn fill(broker: &Broker, topic: &str, partition: i32, values: impl Iterator<Item = Vec<u8>>) {
+    fill_from(broker, topic, partition, hours_ago(), values);
+}
+
+/// As [`fill`], with the timestamp of the first record: what is large takes seconds to write, and pairs have one time.
+pub fn fill_from(broker: &Broker, topic: &str, partition: i32, begin: i64, values: impl Iterator<Item = Vec<u8>>) {
     let producer = producer(broker, &[("message.max.bytes", "20000000")]);
-    send(&producer, topic, partition, values);
+    send_from(&producer, topic, partition, begin, values);
     producer.flush(PATIENCE).expect("written");
 }
 
+/// Where the records of a test begin, ms.
+pub fn hours_ago() -> i64 {
+    now() - 6 * 3_600_000
+}
+
 pub fn send(producer: &BaseProducer, topic: &str, partition: i32, values: impl Iterator<Item = Vec<u8>>) {
-    let begin = now() - 6 * 3_600_000;
+    send_from(producer, topic, partition, hours_ago(), values);
+}
+
+fn send_from(producer: &BaseProducer, topic: &str, partition: i32, begin: i64, values: impl Iterator<Item = Vec<u8>>) {
     for (n, value) in (0..).zip(values) {
         let key = n.to_string();
         let record = BaseRecord::to(topic).partition(partition).key(&key).payload(&value).timestamp(begin + n * 1_000);
