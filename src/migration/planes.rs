@@ -27,11 +27,6 @@ fn took(done: &Done) -> bool {
     done.issued.effect.changes() && !matches!(done.outcome, Some((Outcome::Failed { .. }, _)))
 }
 
-/// Whether it is known to have been done.
-fn is_done(done: &Done) -> bool {
-    matches!(done.outcome, Some((Outcome::Done { .. }, _)))
-}
-
 impl Machine {
     /// Whether a command starts (or goes on with) something that stops a group or a producer first. Marks (complete,
     /// approve) stop nothing.
@@ -74,7 +69,7 @@ impl Machine {
             Subject::Group(group) => {
                 let effects = self.state.chain(run.id).flat_map(|r| r.effects.iter().rev());
                 let switch = effects.filter(|e| took(e)).find_map(|e| match &e.issued.effect {
-                    Effect::SetSwitch { to, .. } => Some((*to, is_done(e))),
+                    Effect::SetSwitch { to, .. } => Some((*to, e.is_done())),
                     _ => None,
                 });
                 match switch {
@@ -85,7 +80,7 @@ impl Machine {
             }
             Subject::Producer(name) => {
                 let off = producer::flag(&self.sight(now), name) == Some(FlagState::Off);
-                !run.effects.iter().filter(|e| took(e)).any(|e| is_done(e) || off)
+                !run.effects.iter().filter(|e| took(e)).any(|e| e.is_done() || off)
             }
             Subject::Migration | Subject::Cluster(_) => true,
         }

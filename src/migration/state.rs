@@ -117,6 +117,14 @@ pub struct Done {
     pub outcome: Option<(Outcome, At)>,
 }
 
+impl Done {
+    /// Whether it is known to have been done.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        matches!(self.outcome, Some((Outcome::Done { .. }, _)))
+    }
+}
+
 /// One execution of a runbook.
 #[derive(Debug, Clone)]
 pub struct Run {

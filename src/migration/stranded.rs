@@ -138,6 +138,15 @@ impl Machine {
         let last = done.iter().rev().find_map(|e| Some((*e, Set::by(&e.issued.effect)?)));
         let (start, nowhere, stands) = match last {
             None => (None, false, words.untouched.to_owned()),
+            Some((to, Set::To(state))) if !to.is_done() => match self.found_since(run, to) {
+                Some(Set::To(found)) => (None, false, words.found_at(&found)),
+                found => {
+                    let unless =
+                        found.map_or_else(|| format!(", unless its {} took {state}", words.knob), |_| String::new());
+                    let why = self.left_alone(run, to, &done).map_or_else(String::new, |why| format!(": {why}"));
+                    (None, true, format!("{}{unless}{why}", words.nowhere))
+                }
+            },
             Some((_, Set::To(state))) => (None, false, format!("its {} was set to {state}", words.knob)),
             Some((off, Set::Off)) => match (self.found_since(run, off), self.left_alone(run, off, &done)) {
                 (Some(Set::To(state)), _) => (None, false, words.found_at(&state)),
