@@ -54,7 +54,9 @@ impl World {
     }
 
     fn set(&self, state: &str) {
-        std::fs::write(self.desk.path().join("switch"), state).expect("a switch");
+        // At once: who reads it may look at any moment.
+        let [new, path] = ["switch.set", "switch"].map(|name| self.desk.path().join(name));
+        std::fs::write(&new, state).and_then(|()| std::fs::rename(&new, &path)).expect("a switch");
     }
 
     fn verb(&self, verb: &str, more: &[&str]) -> (Option<i32>, String) {
