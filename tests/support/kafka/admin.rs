@@ -21,6 +21,10 @@ pub fn create_topic(broker: &Broker, topic: &str, partitions: i32, config: &[(&s
 
 /// `create_topic` with a client configuration of one's own (a secured listener).
 pub fn create_topic_with(client: &ClientConfig, topic: &str, partitions: i32, config: &[(&str, &str)]) {
+    // A broker of ZooKeeper's times serves a moment before it knows a controller, and CreateTopics waits for one: looked
+    // for again each second, not after five minutes.
+    let mut client = client.clone();
+    client.set("topic.metadata.refresh.interval.ms", "1000");
     let admin: AdminClient<DefaultClientContext> = client.create().expect("an admin client");
     let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     new.config = config.to_vec();
