@@ -135,8 +135,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let rendered = typed.fold(error.render().to_string(), |text, a| text.replace(&a, &visible(&a)));
     tell(&redact::hide(&rendered));
     if std::env::args_os().any(|a| a == "--json") {
-        let what = &rendered;
-        let what = what.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let what = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let trouble = Trouble::new(visible(what), "cutover --help lists what there is");
         print_json_line(&serde_json::json!({"ok": false, "errors": [trouble]}));
     }

@@ -515,29 +515,17 @@ mod tests {
     #[test]
     fn what_was_asked_for_names_no_consequence_and_nothing_of_the_controller() {
         let mut teller = Teller::default();
-        let group = Subject::Group("loan-audit".into());
         let mut said = |actor: &str, event: Event| {
             let entry = Entry { actor: actor.into(), ..entry(1, event) };
             teller.line(&entry).act
         };
-        let start = |kind, subject: &Subject, command| Event::RunStarted {
-            run: 7,
-            kind,
-            subject: subject.clone(),
-            command,
-            confirmed: String::new(),
-            estimate: None,
-            max_re_read: None,
-            dry_run: false,
-            accepted: Vec::new(),
-        };
-        let back = start(RunKind::RollBack, &group, Command::roll_back("loan-audit"));
+        let start = |kind, command| Event::started(7, kind, command);
+        let back = start(RunKind::RollBack, Command::roll_back("loan-audit"));
         assert_eq!(said("trigger green-lag", back.clone()).as_deref(), Some("roll back loan-audit"));
         assert_eq!(said(CONTROLLER, back), None, "what the controller begins by itself nobody asked for");
         assert_eq!(said("ada@bastion", Event::Continued { run: 7 }).as_deref(), Some("continue loan-audit"));
-        let api = Subject::Producer("loan-api".into());
         let route = Command::route("loan-api", crate::migration::estate::FlagState::Dual);
-        let routed = said("ada@bastion", start(RunKind::Route, &api, route));
+        let routed = said("ada@bastion", start(RunKind::Route, route));
         assert_eq!(routed.as_deref(), Some("route loan-api to dual"));
         let held = Event::Held { subject: Subject::Group("g\u{1b}[2J".into()), why: "w".into() };
         assert!(said("ada@bastion", held).is_some_and(|a| a.starts_with("hold g") && !a.contains('\u{1b}')));

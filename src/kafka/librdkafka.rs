@@ -2,9 +2,10 @@
 //! the screen, and its errors in words a person can act on.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::client::ClientContext;
+use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
@@ -208,6 +209,17 @@ pub(super) fn trouble(what: &str, bootstrap: &str, error: Option<&KafkaError>, c
 pub(super) fn untold(bootstrap: &str, context: &Context) -> Trouble {
     let silent = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
     trouble("asking for the cluster id", bootstrap, Some(&silent), Some(context))
+}
+
+/// Whether a client is at the cluster that it is held to, if it is to any: asked for as long as `within`.
+pub(super) fn is_home(
+    client: &Client<Context>,
+    bootstrap: &str,
+    home: Option<&str>,
+    within: Duration,
+) -> Result<(), Trouble> {
+    let Some(held) = home else { return Ok(()) };
+    at_home(bootstrap, held, client.fetch_cluster_id(within).as_deref(), client.context())
 }
 
 /// Whether a client is at the cluster with this id. `told`: what it was told last; a client that was told nothing may be

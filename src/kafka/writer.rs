@@ -152,9 +152,7 @@ impl Writer {
 
     /// Errors: it is at another cluster than it is held to, or nobody tells.
     fn is_home(&self, within: Duration) -> Result<(), Trouble> {
-        let Some(held) = &self.home else { return Ok(()) };
-        let told = self.producer.client().fetch_cluster_id(within);
-        librdkafka::at_home(&self.bootstrap, held, told.as_deref(), self.producer.context())
+        librdkafka::is_home(self.producer.client(), &self.bootstrap, self.home.as_deref(), within)
     }
 
     fn initialised(self, transactional_id: &str) -> Result<Writer, Trouble> {
@@ -382,9 +380,7 @@ impl Keeper {
 
     /// Errors: it is at another cluster than it is held to, or nobody tells.
     fn is_home(&self) -> Result<(), Trouble> {
-        let Some(held) = &self.home else { return Ok(()) };
-        let told = self.consumer.client().fetch_cluster_id(self.within);
-        librdkafka::at_home(&self.bootstrap, held, told.as_deref(), self.consumer.context())
+        librdkafka::is_home(self.consumer.client(), &self.bootstrap, self.home.as_deref(), self.within)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::command::Refusal;
 use super::drain::committed;
-use super::effect::{Effect, Outcome};
+use super::effect::Effect;
 use super::estate::{ClusterView, GroupKind, GroupView, Side, TopicPartition};
 use super::sight::Sight;
 use super::state::Run;
@@ -64,9 +64,8 @@ fn is_our_doing(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) ->
 
 /// What a run committed last on a side, as far as that may have taken.
 fn last_commit(run: &Run, side: Side) -> Option<&Vec<(TopicPartition, i64)>> {
-    run.effects.iter().rev().find_map(|e| match (&e.issued.effect, &e.outcome) {
-        (_, Some((Outcome::Failed { .. }, _))) => None,
-        (Effect::CommitOffsets { side: on, offsets, .. }, _) if *on == side => Some(offsets),
+    run.effects.iter().rev().filter(|e| !e.has_failed()).find_map(|e| match &e.issued.effect {
+        Effect::CommitOffsets { side: on, offsets, .. } if *on == side => Some(offsets),
         _ => None,
     })
 }

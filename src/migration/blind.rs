@@ -223,7 +223,7 @@ pub(super) fn blind_facts(sight: &Sight<'_>, group: &str) -> Result<Facts, Refus
     let unseen = unseen(sight, group);
     if !unseen.is_empty() {
         facts.warnings.push(format!(
-            "{group} also read {}, which can't be seen on blue now: it starts there where it stood, or by              auto.offset.reset",
+            "{group} also read {}, which can't be seen on blue now: it starts there where it stood, or by auto.offset.reset",
             unseen.join(", ")
         ));
     }

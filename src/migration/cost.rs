@@ -175,6 +175,21 @@ pub(super) fn ahead(
     overrides::newer_commit(group, to, &offsets.filter_map(newer).collect::<Vec<_>>())
 }
 
+/// Whether a command passes over this gate at most, and says why. `what` it is, in a word or two.
+pub(super) fn only(gate: GateName, what: &str, command: &Command) -> Result<(), Refusal> {
+    match command.overrides().iter().find(|o| o.gate != gate || o.reason.trim().is_empty()) {
+        None => Ok(()),
+        Some(o) if o.gate == gate => Err(Refusal::refused(
+            format!("to pass over the gate {gate} needs a reason"),
+            "say why, for the journal (--reason TEXT)",
+        )),
+        Some(o) => Err(Refusal::refused(
+            format!("the gate {} is none of {what}", o.gate),
+            format!("only {gate} can be passed over here"),
+        )),
+    }
+}
+
 /// Whoever passes over something, or chooses a strategy, says why.
 pub(super) fn reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
     let silent = |reason: &str| reason.trim().is_empty();

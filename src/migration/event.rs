@@ -439,6 +439,24 @@ pub struct Entry {
     pub event: Event,
 }
 
+#[cfg(test)]
+impl Event {
+    /// That a command was taken, with nothing said beside it.
+    pub(crate) fn started(run: RunId, kind: RunKind, command: Command) -> Self {
+        Event::RunStarted {
+            run,
+            kind,
+            subject: command.subject(),
+            command,
+            confirmed: String::new(),
+            estimate: None,
+            max_re_read: None,
+            dry_run: false,
+            accepted: Vec::new(),
+        }
+    }
+}
+
 impl Event {
     /// The run it belongs to.
     #[must_use]

@@ -277,8 +277,8 @@ impl Machine {
         let mut before = None;
         for r in self.state.chain(id).skip(1) {
             for e in r.effects.iter().rev() {
-                if let (Effect::CommitOffsets { before: b, had, side: s, .. }, false) =
-                    (&e.issued.effect, matches!(e.outcome, Some((Outcome::Failed { .. }, _))))
+                if let Effect::CommitOffsets { before: b, had, side: s, .. } = &e.issued.effect
+                    && !e.has_failed()
                     && *s == side
                 {
                     before = Some((b.clone(), had.clone()));
@@ -396,17 +396,7 @@ mod tests {
     /// A cutover of `g` that may have committed 7 for t-0 on green with words of blue's, where 7 stood with words of its own;
     /// and the run that gives it back.
     fn given_back() -> Machine {
-        let settings = Settings {
-            name: "test".into(),
-            blue_cluster_id: None,
-            green_cluster_id: None,
-            stale_after_ms: 5_000,
-            zero_age_ms: 5_000,
-            sample_gap_ms: 5_000,
-            groups: BTreeMap::new(),
-            producers: BTreeMap::new(),
-        };
-        let mut machine = Machine::new(settings, Session::default());
+        let mut machine = Machine::new(Settings::of_groups(BTreeMap::new()), Session::default());
         let tp = TopicPartition::new("t", 0);
         let effect = Effect::CommitOffsets {
             group: "g".into(),
@@ -416,21 +406,10 @@ mod tests {
             metadata: vec![(tp.clone(), "blue's".into())],
             had: vec![(tp, "green's".into())],
         };
-        let started = |run, kind, command: Command| Event::RunStarted {
-            run,
-            kind,
-            subject: command.subject(),
-            command,
-            confirmed: String::new(),
-            estimate: None,
-            max_re_read: None,
-            dry_run: false,
-            accepted: Vec::new(),
-        };
         let events = [
-            started(1, RunKind::CutOver, Command::cut_over("g")),
+            Event::started(1, RunKind::CutOver, Command::cut_over("g")),
             Event::Intent { run: 1, issued: Issued { key: "1/4/1".into(), effect } },
-            started(2, RunKind::GiveBack, Command::roll_back("g")),
+            Event::started(2, RunKind::GiveBack, Command::roll_back("g")),
         ];
         for (seq, event) in (1..).zip(events) {
             machine.replay(&Entry { seq, at: At(1), actor: "ann@bastion".into(), event });

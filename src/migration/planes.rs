@@ -2,14 +2,14 @@
 //! rest on the records of both. What stands still already gains nothing by waiting, so none of that is held up.
 
 use super::command::{Command, Subject};
-use super::effect::{Effect, Outcome};
+use super::effect::Effect;
 use super::estate::{At, FlagState, SwitchState};
 use super::event::RunKind;
 use super::group;
 use super::machine::Machine;
 use super::overrides::{GateName, Override};
 use super::producer;
-use super::state::{Done, Run};
+use super::state::Run;
 
 /// Whether a run rests on the records of both clusters. Undoing a cutover before its switch does not, nor does a flag that
 /// is set back to blue.
@@ -20,11 +20,6 @@ fn rests(kind: RunKind) -> bool {
 /// Whether it goes without green.
 fn blind(overrides: &[Override]) -> bool {
     overrides.iter().any(|o| o.gate == GateName::Unseen)
-}
-
-/// Whether it changed something, or may have.
-fn took(done: &Done) -> bool {
-    done.issued.effect.changes() && !matches!(done.outcome, Some((Outcome::Failed { .. }, _)))
 }
 
 impl Machine {
@@ -51,8 +46,7 @@ impl Machine {
             },
             Command::Continue { .. } | Command::ContinueProducer { .. } => goes_on(),
             Command::Route { to, .. } => matches!(to, FlagState::Dual | FlagState::Green),
-            Command::Complete { .. } => false,
-            Command::CompleteProducer { .. } | Command::Approve { .. } => false,
+            Command::Complete { .. } | Command::CompleteProducer { .. } | Command::Approve { .. } => false,
             Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => false,
         }
     }
@@ -68,7 +62,7 @@ impl Machine {
         match &run.subject {
             Subject::Group(group) => {
                 let effects = self.state.chain(run.id).flat_map(|r| r.effects.iter().rev());
-                let switch = effects.filter(|e| took(e)).find_map(|e| match &e.issued.effect {
+                let switch = effects.filter(|e| e.may_have_changed()).find_map(|e| match &e.issued.effect {
                     Effect::SetSwitch { to, .. } => Some((*to, e.is_done())),
                     _ => None,
                 });
@@ -80,7 +74,7 @@ impl Machine {
             }
             Subject::Producer(name) => {
                 let off = producer::flag(&self.sight(now), name) == Some(FlagState::Off);
-                !run.effects.iter().filter(|e| took(e)).any(|e| e.is_done() || off)
+                !run.effects.iter().filter(|e| e.may_have_changed()).any(|e| e.is_done() || off)
             }
             Subject::Migration | Subject::Cluster(_) => true,
         }

@@ -114,8 +114,7 @@ impl Machine {
     /// A dry run writes nothing that a real session would act on: no mark, no answer to an alarm.
     fn outlives_a_dry_run(&self, command: &Command) -> Result<(), Refusal> {
         let mark = match command {
-            Command::Complete { .. } => true,
-            Command::Hold { .. } | Command::Resume { .. } => true,
+            Command::Complete { .. } | Command::Hold { .. } | Command::Resume { .. } => true,
             Command::CompleteProducer { .. } | Command::Approve { .. } => true,
             Command::Continue { group } => self.state.groups.get(group).is_some_and(|g| g.alarm.is_some()),
             Command::ContinueProducer { producer } => {
@@ -393,7 +392,7 @@ impl Machine {
                 ));
             }
         }
-        route_reasons(command)?;
+        cost::only(GateName::Readers, "a routing", command)?;
         let producer::Routable { settings: p, from, gates } =
             producer::may_route(&sight, name, to, command.overrides())?;
         let steps = runbook::route_steps(p, to);
@@ -512,21 +511,6 @@ pub(super) fn plain(command: &Command, title: String) -> Prepared {
         rows: Vec::new(),
         by_hand: Vec::new(),
         facts: String::new(),
-    }
-}
-
-/// What a routing may pass over, and that it says why.
-fn route_reasons(command: &Command) -> Result<(), Refusal> {
-    match command.overrides().iter().find(|o| o.gate != GateName::Readers || o.reason.trim().is_empty()) {
-        None => Ok(()),
-        Some(o) if o.gate == GateName::Readers => Err(Refusal::refused(
-            format!("to pass over the gate {} needs a reason", o.gate),
-            "say why, for the journal (--reason TEXT)",
-        )),
-        Some(o) => Err(Refusal::refused(
-            format!("the gate {} is none of a routing", o.gate),
-            format!("only {} can be passed over here", GateName::Readers),
-        )),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What declaring a soak complete ends, and what of it can't be undone; and why it may not be declared.
 
 use super::command::{Command, Level, Prepared, Refusal};
+use super::cost;
 use super::estate::{At, Side};
 use super::event::Event;
 use super::gate::{Gate, span};
@@ -23,7 +24,7 @@ impl Machine {
         if !matches!(self.state.groups.get(group).map(|g| &g.rest), Some(Stage::Soaking { .. })) {
             return Err(Refusal::refused(format!("{group} is not soaking"), "only a soak can be completed"));
         }
-        reasons(command.overrides())?;
+        cost::only(GateName::Expired, "declaring a soak complete", command)?;
         let passed = self.nothing_hidden(group, command.overrides(), now)?;
         let (gate, excused) = self.judged(group, passed.as_ref(), now);
         match gate {
@@ -144,20 +145,5 @@ impl Machine {
         format!(
             "none: there is no undo, a soak is not opened again. A rollback by hand stays as long as blue is kept ({left})"
         )
-    }
-}
-
-/// What completing may pass over, and that whoever does says why.
-fn reasons(overrides: &[Override]) -> Result<(), Refusal> {
-    match overrides.iter().find(|o| o.gate != GateName::Expired || o.reason.trim().is_empty()) {
-        None => Ok(()),
-        Some(o) if o.gate == GateName::Expired => Err(Refusal::refused(
-            format!("to pass over the gate {} needs a reason", o.gate),
-            "say why, for the journal (--reason TEXT)",
-        )),
-        Some(o) => Err(Refusal::refused(
-            format!("the gate {} is none of declaring a soak complete", o.gate),
-            format!("only {} can be passed over here", GateName::Expired),
-        )),
     }
 }

@@ -189,3 +189,20 @@ pub struct Settings {
     /// Producers by name.
     pub producers: BTreeMap<String, ProducerSettings>,
 }
+
+#[cfg(test)]
+impl Settings {
+    /// A plan of these groups and of nothing else.
+    pub(crate) fn of_groups(groups: BTreeMap<String, GroupSettings>) -> Self {
+        Self {
+            name: "test".into(),
+            blue_cluster_id: None,
+            green_cluster_id: None,
+            stale_after_ms: 5_000,
+            zero_age_ms: 5_000,
+            sample_gap_ms: 5_000,
+            groups,
+            producers: BTreeMap::new(),
+        }
+    }
+}

@@ -123,6 +123,18 @@ impl Done {
     pub fn is_done(&self) -> bool {
         matches!(self.outcome, Some((Outcome::Done { .. }, _)))
     }
+
+    /// Whether it is known that it was not done.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.outcome, Some((Outcome::Failed { .. }, _)))
+    }
+
+    /// Whether it changed something, or may have.
+    #[must_use]
+    pub fn may_have_changed(&self) -> bool {
+        self.issued.effect.changes() && !self.has_failed()
+    }
 }
 
 /// One execution of a runbook.

@@ -16,7 +16,7 @@ use super::overrides::{self, GateName};
 use super::producer;
 use super::reads::{Leave, Reading};
 use super::runbook::{self, FRESH_MS, Step, StepKind};
-use super::state::Run;
+use super::state::{Done, Run};
 
 /// What a step says when asked to go on.
 pub(super) enum Next {
@@ -212,10 +212,7 @@ impl Machine {
     /// What a failed step leads to. Returns the run that goes on, if one does at once.
     fn failed(&mut self, id: RunId, why: &str, advice: &str, now: At) -> Option<RunId> {
         let run = &self.state.runs[&id];
-        let touched = run
-            .effects
-            .iter()
-            .any(|e| e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Failed { .. }, _))));
+        let touched = run.effects.iter().any(Done::may_have_changed);
         let moving = run.kind.moves();
         // A run that took over from another one can't just end: the group is not where it rested before either.
         let elsewhere = run.kind.gives_back() || (moving && run.replaces.is_some());
@@ -552,7 +549,5 @@ fn run_step(run: &Run) -> usize {
 
 /// Whether it is not known how the newest effect of the step under way ended.
 pub(super) fn unresolved(run: &Run) -> bool {
-    run.effect().is_some_and(|e| {
-        e.issued.effect.changes() && !matches!(e.outcome, Some((Outcome::Done { .. } | Outcome::Failed { .. }, _)))
-    })
+    run.effect().is_some_and(|e| e.may_have_changed() && !e.is_done())
 }

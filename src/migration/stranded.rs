@@ -164,7 +164,7 @@ impl Machine {
             .chain(run.id)
             .flat_map(|r| r.effects.iter().rev())
             .filter(|e| !self.never_done.contains(&e.issued.key))
-            .filter(|e| !matches!(e.outcome, Some((Outcome::Failed { .. }, _))))
+            .filter(|e| !e.has_failed())
             .collect();
         done.reverse();
         done

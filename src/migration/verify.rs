@@ -164,17 +164,7 @@ mod tests {
 
     /// A machine that sees the group on green, with one commit and what that carries.
     fn sees(offset: i64, text: &str) -> Machine {
-        let settings = Settings {
-            name: "test".into(),
-            blue_cluster_id: None,
-            green_cluster_id: None,
-            stale_after_ms: 5_000,
-            zero_age_ms: 5_000,
-            sample_gap_ms: 5_000,
-            groups: BTreeMap::new(),
-            producers: BTreeMap::new(),
-        };
-        let mut machine = Machine::new(settings, Session::default());
+        let mut machine = Machine::new(Settings::of_groups(BTreeMap::new()), Session::default());
         let commit = Committed { offset, leader_epoch: -1 };
         let group = GroupView {
             state: GroupState::Empty,

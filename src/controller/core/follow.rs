@@ -62,8 +62,6 @@ fn read(sight: &Sight<'_>) -> Option<BTreeSet<String>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::migration::estate::{Estate, GroupState, GroupView, MemberView, Observed, TopicPartition};
     use crate::migration::lag::LagBook;
@@ -73,16 +71,7 @@ mod tests {
     fn settings(topics: &[&str]) -> Settings {
         let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let group = GroupSettings { topics, ..GroupSettings::default() };
-        Settings {
-            name: "test".into(),
-            blue_cluster_id: None,
-            green_cluster_id: None,
-            stale_after_ms: 5_000,
-            zero_age_ms: 5_000,
-            sample_gap_ms: 5_000,
-            groups: [("audit".to_owned(), group)].into(),
-            producers: BTreeMap::new(),
-        }
+        Settings::of_groups([("audit".to_owned(), group)].into())
     }
 
     #[test]

@@ -130,17 +130,7 @@ mod tests {
 
     fn started(kind: RunKind, command: &Command) -> State {
         let mut state = State::default();
-        let event = Event::RunStarted {
-            run: 1,
-            kind,
-            subject: command.subject(),
-            command: command.clone(),
-            confirmed: String::new(),
-            estimate: None,
-            max_re_read: None,
-            dry_run: false,
-            accepted: Vec::new(),
-        };
+        let event = Event::started(1, kind, command.clone());
         state.apply(&Entry { seq: 1, at: At(1), actor: "ann@bastion".into(), event });
         state
     }

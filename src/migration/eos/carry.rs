@@ -187,8 +187,7 @@ impl Machine {
 
 /// The newest carry of a run that may have sent something.
 fn last_carry(run: &Run) -> Option<&Done> {
-    let sent = |e: &&Done| !matches!(e.outcome, Some((Outcome::Failed { .. }, _)));
-    run.effects.iter().rev().filter(|e| matches!(e.issued.effect, Effect::Carry { .. })).find(sent)
+    run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::Carry { .. }) && !e.has_failed())
 }
 
 /// Whether an effect is a carry that brought everything, and was read back.

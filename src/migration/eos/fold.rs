@@ -70,10 +70,7 @@ impl State {
                 if matches!((&effect, outcome), (Effect::Carry { .. }, Outcome::Failed { .. })) {
                     // It failed before anything was sent, and so did every one before it: nothing is past return.
                     let mut others = run.effects.iter().filter(|e| e.issued.key != *key);
-                    let sent = others.any(|e| {
-                        matches!(e.issued.effect, Effect::Carry { .. })
-                            && !matches!(e.outcome, Some((Outcome::Failed { .. }, _)))
-                    });
+                    let sent = others.any(|e| matches!(e.issued.effect, Effect::Carry { .. }) && !e.has_failed());
                     run.no_return &= sent || run.seam.is_some();
                 }
                 let groups = run.coupled.iter().map(|(g, _)| g.clone());

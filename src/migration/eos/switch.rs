@@ -8,7 +8,7 @@ use super::seam::Seam;
 use super::steps::fenced_by;
 use super::watch::{Rogue, all_moved};
 use crate::migration::command::{Command, Subject};
-use crate::migration::effect::{Effect, Outcome};
+use crate::migration::effect::Effect;
 use crate::migration::estate::{At, FlagState, Observed, Side, TopicPartition};
 use crate::migration::event::{Event, RunId};
 use crate::migration::gate::span;
@@ -206,10 +206,10 @@ impl Machine {
     /// Whether the other side may have been told to write by this run.
     pub(super) fn switched(&self, run: &Run) -> bool {
         let to = FlagState::only(run.to);
-        let told = run.effects.iter().any(|e| {
-            matches!(&e.issued.effect, Effect::SetFlag { to: t, .. } if *t == to)
-                && !matches!(e.outcome, Some((Outcome::Failed { .. }, _)))
-        });
+        let told = run
+            .effects
+            .iter()
+            .any(|e| matches!(&e.issued.effect, Effect::SetFlag { to: t, .. } if *t == to) && !e.has_failed());
         let Subject::Producer(name) = &run.subject else { return told };
         told || self.estate.flags.get(name).and_then(Observed::value) == Some(&to)
     }
