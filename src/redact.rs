@@ -16,6 +16,9 @@
 //! - One or two characters are not looked for. No text of ours repeats a secret property's value in the first place.
 //! - Also known are the parts that carry the secret: `password="..."` of a JAAS text, the lines of a PEM key, the user
 //!   part of a URL, the token of an `Authorization` header, the path of a webhook's address ([`learn_address`]).
+//! - What a text that is no secret holds of one is known too, wherever in a plan it stands ([`learn_embedded`]).
+//! - What comes from a variable or a file under the name of a property that is no secret (`sasl.username`) may be another
+//!   secret than was meant: it is hidden where it stands by itself ([`learn_whole`]), and not inside of a longer name.
 
 mod forms;
 mod pattern;
@@ -47,14 +50,24 @@ static KNOWN: RwLock<Option<Arc<Known>>> = RwLock::new(None);
 enum Where {
     Anywhere,
     Word,
+    /// By itself: `app` in `user app, ...` and in `app.`, not in `app-events` or `app.v2`.
+    Whole,
     Quoted,
+}
+
+/// A text that was learnt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Learnt {
+    text: String,
+    /// It is looked for as a whole only: see [`learn_whole`].
+    whole: bool,
 }
 
 /// Everything to look for.
 #[derive(Default)]
 struct Known {
     /// As they were learnt, oldest first.
-    secrets: Vec<String>,
+    secrets: Vec<Learnt>,
     pieces: Vec<(String, Where)>,
     /// Pieces by their first bytes, the longest first.
     heads: HashMap<[u8; HEAD], Vec<usize>>,
@@ -69,19 +82,37 @@ pub fn learn(secret: &str) {
 
 /// As [`learn`], for several at once.
 pub fn learn_all<'a>(secrets: impl IntoIterator<Item = &'a str>) {
+    remember(secrets, false);
+}
+
+/// Remembers a value that may be a secret and may be none: it is hidden where it stands by itself. A user name is a part
+/// of many names, and hiding it in each of them would destroy the sentences about them.
+pub fn learn_whole(value: &str) {
+    remember([value], true);
+}
+
+/// Remembers what a text that may be shown holds of secrets: the user part of a URL, parameters of a query that are named
+/// like secrets, and passwords of a JAAS text. Where a shell or a template puts the value in, there is none yet.
+pub fn learn_embedded(text: &str) {
+    let parts = forms::embedded(text);
+    learn_all(parts.iter().map(String::as_str));
+}
+
+fn remember<'a>(texts: impl IntoIterator<Item = &'a str>, whole: bool) {
+    // What is hidden anywhere is hidden by itself too.
+    let has = |all: &[Learnt], text: &str| all.iter().any(|k| k.text == text && (whole || !k.whole));
     let known = known();
-    let mut new: Vec<&str> = secrets.into_iter().filter(|s| s.chars().count() >= QUOTED).collect();
-    if let Some(known) = &known {
-        new.retain(|s| !known.secrets.iter().any(|k| k == s));
-    }
+    let known = known.as_ref().map(|k| k.secrets.as_slice()).unwrap_or_default();
+    let mut new: Vec<&str> = texts.into_iter().filter(|t| t.chars().count() >= QUOTED).collect();
+    new.retain(|text| !has(known, text));
     if new.is_empty() {
         return;
     }
     let mut slot = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     let mut secrets = slot.as_ref().map(|k| k.secrets.clone()).unwrap_or_default();
-    for secret in new {
-        if !secrets.iter().any(|k| k == secret) {
-            secrets.push(secret.to_owned());
+    for text in new {
+        if !has(&secrets, text) {
+            secrets.push(Learnt { text: text.to_owned(), whole });
         }
     }
     let surplus = secrets.len().saturating_sub(MOST);
@@ -134,14 +165,20 @@ fn known() -> Option<Arc<Known>> {
 }
 
 impl Known {
-    fn of(secrets: Vec<String>) -> Self {
+    fn of(secrets: Vec<Learnt>) -> Self {
         let mut seen = BTreeSet::new();
         let mut known = Known::default();
-        for part in secrets.iter().flat_map(|s| forms::parts(s)) {
-            let Some(how) = how(&part) else { continue };
-            for form in forms::written(&part, how == Where::Anywhere) {
-                if seen.insert(form.clone()) {
-                    known.pieces.push((form, how));
+        // What is hidden anywhere comes first: of two ways to look for one text the stricter counts.
+        let (whole, anywhere): (Vec<&Learnt>, Vec<&Learnt>) = secrets.iter().partition(|s| s.whole);
+        for secret in anywhere.into_iter().chain(whole) {
+            for part in forms::parts(&secret.text) {
+                // What it carries (`password="..."` of a JAAS text) is a secret whatever it stands in.
+                let itself = part.trim() == secret.text.trim();
+                let Some(how) = how(&part, secret.whole && itself) else { continue };
+                for form in forms::written(&part, how == Where::Anywhere) {
+                    if seen.insert(form.clone()) {
+                        known.pieces.push((form, how));
+                    }
                 }
             }
         }
@@ -198,29 +235,34 @@ impl Known {
     }
 }
 
-/// How a part of this length is looked for; `None`: not at all.
-fn how(part: &str) -> Option<Where> {
+/// How a part of this length is looked for; `None`: not at all. `whole`: only by itself.
+fn how(part: &str, whole: bool) -> Option<Where> {
     match part.chars().count() {
         0..QUOTED => None,
         _ if pattern::is_everyday(part) => Some(Where::Quoted),
         QUOTED..WORD => Some(Where::Quoted),
+        _ if whole => Some(Where::Whole),
         WORD..ANYWHERE => Some(Where::Word),
         _ => Some(Where::Anywhere),
     }
 }
 
 fn fits(how: Where, before: &str, after: &str) -> bool {
-    let (before, after) = (before.chars().next_back(), after.chars().next());
+    let (mut before, mut after) = (before.chars().rev(), after.chars());
+    let (last, first) = (before.next(), after.next());
     let quote = |c: char| matches!(c, '"' | '\'' | '`');
+    let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     match how {
         Where::Anywhere => true,
-        Where::Word => {
-            let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-            !inside(before) && !inside(after)
+        Where::Word => !inside(last) && !inside(first),
+        Where::Whole => {
+            // a dot and a dash join two parts of a name; a dot also ends a sentence
+            let joined = |c: Option<char>, beyond: Option<char>| matches!(c, Some('.' | '-')) && inside(beyond);
+            !inside(last) && !inside(first) && !joined(last, before.next()) && !joined(first, after.next())
         }
         Where::Quoted => {
-            before.is_some_and(|c| quote(c) || c == '=')
-                && after.is_none_or(|c| quote(c) || matches!(c, ' ' | ',' | ';' | '&' | ')' | '\\' | '\n'))
+            last.is_some_and(|c| quote(c) || c == '=')
+                && first.is_none_or(|c| quote(c) || matches!(c, ' ' | ',' | ';' | '&' | ')' | '\\' | '\n'))
         }
     }
 }
@@ -265,7 +307,11 @@ mod tests {
 
     /// What a text looks like for a process that knows these secrets, and no other test's.
     fn hidden(secrets: &[&str], text: &str) -> String {
-        let known = Known::of(secrets.iter().map(|s| (*s).to_owned()).collect());
+        hidden_as(false, secrets, text)
+    }
+
+    fn hidden_as(whole: bool, secrets: &[&str], text: &str) -> String {
+        let known = Known::of(secrets.iter().map(|s| Learnt { text: (*s).to_owned(), whole }).collect());
         pattern::hide(&known.hide(text).unwrap_or_else(|| text.to_owned())).into_owned()
     }
 
@@ -329,6 +375,54 @@ mod tests {
         let words = "check `sasl.username` and `sasl.password` of kafka";
         assert_eq!(hidden(&["password", "kafka"], words), words);
         assert_eq!(hidden(&["password"], "value \"password\""), "value \"(hidden)\"");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_hidden_by_itself_and_in_no_longer_name() {
+        let said = "SASL PLAIN as `loans-app`: user loans-app, loans-app.";
+        assert_eq!(hidden_as(true, &["loans-app"], said), "SASL PLAIN as `(hidden)`: user (hidden), (hidden).");
+        for name in ["loans-app-events", "eu.loans-app", "loans-app.v2", "loans-app2", "my_loans-app"] {
+            assert_eq!(hidden_as(true, &["loans-app"], name), name);
+            assert_ne!(hidden(&["loans-app"], name), name, "a secret is hidden in there too");
+        }
+        assert_eq!(hidden_as(true, &["app"], "the app says \"app\""), "the app says \"(hidden)\"");
+        // learnt both ways: the stricter one counts, in whatever order
+        let both = |first: bool| {
+            let of = |whole| Learnt { text: "c4nary-pw".into(), whole };
+            Known::of(vec![of(first), of(!first)]).hide("xc4nary-pwx")
+        };
+        assert_eq!((both(true), both(false)), (Some("x(hidden)x".into()), Some("x(hidden)x".into())));
+        let jaas = "x required password=\"c4nary 2 pw\";";
+        assert_eq!(hidden_as(true, &[jaas], "xc4nary 2 pwx"), "x(hidden)x", "what it carries is a secret");
+    }
+
+    #[test]
+    fn a_text_that_may_be_shown_holds_secrets_all_the_same() {
+        let cases: [(&str, &[&str]); 8] = [
+            ("https://u:p4ss@h/x", &["u:p4ss", "p4ss"]),
+            ("https://ghp_0123456789@h/x", &["ghp_0123456789"]),
+            ("ssh://git@h/x", &[]),
+            ("https://h/x?a=1&Token=t0ken&sig=s1g", &["t0ken", "s1g"]),
+            ("https://h/{key}?key={key}&token=$TOKEN", &[]),
+            ("org.x.Plain required username=\"a\" password=\"pa55 word\";", &["pa55 word"]),
+            ("--password-file=/run/secrets/x --password=$PW", &[]),
+            ("sum(rate(x{topic_key=\"orders\"}[5m]))", &[]),
+        ];
+        for (text, found) in cases {
+            assert_eq!(forms::embedded(text), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_a_query_that_are_named_like_secrets_are_hidden() {
+        for name in ["token", "key", "api_key", "apikey", "secret", "password", "sig", "signature", "X-Amz-Signature"] {
+            let text = format!("GET https://h/x?a=1&{name}=c4nary-5f&b=2 failed");
+            assert_eq!(hidden(&[], &text), format!("GET https://h/x?a=1&{name}=(hidden)&b=2 failed"));
+            let once = hidden(&[], &text);
+            assert_eq!(hidden(&[], &once), once);
+        }
+        assert_eq!(hidden(&[], "https://h/x?page=2&query=up"), "https://h/x?page=2&query=up");
+        assert_eq!(hidden(&[], "login password = 'c4nary';"), "login password = (hidden);");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Three gates, each for one place:
 //! - [`visible_name`] where a foreign *name* (group, topic, client, principal, transactional id) enters a sentence or a
 //!   cell: injective. Names that go back into requests stay raw as keys, and pass through here where they are shown.
+//!   [`visible_path`] does the same to the parts of a path.
 //! - [`visible`] for *texts*: where foreign words come in (errors, answers, output of commands), and again at every way out
 //!   (lines, cells, logs). Idempotent, so that any number of gates may stand in a row, and a visible name stays as it is.
 //! - [`ascii_json`] for JSON that leaves the program: what can't be seen is `\u`-escaped, so that scripts read the raw
@@ -11,6 +12,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use unicode_width::UnicodeWidthChar as _;
 
@@ -76,6 +78,26 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.split('\n').map(visible_cow).collect::<Vec<_>>().join("\n"))
+}
+
+/// A path for people: each of its parts as [`visible_name`] shows it, so that a line break in one forges no line, and two
+/// paths never look alike. Bytes that are no UTF-8 are shown as U+FFFD. Applied once, as a name's is.
+#[must_use]
+pub fn visible_path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    text.split('/').map(visible_name).collect::<Vec<_>>().join("/")
+}
+
+/// Names for people, one after the other with a comma between them: each as [`visible_name`] shows it.
+#[must_use]
+pub fn visible_names<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> String {
+    names.into_iter().map(|name| visible_name(name.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// What somebody wrote (a name, a value in a plan) in quotation marks, as [`visible_name`] shows it.
+#[must_use]
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", visible_name(name))
 }
 
 /// Whether `text` would be left as it is by [`visible`].
@@ -167,6 +189,16 @@ mod tests {
         assert_eq!(visible("é\x07"), "é␇");
         assert_eq!(visible("a\u{a0}b\u{3000}c"), "a\\u{a0}b\\u{3000}c");
         assert_eq!(visible_lines("a\x1b\n\nb\r\n"), "a␛\n\nb␍\n");
+    }
+
+    #[test]
+    fn a_path_forges_no_line_and_passes_for_no_other() {
+        let shown = |path: &str| visible_path(Path::new(path));
+        assert_eq!(shown("/a b/x.toml"), "/a b/x.toml");
+        assert_eq!(shown("d\nFORGED/q-p\u{430}y.journal"), "d\\u{a}FORGED/q-p\\u{430}y.journal");
+        assert_eq!(shown("данные/a "), "данные/a\\u{20}", "each part is read in its own alphabet");
+        assert_eq!(visible_names(["a", "p\u{430}y"]), "a, p\\u{430}y");
+        assert_eq!(quoted("a\n"), "\"a\\u{a}\"");
     }
 
     #[test]

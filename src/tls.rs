@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
 use crate::migration::estate::Trouble;
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_name, visible_names, visible_path};
 
 /// Where distributions keep their CAs: librdkafka's list (rdkafka_ssl.c), since the OpenSSL built in looks where it was
 /// built.
@@ -108,7 +108,7 @@ impl Tls {
 }
 
 fn bad(name: &'static str, value: &str, wanted: &str) -> (&'static str, Trouble) {
-    let what = format!("`{name}` is `{}`, and must be {wanted}", visible(value));
+    let what = format!("`{name}` is `{}`, and must be {wanted}", visible_name(value));
     (name, Trouble::new(what, format!("write {wanted}")))
 }
 
@@ -245,14 +245,17 @@ fn load<'a>(pem: &'a Pem, property: &'a str) -> Result<(&'a str, Vec<u8>), Troub
 fn read(path: &str, property: &str) -> Result<Vec<u8>, Trouble> {
     std::fs::read(path).map_err(|e| {
         Trouble::new(
-            format!("`{property}`: {} can't be read: {e}", visible(path)),
+            format!("`{property}`: {} can't be read: {e}", visible_path(Path::new(path))),
             "check the path and its permissions (relative paths are relative to where cutover runs)",
         )
     })
 }
 
 fn unreadable(name: &str, why: &str) -> Trouble {
-    Trouble::new(format!("{}: {}", visible(name), visible(why)), "it must be PEM: `-----BEGIN CERTIFICATE-----`")
+    Trouble::new(
+        format!("{}: {}", visible_path(Path::new(name)), visible(why)),
+        "it must be PEM: `-----BEGIN CERTIFICATE-----`",
+    )
 }
 
 /// The client side of a TLS handshake with host name verification.
@@ -296,7 +299,7 @@ fn explain(host: &str, error: &openssl::ssl::Error, verdict: X509VerifyResult, s
     match verdict.as_raw() {
         0 => {}
         62 | 64 => {
-            let what = format!("the certificate is not for `{}`{seen}", visible(host));
+            let what = format!("the certificate is not for `{}`{seen}", visible_name(host));
             let advice = "connect by a name that the certificate has, or have the name added to it; \
                           `ssl.endpoint.identification.algorithm = \"none\"` turns this check off";
             return Trouble::new(what, advice).lasts();
@@ -359,9 +362,9 @@ fn describe(certificate: &X509Ref) -> String {
         })
         .collect();
     let subject = certificate.subject_name().entries().filter_map(|e| e.data().to_string().ok());
-    let subject = subject.collect::<Vec<_>>().join(", ");
-    visible(&match names.is_empty() {
+    let subject = visible_names(subject.collect::<Vec<_>>());
+    match names.is_empty() {
         true => format!("it is for {subject}"),
-        false => format!("it is for {}; subject {subject}", names.join(", ")),
-    })
+        false => format!("it is for {}; subject {subject}", visible_names(names)),
+    }
 }

@@ -66,7 +66,7 @@ fn rooms(text: &str) -> BTreeSet<String> {
 /// A room and the rooms it may name besides itself.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("migration", &["offsets", "replay", "redact", "sanitise"]),
-    ("replay", &["migration"]),
+    ("replay", &["migration", "sanitise"]),
     ("offsets", &["migration"]),
     ("diff", &["offsets", "migration"]),
     ("plan", &["migration", "offsets", "redact", "sanitise"]),

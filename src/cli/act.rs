@@ -135,7 +135,7 @@ pub(super) fn over(global: &Global) -> Exit {
     let trouble = Trouble::new("interrupted", "the journal says how far it came (cutover status)");
     say!("cutover: {}; {}", trouble.what, trouble.advice);
     if global.json {
-        super::out::print_json_line(&serde_json::json!({"ok": false, "errors": [trouble]}));
+        super::out::print_json_line(serde_json::json!({"ok": false, "errors": [trouble]}));
     }
     Exit::INTERRUPTED
 }

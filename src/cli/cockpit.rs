@@ -7,6 +7,8 @@ use crate::controller::link::socket_path;
 use crate::controller::run::{Options, Want};
 use crate::migration::estate::{At, Side, Trouble};
 use crate::plan::Plan;
+use crate::redact::Redacting;
+use crate::sanitise::visible_path;
 use crate::tui::{self, ExitReason, Screen, theme};
 
 /// Opens the cockpit on the plan.
@@ -21,7 +23,7 @@ pub fn attach(global: &Global) -> Result<Exit, Error> {
     let socket = socket_path(&plan.journal);
     if std::os::unix::net::UnixStream::connect(&socket).is_err_and(|e| e.kind() != std::io::ErrorKind::InvalidInput) {
         return Err(Error::Failed(Trouble::new(
-            format!("no controller serves {}", socket.display()),
+            format!("no controller serves {}", visible_path(&socket)),
             "start one with `cutover watch`, or open the cockpit with `cutover`",
         )));
     }
@@ -48,7 +50,8 @@ pub fn open(global: &Global, plan: Plan, options: Options) -> Result<Exit, Error
     if global.plain || !on_terminal() {
         let reason = runtime()?.block_on(async {
             let (handle, _) = controller(plan, options, true).await?;
-            let reason = tui::plain::run(handle.snapshots.clone(), &mut std::io::stdout()).await;
+            let mut out = Redacting(std::io::stdout());
+            let reason = tui::plain::run(handle.snapshots.clone(), &mut out).await;
             handle.shutdown().await;
             Ok::<_, Error>(reason)
         })?;

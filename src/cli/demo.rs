@@ -19,6 +19,7 @@ use crate::migration::estate::{FlagState, Side, Trouble};
 use crate::migration::event::{Event, RunKind};
 use crate::offsets::verdict::GroupPlan;
 use crate::plan::Plan;
+use crate::sanitise::visible_path;
 use crate::sim::traffic::EstateSpec;
 use crate::sim::{DemoConfig, DemoEstate};
 
@@ -45,7 +46,7 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Error> {
     let file = dir.path().join("cutover.toml");
     let written = std::fs::write(&file, estate.plan_toml());
     written.map_err(|e| {
-        Error::Failed(Trouble::new(format!("{}: {e}", file.display()), "set TMPDIR to a writable directory"))
+        Error::Failed(Trouble::new(format!("{}: {e}", visible_path(&file)), "set TMPDIR to a writable directory"))
     })?;
     let plan = Plan::load(&file)?.plan;
     let predicted = Predicted::default();
@@ -207,7 +208,7 @@ impl Scratch {
     fn new() -> Result<Self, Error> {
         let dir = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
         std::fs::create_dir_all(&dir).map_err(|e| {
-            Error::Failed(Trouble::new(format!("{}: {e}", dir.display()), "set TMPDIR to a writable directory"))
+            Error::Failed(Trouble::new(format!("{}: {e}", visible_path(&dir)), "set TMPDIR to a writable directory"))
         })?;
         Ok(Self(dir))
     }

@@ -11,6 +11,7 @@ use super::{Error, Exit, load, print_json, print_text, runtime, tell};
 use crate::controller::diff::{self, Broken, Ended, Progress, Request, Span, Tell, What};
 use crate::diff::Verdict;
 use crate::migration::estate::Trouble;
+use crate::plan::Plan;
 use crate::replay::Ranges;
 use crate::report;
 use crate::sanitise::{visible, visible_name};
@@ -20,20 +21,7 @@ pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
     let plan = Arc::new(load(global)?);
     let request = request(args)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let ended = runtime()?.block_on(async {
-        let heard = Arc::clone(&stop);
-        let ear = tokio::spawn(async move {
-            interrupted().await;
-            heard.store(true, Ordering::Relaxed);
-        });
-        // On a thread of the runtime: reading blocks it.
-        let work = tokio::spawn(diff::run(plan, request, teller(args.progress), Arc::clone(&stop)));
-        let ended = work.await;
-        ear.abort();
-        ended
-    });
-    let ended =
-        ended.map_err(|e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug")))?;
+    let ended = to_its_end(plan, request, teller(args.progress), &stop)?;
     if args.progress == ProgressArg::Text && std::io::stderr().is_terminal() {
         redraw("");
     }
@@ -60,6 +48,27 @@ pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
         Verdict::Differs => Exit::HOLDS,
         Verdict::Unknown => Exit::UNKNOWN,
     })
+}
+
+/// Runs a diff to its end, or until an interrupt sets `stop` and so breaks it off.
+pub(super) fn to_its_end(
+    plan: Arc<Plan>,
+    request: Request,
+    tell: Tell,
+    stop: &Arc<AtomicBool>,
+) -> Result<Result<Ended, Broken>, Error> {
+    let ended = runtime()?.block_on(async {
+        let heard = Arc::clone(stop);
+        let ear = tokio::spawn(async move {
+            interrupted().await;
+            heard.store(true, Ordering::Relaxed);
+        });
+        // On a thread of the runtime: reading blocks it.
+        let ended = tokio::spawn(diff::run(plan, request, tell, Arc::clone(stop))).await;
+        ear.abort();
+        ended
+    });
+    ended.map_err(|e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug")))
 }
 
 impl From<Broken> for Error {

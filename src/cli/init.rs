@@ -9,12 +9,14 @@ use crate::controller::discover::discover;
 use crate::migration::estate::{ClusterView, Side, Trouble};
 use crate::plan::secrets::{ClientValue, Secret};
 use crate::plan::{Plan, PlanError, Problems, Severity, generate, properties as client};
+use crate::redact;
+use crate::sanitise::{visible_name, visible_path};
 
 /// `cutover init`.
 pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {
     if global.plan.exists() && !args.force {
         return Err(Error::Usage(Trouble::new(
-            format!("{} is already there", global.plan.display()),
+            format!("{} is already there", visible_path(&global.plan)),
             "name another file with --plan, or replace it with --force",
         )));
     }
@@ -73,9 +75,10 @@ fn properties(both: &[String], own: &[String]) -> Result<BTreeMap<String, Client
             Error::Usage(Trouble::new(what, "write NAME=VALUE, e.g. security.protocol=SASL_SSL"))
         })?;
         let (name, value) = (name.trim().to_owned(), value.to_owned());
-        let value = if client::is_secret(&name) {
+        let value = if client::means_secret(&name) {
             ClientValue::Secret(Secret::inline(value))
         } else {
+            redact::learn_embedded(&value);
             ClientValue::Plain(value)
         };
         Ok((name, value))
@@ -123,7 +126,7 @@ fn write(global: &Global, args: &InitArgs, text: &str) -> Result<(), Error> {
     };
     let written = options.open(&global.plan).and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()));
     written.map_err(|e| {
-        Error::Failed(Trouble::new(format!("{}: {e}", global.plan.display()), "name a writable place with --plan"))
+        Error::Failed(Trouble::new(format!("{}: {e}", visible_path(&global.plan)), "name a writable place with --plan"))
     })
 }
 
@@ -134,7 +137,7 @@ fn say(global: &Global, plan: &Plan, blue: &ClusterView, green: &ClusterView) ->
         let why = hidden.map_or_else(String::new, |why| format!("\n  {}: {}", why.what, why.advice));
         format!(
             "{side}: cluster {}, {} brokers, {} topics, {} groups{visible}{why}\n",
-            view.cluster_id.as_deref().unwrap_or("without an id"),
+            view.cluster_id.as_deref().map_or_else(|| "without an id".to_owned(), visible_name),
             view.brokers.len(),
             view.topics.len(),
             view.groups.len()
@@ -155,7 +158,7 @@ fn say(global: &Global, plan: &Plan, blue: &ClusterView, green: &ClusterView) ->
     print_text(&side(Side::Green, green));
     print_text(&format!(
         "wrote {}: read it, give the groups you want to move a switch, then `cutover plan check` and `cutover --read-only`\n",
-        global.plan.display()
+        visible_path(&global.plan)
     ));
     Ok(Exit::DONE)
 }

@@ -1,16 +1,14 @@
 //! `cutover journal show|verify|export`: what was decided and done. Reads only; the lease is not needed.
 
-use std::borrow::Cow;
-
 use super::args::{Global, JournalVerb};
-use super::{Error, Exit, json_text, load, out, print_json, print_text};
+use super::out::tell_line;
+use super::{Error, Exit, load, print_json, print_text, words};
 use crate::controller::snapshot::JournalLine;
 use crate::controller::words::Teller;
 use crate::journal::Reader;
 use crate::migration::estate::Trouble;
-use crate::redact;
 use crate::report::text::{clock, table};
-use crate::sanitise::visible;
+use crate::sanitise::{visible, visible_name, visible_path};
 
 /// `cutover journal ...`.
 pub fn run(global: &Global, verb: &JournalVerb) -> Result<Exit, Error> {
@@ -32,16 +30,19 @@ fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
     let (entries, broken) = reader.sound_entries(1).map_err(Error::Failed)?;
     let broken = broken.or_else(|| reader.check_file().err());
     let newest = &entries[entries.len().saturating_sub(lines)..];
-    // An older version may have journalled what librdkafka says of a secret. The file stays as it is: its chain holds it.
+    // An older version may have journalled what librdkafka says of a secret: it is not printed. The file stays as it is,
+    // its chain holds it.
     if global.json {
-        let mut values = serde_json::to_value(newest).map_err(|e| super::unprintable(&e))?;
-        hide_strings(&mut values);
-        out::print_json_text(&json_text(&values)?);
-        return sound(broken);
+        print_json(&newest)?;
+        // One document is all there may be on standard output: that it is not the whole is said beside it.
+        return Ok(broken.map_or(Exit::DONE, |why| {
+            tell_line(&words(&why));
+            Exit::FAILED
+        }));
     }
     let mut teller = Teller::default();
     let told: Vec<_> = entries.iter().map(|entry| (teller.line(entry), teller.details(entry))).collect();
-    let row = |l: &JournalLine| vec![l.seq.to_string(), clock(l.at), l.actor.clone(), l.text.clone()];
+    let row = |l: &JournalLine| vec![l.seq.to_string(), clock(l.at), visible_name(&l.actor), l.text.clone()];
     // Details stand in the last column, below their entry: before and after of each partition that a commit sets.
     let below = |text: &String| vec![String::new(), String::new(), String::new(), format!("  {text}")];
     let rows = told[told.len() - newest.len()..]
@@ -49,23 +50,6 @@ fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
         .flat_map(|(line, details)| std::iter::once(row(line)).chain(details.iter().map(below)));
     print_text(&table(&rows.collect::<Vec<_>>()));
     sound(broken)
-}
-
-/// Takes secrets out of each string by itself: what looks like the beginning of a secret in one entry must not swallow
-/// the next one, nor the marks of JSON.
-fn hide_strings(value: &mut serde_json::Value) {
-    use serde_json::Value;
-
-    match value {
-        Value::String(text) => {
-            if let Cow::Owned(hidden) = redact::hide_cow(text) {
-                *text = hidden;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(hide_strings),
-        Value::Object(fields) => fields.values_mut().for_each(hide_strings),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 /// What was shown is all there is, or ends where the chain breaks.
@@ -79,7 +63,7 @@ fn verify(global: &Global, reader: &Reader) -> Result<Exit, Error> {
             if global.json {
                 print_json(&serde_json::json!({ "ok": true, "verified": verified }))?;
             } else {
-                let (at, n) = (reader.path().display(), verified.entries);
+                let (at, n) = (visible_path(reader.path()), verified.entries);
                 print_text(&format!(
                     "{at}: the chain of {n} entries holds\nhead {} (note it elsewhere)\n",
                     verified.head
@@ -88,7 +72,7 @@ fn verify(global: &Global, reader: &Reader) -> Result<Exit, Error> {
             Ok(Exit::DONE)
         }
         Err(broken) => Err(Error::Failed(Trouble::new(
-            format!("{}: entry {} is broken: {}", reader.path().display(), broken.seq, broken.why),
+            format!("{}: entry {} is broken: {}", visible_path(reader.path()), broken.seq, broken.why),
             "what stands before it is as it was written; keep the file, and look at who changed it",
         ))),
     }

@@ -7,7 +7,7 @@ use super::args::Global;
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
 use crate::controller::run::{ASKED_FOR, Handle, Want};
 use crate::controller::snapshot::{Arming, Snapshot};
-use crate::migration::estate::{At, Observed, Side, Trouble};
+use crate::migration::estate::{At, Cause, Observed, Side, Trouble};
 use crate::report;
 
 /// How long one look may take before it is given up.
@@ -115,7 +115,7 @@ async fn whole(handle: &mut Handle, first: Arc<Snapshot>) -> Arc<Snapshot> {
 /// Whether each switch and flag was read, or can't be: one that nobody has read yet advises nothing.
 fn settings_read(now: &Snapshot) -> bool {
     fn read<T>(of: &Observed<T>) -> bool {
-        !matches!(of, Observed::Absent { why } if why.advice.is_empty())
+        !matches!(of, Observed::Absent { why } if why.is(Cause::NotYet))
     }
     now.groups.iter().filter_map(|g| g.switch.as_ref()).all(read)
         && now.producers.iter().filter_map(|p| p.flag.as_ref()).all(read)
@@ -136,6 +136,6 @@ fn looked_again(first: &Snapshot, now: &Snapshot) -> bool {
 fn answered(now: &Snapshot, side: Side) -> bool {
     match &now.side(side).link {
         Observed::Known { .. } => true,
-        Observed::Absent { why } => !why.advice.is_empty(),
+        Observed::Absent { why } => !why.is(Cause::NotYet),
     }
 }

@@ -14,7 +14,7 @@ use crate::migration::estate::Trouble;
 use crate::plan::{Loaded, Plan, Problems};
 use crate::redact;
 use crate::report;
-use crate::sanitise::{self, visible};
+use crate::sanitise::{visible, visible_name, visible_path};
 
 // first: its macro is for all the others
 #[macro_use]
@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
     redact::learn_environment();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(error),
     };
     let _log = log_to(&cli.global);
     let json = cli.global.json;
@@ -124,22 +124,37 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
 
 /// What clap says of the arguments: help and version on standard output, errors on standard error, and as JSON on
 /// standard output where JSON was asked for.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print(); // help and version are our own words; a reader that went away (`| head`) is no error
         return ExitCode::from(Exit::DONE.0);
     }
     // It repeats what was typed, and a script may type a password, or what a broker said: colours are given up for that,
     // and a line break in an argument forges no line.
-    let typed = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).filter(|a| !sanitise::is_clean(a));
-    let rendered = typed.fold(error.render().to_string(), |text, a| text.replace(&a, &visible(&a)));
-    tell(&redact::hide(&rendered));
+    show_typed(&mut error);
+    let rendered = error.render().to_string();
+    tell(&rendered);
     if std::env::args_os().any(|a| a == "--json") {
         let what = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let trouble = Trouble::new(visible(what), "cutover --help lists what there is");
-        print_json_line(&serde_json::json!({"ok": false, "errors": [trouble]}));
+        print_json_line(serde_json::json!({"ok": false, "errors": [trouble]}));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE.0))
+}
+
+/// Makes visible what clap repeats of the arguments: the values that its message is made of. What a parser of ours says of a
+/// value is its own and has passed a gate.
+fn show_typed(error: &mut clap::Error) {
+    use clap::error::ContextValue;
+    let shown = |value: &ContextValue| match value {
+        ContextValue::String(text) => Some(ContextValue::String(visible(text))),
+        ContextValue::Strings(texts) => Some(ContextValue::Strings(texts.iter().map(|text| visible(text)).collect())),
+        _ => None,
+    };
+    let all: Vec<_> = error.context().filter_map(|(kind, value)| Some((kind, shown(value)?))).collect();
+    for (kind, value) in all {
+        error.insert(kind, value);
+    }
 }
 
 /// Prints an error where its reader looks: JSON on standard output with `--json`, words on standard error always.
@@ -156,7 +171,7 @@ fn complain(error: &Error, json: bool) -> Exit {
             Error::Plan(problems) => serde_json::json!({"ok": false, "errors": problems}),
             Error::Usage(t) | Error::Failed(t) | Error::Unknown(t) => serde_json::json!({"ok": false, "errors": [t]}),
         };
-        print_json_line(&value);
+        print_json_line(value);
     }
     exit
 }
@@ -168,17 +183,9 @@ fn words(trouble: &Trouble) -> String {
 
 /// Prints a document on standard output; a reader that went away (`| head`) is no error.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
-    out::print_json_text(&json_text(value)?);
+    let unprintable = |e| Error::Failed(Trouble::new(format!("can't be written as JSON: {e}"), "report this as a bug"));
+    out::print_json(serde_json::to_value(value).map_err(unprintable)?);
     Ok(())
-}
-
-/// A document as it is printed.
-fn json_text(value: &impl serde::Serialize) -> Result<String, Error> {
-    serde_json::to_string_pretty(value).map_err(|e| unprintable(&e))
-}
-
-fn unprintable(error: &serde_json::Error) -> Error {
-    Error::Failed(Trouble::new(format!("can't be written as JSON: {error}"), "report this as a bug"))
 }
 
 /// Loads the plan and prints its warnings on standard error.
@@ -198,7 +205,10 @@ fn options(global: &Global) -> Result<Options, Error> {
     let mut options = Options::new(want, actor());
     if let Some(point) = &global.crash_at {
         let parsed = point.parse().map_err(|_| {
-            Error::Usage(Trouble::new(format!("--crash-at {point}: not an effect boundary"), "it is for tests only"))
+            Error::Usage(Trouble::new(
+                format!("--crash-at {}: not an effect boundary", visible_name(point)),
+                "it is for tests only",
+            ))
         })?;
         options.crash_at = Some(parsed);
     }
@@ -285,7 +295,7 @@ fn log_to(global: &Global) -> Option<tracing_appender::non_blocking::WorkerGuard
     let file = match std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path) {
         Ok(file) => file,
         Err(e) => {
-            say!("cutover: --log-file {}: {e}; going on without a log", path.display());
+            say!("cutover: --log-file {}: {e}; going on without a log", visible_path(path));
             return None;
         }
     };

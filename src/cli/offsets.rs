@@ -17,7 +17,7 @@ use crate::offsets::verdict::{GroupPlan, Verdict};
 use crate::offsets::{Chosen, Strategy, reset_file};
 use crate::plan::Plan;
 use crate::report;
-use crate::sanitise::{is_clean, visible, visible_name};
+use crate::sanitise::{is_clean, visible, visible_name, visible_path};
 
 /// `cutover offsets ...`.
 pub fn run(global: &Global, verb: OffsetsVerb) -> Result<Exit, Error> {
@@ -98,7 +98,10 @@ pub(super) fn measured(global: &Global, group: &str, to: Side) -> Result<GroupPl
     let (measured, _) = measure(global, load(global)?, &[group.to_owned()], (to, None), false)?;
     match measured.into_iter().flatten().next() {
         Some((_, result)) => result.map_err(|refusal| error(&refusal)),
-        None => Err(Error::Failed(Trouble::new(format!("{group} was not measured"), "nothing was changed"))),
+        None => {
+            let what = format!("{} was not measured", visible_name(group));
+            Err(Error::Failed(Trouble::new(what, "nothing was changed")))
+        }
     }
 }
 
@@ -146,7 +149,7 @@ fn print(
         left_out(&plans);
         if let Some((path, force)) = wanted.export {
             export::write(path, &file, force).map_err(Error::Failed)?;
-            say!("cutover: {} written", path.display());
+            say!("cutover: {} written", visible_path(path));
         }
         if wanted.csv {
             if std::io::stdout().is_terminal() && file.lines().any(|l| !is_clean(l)) {
@@ -187,7 +190,7 @@ fn reset_csv(config: &Plan, to: Side, plans: &[(&str, &GroupPlan)]) -> Result<St
     let named: Vec<(String, &GroupPlan)> = plans.iter().map(|(g, plan)| (id(g), *plan)).collect();
     reset_file::file(&named).map_err(|id| {
         Error::Failed(Trouble::new(
-            format!("group {id:?} spans lines, which the file for several groups can't hold"),
+            format!("group {} spans lines, which the file for several groups can't hold", visible_name(&id)),
             "export it alone",
         ))
     })
@@ -196,11 +199,7 @@ fn reset_csv(config: &Plan, to: Side, plans: &[(&str, &GroupPlan)]) -> Result<St
 /// Says which partitions the file can't name: the tool would leave them as they are.
 fn left_out(plans: &[(&str, &GroupPlan)]) {
     for p in plans.iter().flat_map(|(_, plan)| &plan.partitions).filter(|p| p.target.offset.is_none()) {
-        say!(
-            "cutover: {} has no offset, and no line in the file: it is {}",
-            visible_name(&p.tp.to_string()),
-            p.verdict
-        );
+        say!("cutover: {} has no offset, and no line in the file: it is {}", p.tp.to_string(), p.verdict);
     }
 }
 
@@ -259,7 +258,7 @@ fn apply(
             reports.iter().filter_map(|(g, r)| Some((g.as_str(), &r.run.as_ref()?.offsets.as_ref()?.plan))).collect();
         let wrote = reset_csv(&config, to, &plans).map(|text| export::write(path, &text, force));
         match wrote {
-            Ok(Ok(())) => say!("cutover: {} written", path.display()),
+            Ok(Ok(())) => say!("cutover: {} written", visible_path(path)),
             Ok(Err(why)) => say!("cutover: {}\n  {}", visible(&why.what), visible(&why.advice)),
             Err(why) => return Err(why),
         }

@@ -1,9 +1,14 @@
 //! The one door to standard output and standard error (`tests/architecture.rs` holds everything else to it). What goes
 //! through it can't drive a terminal: of control characters only the line breaks that the program itself put there pass.
+//! And it holds no secret that is known: most words have lost theirs where they were made, the literals of a plan have not.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
-use crate::sanitise::{ascii_json, visible_lines};
+use serde_json::Value;
+
+use crate::redact::hide_cow;
+use crate::sanitise::{ascii_json, visible_cow};
 
 /// A line on standard error, written like `format!`.
 macro_rules! say {
@@ -12,7 +17,17 @@ macro_rules! say {
 
 /// Words on standard error, as they are. It may be gone: that ends nothing.
 pub(super) fn tell(text: &str) {
-    let _ = std::io::stderr().lock().write_all(visible_lines(text).as_bytes());
+    let _ = std::io::stderr().lock().write_all(lines(text).as_bytes());
+}
+
+/// A question on standard error, which the cursor stays behind. What has to be typed stands in it as it is.
+pub(super) fn ask(question: &str) {
+    let _ = std::io::stderr().lock().write_all(visible_cow(question).as_bytes());
+}
+
+/// Line by line: what looks like the beginning of a secret in one must not swallow the next.
+fn lines(text: &str) -> String {
+    text.split('\n').map(|line| visible_cow(&hide_cow(line)).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// A line on standard error.
@@ -22,18 +37,19 @@ pub(super) fn tell_line(line: &str) {
 
 /// A line on standard error that is drawn over the one before it; empty: takes it away.
 pub(super) fn redraw(line: &str) {
-    let line = crate::sanitise::visible_cow(line);
+    let line = hide_cow(line);
+    let line = visible_cow(&line);
     let _ = std::io::stderr().lock().write_all(format!("\r\u{1b}[K{line}").as_bytes());
 }
 
 /// Words on standard output, as they are.
 pub(super) fn print_text(text: &str) {
-    print(&visible_lines(text));
+    print(&lines(text));
 }
 
 /// A document whose lines end in CRLF, as RFC 5545 wants it.
 pub(super) fn print_crlf(text: &str) {
-    let lines: Vec<_> = text.split("\r\n").map(crate::sanitise::visible_cow).collect();
+    let lines: Vec<_> = text.split("\r\n").map(|line| visible_cow(&hide_cow(line)).into_owned()).collect();
     print(&lines.join("\r\n"));
 }
 
@@ -44,13 +60,41 @@ pub(super) fn print_file(text: &str) {
 }
 
 /// One JSON value on a line of standard output.
-pub(super) fn print_json_line(value: &serde_json::Value) {
+pub(super) fn print_json_line(mut value: Value) {
+    hide_strings(&mut value);
     print(&format!("{}\n", ascii_json(&value.to_string())));
 }
 
 /// A JSON document on standard output, for people too.
-pub(super) fn print_json_text(pretty: &str) {
-    print(&format!("{}\n", ascii_json(pretty)));
+pub(super) fn print_json(mut value: Value) {
+    hide_strings(&mut value);
+    print(&format!("{}\n", ascii_json(&format!("{value:#}"))));
+}
+
+/// A line of JSON that was made elsewhere, without secrets.
+pub(super) fn hidden_json(line: &str) -> String {
+    match serde_json::from_str(line) {
+        Ok(mut value) => {
+            hide_strings(&mut value);
+            ascii_json(&value.to_string()).into_owned()
+        }
+        Err(_) => hide_cow(line).into_owned(),
+    }
+}
+
+/// Takes secrets out of each string by itself: what looks like the beginning of a secret in one must not swallow the next
+/// one, nor the marks of JSON.
+fn hide_strings(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(hidden) = hide_cow(text) {
+                *text = hidden;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_strings),
+        Value::Object(fields) => fields.values_mut().for_each(hide_strings),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// Standard output for a document that is clean by its making, and that may be long.
@@ -73,7 +117,7 @@ pub(super) struct OneLine<W>(pub(super) W);
 impl<W: std::io::Write> std::io::Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        let line = crate::sanitise::visible_cow(text.strip_suffix('\n').unwrap_or(&text));
+        let line = visible_cow(text.strip_suffix('\n').unwrap_or(&text));
         self.0.write_all(format!("{line}\n").as_bytes())?;
         Ok(event.len())
     }
@@ -86,6 +130,21 @@ impl<W: std::io::Write> std::io::Write for OneLine<W> {
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
+
+    use super::{hidden_json, hide_strings, lines};
+
+    #[test]
+    fn nothing_leaves_with_a_secret_in_it() {
+        let secret = "c4nary-of-the-door";
+        crate::redact::learn(secret);
+        assert_eq!(lines(&format!("a {secret}\nb password=\"x\ny\" z\n")), "a (hidden)\nb password=\"x\ny\" z\n");
+        let mut value = serde_json::json!({"a": [secret, "password=\"x"], "b": {"c": 1}});
+        hide_strings(&mut value);
+        assert_eq!(value, serde_json::json!({"a": ["(hidden)", "password=\"x"], "b": {"c": 1}}));
+        let line = format!("{{\"what\":\"as {secret}\",\"n\":1}}");
+        assert_eq!(hidden_json(&line), r#"{"what":"as (hidden)","n":1}"#);
+        assert_eq!(hidden_json(r#"{"n":1}"#), r#"{"n":1}"#);
+    }
 
     #[test]
     fn an_event_of_the_log_is_one_line() {

@@ -7,6 +7,7 @@ use strum::VariantNames as _;
 use super::Error;
 use crate::migration::estate::Trouble;
 use crate::migration::overrides::{GateName, Override};
+use crate::sanitise::visible_name;
 
 /// Gates to pass over.
 #[derive(Debug, Args)]
@@ -30,7 +31,7 @@ impl OverrideArgs {
             ))),
             None if self.gates.is_empty() && self.leave_out.is_empty() => Ok(Vec::new()),
             None if self.gates.is_empty() => Err(Error::Usage(Trouble::new(
-                format!("--leave-out {} without a reason", self.leave_out[0]),
+                format!("--leave-out {} without a reason", visible_name(&self.leave_out[0])),
                 "say why with --reason TEXT: it is journalled",
             ))),
             None => Err(Error::Usage(Trouble::new(

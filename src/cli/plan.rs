@@ -5,6 +5,7 @@ use serde_json::json;
 use super::args::{Global, PlanVerb};
 use super::{Error, Exit, print_json, print_text};
 use crate::plan::{Loaded, Plan};
+use crate::sanitise::visible_path;
 
 /// The example plan of the docs.
 pub const EXAMPLE: &str = include_str!("../../assets/example/cutover.toml");
@@ -34,7 +35,7 @@ fn check(global: &Global) -> Result<Exit, Error> {
     }
     print_text(&format!(
         "{}: ok, {} groups, {} producers, {} topic rules, {} warnings\n",
-        global.plan.display(),
+        visible_path(&global.plan),
         plan.groups.len(),
         plan.producers.len(),
         plan.topics.len(),

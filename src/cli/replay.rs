@@ -7,17 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::act::interrupted;
 use super::args::{Global, ReplayArgs};
+use super::diff::to_its_end;
 use super::offsets::measured;
+use super::out::ask;
 use super::{Error, Exit, load, options, print_json, print_text, runtime, tell};
 use crate::controller::diff;
 use crate::controller::replay::{Answer, Question, Request, Stop, Ui, What, replay, source};
 use crate::diff::{DiffReport, TopicDiff, Verdict};
+use crate::migration::command::shell_word;
 use crate::migration::estate::{Side, TopicPartition, Trouble};
 use crate::plan::Plan;
 use crate::replay::report::{After, Progress};
 use crate::replay::{Piece, Ranges, ReplayReport};
 use crate::report;
-use crate::sanitise::{visible, visible_name};
+use crate::sanitise::{visible, visible_name, visible_path};
 
 /// A document of missing ranges larger than this is none of ours, bytes.
 const LARGEST_DOCUMENT: u64 = 64 << 20;
@@ -91,10 +94,10 @@ fn what(global: &Global, args: &ReplayArgs) -> Result<(What, String), Error> {
         let from: Side = args.from.into();
         let plan = measured(global, group, from.other())?;
         let ranges = source::of_group(group, &plan).map_err(Error::Unknown)?;
-        return Ok((What::Ranges(ranges), format!("--group {group}")));
+        return Ok((What::Ranges(ranges), format!("--group {}", shell_word(group))));
     }
     if let Some(path) = &args.from_diff {
-        let name = path.display().to_string();
+        let name = visible_path(path);
         let unread = |e: std::io::Error| {
             Error::Usage(Trouble::new(format!("{name}: {e}"), "write it with `cutover diff --json > FILE`"))
         };
@@ -115,14 +118,14 @@ fn what(global: &Global, args: &ReplayArgs) -> Result<(What, String), Error> {
             let diff = compared(global, args, (of, span, args.from.into()), None)?.ok_or_else(interrupted)?;
             if diff.verdict() == Verdict::Unknown {
                 let why = not_known(&diff).unwrap_or_default();
-                let what = format!("what is missing of {topic} is not known: {why}");
+                let what = format!("what is missing of {} is not known: {why}", visible_name(topic));
                 return Err(Error::Unknown(Trouble::new(what, "see `cutover diff`, or carry all of it with --all")));
             }
             let text = report::diff::json(&diff).to_string();
             let ranges = source::from_document(&text, "the diff", args.from.into()).map_err(Error::Failed)?;
-            return Ok((What::Ranges(ranges), format!("--topic {topic} --from-time {from}")));
+            return Ok((What::Ranges(ranges), format!("--topic {} --from-time {from}", shell_word(topic))));
         }
-        let asked = format!("--topic {topic} --from-time {from} --all");
+        let asked = format!("--topic {} --from-time {from} --all", shell_word(topic));
         return Ok((What::Between { topic: topic.clone(), from, to: args.to_time }, asked));
     }
     Ok((What::Ranges(Ranges::of(args.range.iter().cloned())), "--range".to_owned()))
@@ -151,7 +154,8 @@ fn judged(again: Result<Option<DiffReport>, Error>) -> (After, Exit) {
 fn not_known(diff: &DiffReport) -> Option<String> {
     let unsettled = |t: &&TopicDiff| t.verdict == Verdict::Unknown && t.found.unsettled > 0;
     let pending = diff.topics.iter().filter(unsettled).map(|t| {
-        format!("{} records of {} are on one cluster alone, and may still arrive", t.found.unsettled, t.topic)
+        let topic = visible_name(&t.topic);
+        format!("{} records of {topic} are on one cluster alone, and may still arrive", t.found.unsettled)
     });
     diff.topics.iter().flat_map(|t| &t.unknown).cloned().chain(pending).next()
 }
@@ -190,6 +194,7 @@ fn only_carried(topic: &mut TopicDiff, carried: &Ranges) {
         let missing = p.missing.ranges.iter().map(|(from, to)| Piece::new(tp.clone(), *from, *to));
         topic.found.missing += Ranges::of(missing).common(carried).offsets();
         if p.missing.truncated {
+            let tp = tp.to_string();
             topic.unknown.push(format!("{tp} misses too many ranges to tell whether carried ones are among them"));
         }
     }
@@ -213,20 +218,8 @@ fn compared(
         replayed: replayed.is_some(),
         carried: replayed.unwrap_or_default(),
     };
-    let stop = Arc::new(AtomicBool::new(false));
     let said: diff::Tell = Arc::new(|p| say!("comparing {}: {:.0} %", visible_name(&p.topic), p.share * 100.0));
-    let ended = runtime()?.block_on(async {
-        let heard = Arc::clone(&stop);
-        let ear = tokio::spawn(async move {
-            interrupted().await;
-            heard.store(true, Ordering::Relaxed);
-        });
-        let ended = tokio::spawn(diff::run(plan, request, said, stop)).await;
-        ear.abort();
-        ended
-    });
-    let broke = |e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug"));
-    match ended.map_err(broke)?.map_err(Error::from)? {
+    match to_its_end(plan, request, said, &Arc::default())?.map_err(Error::from)? {
         diff::Ended::Done(report) => Ok(Some(*report)),
         diff::Ended::Interrupted => Ok(None),
     }
@@ -257,7 +250,7 @@ fn confirm(question: &Question, yes: Option<&str>) -> Answer {
     if let Err(e) = rustix::termios::tcflush(&stdin, rustix::termios::QueueSelector::IFlush) {
         tracing::debug!("typed-ahead text stays: {e}");
     }
-    tell(&format!("Type {} to go on: ", visible(&question.phrase)));
+    ask(&format!("Type {} to go on: ", question.phrase));
     let mut line = String::new();
     match stdin.read_line(&mut line) {
         Ok(n) if n > 0 => Answer::Typed(line.trim().to_owned()),

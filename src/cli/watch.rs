@@ -1,5 +1,6 @@
 //! `cutover watch`: the controller without a screen. It goes on when terminals hang up; screens attach to it.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch::Receiver;
 
 use super::args::{Global, WatchArgs};
+use super::out::hidden_json;
 use super::{Error, Exit, attached, host, load, options, runtime};
 use crate::controller::expose::{self, Listening};
 use crate::controller::run::Want;
@@ -15,7 +17,8 @@ use crate::controller::snapshot::{Arming, Snapshot};
 use crate::migration::estate::Trouble;
 use crate::plan::Plan;
 use crate::plan::listen::exposed;
-use crate::sanitise::visible_cow;
+use crate::redact::hide_cow;
+use crate::sanitise::{visible_cow, visible_name};
 use crate::{report, tui};
 
 /// Runs until it is told to stop: SIGTERM and ctrl-c end it in order, a hangup does not end it.
@@ -34,7 +37,7 @@ pub fn run(global: &Global, args: &WatchArgs) -> Result<Exit, Error> {
             let header = handle.snapshot().header.clone();
             handle.shutdown().await;
             return Err(Error::Failed(Trouble::new(
-                format!("a controller runs already: {}, pid {}", header.controller, header.pid),
+                format!("a controller runs already: {}, pid {}", visible_name(&header.controller), header.pid),
                 "attach to it with `cutover`, or stop it first",
             )));
         }
@@ -144,9 +147,10 @@ impl Log {
             true => report::log::metrics(address, next),
             false => format!("metrics for Prometheus at http://{address}/metrics"),
         }));
-        // Each is one line whatever it holds: JSON is escaped already, and words have passed the gate.
+        // Each is one line whatever it holds: JSON is escaped already, and words have passed the gate. Secrets stay here.
         let mut out = super::out::document();
         for line in lines {
+            let line = if self.json { Cow::Owned(hidden_json(&line)) } else { hide_cow(&line) };
             if writeln!(out, "{}", visible_cow(&line)).is_err() {
                 self.closed = true;
                 return;

@@ -19,7 +19,7 @@ use super::names::TopicNames;
 use super::observe::too_long;
 use super::planes;
 use super::tools::Tools;
-use crate::journal::Reader;
+use crate::journal::{Reader, may_be_written};
 use crate::kafka::control::SnapshotOptions;
 use crate::metrics::{Provider, WRONG_QUERY};
 use crate::migration::criteria::Metric;
@@ -30,6 +30,7 @@ use crate::notify::queue::Message;
 use crate::notify::{Again, NotSent};
 use crate::plan::Plan;
 use crate::redact;
+use crate::sanitise::{visible_name, visible_path};
 use cluster::Rights;
 
 /// The longest look at one cluster.
@@ -143,7 +144,9 @@ async fn data_plane(plan: &Plan, tools: &Tools, side: Side) -> Check {
     match planes::try_one(plan, tools, side).await {
         Err(why) => Check::failed(what, Health::Fail, why),
         Ok(probed) => {
-            let id = probed.cluster_id.map_or("its cluster has no id".to_owned(), |id| format!("cluster {id}"));
+            let id = probed
+                .cluster_id
+                .map_or("its cluster has no id".to_owned(), |id| format!("cluster {id}", id = visible_name(&id)));
             let read = match probed.read {
                 Some(tp) => format!("the end of {tp} was read"),
                 None => {
@@ -173,7 +176,7 @@ fn identities(views: &[Option<&ClusterView>]) -> Check {
     let what = "two clusters";
     match views {
         [Some(ClusterView { cluster_id: Some(b), .. }), Some(ClusterView { cluster_id: Some(g), .. })] if b == g => {
-            Check::new(what, Health::Fail, format!("blue and green are one cluster ({b})"))
+            Check::new(what, Health::Fail, format!("blue and green are one cluster ({})", visible_name(b)))
                 .advised("correct the bootstrap addresses")
         }
         [Some(ClusterView { cluster_id: Some(_), .. }), Some(ClusterView { cluster_id: Some(_), .. })] => {
@@ -188,7 +191,7 @@ async fn settings(tools: &Tools) -> Vec<Check> {
     let switches = tools.readable_switches().map(|(name, _)| (true, name));
     let all: Vec<(bool, &str)> = switches.chain(tools.readable_flags().map(|(name, _)| (false, name))).collect();
     let read = all.into_iter().map(|(switch, name)| async move {
-        let what = format!("{} of {name}", if switch { "switch" } else { "flag" });
+        let what = format!("{} of {name}", if switch { "switch" } else { "flag" }, name = visible_name(name));
         let state = if switch {
             tools.read_switch(name).await.map(|s| s.to_string())
         } else {
@@ -218,7 +221,7 @@ async fn metrics(plan: &Plan) -> Vec<Check> {
     let mut checks: Vec<Check> = answers.iter().map(|(_, _, check)| check.clone()).collect();
     for provider in all.iter().filter(|p| answers.iter().any(|(name, ..)| name == p.name())) {
         let skews = answers.iter().filter(|(name, ..)| name == provider.name()).filter_map(|(_, skew, _)| *skew);
-        let what = format!("clock of {}", provider.name());
+        let what = format!("clock of {}", visible_name(provider.name()));
         checks.push(match skews.max_by_key(|s| s.unsigned_abs()) {
             None => Check::new(what, Health::Unknown, "it told no time"),
             Some(ms) if ms.unsigned_abs() > SKEW_MS => {
@@ -237,7 +240,8 @@ async fn ask(
     (provider, metric, group, side): (&Provider, Metric, &str, Side),
 ) -> (String, Option<i64>, Check) {
     let about = about(plan, group, side);
-    let what = format!("{metric} of {group} on {side} ({})", provider.name());
+    let what =
+        format!("{metric} of {group} on {side} ({})", visible_name(provider.name()), group = visible_name(group));
     let now = Clock.now();
     let answer = provider.ask(metric, &about, now).await;
     let skew = answer.as_ref().ok().and_then(|a| a.at).map(|at| at.0 - now.0);
@@ -265,14 +269,14 @@ async fn notify(plan: &Plan, send: bool) -> Vec<Check> {
     };
     let targets = crate::notify::targets(plan);
     let tried = targets.iter().map(|target| async {
-        let what = format!("notify {}", target.plan().name);
+        let what = format!("notify {}", visible_name(&target.plan().name));
         let message = Message { news: News::test(now, "cutover doctor"), missed: 0 };
         let tried = match send {
             true => target.send(&message).await.map(|status| format!("took a test message: {status}")),
             false => target
                 .reach()
                 .await
-                .map(|host| format!("{host} answers; would send {}", target.body(&message)))
+                .map(|host| format!("{host} answers; would send {}", target.body(&message), host = visible_name(&host)))
                 .map_err(|trouble| NotSent { trouble, again: Again::Never }),
         };
         match tried {
@@ -285,7 +289,7 @@ async fn notify(plan: &Plan, send: bool) -> Vec<Check> {
         if let Some((since, trouble)) = &told.failing {
             let found =
                 format!("nothing the controller sent was taken for {}: {}", span(now.since(*since)), trouble.what);
-            let what = format!("notify {} so far", told.target);
+            let what = format!("notify {} so far", visible_name(&told.target));
             checks.push(Check::new(what, Health::Warn, found).advised(trouble.advice.clone()));
         }
     }
@@ -294,35 +298,39 @@ async fn notify(plan: &Plan, send: bool) -> Vec<Check> {
 
 fn window(window: &crate::plan::WindowPlan) -> Check {
     let now = Clock.now();
-    let what = format!("window {}", window.name);
+    let what = format!("window {}", visible_name(&window.name));
     match (window.open_until(now), window.opens(now)) {
         (Some(until), _) => Check::new(what, Health::Ok, format!("open for {} more", span(until.since(now)))),
         (None, Some(opens)) => Check::new(what, Health::Ok, format!("opens in {}", span(opens.since(now)))),
-        (None, None) => Check::new(what, Health::Unknown, format!("nothing tells when it opens in {}", window.zone))
-            .advised("install the package tzdata"),
+        (None, None) => {
+            Check::new(what, Health::Unknown, format!("nothing tells when it opens in {}", visible_name(&window.zone)))
+                .advised("install the package tzdata")
+        }
     }
 }
 
 fn journal(path: &std::path::Path) -> Check {
     let what = "journal";
     if !path.exists() {
-        return Check::new(
-            what,
-            Health::Ok,
-            format!("{} is made when a controller first opens the plan", path.display()),
-        );
+        let made = format!("{} is made when a controller first opens the plan", visible_path(path));
+        return match may_be_written(path, false) {
+            Ok(()) => Check::new(what, Health::Ok, made),
+            Err(why) => Check::new(what, Health::Fail, format!("{made}; {}", why.what)).advised(why.advice),
+        };
     }
     let read = Reader::open(path).and_then(|r| Ok((r.verify()?, r.holder(), r.warnings())));
     match read {
         Err(why) => Check::failed(what, Health::Fail, why),
-        Ok((Err(broken), ..)) => Check::new(what, Health::Fail, format!("{}: {broken}", path.display()))
+        Ok((Err(broken), ..)) => Check::new(what, Health::Fail, format!("{}: {broken}", visible_path(path)))
             .advised("somebody changed it: `cutover journal verify`, and restore it"),
         Ok((Ok(v), holder, warnings)) => {
+            let writable = may_be_written(path, holder.is_some());
             let held = holder.map_or_else(|| "nobody holds it".to_owned(), |h| format!("held by {h}"));
             let found = format!("{} entries, the chain holds, {held}", v.entries);
-            match warnings.first() {
-                None => Check::new(what, Health::Ok, found),
-                Some(warning) => Check::new(what, Health::Warn, format!("{found}; {warning}")),
+            match (writable, warnings.first()) {
+                (Err(why), _) => Check::new(what, Health::Fail, format!("{found}; {}", why.what)).advised(why.advice),
+                (Ok(()), None) => Check::new(what, Health::Ok, found),
+                (Ok(()), Some(warning)) => Check::new(what, Health::Warn, format!("{found}; {warning}")),
             }
         }
     }

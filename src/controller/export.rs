@@ -4,15 +4,16 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::migration::estate::Trouble;
+use crate::sanitise::visible_path;
 
 /// Writes a file that only its owner reads (0600). One that is there is replaced only with `force`, and then all at
 /// once: a reader finds the old one or the new one. Errors name the file and what to do.
 pub fn write(path: &Path, text: &str, force: bool) -> Result<(), Trouble> {
     let failed = |e: &std::io::Error| {
-        let what = format!("{} can't be written: {e}", path.display());
+        let what = format!("{} can't be written: {e}", visible_path(path));
         match e.kind() {
             std::io::ErrorKind::AlreadyExists => {
-                Trouble::new(format!("{} is there already", path.display()), "name another file, or add --force")
+                Trouble::new(format!("{} is there already", visible_path(path)), "name another file, or add --force")
             }
             _ => Trouble::new(what, "see whether its directory exists, and who may write there"),
         }

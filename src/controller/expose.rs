@@ -183,7 +183,7 @@ impl Pages {
 
     fn about(&self) -> String {
         let s = self.snapshot();
-        let (version, migration) = (env!("CARGO_PKG_VERSION"), crate::sanitise::visible(&s.header.migration));
+        let (version, migration) = (env!("CARGO_PKG_VERSION"), crate::sanitise::visible_name(&s.header.migration));
         format!("cutover {version}: the controller of {migration}\n/metrics  for Prometheus\n/healthz  is it well\n")
     }
 

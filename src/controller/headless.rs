@@ -17,12 +17,14 @@ use crate::migration::overrides::{GateName, Held, Override};
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
-use crate::sanitise::visible_name;
+use crate::sanitise::{quoted, visible_name};
 
 /// How long a fresh controller may take to see what a command needs, ms.
 const READY_MS: u64 = 60_000;
 /// How long the rows of a gate that is shut anyway may take to be told, ms.
 const GATE_MS: u64 = 15_000;
+/// The longest that is waited for what only watching tells, ms: a hole in the looks begins it anew.
+const WATCHED_MS: u64 = 900_000;
 /// How long the controller may take to answer a question: it answers from memory, after at most one journal write.
 const ANSWER: Duration = Duration::from_secs(20);
 /// How long a measurement that was asked for may take: a long backlog is read in full.
@@ -46,7 +48,7 @@ pub async fn execute(
     if let Command::Estimate { group, to, chosen } = &command {
         let measured = estimate(handle, std::slice::from_ref(group), *to, chosen.as_ref(), actor, progress).await;
         return match measured.into_iter().next() {
-            Some((_, Ok(plan))) => RunReport::done(format!("{group}: {}", words::budget(&plan)), None),
+            Some((_, Ok(plan))) => RunReport::done(format!("{}: {}", visible_name(group), words::budget(&plan)), None),
             Some((_, Err(refusal))) => RunReport::refused(refusal, None),
             None => RunReport::refused(gone(), None),
         };
@@ -255,21 +257,14 @@ impl Driver<'_> {
             };
             // A gate that is shut by one row is shown with every row told, if that takes only a moment.
             let untold = self.gate(command).iter().any(|row| matches!(row.gate, Gate::Unknown { .. }));
-            let limit = match refusal.exit_code {
-                // Nobody mends it while this waits.
-                4 if refusal.lasting => 0,
-                // A cluster that stays away can be gone without: whoever asks wants to know soon.
-                4 if refusal.gate.is_some() => GATE_MS,
-                4 => READY_MS,
-                _ if untold => GATE_MS,
-                _ => 0,
-            };
-            let left = limit.saturating_sub(waited.ms());
+            let left = patience(&refusal, untold).saturating_sub(waited.ms());
             if left == 0 {
                 return Err(refusal);
             }
             if said != refusal.why {
-                (self.progress)(&format!("waiting: {}", refusal.why));
+                // Who does not want to wait for minutes is told at once what else there is.
+                let instead = refusal.told_in_ms.map(|_| format!("; {}", refusal.advice)).unwrap_or_default();
+                (self.progress)(&format!("waiting: {}{instead}", refusal.why));
                 said.clone_from(&refusal.why);
             }
             let changed = tokio::time::timeout(Duration::from_millis(left), self.handle.snapshots.changed()).await;
@@ -322,7 +317,8 @@ impl Driver<'_> {
         let over = |s: &Arc<Snapshot>| row(s).is_none_or(|r| !r.measuring);
         let waited = matches!(tokio::time::timeout(MEASUREMENT, self.handle.snapshots.wait_for(over)).await, Ok(Ok(_)));
         if !waited {
-            let why = format!("the measurement of {group} took longer than {} s", MEASUREMENT.as_secs());
+            let why =
+                format!("the measurement of {} took longer than {} s", visible_name(group), MEASUREMENT.as_secs());
             return Err(Refusal::unknown(why, "look at both clusters' brokers, then try again"));
         }
         let row = row(&self.handle.snapshot());
@@ -332,7 +328,7 @@ impl Driver<'_> {
             Some(Observed::Known { trouble: Some(why), .. } | Observed::Absent { why }) => {
                 Err(Refusal::unknown(why.what, why.advice))
             }
-            None => Err(Refusal::unknown(format!("{group} was not measured"), "try again")),
+            None => Err(Refusal::unknown(format!("{} was not measured", visible_name(group)), "try again")),
         }
     }
 
@@ -489,6 +485,21 @@ impl<'a> Seen<'a> {
     }
 }
 
+/// How long a refusal is waited over in all, ms. `untold`: a row of its gate is not told yet.
+fn patience(refusal: &Refusal, untold: bool) -> u64 {
+    match refusal.exit_code {
+        // Nobody mends it while this waits.
+        4 if refusal.lasting => 0,
+        // A controller that stays would be told by watching on: so is this one.
+        4 if refusal.told_in_ms.is_some() => WATCHED_MS,
+        // A cluster that stays away can be gone without: whoever asks wants to know soon.
+        4 if refusal.gate.is_some() => GATE_MS,
+        4 => READY_MS,
+        _ if untold => GATE_MS,
+        _ => 0,
+    }
+}
+
 /// Whether a command says itself that it passes over a gate.
 fn is_worded(command: &Command, held: &Held) -> bool {
     let loses = matches!(command, Command::HardBack { green_only: GreenOnly::Lose, .. });
@@ -512,11 +523,28 @@ fn subject_name(subject: &Subject) -> String {
 fn unconfirmed(given: Option<&str>, name: &str, title: &str) -> Refusal {
     let why = match given {
         None => format!("{title}: not confirmed"),
-        Some(given) => format!("{title}: confirmed with {given:?}, which is not its name"),
+        Some(given) => format!("{title}: confirmed with {}, which is not its name", quoted(given)),
     };
     Refusal::refused(why, format!("add --yes={} to confirm it", shell_word(name)))
 }
 
 fn gone() -> Refusal {
     Refusal::unknown("the controller has ended", "look at the journal before trying again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_watching_on_tells_is_waited_for_and_what_nothing_tells_is_not() {
+        let unknown = || Refusal::unknown("whether loner reads orders", "wait");
+        let readers = || unknown().of(GateName::Readers);
+        assert_eq!(patience(&unknown(), false), READY_MS);
+        assert_eq!(patience(&readers(), false), GATE_MS, "of a share group nothing is told later");
+        assert_eq!(patience(&readers().told_in(Some(540_000)), false), WATCHED_MS);
+        assert_eq!(patience(&Refusal { lasting: true, ..readers().told_in(Some(1)) }, false), 0);
+        let shut = Refusal::holds("a row", "mend it");
+        assert_eq!((patience(&shut, true), patience(&shut, false)), (GATE_MS, 0));
+    }
 }

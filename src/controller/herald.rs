@@ -16,6 +16,7 @@ use crate::migration::news::{Newsroom, Told};
 use crate::notify::Target;
 use crate::notify::queue::{Message, OLD_MS, Queue};
 use crate::plan::Plan;
+use crate::sanitise::visible_name;
 
 /// How long what still waits may take to be delivered when the controller ends, ms. The rest is told by the next one.
 const LAST_MS: u64 = 5_000;
@@ -190,7 +191,10 @@ impl Courier {
                     let more = tries <= retries || (retries > 0 && age <= OLD_MS);
                     let pause = not_sent.again.pause_ms(tries).filter(|_| more);
                     let Some(pause) = pause else {
-                        tracing::warn!("notify.{name}: entry {seq} is given up after {tries} tries");
+                        tracing::warn!(
+                            "notify.{name}: entry {seq} is given up after {tries} tries",
+                            name = visible_name(name)
+                        );
                         return self.queue().given_up(message);
                     };
                     Clock.sleep(pause).await;

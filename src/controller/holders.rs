@@ -16,7 +16,6 @@ use super::tools::Tools;
 use crate::kafka::control::{Cluster, TransactionFilter};
 use crate::migration::estate::{At, Side, TopicPartition, Trouble};
 use crate::migration::held::{Holder, Holders};
-use crate::sanitise::visible;
 
 /// The longest a look may take.
 const LOOK: Duration = Duration::from_secs(10);
@@ -105,7 +104,7 @@ async fn look(cluster: &Cluster, names: &TopicNames, tps: &[TopicPartition]) -> 
         *holders = std::mem::replace(holders, Holders::Told(Vec::new())).map(|mut all| {
             for holder in &mut all {
                 if let Some((id, since)) = begun.get(&holder.producer_id) {
-                    (holder.transactional_id, holder.since) = (Some(visible(id).to_string()), *since);
+                    (holder.transactional_id, holder.since) = (Some(id.to_string()), *since);
                 }
             }
             all

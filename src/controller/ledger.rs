@@ -6,7 +6,7 @@ use super::clock::{Clock, Stopwatch};
 use super::executor::WriteLease;
 use super::run::{Options, Want};
 use super::snapshot::Arming;
-use crate::journal::{Holder, Journal, Opened, Reader, Room};
+use crate::journal::{Holder, Journal, Opened, Reader, Room, is_read_only};
 use crate::migration::estate::{At, Trouble};
 use crate::migration::event::{Entry, Event};
 use crate::migration::news::Told;
@@ -206,9 +206,19 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
             Opened::Damaged { journal, why } => (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: why.what }),
         }),
     };
+    let mut refused = None;
     let (mut store, mut arming) = match opened {
-        Err(trouble) => return Access::unusable(path, trouble),
         Ok(opened) => opened,
+        // What can't be written can be read all the same: what is known of it stands, and nothing is done.
+        Err(trouble) if want != Want::ReadOnly && path.exists() && is_read_only(&path) => match open_to_read(&path) {
+            Ok(reader) => {
+                let arming = Arming::ReadOnly { why: trouble.what.clone() };
+                refused = Some(trouble);
+                (Store::Reader(Box::new(reader)), arming)
+            }
+            Err(_) => return Access::unusable(path, trouble),
+        },
+        Err(trouble) => return Access::unusable(path, trouble),
     };
     let dropped = match &mut store {
         Store::Writer(journal) => journal.drop_old_samples(now).err(),
@@ -220,7 +230,7 @@ fn open(path: PathBuf, want: Want, now: At) -> Access {
         Store::None => return Access::unusable(path, Trouble::new("there is no journal", "")),
     };
     let warning = |w| Trouble::new(w, "");
-    let mut troubles: Vec<Trouble> = reader.warnings().into_iter().map(warning).chain(dropped).collect();
+    let mut troubles: Vec<Trouble> = reader.warnings().into_iter().map(warning).chain(dropped).chain(refused).collect();
     // Without them a soak counts from now on: that is said, and no reason to stop.
     let samples = reader.samples().unwrap_or_else(|trouble| {
         troubles.push(trouble);

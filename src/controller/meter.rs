@@ -14,6 +14,7 @@ use crate::migration::criteria::Metric;
 use crate::migration::estate::{At, Side};
 use crate::migration::soaking::{Past, Question};
 use crate::plan::Plan;
+use crate::sanitise::visible_name;
 
 /// Queries of one provider under way at once (New Relic allows 25 a user).
 const AT_ONCE: usize = 4;
@@ -92,7 +93,9 @@ async fn ask(provider: &Provider, plan: &Plan, q: Question) -> Vec<Seen> {
         match provider.series(metric, &about, (from, at), step_ms).await {
             Ok(points) => seen.push(Seen { at, what: Sighting::Past(group.clone(), side, metric, points) }),
             // what is not known stays a hole, and a baseline is made of what comes
-            Err(trouble) => tracing::warn!("the past of {metric} of {group} on {side}: {trouble}"),
+            Err(trouble) => {
+                tracing::warn!("the past of {metric} of {group} on {side}: {trouble}", group = visible_name(&group))
+            }
         }
     }
     seen.push(Seen { at, what: Sighting::Metric(group, side, metric, answer) });

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use crate::migration::estate::{ClusterView, GroupView, Side, TopicPartition};
+use crate::migration::estate::{Cause, ClusterView, GroupView, Side, TopicPartition};
 use crate::plan::Plan;
+use crate::sanitise::visible_name;
 
 /// Translates names between the clusters.
 #[derive(Debug, Default)]
@@ -112,7 +113,47 @@ impl TopicNames {
         }
     }
 
+    /// How many partitions a topic (by its name on blue) has in a snapshot of a side, as that side names it; or why that
+    /// can't be said.
+    pub fn partitions(&self, topic: &str, side: Side, view: &ClusterView) -> Result<usize, String> {
+        let name = self.on(side, topic);
+        let absent = format!("there is no topic {} on {side}", visible_name(&name));
+        let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);
+        match partitions {
+            [] => Err(absent),
+            // One that was asked for by name, and of which the cluster tells only why it tells nothing.
+            [one] if one.leader < 0 && one.replicas == 0 => Err(match &one.trouble {
+                Some(why) if why.is(Cause::NoSuchTopic) => absent,
+                Some(why) => why.what.clone(),
+                None => format!("{} can't be read on {side}", visible_name(&name)),
+            }),
+            some => Ok(some.len()),
+        }
+    }
+
     fn is_same(&self) -> bool {
         self.renamed.read().unwrap_or_else(PoisonError::into_inner).to_blue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::estate::{PartitionView, TopicView, Trouble};
+
+    #[test]
+    fn a_topic_is_absent_by_the_brokers_code_and_not_by_what_it_is_called() {
+        let names = TopicNames::default();
+        let of = |why: Trouble| {
+            let one = PartitionView { leader: -1, trouble: Some(why), ..PartitionView::default() };
+            let topic = TopicView { partitions: vec![one], ..TopicView::default() };
+            let view = ClusterView { topics: [("t".to_owned(), topic)].into(), ..ClusterView::default() };
+            names.partitions("t", Side::Blue, &view)
+        };
+        let absent = Err("there is no topic t on blue".to_owned());
+        assert_eq!(of(Trouble::new("topic t: blue does not have it", "").of(Cause::NoSuchTopic)), absent);
+        let what = "topic UNKNOWN_TOPIC_OR_PARTITION: blue answered TOPIC_AUTHORIZATION_FAILED";
+        assert_eq!(of(Trouble::new(what, "grant it").of(Cause::NotAllowed)), Err(what.to_owned()));
+        assert_eq!(names.partitions("t", Side::Blue, &ClusterView::default()), absent);
     }
 }

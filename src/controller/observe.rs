@@ -21,6 +21,7 @@ use crate::migration::criteria::Metric;
 use crate::migration::eos::EosLook;
 use crate::migration::estate::{At, ClusterView, FlagState, GroupView, Side, SwitchState, TopicPartition, Trouble};
 use crate::plan::Plan;
+use crate::sanitise::visible_name;
 
 /// The longest a whole round may take: the control plane's own bounds are far shorter on each request.
 const ROUND: Duration = Duration::from_secs(60);
@@ -196,7 +197,7 @@ async fn looks(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver<Focus
 async fn look(cluster: &Cluster, group: &str) -> Result<GroupView, Trouble> {
     match tokio::time::timeout(LOOK, cluster.group(group)).await {
         Ok(result) => result,
-        Err(_) => Err(too_long(cluster, &format!("looking at group {group}"), LOOK)),
+        Err(_) => Err(too_long(cluster, &format!("looking at group {group}", group = visible_name(group)), LOOK)),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::migration::estate::{Side, Trouble};
 use crate::migration::event::{Entry, Event};
 use crate::migration::sight::PinnedBy;
 use crate::plan::Plan;
+use crate::sanitise::visible_name;
 
 /// The ids that a journal pinned, blue first.
 pub(super) type Journalled = [Option<String>; 2];
@@ -65,7 +66,7 @@ pub(super) async fn check(
     let ids = [blue?.cluster_id, green?.cluster_id];
     match &ids {
         [Some(blue), Some(green)] if blue == green => Err(Mistaken::Wrong(Trouble::new(
-            format!("blue and green are one cluster ({blue})"),
+            format!("blue and green are one cluster ({})", visible_name(blue)),
             "correct the bootstrap addresses in the plan; nothing can be done until then",
         ))),
         _ => Ok(ids),

@@ -11,12 +11,13 @@ use super::core::Watched;
 use super::run::{Options, Want};
 use super::snapshot::{Arming, DiffView, Fidelity, Header, JournalLine, Notice, Snapshot};
 use crate::migration::command::Command;
-use crate::migration::estate::{At, Estate, FlagState, Observed, Side, Trouble};
+use crate::migration::estate::{At, Cause, Estate, FlagState, Observed, Side, Trouble};
 use crate::migration::machine::{Machine, Session};
 use crate::migration::producer::moves;
 use crate::migration::stage::Stage;
 use crate::plan::calendar::Calendar;
 use crate::plan::{Plan, ProviderPlan};
+use crate::sanitise::{visible_name, visible_path};
 
 /// Why a session that has just started changes nothing yet.
 pub const OPENING: &str = "the journal is being opened";
@@ -100,7 +101,7 @@ pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
         Want::Armed | Want::DryRun => Arming::ReadOnly { why: OPENING.into() },
     };
     let machine = machine(plan, &arming);
-    let connecting = || Observed::Absent { why: Trouble::new("connecting", "") };
+    let connecting = || Observed::Absent { why: Trouble::new("connecting", "").of(Cause::NotYet) };
     let estate = Estate { blue: connecting(), green: connecting(), ..Estate::default() };
     snapshot(&Scene {
         plan,
@@ -167,8 +168,8 @@ fn header(scene: &Scene<'_>) -> Header {
         arming: scene.arming.clone(),
         controller: scene.options.actor.clone(),
         pid: std::process::id(),
-        journal: plan.journal.display().to_string(),
-        plan: plan.file.as_ref().map_or_else(|| "(none)".to_owned(), |f| f.display().to_string()),
+        journal: visible_path(&plan.journal),
+        plan: plan.file.as_ref().map_or_else(|| "(none)".to_owned(), |f| visible_path(f)),
         stale_after_ms: plan.stale_after_ms,
         journal_trouble: scene.unsound.cloned(),
     }
@@ -194,7 +195,7 @@ pub(super) fn manual_flags(plan: &Plan, machine: &Machine, estate: &mut Estate, 
             }
             // Nothing moves, or not long enough watched: that says nothing of a flag.
             _ => slot.failed(Trouble::new(
-                format!("{} is set by hand, and nothing shows now where it writes", producer.name),
+                format!("{} is set by hand, and nothing shows now where it writes", visible_name(&producer.name)),
                 "wait until it writes",
             )),
         }

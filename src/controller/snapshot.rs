@@ -44,9 +44,9 @@ pub struct Snapshot {
     pub header: Header,
     /// The phase rail, in order.
     pub phases: Vec<PhaseView>,
-    /// Blue.
+    /// The cluster that is left.
     pub blue: SideView,
-    /// Green.
+    /// The cluster that everything moves to.
     pub green: SideView,
     /// Groups: those of the plan and every other one found. What needs a person first, then by name.
     pub groups: Vec<GroupRow>,
@@ -70,7 +70,7 @@ pub struct Snapshot {
 /// The migration and its controller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
-    /// Name.
+    /// Name of the migration in the plan.
     pub migration: String,
     /// May this session change anything?
     pub arming: Arming,
@@ -104,10 +104,10 @@ pub enum Arming {
     },
 }
 
-/// One cluster.
+/// One cluster, as it was seen last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SideView {
-    /// Which.
+    /// Which of the two it is.
     pub side: Side,
     /// Display name from the plan, or the bootstrap address.
     pub name: String,
@@ -169,7 +169,7 @@ pub struct Throttling {
 pub struct GroupSide {
     /// State in Kafka's words; `None` when the side can't be seen or knows no such group.
     pub state: Option<GroupState>,
-    /// Members.
+    /// Who is in it, as far as that was told: see [`GroupSide::members_known`].
     pub members: Vec<MemberView>,
     /// All that is written and not consumed: to the high watermarks, summed over partitions, records. `None`: nothing to
     /// measure, never 0.
@@ -197,26 +197,26 @@ pub struct GroupSide {
 /// A partition of a group, both sides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionRow {
-    /// Topic.
+    /// Its topic, by the name on blue.
     pub topic: String,
-    /// Partition number.
+    /// Its number, from 0.
     pub partition: i32,
-    /// Blue.
+    /// Its offsets on blue.
     pub blue: PartitionSide,
-    /// Green.
+    /// Its offsets on green, under the name it has there.
     pub green: PartitionSide,
 }
 
 /// A partition of a group on one side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PartitionSide {
-    /// Committed offset.
+    /// What the group has committed: the next offset it reads.
     pub committed: Option<i64>,
     /// Log start offset.
     pub log_start: Option<i64>,
     /// Last stable offset.
     pub end: Option<i64>,
-    /// High watermark.
+    /// High watermark: one past the last record that all replicas in sync have.
     #[serde(default)]
     pub high_watermark: Option<i64>,
     /// `high_watermark - committed`. `None` also where the commit lies beyond the log.
@@ -226,7 +226,7 @@ pub struct PartitionSide {
     pub lag_stable: Option<u64>,
 }
 
-/// One group.
+/// One group on both sides, and where it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupRow {
     /// Group id on blue.
@@ -239,7 +239,7 @@ pub struct GroupRow {
     pub listed: bool,
     /// Handover or overlap.
     pub mode: Mode,
-    /// Protocol family.
+    /// How its members get their partitions: by which protocol.
     pub kind: GroupKind,
     /// Where it stands.
     pub stage: Stage,
@@ -247,9 +247,9 @@ pub struct GroupRow {
     pub side_state: Option<SideState>,
     /// Its switch as configured.
     pub switch: Option<Observed<SwitchState>>,
-    /// On blue.
+    /// How it was seen last on blue.
     pub blue: GroupSide,
-    /// On green.
+    /// How it was seen last on green, under its id there.
     pub green: GroupSide,
     /// Partitions, by topic and number.
     pub partitions: Vec<PartitionRow>,
@@ -299,11 +299,11 @@ pub struct Witnessed {
 /// One producer of the plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProducerRow {
-    /// Name.
+    /// Its name in the plan, unique.
     pub name: String,
-    /// Owning team.
+    /// The team that owns it.
     pub team: String,
-    /// Topics.
+    /// The topics it writes, by their names on blue.
     pub topics: Vec<String>,
     /// Critical ones pass through dual.
     pub critical: bool,
@@ -334,11 +334,11 @@ pub struct ProducerRow {
 /// A journal entry in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalLine {
-    /// Entry number.
+    /// Number of the entry, from 1.
     pub seq: u64,
-    /// When.
+    /// When it was written.
     pub at: At,
-    /// Who.
+    /// Who caused it: `user@host`, or the controller.
     pub actor: String,
     /// What it is about.
     pub subject: Option<Subject>,
@@ -358,14 +358,14 @@ pub enum Ask {
     Prepare {
         /// Number chosen by the screen; the reply carries it.
         id: u64,
-        /// The command.
+        /// What would be done.
         command: Command,
     },
-    /// Do it.
+    /// Do what was prepared, or what needs no dialog.
     Execute {
         /// Number chosen by the screen.
         id: u64,
-        /// The command.
+        /// What is to be done.
         command: Command,
         /// Who asks: user@host.
         actor: String,
@@ -383,7 +383,7 @@ pub enum Ask {
     },
     /// The same for a dialog about one side and a chosen strategy. [`Ask::Watch`] with `None` ends it.
     WatchChoice {
-        /// Group id.
+        /// Group id on blue.
         group: String,
         /// The side whose offsets the dialog is about.
         to: Side,
@@ -394,7 +394,7 @@ pub enum Ask {
     Records {
         /// Number chosen by the screen; the reply carries it.
         id: u64,
-        /// Group id.
+        /// Group id on blue.
         group: String,
         /// The side it was measured to.
         to: Side,
@@ -407,7 +407,7 @@ pub enum Ask {
     Export {
         /// Number chosen by the screen; the reply carries it.
         id: u64,
-        /// Group id.
+        /// Group id on blue.
         group: String,
         /// The side whose offsets it would set.
         to: Side,

@@ -12,6 +12,7 @@ use crate::kafka::records::RecordRef;
 use crate::migration::estate::{FlagState, Side, SwitchState, Trouble};
 use crate::offsets::identity::{Identity, IdentityRule, NoSchemas, identify};
 use crate::plan::{ClusterPlan, Names, Plan, ProviderPlan};
+use crate::sanitise::visible_name;
 
 /// How often a switch or flag is read: a file costs nothing, a command (kubectl) starts a process, ms.
 const FILE_MS: u64 = 1_000;
@@ -208,12 +209,13 @@ async fn set(setting: Option<&Setting>, what: &str, name: &str, to: &str) -> Res
 fn unreadable(reading: Reading, what: &str, name: &str) -> Trouble {
     match reading {
         Reading::CannotRead { why } => Trouble::new(why, ""),
-        Reading::Known { state, .. } => {
-            Trouble::new(format!("the {what} of {name} reads {state:?}, which is no state of it"), "correct it by hand")
-        }
+        Reading::Known { state, .. } => Trouble::new(
+            format!("the {what} of {name} reads {state:?}, which is no state of it", name = visible_name(name)),
+            "correct it by hand",
+        ),
     }
 }
 
 fn none(what: &str, name: &str) -> Trouble {
-    Trouble::new(format!("{name} has no {what} in the plan"), "give it one")
+    Trouble::new(format!("{name} has no {what} in the plan", name = visible_name(name)), "give it one")
 }

@@ -41,6 +41,7 @@ use crate::offsets::translate::Log;
 use crate::offsets::verdict::{GroupPlan, PartitionPlan};
 use crate::offsets::{Chosen, Params, Strategy, Translation};
 use crate::plan::Plan;
+use crate::sanitise::visible_name;
 
 /// Offsets of unconsumed backlog that are worked on at the same time; one partition alone may have more.
 const TOGETHER: u64 = 2_000_000;
@@ -175,7 +176,10 @@ struct Shapes {
 fn committed_topics(group: &str, committed: &Offsets) -> Result<BTreeSet<String>, Trouble> {
     if committed.is_empty() {
         return Err(Trouble::new(
-            format!("group {group} has no committed offsets, and the plan lists no topics for it"),
+            format!(
+                "group {group} has no committed offsets, and the plan lists no topics for it",
+                group = visible_name(group)
+            ),
             "list its topics in the plan, or let it commit once",
         ));
     }
@@ -208,7 +212,11 @@ impl Inner {
                     found
                 }
                 StableOffsets::Pending(partitions) if watch.ms() < limit => {
-                    tracing::info!("offsets of {id} on {source} wait for a transaction: {}", list(&partitions));
+                    tracing::info!(
+                        "offsets of {id} on {source} wait for a transaction: {}",
+                        list(&partitions),
+                        id = visible_name(&id)
+                    );
                     Clock.sleep(STABLE_PAUSE_MS).await;
                     continue;
                 }
@@ -217,7 +225,8 @@ impl Inner {
                         format!(
                             "a transaction with offsets of group {id} is still open on {source} after {} s, for {}",
                             limit / 1000,
-                            list(&partitions)
+                            list(&partitions),
+                            id = visible_name(&id)
                         ),
                         "wait for it to end, or end it: kafka-transactions.sh find-hanging names its producer",
                     ));
@@ -345,19 +354,7 @@ impl Inner {
         target: &ClusterView,
     ) -> Result<(i32, i32), (i32, String)> {
         let count = |side: Side, view: &ClusterView| {
-            let name = self.names.on(side, topic);
-            let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);
-            match partitions {
-                [] => Err(format!("there is no topic {name} on {side}")),
-                [one] if one.leader < 0 && one.replicas == 0 => Err(one.trouble.as_ref().map_or_else(
-                    || format!("{name} can't be read on {side}"),
-                    |t| match t.what.contains("UNKNOWN_TOPIC_OR_PARTITION") {
-                        true => format!("there is no topic {name} on {side}"),
-                        false => t.what.clone(),
-                    },
-                )),
-                some => Ok(i32::try_from(some.len()).unwrap_or(i32::MAX)),
-            }
+            self.names.partitions(topic, side, view).map(|n| i32::try_from(n).unwrap_or(i32::MAX))
         };
         let from = count(ways.source, source).map_err(|why| (0, why))?;
         let onto = count(ways.target, target).map_err(|why| {

@@ -12,11 +12,12 @@ use crate::migration::estate::TopicPartition;
 use crate::migration::event::{Compared, DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use crate::migration::firing::fired_words;
 use crate::migration::machine::CONTROLLER;
+use crate::migration::overrides::{Accepted, GateName};
 use crate::migration::turns::{gate_words, phase_words};
 use crate::offsets::verdict::GroupPlan;
 use crate::redact::hide;
 use crate::replay::ReplayEnd;
-use crate::sanitise::{visible, visible_name};
+use crate::sanitise::{visible, visible_name, visible_names};
 
 /// Tells entries in words. It remembers which run is about what, so entries go in by number, from the first.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +28,7 @@ pub struct Teller {
 }
 
 impl Teller {
-    /// The entry in one line. Strings that people typed are made visible.
+    /// The entry in one line. Strings that people typed are made visible; its actor is as it is, as every key.
     pub fn line(&mut self, entry: &Entry) -> JournalLine {
         if let Event::RunStarted { run, kind, subject, .. } = &entry.event {
             self.runs.insert(*run, (*kind, subject.clone()));
@@ -35,7 +36,7 @@ impl Teller {
         JournalLine {
             seq: entry.seq,
             at: entry.at,
-            actor: visible(&entry.actor),
+            actor: entry.actor.clone(),
             subject: self.subject(&entry.event),
             // An earlier version may have journalled a secret, and a person's reason may hold one.
             text: visible(&hide(&self.words(&entry.event))),
@@ -65,8 +66,8 @@ impl Teller {
             }
             Event::Held { subject, .. } => format!("hold {}", bare(subject)),
             Event::Resumed { subject } => format!("resume {}", bare(subject)),
-            Event::ReplayStarted { replay, .. } => format!("replay {replay}"),
-            Event::ReplayResumed { replay } => format!("go on with replay {replay}"),
+            Event::ReplayStarted { replay, .. } => format!("replay {}", visible_name(replay)),
+            Event::ReplayResumed { replay } => format!("go on with replay {}", visible_name(replay)),
             _ => return None,
         })
     }
@@ -85,8 +86,8 @@ impl Teller {
                 };
                 let before: BTreeMap<_, _> = old.into_iter().collect();
                 let line = |(tp, to): &(TopicPartition, Option<i64>)| match before.get(tp) {
-                    Some(was) => format!("{}: {} -> {}", visible_name(&tp.to_string()), offset(*was), offset(*to)),
-                    None => format!("{}: -> {}", visible_name(&tp.to_string()), offset(*to)),
+                    Some(was) => format!("{}: {} -> {}", tp, offset(*was), offset(*to)),
+                    None => format!("{}: -> {}", tp, offset(*to)),
                 };
                 let lines = changes.iter().map(line).collect();
                 self.before.insert(issued.key.clone(), before);
@@ -96,9 +97,9 @@ impl Teller {
                 let before = self.before.remove(key).unwrap_or_default();
                 let line = |(tp, is): &(TopicPartition, Option<i64>)| match before.get(tp) {
                     Some(was) => {
-                        format!("{}: was {}, reads {}", visible_name(&tp.to_string()), offset(*was), offset(*is))
+                        format!("{}: was {}, reads {}", tp, offset(*was), offset(*is))
                     }
-                    None => format!("{}: reads {}", visible_name(&tp.to_string()), offset(*is)),
+                    None => format!("{}: reads {}", tp, offset(*is)),
                 };
                 offsets.iter().map(line).collect()
             }
@@ -144,11 +145,12 @@ impl Teller {
     fn words(&self, event: &Event) -> String {
         match event {
             Event::Opened { actor, pid, version, clusters: [blue, green] } => {
-                let id = |id: &Option<String>| id.clone().unwrap_or_else(|| "not seen yet".into());
+                let id = |id: &Option<String>| id.as_ref().map_or_else(|| "not seen yet".into(), |id| visible_name(id));
+                let (actor, version) = (visible_name(actor), visible_name(version));
                 format!("opened by {actor}, pid {pid}, cutover {version}; blue {}, green {}", id(blue), id(green))
             }
-            Event::Closed { actor } => format!("closed by {actor}"),
-            Event::Pinned { side, cluster_id } => format!("{side} pinned to cluster id {cluster_id}"),
+            Event::Closed { actor } => format!("closed by {}", visible_name(actor)),
+            Event::Pinned { side, cluster_id } => format!("{side} pinned to cluster id {}", visible_name(cluster_id)),
             Event::RunStarted { .. } => self.started(event),
             Event::StepStarted { run, step } => format!("{}: step {} begins", self.run(*run), step + 1),
             Event::StepDone { run, step } => format!("{}: step {} done", self.run(*run), step + 1),
@@ -176,10 +178,11 @@ impl Teller {
             }
             Event::PassedOver { run, passed } => {
                 let why = if passed.reason.is_empty() { String::new() } else { format!(": {}", passed.reason) };
-                format!("{}: {}; passed over (gate {}) by {}{why}", self.run(*run), passed.what, passed.gate, passed.by)
+                let by = visible_name(&passed.by);
+                format!("{}: {}; passed over (gate {}) by {by}{why}", self.run(*run), passed.what, passed.gate)
             }
             Event::PointOfNoReturn { run } => format!("{}: point of no silent return passed", self.run(*run)),
-            Event::NeedsOperator { run, why, advice } => {
+            Event::NeedsOperator { run, why, advice, .. } => {
                 format!("{}: needs an operator: {why}; {advice}", self.run(*run))
             }
             Event::Continued { run } => format!("{}: continued", self.run(*run)),
@@ -217,7 +220,8 @@ impl Teller {
             Event::TriggerCleared { group, trigger } => {
                 format!(
                     "{group}: trigger {trigger} is not met any more, and nothing was done",
-                    group = visible_name(group)
+                    group = visible_name(group),
+                    trigger = visible_name(trigger)
                 )
             }
             Event::Baselined { group, metric: Metric::DlqGrowth, value, .. } => {
@@ -258,7 +262,7 @@ impl Teller {
             words.push_str(", dry run");
         }
         if !confirmed.is_empty() {
-            words.push_str(&format!(", confirmed with {confirmed:?}"));
+            words.push_str(&format!(", confirmed with \"{confirmed}\""));
         }
         if let Some(plan) = estimate {
             words.push_str(&format!("; estimate {}", budget(plan)));
@@ -272,7 +276,7 @@ impl Teller {
         }
         for gate in accepted {
             let most = gate.at_most.map(|n| format!(" at most {n}")).unwrap_or_default();
-            let names = if gate.names.is_empty() { String::new() } else { format!(" ({})", gate.names.join(", ")) };
+            let names = if gate.names.is_empty() { String::new() } else { format!(" ({})", named(gate)) };
             words.push_str(&format!("; accepts {}{names}{most}: {}", gate.gate, gate.reason));
         }
         words
@@ -302,34 +306,41 @@ fn bare(subject: &Subject) -> String {
     }
 }
 
+/// What a person agreed to leave out or to pass over, by name. Those of offsets that expired hold numbers in brackets, and
+/// were made visible before that.
+fn named(gate: &Accepted) -> String {
+    if gate.gate == GateName::Expired { gate.names.join(", ") } else { visible_names(&gate.names) }
+}
+
 /// A replay's entries in words.
 fn replay(event: &Event) -> String {
     match event {
         Event::ReplayStarted { replay, spec, confirmed, reordered } => {
+            let replay = visible_name(replay);
             let order = match reordered {
                 Some(0) | None => String::new(),
                 Some(keys) => format!(", behind newer records of {keys} keys"),
             };
             format!(
-                "replay {replay}: carries {} records ({} bytes) of {} from {} to {}{order}, confirmed with {confirmed:?}",
+                "replay {replay}: carries {} records ({} bytes) of {} from {} to {}{order}, confirmed with \"{confirmed}\"",
                 spec.records,
                 spec.bytes,
                 crate::replay::ranges::words(&spec.ranges, 3),
                 spec.from,
-                spec.targets().join(", ")
+                visible_names(spec.targets())
             )
         }
-        Event::ReplayResumed { replay } => format!("replay {replay}: goes on"),
+        Event::ReplayResumed { replay } => format!("replay {}: goes on", visible_name(replay)),
         Event::ReplayEnded { replay, end: ReplayEnd::Done { carried, verified } } => {
             let read = match verified {
                 Some(true) => ", read back: each record once",
                 Some(false) => ", READ BACK: NOT EACH RECORD ONCE",
                 None => "",
             };
-            format!("replay {replay}: done, {carried} records in this go{read}")
+            format!("replay {}: done, {carried} records in this go{read}", visible_name(replay))
         }
         Event::ReplayEnded { replay, end: ReplayEnd::Stopped { carried, why } } => {
-            format!("replay {replay}: stopped after {carried} records: {why}")
+            format!("replay {}: stopped after {carried} records: {why}", visible_name(replay))
         }
         _ => String::new(),
     }
@@ -393,6 +404,7 @@ pub fn effect(effect: &Effect) -> String {
             "carry {} offsets that only {from} holds of {producer} to {}, replay {replay}",
             ranges.offsets(),
             from.other(),
+            replay = visible_name(replay),
             producer = visible_name(producer)
         ),
     }
@@ -408,11 +420,7 @@ fn acl_words(verb: &str, acls: &[Acl]) -> String {
 
 /// `ledger-0 4711 -> 12, ledger-1 0 -> 0`: where one side ends, and the other begins.
 fn seam_words(seams: &[Seam]) -> String {
-    seams
-        .iter()
-        .map(|s| format!("{} {} -> {}", visible_name(&s.tp.to_string()), s.source, s.target))
-        .collect::<Vec<_>>()
-        .join(", ")
+    seams.iter().map(|s| format!("{} {} -> {}", s.tp, s.source, s.target)).collect::<Vec<_>>().join(", ")
 }
 
 /// What a diff counted, without what there is none of.
@@ -439,7 +447,8 @@ fn outcome(outcome: &Outcome) -> String {
             Answer::Plan { plan } => format!("translated {} partitions: {}", plan.partitions.len(), budget(plan)),
             Answer::Offsets { offsets } => format!("done, {} offsets read back", offsets.len()),
             Answer::Fenced { ids } => {
-                let each = ids.iter().map(|f| format!("{} pid {} epoch {}", f.id, f.producer_id, f.epoch));
+                let each =
+                    ids.iter().map(|f| format!("{} pid {} epoch {}", visible_name(&f.id), f.producer_id, f.epoch));
                 format!("fenced: {}", each.collect::<Vec<_>>().join(", "))
             }
             Answer::Denied => "done, the denials are in force".into(),

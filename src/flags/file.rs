@@ -20,7 +20,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::Mutex;
 
 use crate::migration::estate::{At, Trouble};
-use crate::sanitise::visible;
+use crate::sanitise::{quoted, visible, visible_name, visible_names, visible_path};
 
 /// Largest flag file, bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -75,8 +75,8 @@ pub(super) async fn read(path: PathBuf, key: String, by: Reader) -> Result<Seen,
         let flag = find(&text, &path, &key, by)?;
         let changed = meta.modified().ok().and_then(|m| m.duration_since(UNIX_EPOCH).ok());
         let changed = changed.and_then(|d| i64::try_from(d.as_millis()).ok()).map(At);
-        let detail = format!("{key} in {}", path.display());
-        Ok(Seen { variant: flag.variant, changed, detail: visible(&detail) })
+        let detail = format!("{} in {}", visible_name(&key), visible_path(&path));
+        Ok(Seen { variant: flag.variant, changed, detail })
     })
     .await?
 }
@@ -90,7 +90,7 @@ pub(super) async fn set(
     by: Reader,
 ) -> Result<Result<(), Trouble>, Trouble> {
     let Ok(turn) = tokio::time::timeout(TURN, WRITING.lock()).await else {
-        let what = format!("{}: other flags are being written for over {} s", path.display(), TURN.as_secs());
+        let what = format!("{}: other flags are being written for over {} s", visible_path(&path), TURN.as_secs());
         return Err(Trouble::new(what, "check the disk there, then try again"));
     };
     let done = blocking(move || replace(&path, &key, &variant, by, || ())).await?;
@@ -110,25 +110,25 @@ fn trouble(path: &Path, doing: &str, e: &std::io::Error) -> Trouble {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "free some space there",
         _ => "check the file and its disk",
     };
-    Trouble::new(format!("can't {doing} the flag file {}: {e}", path.display()), advice)
+    Trouble::new(format!("can't {doing} the flag file {}: {e}", visible_path(path)), advice)
 }
 
 fn load(path: &Path) -> Result<(String, std::fs::Metadata), Trouble> {
     let failed = |e: std::io::Error| trouble(path, "read", &e);
     let meta = std::fs::metadata(path).map_err(failed)?;
     if !meta.is_file() {
-        return Err(Trouble::new(format!("{} is not a file", path.display()), "check `path` in the plan"));
+        return Err(Trouble::new(format!("{} is not a file", visible_path(path)), "check `path` in the plan"));
     }
     let file = File::open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
-        let what = format!("the flag file {} is larger than {} MiB", path.display(), MAX_FILE >> 20);
+        let what = format!("the flag file {} is larger than {} MiB", visible_path(path), MAX_FILE >> 20);
         return Err(Trouble::new(what, "check `path` in the plan"));
     }
     let text = String::from_utf8(bytes).map_err(|_| {
-        Trouble::new(format!("the flag file {} is not UTF-8 text", path.display()), "check `path` in the plan")
+        Trouble::new(format!("the flag file {} is not UTF-8 text", visible_path(path)), "check `path` in the plan")
     })?;
     Ok((text, meta))
 }
@@ -138,13 +138,13 @@ fn property<'a, 'b>(object: &'b Object<'a>, name: &str) -> Result<Option<&'b Val
     let mut found = object.properties.iter().filter(|p| p.name.as_str() == name);
     match (found.next(), found.next()) {
         (first, None) => Ok(first.map(|p| &p.value)),
-        (_, Some(_)) => Err(format!("{name:?} is there twice")),
+        (_, Some(_)) => Err(format!("{} is there twice", quoted(name))),
     }
 }
 
 /// Why flagd would refuse a file, and go on with what it had.
 fn refused_by_flagd(text: &str, path: &Path) -> Result<(), Trouble> {
-    let at = path.display();
+    let at = visible_path(path);
     let stays = "flagd refuses the whole file then, and goes on with what it read before";
     let advice = "write strict JSON, without comments, trailing commas and a byte order mark; or, where something else than \
                   flagd reads the file, say so in the plan: comments = true";
@@ -168,7 +168,7 @@ fn broken_neighbour(flags: &Object<'_>) -> Option<(String, String)> {
             Some(Value::Object(v)) => v.properties.iter().any(|p| p.name.as_str() == default.value.as_ref()),
             _ => false,
         };
-        let why = || format!("has the \"defaultVariant\" {:?}, which is none of its variants", default.value);
+        let why = || format!("has the \"defaultVariant\" {}, which is none of its variants", quoted(&default.value));
         (!has && !default.value.is_empty()).then(|| (flag.name.as_str().to_owned(), why()))
     })
 }
@@ -177,8 +177,8 @@ fn find(text: &str, path: &Path, key: &str, by: Reader) -> Result<Flag, Trouble>
     if by == Reader::Flagd {
         refused_by_flagd(text, path)?;
     }
-    let at = path.display();
-    let shown = visible(key);
+    let at = visible_path(path);
+    let shown = visible_name(key);
     let wrong = |what: String, advice: String| Trouble::new(visible(&what), visible(&advice));
     let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let parsed = parse_to_ast(&text[bom..], &CollectOptions::default(), &STRICT_BUT_COMMENTS)
@@ -223,14 +223,14 @@ fn find(text: &str, path: &Path, key: &str, by: Reader) -> Result<Flag, Trouble>
     let Some(Value::StringLit(literal)) = property(flag, "defaultVariant").map_err(twice)? else {
         return Err(wrong(
             format!("flag \"{shown}\" in {at} has no \"defaultVariant\" text"),
-            format!("write \"defaultVariant\": one of {}", variants.join(", ")),
+            format!("write \"defaultVariant\": one of {}", visible_names(&variants)),
         ));
     };
     let variant = literal.value.to_string();
     if !variants.contains(&variant) {
         return Err(wrong(
-            format!("flag \"{shown}\" in {at}: its \"defaultVariant\" {variant:?} is none of its variants"),
-            format!("set it to one of {}", variants.join(", ")),
+            format!("flag \"{shown}\" in {at}: its \"defaultVariant\" {} is none of its variants", quoted(&variant)),
+            format!("set it to one of {}", visible_names(&variants)),
         ));
     }
     let targeting = match property(flag, "targeting").map_err(twice)? {
@@ -250,7 +250,8 @@ fn find(text: &str, path: &Path, key: &str, by: Reader) -> Result<Flag, Trouble>
     if let Some((name, why)) = broken_neighbour(flags).filter(|_| by == Reader::Flagd) {
         return Err(wrong(
             format!(
-                "flag \"{name}\" in {at} {why}: flagd refuses the whole file then, and goes on with what it read before"
+                "flag {} in {at} {why}: flagd refuses the whole file then, and goes on with what it read before",
+                quoted(&name)
             ),
             "mend that flag".to_owned(),
         ));
@@ -272,7 +273,7 @@ impl Alone {
                 Ok(Self(directory))
             }
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Trouble::new(
-                format!("another program is changing flag files in {} right now", dir.display()),
+                format!("another program is changing flag files in {} right now", visible_path(dir)),
                 "try again",
             )),
             Err(e) => Err(failed(e.into())),
@@ -309,11 +310,12 @@ fn replace(
         }
         if !flag.variants.iter().any(|v| v == variant) {
             return Err(Trouble::new(
-                visible(&format!("flag \"{key}\" in {} has no variant {variant:?}", path.display())),
-                visible(&format!(
-                    "add {variant:?} to its \"variants\" ({} are there), or map it with `states` in the plan",
-                    flag.variants.join(", ")
-                )),
+                format!("flag {} in {} has no variant {}", quoted(key), visible_path(path), quoted(variant)),
+                format!(
+                    "add {} to its \"variants\" ({} are there), or map it with `states` in the plan",
+                    quoted(variant),
+                    visible_names(&flag.variants)
+                ),
             ));
         }
         // the file must be ours to write even though the directory would let it be replaced
@@ -329,12 +331,12 @@ fn replace(
         std::fs::rename(&temporary.0, path).map_err(failed)?;
         temporary.keep();
         return Ok(alone.0.sync_all().map_err(|e| {
-            let what = format!("{} was replaced, and its directory can't be synced: {e}", path.display());
+            let what = format!("{} was replaced, and its directory can't be synced: {e}", visible_path(path));
             Trouble::new(what, "check the disk there")
         }));
     }
     Err(Trouble::new(
-        format!("{} is changed by something else again and again", path.display()),
+        format!("{} is changed by something else again and again", visible_path(path)),
         "find out what writes it, then try again",
     ))
 }
@@ -357,7 +359,7 @@ impl Temporary {
                 Trouble::new(
                     format!(
                         "can't replace {}: it belongs to another user or group, and would lose that: {e}",
-                        path.display()
+                        visible_path(path)
                     ),
                     "run as its owner, or use the provider `command`",
                 )

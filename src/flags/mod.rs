@@ -10,7 +10,7 @@ use std::str::FromStr;
 use crate::migration::estate::{At, FlagState, SwitchState, Trouble};
 use crate::plan::{Names, Plan, ProviderPlan};
 use crate::process::Run;
-use crate::sanitise::visible;
+use crate::sanitise::{quoted, visible, visible_name, visible_names, visible_path};
 
 /// What a provider says the state is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,8 @@ impl Provider {
         match &self.plan {
             ProviderPlan::File { path, key, comments, .. } => {
                 let seen = file::read(path.clone(), key.clone(), reader(*comments)).await?;
-                let state = self.ours(&seen.variant, &format!("flag {key} in {}", path.display()))?;
+                let state =
+                    self.ours(&seen.variant, &format!("flag {} in {}", visible_name(key), visible_path(path)))?;
                 Ok(Reading::Known { state, at: seen.changed, detail: seen.detail })
             }
             ProviderPlan::Command { get, timeout_ms, dir, .. } => {
@@ -124,7 +125,7 @@ impl Provider {
                 Ok(Reading::Known { state, at: None, detail: format!("by {}", run.shown()) })
             }
             ProviderPlan::Manual { .. } => Ok(Reading::CannotRead {
-                why: format!("{} is switched by hand: what counts is what is observed", visible(&self.names.name)),
+                why: format!("{} is switched by hand: what counts is what is observed", visible_name(&self.names.name)),
             }),
         }
     }
@@ -136,7 +137,7 @@ impl Provider {
     pub async fn set(&self, state: &str) -> Result<SetResult, Trouble> {
         if !self.names.of.states().contains(&state) {
             let known = self.names.of.states().join(", ");
-            return Err(Trouble::new(format!("{:?} is no state (known: {known})", visible(state)), ""));
+            return Err(Trouble::new(format!("{} is no state (known: {known})", quoted(state)), ""));
         }
         match &self.plan {
             ProviderPlan::File { path, key, comments, .. } => {
@@ -149,7 +150,7 @@ impl Provider {
             ProviderPlan::Command { set, timeout_ms, dir, .. } => {
                 let Some(argv) = set.argv(state) else {
                     return Err(Trouble::new(
-                        format!("the plan has no command that sets {} to {state}", visible(&self.names.name)),
+                        format!("the plan has no command that sets {} to {state}", visible_name(&self.names.name)),
                         format!("add {state} = [\"PROGRAM\", ...] to its `set`"),
                     ));
                 };
@@ -182,7 +183,7 @@ impl Provider {
             (Ok(seen), None) => {
                 let is = seen.state().unwrap_or("nothing");
                 Trouble::new(
-                    format!("{} was set to {wanted} without an error, and reads {is}", visible(&self.names.name)),
+                    format!("{} was set to {wanted} without an error, and reads {is}", visible_name(&self.names.name)),
                     "it may need a moment: look again before doing anything else",
                 )
             }
@@ -191,7 +192,7 @@ impl Provider {
                 Trouble::new(format!("{}; it reads {is}", why.what), why.advice)
             }
             (Err(read), None) => Trouble::new(
-                format!("{} was set to {wanted} and can't be read back: {}", visible(&self.names.name), read.what),
+                format!("{} was set to {wanted} and can't be read back: {}", visible_name(&self.names.name), read.what),
                 read.advice.clone(),
             ),
             (Err(read), Some(why)) => {
@@ -210,9 +211,9 @@ impl Provider {
             return Ok(state.to_owned());
         }
         let expected: Vec<&str> = known.iter().map(|s| self.plan.outside(s)).collect();
-        let shown: String = visible(&crate::redact::hide(word)).chars().take(80).collect();
+        let shown: String = crate::redact::hide(word).chars().take(80).collect();
         Err(Trouble::new(
-            format!("{} says {shown:?}, which is none of {}", visible(place), visible(&expected.join(", "))),
+            format!("{} says {}, which is none of {}", visible(place), quoted(&shown), visible_names(expected)),
             "set it to one of them, or say what its words mean: states = { blue = \"...\", green = \"...\", off = \"...\" }",
         ))
     }

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::chain::{GENESIS, Hash, hex};
 use super::reader::Broken;
+use crate::sanitise::visible_path;
 
 /// Number and hash of an entry; 0 and [`GENESIS`] before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl HeadNote {
         if let Err(e) = &file {
             tracing::warn!(
                 "{}: {e}; a journal that is cut off later will not be noticed",
-                note_path(journal).display()
+                visible_path(&note_path(journal))
             );
         }
         Self { file: file.ok() }

@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::trouble::READ_ONLY;
 use crate::migration::estate::{At, Trouble};
-use crate::sanitise::visible;
+use crate::sanitise::{visible_name, visible_path};
 
 /// Holder information larger than this is not ours, bytes.
 const MAX_HOLDER: u64 = 4096;
 /// How often a lock file that is replaced under us is opened again.
 const REOPEN: usize = 5;
+/// How often a lock that is held is looked at before somebody is said to hold it.
+const LOOKS: usize = 100;
 
-/// Who holds a journal.
+/// Who holds a journal: as it is, and made visible where it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Login name, or `uid N`.
@@ -41,15 +44,15 @@ impl Holder {
         let user = named("USER").or_else(|| named("LOGNAME"));
         let uid = || format!("uid {}", rustix::process::getuid().as_raw());
         Self {
-            user: visible(&user.unwrap_or_else(uid)),
-            host: visible(&host()),
+            user: user.unwrap_or_else(uid),
+            host: host(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since,
         }
     }
 
-    /// `user@host`, the actor of what this process does.
+    /// `user@host`, the actor of what this process does, as it is: a name like any other.
     #[must_use]
     pub fn actor(&self) -> String {
         format!("{}@{}", self.user, self.host)
@@ -58,7 +61,7 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{} (pid {}, cutover {}", self.user, self.host, self.pid, self.version)?;
+        write!(f, "{} (pid {}, cutover {}", visible_name(&self.actor()), self.pid, visible_name(&self.version))?;
         match jiff::Timestamp::from_millisecond(self.since.0) {
             Ok(since) => write!(f, ", since {} UTC)", since.strftime("%Y-%m-%d %H:%M")),
             Err(_) => f.write_str(")"),
@@ -100,12 +103,12 @@ impl Lease {
         let path = lock_path(journal);
         for _ in 0..REOPEN {
             let mut file = open(&path)?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match lock(&file) {
                 Ok(()) => {}
                 Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Attempt::Held(read(&mut file))),
                 Err(e) => {
                     return Err(Trouble::new(
-                        format!("can't lock {}: {e}", path.display()),
+                        format!("can't lock {}: {e}", visible_path(&path)),
                         "the filesystem may not support locks: name a local file with the key `journal` under [migration]",
                     ));
                 }
@@ -117,14 +120,14 @@ impl Lease {
             }
             lease.sign(me).map_err(|e| {
                 Trouble::new(
-                    format!("can't write {}: {e}", path.display()),
+                    format!("can't write {}: {e}", visible_path(&path)),
                     "check the free space and permissions there",
                 )
             })?;
             return Ok(Attempt::Taken(lease));
         }
         Err(Trouble::new(
-            format!("{} is removed again and again by something else", path.display()),
+            format!("{} is removed again and again by something else", visible_path(&path)),
             "find out what removes it: the lock file of a journal stays where it is",
         ))
     }
@@ -147,7 +150,10 @@ impl Lease {
             return Ok(());
         }
         Err(Trouble::new(
-            format!("the lock file {} was removed or replaced: another controller may be at work", self.path.display()),
+            format!(
+                "the lock file {} was removed or replaced: another controller may be at work",
+                visible_path(&self.path)
+            ),
             "stop every cutover on this journal, then start one again",
         ))
     }
@@ -157,16 +163,32 @@ impl Drop for Lease {
     fn drop(&mut self) {
         // an orderly end leaves no name behind; the lock itself goes with the file
         let _ = self.file.set_len(0);
+        // Said, and not left to the file's end: a command that another thread is just starting has a copy of the file until it
+        // runs (fork, then exec), and the lock would last as long.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
 fn open(path: &Path) -> Result<File, Trouble> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(|e| {
-        Trouble::new(
-            format!("can't open the lock file {}: {e}", path.display()),
-            "start with --read-only to look only, or ask the journal's owner for access",
-        )
+        let advice = match e.kind() {
+            std::io::ErrorKind::ReadOnlyFilesystem => READ_ONLY,
+            _ => "start with --read-only to look only, or ask the journal's owner for access",
+        };
+        Trouble::new(format!("can't open the lock file {}: {e}", visible_path(path)), advice)
     })
+}
+
+/// The exclusive lock. A few looks, because one that is held for microseconds only is nobody's lease: [`holder`] takes it to
+/// see whether it can.
+fn lock(file: &File) -> rustix::io::Result<()> {
+    for _ in 1..LOOKS {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::yield_now(),
+            other => return other,
+        }
+    }
+    flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Who holds the lease of a journal now, as written in its lock file; `None` when nobody has said so.
@@ -174,7 +196,10 @@ pub(super) fn holder(journal: &Path) -> Option<Holder> {
     let mut file = File::open(lock_path(journal)).ok()?;
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         // nobody has it: what is written there is from someone who was killed
-        Ok(()) => None,
+        Ok(()) => {
+            let _ = flock(&file, FlockOperation::Unlock);
+            None
+        }
         Err(_) => read(&mut file),
     }
 }
@@ -182,11 +207,5 @@ pub(super) fn holder(journal: &Path) -> Option<Holder> {
 fn read(file: &mut File) -> Option<Holder> {
     let mut text = String::new();
     file.take(MAX_HOLDER).read_to_string(&mut text).ok()?;
-    let holder: Holder = serde_json::from_str(&text).ok()?;
-    Some(Holder {
-        user: visible(&holder.user),
-        host: visible(&holder.host),
-        version: visible(&holder.version),
-        ..holder
-    })
+    serde_json::from_str(&text).ok()
 }

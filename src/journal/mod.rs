@@ -67,6 +67,21 @@ impl Opened {
     }
 }
 
+/// Whether a journal could be written now, or made where there is none; nothing is changed. `held`: another controller holds
+/// it, and the room for a run's entries with it.
+///
+/// # Errors
+/// Its filesystem takes no writes or has no room for a run's entries, or this user may not write there.
+pub fn may_be_written(path: &Path, held: bool) -> Result<(), Trouble> {
+    reserve::may_be_written(path, held)
+}
+
+/// Whether the filesystem of a journal takes no writes at all.
+#[must_use]
+pub fn is_read_only(path: &Path) -> bool {
+    reserve::is_read_only(path)
+}
+
 impl Journal {
     /// Opens a journal to write, creating it and its directory (0600, 0700) if need be; read-only when another
     /// controller holds it. Blocks on the disk; never waits for the lease.

@@ -5,41 +5,40 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use crate::migration::estate::Trouble;
+use crate::sanitise::visible_path;
 
 const ELSEWHERE: &str = "name another place with the key `journal` under [migration]";
 
 /// Makes the directory, refuses what can't hold a journal, and resolves links, so that everyone locks the same file.
 pub(super) fn prepare(path: &Path) -> Result<PathBuf, Trouble> {
     let Some(name) = path.file_name() else {
-        return Err(Trouble::new(format!("{} is no file name for a journal", path.display()), ELSEWHERE));
+        return Err(Trouble::new(format!("{} is no file name for a journal", visible_path(path)), ELSEWHERE));
     };
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|e| Trouble::new(format!("can't make the journal's directory {}: {e}", dir.display()), ELSEWHERE))?;
-    let at = |e: std::io::Error| Trouble::new(format!("can't use the directory {}: {e}", dir.display()), ELSEWHERE);
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| {
+        Trouble::new(format!("can't make the journal's directory {}: {e}", visible_path(dir)), ELSEWHERE)
+    })?;
+    let at = |e: std::io::Error| Trouble::new(format!("can't use the directory {}: {e}", visible_path(dir)), ELSEWHERE);
     let dir = dir.canonicalize().map_err(at)?;
     let path = dir.join(name);
     let path = if path.is_symlink() {
         let seen =
-            |e: std::io::Error| Trouble::new(format!("can't follow the link {}: {e}", path.display()), ELSEWHERE);
+            |e: std::io::Error| Trouble::new(format!("can't follow the link {}: {e}", visible_path(&path)), ELSEWHERE);
         path.canonicalize().map_err(seen)?
     } else {
         path
     };
     if path.is_dir() {
-        return Err(Trouble::new(format!("the journal {} is a directory", path.display()), ELSEWHERE));
+        return Err(Trouble::new(format!("the journal {} is a directory", visible_path(&path)), ELSEWHERE));
     }
     if let Some(kind) = network(path.parent().unwrap_or(&dir)) {
         return Err(Trouble::new(
             format!(
                 "the journal {} is on a network filesystem ({kind}), where locks and shared memory can't be relied on",
-                path.display()
+                visible_path(&path)
             ),
             "put it on a local disk: key `journal` under [migration]",
         ));
@@ -52,7 +51,7 @@ pub(super) fn create(path: &Path) -> Result<(), Trouble> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(Trouble::new(format!("can't create the journal {}: {e}", path.display()), ELSEWHERE)),
+        Err(e) => Err(Trouble::new(format!("can't create the journal {}: {e}", visible_path(path)), ELSEWHERE)),
     }
 }
 
@@ -62,7 +61,7 @@ pub(super) fn doubt(path: &Path) -> Option<String> {
     (mode & 0o077 != 0).then(|| {
         format!(
             "the journal {} has mode {:03o}: others on this machine can open it; chmod 600 it",
-            path.display(),
+            visible_path(path),
             mode & 0o777
         )
     })

@@ -15,7 +15,7 @@ use super::trouble::trouble;
 use super::{place, writer};
 use crate::migration::estate::{At, Trouble};
 use crate::migration::event::{Entry, Event};
-use crate::sanitise::ascii_json;
+use crate::sanitise::{ascii_json, visible_path};
 
 /// `application_id` in the file's header: "CUTV".
 pub(super) const APPLICATION_ID: i32 = 0x4355_5456;
@@ -106,7 +106,7 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, Trouble> {
         if !path.exists() {
             return Err(Trouble::new(
-                format!("there is no journal {}", path.display()),
+                format!("there is no journal {}", visible_path(path)),
                 "it is made when a controller first opens the plan; check the plan's key `journal`",
             ));
         }
@@ -134,7 +134,7 @@ impl Reader {
             .conn
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
             .map_err(|e| trouble(&self.path, "open", &e))?;
-        let at = self.path.display();
+        let at = visible_path(&self.path);
         match (application, version) {
             (0, 0) if tables == 0 => Ok(false),
             (APPLICATION_ID, v) if v == SCHEMA => Ok(true),
@@ -163,10 +163,10 @@ impl Reader {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let note = || {
-            let at = head::note_path(&self.path);
+            let at = visible_path(&head::note_path(&self.path));
             let words = "can't be read: whether entries were cut off at the end is not known; remove it once \
                          `cutover journal verify` ends with the head you know";
-            format!("{} {words}", at.display())
+            format!("{at} {words}")
         };
         let unreadable = head::read_note(&self.path) == Noted::Unreadable && self.holder().is_none();
         place::doubt(&self.path).into_iter().chain(unreadable.then(note)).collect()
@@ -282,7 +282,7 @@ impl Reader {
         let found: String = self.conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if found != "ok" {
             return Err(Trouble::new(
-                format!("the journal {} is damaged: {found}", self.path.display()),
+                format!("the journal {} is damaged: {found}", visible_path(&self.path)),
                 "keep a copy of it, and restore it from one that `cutover journal verify` accepts",
             ));
         }
@@ -291,7 +291,7 @@ impl Reader {
             return Err(Trouble::new(
                 format!(
                     "the tables of the journal {} were changed: they no longer keep entries as they are",
-                    self.path.display()
+                    visible_path(&self.path)
                 ),
                 "keep a copy of it, look at who changed it, and restore it from a copy",
             ));
@@ -355,7 +355,7 @@ impl Reader {
 
     fn broken(&self, b: &Broken) -> Trouble {
         Trouble::new(
-            format!("the journal {}: {b}", self.path.display()),
+            format!("the journal {}: {b}", visible_path(&self.path)),
             "nothing is written to it. `cutover journal verify` shows where it breaks; keep a copy of it, then restore it \
              from a copy that verifies, or begin a new one with the key `journal` once you have looked at where every \
              group stands",

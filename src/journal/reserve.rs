@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
+use super::head::note_path;
+use super::lease::lock_path;
+use super::trouble::READ_ONLY;
 use crate::migration::estate::Trouble;
+use crate::sanitise::visible_path;
 
 /// Bytes that are kept free for entries of runs under way: some runs of thousands of partitions (the entries twice, in the
 /// WAL and in the file).
@@ -120,17 +124,65 @@ fn fill(file: &File) -> std::io::Result<()> {
 
 /// Bytes free to this user where `path` lies. Errors: the filesystem can't be asked, or is mounted read-only.
 pub(super) fn free_room(path: &Path) -> Result<u64, Trouble> {
-    let dir = path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let at = dir.display();
+    let dir = directory(path);
+    let at = visible_path(dir);
     let asked = rustix::fs::statvfs(dir)
         .map_err(|e| Trouble::new(format!("can't ask how much room {at} has: {e}"), "check the disk there"))?;
-    if asked.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
-        return Err(Trouble::new(
-            format!("the filesystem of {at} is mounted read-only"),
-            "a disk error may have caused it (see the system log); or name another place with the key `journal`",
-        ));
+    if asked.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) || refuses(path).is_some_and(|e| is_erofs(&e)) {
+        return Err(Trouble::new(format!("{at}: Read-only file system"), READ_ONLY));
     }
     Ok(asked.f_bavail.saturating_mul(asked.f_frsize))
+}
+
+/// Whether the filesystem of a journal takes no writes at all, as one that the kernel gave up after an error of the disk.
+pub(super) fn is_read_only(journal: &Path) -> bool {
+    let dir = directory(journal);
+    rustix::fs::statvfs(dir).is_ok_and(|asked| asked.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+        || refuses(journal).is_some_and(|e| is_erofs(&e))
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn is_erofs(e: &std::io::Error) -> bool {
+    e.kind() == std::io::ErrorKind::ReadOnlyFilesystem
+}
+
+/// Why the files of a journal can't be opened to write, if so; nothing is written. Those beside it stand for it: to close a
+/// file lets go of every fcntl(2) lock that this process has on it, and SQLite's own on the journal are such.
+fn refuses(journal: &Path) -> Option<std::io::Error> {
+    [lock_path(journal), note_path(journal)].iter().find_map(|path| {
+        let opened = OpenOptions::new().write(true).open(path);
+        opened.err().filter(|e| e.kind() != std::io::ErrorKind::NotFound)
+    })
+}
+
+/// Whether a journal could be written now, or made where there is none; nothing is changed.
+///
+/// # Errors
+/// Its filesystem takes no writes or has no room for a run's entries, or this user may not write there.
+pub(super) fn may_be_written(journal: &Path, held: bool) -> Result<(), Trouble> {
+    // Of one that is not there the nearest directory that is: the others are made with it.
+    let lies = journal.ancestors().skip(1).find(|dir| dir.as_os_str().is_empty() || dir.exists());
+    let dir = lies.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let free = free_room(&dir.join("-"))?;
+    let at = visible_path(journal);
+    if is_read_only(journal) {
+        return Err(Trouble::new(format!("{at}: Read-only file system"), READ_ONLY));
+    }
+    let access = "give this user access to it and to its directory";
+    if let Some(e) = refuses(journal) {
+        return Err(Trouble::new(format!("{at} can't be written: {e}"), access));
+    }
+    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK)
+        .map_err(|e| Trouble::new(format!("nothing can be made in {}: {e}", visible_path(dir)), access))?;
+    // Who holds it has the room for a run already, as far as there was any.
+    if free < RESERVE && !held {
+        let what = format!("the disk of {at} is full ({} MiB free): no room for a run's entries", free >> 20);
+        return Err(Trouble::new(what, "free at least 16 MiB there"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,12 +4,24 @@ use std::path::Path;
 
 use rusqlite::ErrorCode;
 
+use super::reserve::is_read_only;
 use crate::migration::estate::Trouble;
+use crate::sanitise::visible_path;
+
+/// What to do about a filesystem that takes no writes.
+pub(super) const READ_ONLY: &str = "a disk error may have caused it (see the system log); `--read-only` looks all the same, and `journal` names another place";
 
 /// `doing`: "read", "write to", "open".
 pub(super) fn trouble(path: &Path, doing: &str, e: &rusqlite::Error) -> Trouble {
-    let at = path.display();
-    let (what, advice) = match e.sqlite_error_code() {
+    let at = visible_path(path);
+    let code = e.sqlite_error_code();
+    // SQLite tells a filesystem that takes no writes from no other failed write.
+    let may_be_read_only =
+        matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure));
+    if may_be_read_only && is_read_only(path) {
+        return Trouble::new(format!("can't {doing} the journal {at}: Read-only file system"), READ_ONLY);
+    }
+    let (what, advice) = match code {
         Some(ErrorCode::DiskFull) => (
             format!("can't {doing} the journal {at}: the disk is full"),
             "free some space there; nothing is done that is not in the journal".to_owned(),

@@ -14,6 +14,7 @@ use super::reserve::{Reserve, Room, free_room};
 use super::trouble::trouble;
 use crate::migration::estate::{At, Trouble};
 use crate::migration::event::{Entry, Event};
+use crate::sanitise::visible_path;
 
 pub(super) const COLUMNS: &str = "seq, at, actor, event, prev, hash";
 
@@ -92,7 +93,7 @@ impl Journal {
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
         if mode != "wal" {
             return Err(Trouble::new(
-                format!("the journal {} can't be put into WAL mode (it stays in {mode})", path.display()),
+                format!("the journal {} can't be put into WAL mode (it stays in {mode})", visible_path(path)),
                 "the filesystem may lack shared memory: name a local file with the key `journal` under [migration]",
             ));
         }
@@ -160,7 +161,10 @@ impl Journal {
             Err(Unwritten::Sqlite(e)) => return Err(failed(e)),
             Err(Unwritten::Stranger) => {
                 return Err(Trouble::new(
-                    format!("the journal {} was written to by something that does not hold its lease", path.display()),
+                    format!(
+                        "the journal {} was written to by something that does not hold its lease",
+                        visible_path(&path)
+                    ),
                     "stop every cutover on this journal, then `cutover journal verify`",
                 ));
             }
@@ -236,6 +240,6 @@ fn last(tx: &Transaction<'_>) -> rusqlite::Result<Head> {
 fn sync_directory(path: &Path) -> Result<(), Trouble> {
     let dir = path.parent().unwrap_or(Path::new("."));
     std::fs::File::open(dir).and_then(|d| d.sync_all()).map_err(|e| {
-        Trouble::new(format!("can't sync the journal's directory {}: {e}", dir.display()), "check the disk there")
+        Trouble::new(format!("can't sync the journal's directory {}: {e}", visible_path(dir)), "check the disk there")
     })
 }

@@ -233,7 +233,7 @@ pub(super) fn at_home(bootstrap: &str, held: &str, told: Option<&str>, context: 
     match told {
         None => Err(untold(bootstrap, context)),
         Some(told) if told != held => {
-            let told = sanitise::visible(told);
+            let (told, held) = (sanitise::visible_name(told), sanitise::visible_name(held));
             Err(Trouble::new(format!("{bootstrap} led to cluster {told}, and it should be {held}"), advice))
         }
         Some(_) => Ok(()),

@@ -3,6 +3,7 @@
 //! The data plane hands them to librdkafka as they are ([`ClientProperties::to_rdkafka`]); the control
 //! plane reads what it needs of them ([`ClientProperties::control`]), so both trust the same things.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +13,8 @@ use serde::{Serialize, Serializer};
 use crate::migration::estate::Trouble;
 pub use crate::plan::properties::Protocol;
 use crate::plan::properties::{self, canonical, is_secret, is_used};
-use crate::redact::HIDDEN;
+use crate::redact::{self, HIDDEN};
+use crate::sanitise::{visible, visible_name};
 pub use crate::tls::{Identity, Pem, Tls};
 
 /// Whole-connection setup (DNS, TCP, TLS, SASL) when `socket.connection.setup.timeout.ms` is not set.
@@ -161,14 +163,29 @@ impl Serialize for ClientProperties {
 }
 
 impl ClientProperties {
-    /// Entries as they may be shown.
-    pub fn shown(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(k, v)| (k.as_str(), if is_secret(k) { HIDDEN } else { v.as_str() }))
+    /// Entries as they may be shown: also under the name of one that is no secret, a secret is hidden.
+    fn shown(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+        let value = |k: &str, v| if is_secret(k) { Cow::Borrowed(HIDDEN) } else { redact::hide_cow(v) };
+        self.entries.iter().map(move |(k, v)| (k.as_str(), value(k, v)))
+    }
+}
+
+impl ControlProperties {
+    /// A client as quotas know it: `client-id cutover, user app`. A secret may stand where its name should, and these words
+    /// become part of no trouble.
+    #[must_use]
+    pub fn who(&self) -> String {
+        let client = format!("client-id {}", visible_name(&self.client_id));
+        let words = match &self.sasl {
+            Some(Sasl::Plain { username, .. }) => format!("{client}, user {}", visible_name(username)),
+            None => client,
+        };
+        redact::hide(&words)
     }
 }
 
 fn bad(name: &'static str, value: &str, wanted: &str) -> (&'static str, Trouble) {
-    let shown = crate::sanitise::visible(value);
+    let shown = visible(value);
     (name, Trouble::new(format!("`{name}` is `{shown}`, and must be {wanted}"), format!("write {wanted}")))
 }
 
@@ -199,6 +216,24 @@ mod tests {
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("app") && shown.contains(HIDDEN));
         assert_eq!(p.to_rdkafka()["sasl.password"], "hunter2");
+    }
+
+    #[test]
+    fn a_secret_under_the_name_of_another_property_is_shown_by_nothing() {
+        let secret = "c4nary-of-the-properties";
+        redact::learn(secret);
+        let p = properties(&[
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", secret),
+            ("sasl.password", secret),
+            ("client.id", secret),
+        ]);
+        let control = p.control().unwrap();
+        assert_eq!(control.who(), "client-id (hidden), user (hidden)");
+        let shown = format!("{p:?} {}", serde_json::to_string(&p).unwrap());
+        assert!(!shown.contains("c4nary") && shown.contains("SASL_PLAINTEXT"), "{shown}");
+        assert_eq!(p.to_rdkafka()["sasl.username"], secret, "it is sent all the same");
     }
 
     #[test]

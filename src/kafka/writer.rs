@@ -17,6 +17,7 @@ use super::librdkafka::{self, Context};
 use super::properties::ClientProperties;
 use super::records::RecordRef;
 use crate::migration::estate::{TopicPartition, Trouble};
+use crate::sanitise::visible_name;
 
 /// librdkafka's own `transaction.timeout.ms`.
 const TRANSACTION: Duration = Duration::from_secs(60);
@@ -236,11 +237,11 @@ impl Writer {
                     outgoing = back;
                     self.producer.poll(STEP);
                 }
-                Err((e, _)) => return Err(self.trouble(&format!("writing to {topic}-{partition}"), &e)),
+                Err((e, _)) => return Err(self.trouble(&format!("writing to {}-{partition}", visible_name(topic)), &e)),
             }
         }
         let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
-        Err(self.trouble(&format!("writing to {topic}-{partition}"), &full))
+        Err(self.trouble(&format!("writing to {}-{partition}", visible_name(topic)), &full))
     }
 
     /// Waits until everything sent is on the cluster. Errors: the first record that was not delivered, or time is up.

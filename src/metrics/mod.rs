@@ -13,6 +13,7 @@ use crate::migration::criteria::Metric;
 use crate::migration::estate::{At, Side, Trouble};
 use crate::plan::metrics::{MetricsPlan, MetricsSource};
 use crate::plan::secrets::client_properties;
+use crate::sanitise::visible_name;
 
 /// What to do about a query that its provider does not take: no later answer will be another one.
 pub const WRONG_QUERY: &str = "correct the query in the plan";
@@ -84,7 +85,7 @@ impl Provider {
     /// # Errors
     /// There is none: what was answered, by whom, and what to do.
     pub async fn ask(&self, metric: Metric, about: &About, now: At) -> Result<Answer, Trouble> {
-        let named = |t: Trouble| Trouble::new(format!("{}: {}", self.plan.name, t.what), t.advice);
+        let named = |t: Trouble| Trouble::new(format!("{}: {}", visible_name(&self.plan.name), t.what), t.advice);
         let answer = self.number(metric, about).await.map_err(named)?;
         self.checked(metric, answer, now).map_err(named)
     }
@@ -108,7 +109,7 @@ impl Provider {
         (from, to): (At, At),
         step_ms: u64,
     ) -> Result<Vec<(At, f64)>, Trouble> {
-        let named = |t: Trouble| Trouble::new(format!("{}: {}", self.plan.name, t.what), t.advice);
+        let named = |t: Trouble| Trouble::new(format!("{}: {}", visible_name(&self.plan.name), t.what), t.advice);
         let MetricsSource::Prometheus { credentials, .. } = &self.plan.source else {
             return Err(named(Trouble::new("it can't be asked about the past", "")));
         };
@@ -164,7 +165,7 @@ impl Provider {
     /// The query or command with its placeholders replaced, escaped for its language.
     fn fill(&self, metric: Metric, about: &About) -> Result<Vec<String>, Trouble> {
         let Some(query) = self.plan.queries.get(&metric) else {
-            return Err(Trouble::new(format!("{} is not asked for {metric}", self.plan.name), ""));
+            return Err(Trouble::new(format!("{} is not asked for {metric}", visible_name(&self.plan.name)), ""));
         };
         let value = |word: &str| {
             let raw = match word {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sanitise::visible_name;
+
 /// What an ACL is about.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display, strum::FromRepr,
@@ -153,7 +155,13 @@ impl Acl {
 impl fmt::Display for Acl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Acl { resource, name, pattern, principal, host, operation, permission } = self;
-        write!(f, "{permission} {operation} on {resource} {name} ({pattern}) to {principal} from {host}")
+        write!(
+            f,
+            "{permission} {operation} on {resource} {name} ({pattern}) to {principal} from {host}",
+            name = visible_name(name),
+            principal = visible_name(principal),
+            host = visible_name(host)
+        )
     }
 }
 

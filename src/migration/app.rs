@@ -6,8 +6,10 @@ use super::command::Refusal;
 use super::drain::committed;
 use super::effect::Effect;
 use super::estate::{ClusterView, GroupKind, GroupView, Side, TopicPartition};
+use super::group::rests_on;
 use super::sight::Sight;
 use super::state::Run;
+use crate::sanitise::{visible_name, visible_names};
 
 /// The assignor of classic Kafka Streams applications (`StreamsPartitionAssignor.name()`).
 const STREAMS_ASSIGNOR: &str = "stream";
@@ -62,6 +64,25 @@ fn is_our_doing(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) ->
     joined && !moves
 }
 
+/// Whether what a group that only commits has on a side on which it does not rest is what the journal knows that it was
+/// left with there: as it was drained, or as its offsets were set from here. Then nobody has worked with it there since,
+/// however lately it moved.
+#[must_use]
+pub fn stands_as_left(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) -> bool {
+    let Some(state) = sight.state.groups.get(group) else { return false };
+    if !only_commits(view) || rests_on(Some(&state.rest)) == side {
+        return false;
+    }
+    let has = committed(Some(view));
+    let runs = || state.run.into_iter().flat_map(|id| sight.state.chain(id));
+    let proofs = runs().filter_map(|r| r.proof.as_ref()).chain(state.drained.as_ref()).filter(|p| p.side == side);
+    // What expired or was deleted since is gone, not moved.
+    let stands = |left: &[(TopicPartition, i64)]| has.iter().all(|at| left.iter().any(|(tp, o)| (tp, o) == at));
+    let drained = proofs.map(|p| p.committed.as_slice()).any(stands);
+    let set = runs().find_map(|run| last_commit(run, side)).is_some_and(|ours| stands(ours));
+    drained || set || is_our_doing(sight, group, side, view)
+}
+
 /// What a run committed last on a side, as far as that may have taken.
 fn last_commit(run: &Run, side: Side) -> Option<&Vec<(TopicPartition, i64)>> {
     run.effects.iter().rev().filter(|e| !e.has_failed()).find_map(|e| match &e.issued.effect {
@@ -95,11 +116,13 @@ pub fn streams_evidence(id: &str, view: &GroupView) -> Option<String> {
     }
     let thread = |client: &&str| client.contains(STREAM_THREAD) && client.ends_with("-consumer");
     if let Some(client) = view.members.iter().map(|m| m.client_id.as_str()).find(thread) {
-        return Some(format!("its client ids are Kafka Streams' ({client})"));
+        return Some(format!("its client ids are Kafka Streams' ({client})", client = visible_name(client)));
     }
     let assigned = view.members.iter().flat_map(|m| m.assigned.iter().map(|a| a.topic.as_str()));
     let own = assigned.chain(view.offsets.keys().map(String::as_str)).find(|t| is_own(id, t));
-    own.map(|topic| format!("it reads {topic}, a topic of its own that Kafka Streams makes"))
+    own.map(|topic| {
+        format!("it reads {topic}, a topic of its own that Kafka Streams makes", topic = visible_name(topic))
+    })
 }
 
 /// Topics that look as if Kafka Streams had made them for an application of this id.
@@ -121,7 +144,10 @@ pub(super) fn streams_refusal(sight: &Sight<'_>, group: &str, side: Side, view: 
         some => format!("what it keeps in {}", listed(some)),
     };
     Some(Refusal::refused(
-        format!("{id} on {side} is a Kafka Streams application ({why}): {state} does not move with offsets"),
+        format!(
+            "{id} on {side} is a Kafka Streams application ({why}): {state} does not move with offsets",
+            id = visible_name(id)
+        ),
         "stop it and begin it anew on the other side, from its input, or mirror its changelog and repartition topics \
          first; this version moves consumer groups",
     ))
@@ -138,14 +164,14 @@ pub(super) fn may_be_streams(sight: &Sight<'_>, group: &str, side: Side, view: &
         format!(
             "{id} may be a Kafka Streams application: {} look like its own, and what it keeps there would begin empty on {}",
             listed(&made),
-            side.other()
+            side.other(), id = visible_name(id)
         )
     })
 }
 
 fn listed(topics: &[&str]) -> String {
     let more = topics.len().saturating_sub(3);
-    let names = topics.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    let names = visible_names(topics.iter().take(3));
     if more > 0 { format!("{names} and {more} more") } else { names }
 }
 

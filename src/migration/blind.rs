@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::command::{Command, Prepared, Refusal};
 use super::cost;
 use super::drain::committed;
-use super::estate::{At, Observed, PartitionView, Side, TopicPartition};
+use super::estate::{At, Cause, Observed, PartitionView, Side, TopicPartition};
 use super::event::{RunId, RunKind};
 use super::gate::span;
 use super::group::{self, Facts};
@@ -24,6 +24,7 @@ use super::stage::Stage;
 use super::state::Run;
 use super::steps::{Next, fail};
 use crate::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+use crate::sanitise::{visible_name, visible_names};
 
 /// The strategy's word in plans.
 const STRATEGY: &str = "last-known";
@@ -43,29 +44,45 @@ fn rests_since(sight: &Sight<'_>, group: &str) -> At {
 }
 
 /// One partition's place: `left` is where it stood when it was drained on blue, `has` what is committed there now.
-fn place(tp: &TopicPartition, log: &PartitionView, left: Option<i64>, has: Option<i64>, at: At) -> PartitionPlan {
+///
+/// # Errors
+/// What of the log on blue is not known now, without which nothing can be said.
+fn place(
+    tp: &TopicPartition,
+    log: &PartitionView,
+    left: Option<i64>,
+    has: Option<i64>,
+    at: At,
+) -> Result<PartitionPlan, String> {
     let none = |why: &str| PartitionPlan::unmappable(tp.clone(), STRATEGY, why, at);
-    let (Some(log_start), Some(end)) = (log.log_start, log.lso) else {
-        return none("the ends of its log on blue are not known now");
+    let (Some(log_start), Some(stable)) = (log.log_start, log.lso) else {
+        return Err(format!("the ends of {tp} on blue are not known now"));
     };
-    // Not every look asks for both ends.
-    let high = log.high_watermark.unwrap_or(end);
     let (known, evidence) = match (left, has) {
         (Some(left), Some(has)) => (Some(left.min(has)), "where it stood when it left blue"),
         (None, Some(has)) => (Some(has), "its own commit there"),
         // Without a commit of its own it may be another log by now: nothing lies below the beginning of any.
         (_, None) => (None, "the beginning of its log"),
     };
-    if let Some(beyond) = known.filter(|o| *o > high) {
-        return none(&format!("it stood at {beyond}, and the log on blue ends at {high}: it is another log by now"));
+    // Each end is asked for by itself. Where the log ends is the high watermark's to say: what an open transaction holds
+    // lies beyond the last stable offset, and may be read again, too.
+    let high = log.high_watermark.map(|high| high.max(stable));
+    match (known.filter(|o| *o > high.unwrap_or(stable)), high) {
+        (Some(beyond), Some(high)) => {
+            let why = format!("it stood at {beyond}, and the log on blue ends at {high}: it is another log by now");
+            return Ok(none(&why));
+        }
+        (Some(beyond), None) => {
+            return Err(format!("{tp} stood at {beyond}, and where its log on blue ends is not known now"));
+        }
+        (None, _) => {}
     }
     let start = known.unwrap_or(log_start).max(log_start);
-    PartitionPlan {
+    Ok(PartitionPlan {
         source: SourcePosition::default(),
-        target: TargetPosition { offset: Some(start), log_start, end: end.max(start) },
+        target: TargetPosition { offset: Some(start), log_start, end: stable.max(start) },
         verdict: Verdict::Bounded,
-        // What an open transaction holds may be read again, too.
-        re_read: Some(high.max(end).saturating_sub(start).max(0).unsigned_abs()),
+        re_read: high.map(|high| high.saturating_sub(start).max(0).unsigned_abs()),
         missing: match known {
             Some(known) => Some(log_start.saturating_sub(known).max(0).unsigned_abs()),
             // What expired of a log whose place in it is not known may have been owed.
@@ -74,7 +91,7 @@ fn place(tp: &TopicPartition, log: &PartitionView, left: Option<i64>, has: Optio
         evidence: evidence.to_owned(),
         why: Some("green can't be seen: how far it came there is not known".to_owned()),
         ..none("")
-    }
+    })
 }
 
 impl Machine {
@@ -83,7 +100,7 @@ impl Machine {
         let said = command.overrides().iter().any(|o| o.gate == GateName::Unseen);
         let sight = self.sight(now);
         // Nobody has looked yet: that says nothing of green.
-        if matches!(sight.estate.side(Side::Green), Observed::Absent { why } if why.advice.is_empty()) {
+        if matches!(sight.estate.side(Side::Green), Observed::Absent { why } if why.is(Cause::NotYet)) {
             return sight.fresh(Side::Green).map(|_| false);
         }
         let green = sight.fresh(Side::Green).map(|_| sight.seen(group, Side::Green).is_some_and(|s| s.view.is_none()));
@@ -100,7 +117,8 @@ impl Machine {
                 let advice = format!(
                     "{}; or go back without it, to where {group} last stood for certain: --override {} --reason TEXT",
                     r.advice,
-                    GateName::Unseen
+                    GateName::Unseen,
+                    group = visible_name(group)
                 );
                 Err(Refusal { advice, ..r }.of(GateName::Unseen))
             }
@@ -118,7 +136,7 @@ impl Machine {
             let id = sight.id_on(group, Side::Blue);
             let stood: Vec<String> = left.iter().map(|(tp, o)| format!("{tp} {o}")).collect();
             return Err(Refusal::refused(
-                format!("group {id} does not exist on blue any more, and its offsets with it"),
+                format!("group {id} does not exist on blue any more, and its offsets with it", id = visible_name(id)),
                 format!(
                     "set its offsets there (kafka-consumer-groups --reset-offsets), and try again; when it left it stood at {}",
                     if stood.is_empty() { "a place that the journal does not know".into() } else { stood.join(", ") }
@@ -133,11 +151,12 @@ impl Machine {
             };
             for (n, log) in log.partitions.iter().enumerate() {
                 let tp = TopicPartition::new(topic.clone(), i32::try_from(n).unwrap_or(i32::MAX));
-                partitions.push(place(&tp, log, left.get(&tp).copied(), has.get(&tp).copied(), now));
+                let place = place(&tp, log, left.get(&tp).copied(), has.get(&tp).copied(), now);
+                partitions.push(place.map_err(|why| Refusal::unknown(why, "wait until its leader on blue answers"))?);
             }
         }
         if partitions.is_empty() {
-            let why = format!("which topics {group} reads is not known");
+            let why = format!("which topics {group} reads is not known", group = visible_name(group));
             return Err(Refusal::unknown(why, "list its topics in the plan"));
         }
         let plan = GroupPlan::new(partitions);
@@ -149,14 +168,20 @@ impl Machine {
 
     /// What a confirmation of it passes over.
     fn blind_gates(&self, group: &str, plan: &GroupPlan, now: At) -> Vec<Held> {
-        let again = plan.totals.re_read.unwrap_or_default();
         let of_loss = |h: &Held| matches!(h.gate, GateName::Missing | GateName::Guess);
         let mut all: Vec<Held> = overrides::held(plan, Side::Blue, None, false).into_iter().filter(of_loss).collect();
         let unknown = away(&self.sight(now), group);
         if let Some(why) = unknown.filter(|_| all.iter().all(|h| h.gate != GateName::Guess)) {
             all.push(Held::new(GateName::Guess, None, why));
         }
-        let why = format!("green can't be seen: {group} starts where it stood when it left blue, {again} records back");
+        let back = match plan.totals.re_read {
+            Some(again) => format!("{again} records back"),
+            None => "and how many records back can't be told: where a log on blue ends is not known now".to_owned(),
+        };
+        let why = format!(
+            "green can't be seen: {group} starts where it stood when it left blue, {back}",
+            group = visible_name(group)
+        );
         // No number is typed for it: it grows while the dialog is read.
         all.push(Held::new(GateName::Unseen, None, why));
         all
@@ -215,7 +240,7 @@ pub(super) fn blind_facts(sight: &Sight<'_>, group: &str) -> Result<Facts, Refus
     let settings = sight.listed(group)?;
     let mut facts = Facts::default();
     sight.identities()?;
-    let id = sight.fresh(Side::Blue)?.cluster_id.clone().unwrap_or_default();
+    let id = visible_name(sight.fresh(Side::Blue)?.cluster_id.as_deref().unwrap_or_default());
     facts.digest.insert("blue cluster", id);
     group::target(sight, group, RunKind::RollBack, Side::Blue, &mut facts)?;
     group::switch(sight, group, settings, Side::Green, &mut facts)?;
@@ -224,7 +249,7 @@ pub(super) fn blind_facts(sight: &Sight<'_>, group: &str) -> Result<Facts, Refus
     if !unseen.is_empty() {
         facts.warnings.push(format!(
             "{group} also read {}, which can't be seen on blue now: it starts there where it stood, or by auto.offset.reset",
-            unseen.join(", ")
+            visible_names(&unseen), group = visible_name(group)
         ));
     }
     Ok(facts)
@@ -267,13 +292,20 @@ fn away(sight: &Sight<'_>, group: &str) -> Option<String> {
         let writes = sight.settings.producers.get(name).is_some_and(|p| p.topics.iter().any(|t| topics.contains(t)));
         let at = state.green_alone.filter(|at| writes && *at >= since)?;
         let ago = span(sight.now.since(at));
-        Some(format!("{name} was set to write to green alone {ago} ago: what it wrote then is not on blue"))
+        Some(format!(
+            "{name} was set to write to green alone {ago} ago: what it wrote then is not on blue",
+            name = visible_name(name)
+        ))
     };
     let lists = sight.settings.groups.get(group).is_some_and(|g| !g.topics.is_empty());
     let unlisted = || {
         let seen = sight.seen(group, Side::Green).is_some();
-        (!lists && !seen)
-            .then(|| format!("the plan lists no topics of {group}, and what it read on green is not known"))
+        (!lists && !seen).then(|| {
+            format!(
+                "the plan lists no topics of {group}, and what it read on green is not known",
+                group = visible_name(group)
+            )
+        })
     };
     sight.state.producers.iter().find_map(alone).or_else(unlisted)
 }
@@ -282,19 +314,43 @@ fn away(sight: &Sight<'_>, group: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// Where it starts, what is read again, and what is missing; or what is not known.
+    type Told = Result<(Option<i64>, Option<u64>, Option<u64>), String>;
+
+    fn told(log: &PartitionView, left: Option<i64>, has: Option<i64>) -> Told {
+        let p = place(&TopicPartition::new("t", 0), log, left, has, At(0))?;
+        Ok((p.target.offset, p.re_read, p.missing))
+    }
+
+    fn log(start: i64, stable: i64, high: Option<i64>) -> PartitionView {
+        PartitionView { log_start: Some(start), lso: Some(stable), high_watermark: high, ..PartitionView::default() }
+    }
+
     #[test]
     fn it_starts_where_it_was_drained_and_never_ahead_of_that() {
-        let tp = TopicPartition::new("t", 0);
-        let log = |start, end| PartitionView { log_start: Some(start), lso: Some(end), ..PartitionView::default() };
-        let at = |log: &PartitionView, left, has| place(&tp, log, left, has, At(0));
-        let told = |p: &PartitionPlan| (p.target.offset, p.re_read, p.missing);
-        assert_eq!(told(&at(&log(0, 100), Some(40), Some(40))), (Some(40), Some(60), Some(0)));
-        assert_eq!(told(&at(&log(0, 100), Some(40), Some(90))), (Some(40), Some(60), Some(0)), "set ahead by hand");
-        assert_eq!(told(&at(&log(0, 100), Some(40), Some(30))), (Some(30), Some(70), Some(0)));
-        assert_eq!(told(&at(&log(50, 100), Some(40), Some(40))), (Some(50), Some(50), Some(10)), "expired");
-        assert_eq!(told(&at(&log(0, 100), Some(40), None)), (Some(0), Some(100), Some(0)), "it may be another log");
-        assert_eq!(told(&at(&log(7, 100), None, None)), (Some(7), Some(93), None), "what expired may have been owed");
-        assert_eq!(at(&log(0, 30), Some(40), Some(40)).verdict, Verdict::Unmappable, "it is another log");
-        assert_eq!(at(&PartitionView::default(), Some(3), Some(3)).verdict, Verdict::Unmappable, "unknown is no end");
+        let whole = |start, end| log(start, end, Some(end));
+        let is = |offset, re_read, missing| Ok((Some(offset), Some(re_read), missing));
+        assert_eq!(told(&whole(0, 100), Some(40), Some(40)), is(40, 60, Some(0)));
+        assert_eq!(told(&whole(0, 100), Some(40), Some(90)), is(40, 60, Some(0)), "set ahead by hand");
+        assert_eq!(told(&whole(0, 100), Some(40), Some(30)), is(30, 70, Some(0)));
+        assert_eq!(told(&whole(50, 100), Some(40), Some(40)), is(50, 50, Some(10)), "expired");
+        assert_eq!(told(&whole(0, 100), Some(40), None), is(0, 100, Some(0)), "it may be another log");
+        assert_eq!(told(&whole(7, 100), None, None), is(7, 93, None), "what expired may have been owed");
+        let other = place(&TopicPartition::new("t", 0), &whole(0, 30), Some(40), Some(40), At(0)).unwrap();
+        assert_eq!(other.verdict, Verdict::Unmappable, "it is another log");
+        assert!(told(&PartitionView::default(), Some(3), Some(3)).is_err(), "unknown is no end");
+    }
+
+    #[test]
+    fn how_much_is_read_again_is_not_known_where_the_high_watermark_is_not() {
+        assert_eq!(told(&log(0, 60, Some(100)), Some(40), Some(40)), Ok((Some(40), Some(60), Some(0))));
+        assert_eq!(told(&log(0, 60, None), Some(40), Some(40)), Ok((Some(40), None, Some(0))), "20 may be too few");
+        assert!(told(&log(0, 60, None), Some(70), Some(70)).is_err(), "it may lie behind an open transaction");
+        assert_eq!(told(&log(0, 60, Some(100)), Some(70), Some(70)), Ok((Some(70), Some(30), Some(0))));
+        let plan = |high| {
+            let tp = TopicPartition::new("t", 0);
+            GroupPlan::new(vec![place(&tp, &log(0, 60, high), Some(40), Some(40), At(0)).unwrap()])
+        };
+        assert_eq!((plan(Some(100)).totals.re_read, plan(None).totals.re_read), (Some(60), None));
     }
 }

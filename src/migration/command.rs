@@ -308,6 +308,9 @@ pub struct Refusal {
     /// Waiting does not change it: see [`Trouble::lasting`](super::estate::Trouble::lasting).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub lasting: bool,
+    /// Who goes on watching for so long, ms, is told what is not known now; `None`: nobody knows how long that takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_in_ms: Option<u64>,
 }
 
 impl Refusal {
@@ -323,19 +326,29 @@ impl Refusal {
         Self { gate: Some(gate), ..self }
     }
 
+    /// The same, of what watching for so long tells, ms.
+    #[must_use]
+    pub fn told_in(self, ms: Option<u64>) -> Self {
+        Self { told_in_ms: ms, ..self }
+    }
+
     /// Refused by rule: exit code 1.
     pub fn refused(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into(), exit_code: 1, gate: None, lasting: false }
+        Self::ending_with(1, why.into(), advice.into())
     }
 
     /// A gate holds: exit code 3.
     pub fn holds(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into(), exit_code: 3, gate: None, lasting: false }
+        Self::ending_with(3, why.into(), advice.into())
     }
 
     /// It could not be observed: exit code 4.
     pub fn unknown(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { why: why.into(), advice: advice.into(), exit_code: 4, gate: None, lasting: false }
+        Self::ending_with(4, why.into(), advice.into())
+    }
+
+    fn ending_with(exit_code: u8, why: String, advice: String) -> Self {
+        Self { why, advice, exit_code, gate: None, lasting: false, told_in_ms: None }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::command::{Command, Refusal};
 use super::drain::committed;
-use super::estate::{At, Observed, Side, TopicPartition};
+use super::estate::{At, Cause, Observed, Side, TopicPartition};
 use super::event::RunKind;
 use super::gate::span;
 use super::group::{self, Facts};
@@ -13,6 +13,7 @@ use super::overrides::{self, Accepted, GateName, Held, Override};
 use super::rollback::ESTIMATE_AGE_MS;
 use crate::offsets::strategy::Chosen;
 use crate::offsets::verdict::GroupPlan;
+use crate::sanitise::visible_name;
 
 impl Machine {
     /// The newest measurement by these strategies, and its age in ms.
@@ -143,11 +144,15 @@ impl Machine {
 
     fn not_measured(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Refusal {
         match self.measurement(group, to, chosen) {
-            Some(Observed::Absent { why } | Observed::Known { trouble: Some(why), .. }) if !why.advice.is_empty() => {
-                Refusal::unknown(format!("it could not be measured: {why}"), why.advice.clone()).lasting_as(why)
+            Some(Observed::Absent { why } | Observed::Known { trouble: Some(why), .. }) if !why.is(Cause::NotYet) => {
+                let advice = if why.advice.is_empty() { "measure it again".to_owned() } else { why.advice.clone() };
+                Refusal::unknown(format!("it could not be measured: {why}"), advice).lasting_as(why)
             }
             _ => Refusal::unknown(
-                format!("{group} was not measured yet: what it would cost to pass over that is not known"),
+                format!(
+                    "{group} was not measured yet: what it would cost to pass over that is not known",
+                    group = visible_name(group)
+                ),
                 "measure it first",
             ),
         }

@@ -148,6 +148,16 @@ impl Criterion {
     }
 }
 
+/// Why there is no number, where what may be done about it depends on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lack {
+    /// Offsets expired before the group read them: what lay there can't be told any more.
+    Expired,
+    /// Anything else.
+    #[default]
+    Other,
+}
+
 /// One look at a metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
@@ -155,6 +165,8 @@ pub struct Reading {
     pub at: At,
     /// The number, or why there is none.
     pub value: Result<f64, String>,
+    /// Of what kind that is.
+    pub lack: Lack,
     /// What is wrong although the number may look good: stuck, nobody consumes.
     pub flaw: Option<String>,
     /// Why the number may be better than what is: within its limit it says nothing then, beyond it it counts.
@@ -167,13 +179,13 @@ impl Reading {
     /// A plain number.
     #[must_use]
     pub fn number(at: At, value: f64) -> Self {
-        Self { at, value: Ok(value), flaw: None, doubt: None, idle_since: None }
+        Self { at, value: Ok(value), lack: Lack::Other, flaw: None, doubt: None, idle_since: None }
     }
 
     /// No number.
     #[must_use]
     pub fn missing(at: At, why: impl Into<String>) -> Self {
-        Self { at, value: Err(why.into()), flaw: None, doubt: None, idle_since: None }
+        Self { value: Err(why.into()), ..Self::number(at, 0.0) }
     }
 
     /// The number if it is one that can be compared: finite, and not negative.
@@ -231,6 +243,13 @@ pub struct GateRow {
 /// Pieces of a timeline at most: no screen has more columns; the oldest are left out.
 const PIECES: usize = 256;
 
+/// Why there is no newer sample.
+#[derive(Debug, Clone)]
+struct Missing {
+    why: String,
+    lack: Lack,
+}
+
 /// Watches one criterion.
 #[derive(Debug, Clone)]
 pub(super) struct Judge {
@@ -239,8 +258,7 @@ pub(super) struct Judge {
     series: Series,
     /// Why the newest sample is bad.
     flaw: String,
-    /// Why there is no newer sample, and when that was.
-    missing: Option<(At, String)>,
+    missing: Option<Missing>,
     idle_since: Option<At>,
 }
 
@@ -256,7 +274,7 @@ impl Judge {
 
     pub fn feed(&mut self, reading: &Reading, baseline: Option<f64>, gap_ms: u64) {
         let metric = self.rule.metric;
-        let missing = |why: String| Some((reading.at, why));
+        let missing = |why: String| Some(Missing { why, lack: Lack::Other });
         let value = match (reading.checked(metric), &reading.flaw) {
             (Ok(value), _) => value,
             // Nobody is there who could have a number: that is bad, whatever the number was.
@@ -265,7 +283,7 @@ impl Judge {
                 (self.missing, self.flaw) = (None, flaw.clone());
                 return self.series.take(reading.at, before, Mark::Bad, gap_ms);
             }
-            (Err(why), None) => return self.missing = missing(why),
+            (Err(why), None) => return self.missing = Some(Missing { why, lack: reading.lack }),
         };
         let Some(bound) = self.rule.limit.bound(baseline).filter(|b| b.is_finite()) else {
             let why = "no baseline: none was measured on blue before the cutover, and the plan names none";
@@ -309,18 +327,18 @@ impl Judge {
             return unknown(why.clone());
         }
         let Some(newest) = self.series.newest() else {
-            return unknown(self.missing.as_ref().map_or("not measured yet".into(), |(_, why)| why.clone()));
+            return unknown(self.missing.as_ref().map_or("not measured yet".into(), |m| m.why.clone()));
         };
-        let because = self.missing.as_ref().map(|(_, why)| format!(": {why}")).unwrap_or_default();
+        let because = self.missing.as_ref().map(|m| format!(": {}", m.why)).unwrap_or_default();
         let (age, label) = (now.since(newest.last), self.rule.metric.label());
-        if newest.last.since(now) > CLOCK_SLACK_MS {
+        if self.ahead_of(now) {
             return unknown("the newest sample is from the future: the clock was set back".into());
         }
         if age > patience.stale_ms {
             return unknown(format!("{label} was last measured {} ago{because}", span(age)));
         }
-        if let Some((_, why)) = &self.missing {
-            return unknown(why.clone());
+        if let Some(missing) = &self.missing {
+            return unknown(missing.why.clone());
         }
         if newest.mark == Mark::Bad {
             return Gate::Fail { why: self.flaw.clone() };
@@ -339,6 +357,17 @@ impl Judge {
                 Gate::Hold { left_ms, why }
             }
         }
+    }
+
+    /// Whether its newest sample seems to come from the future: the clock was set back.
+    fn ahead_of(&self, now: At) -> bool {
+        self.series.newest().is_some_and(|newest| newest.last.since(now) > CLOCK_SLACK_MS)
+    }
+
+    /// Of what kind the missing number is that makes its gate unknown, if that is what makes it so.
+    pub fn lack(&self, now: At) -> Option<Lack> {
+        let missing = self.missing.as_ref().filter(|_| self.rule.unmeasured.is_none() && !self.ahead_of(now))?;
+        Some(missing.lack)
     }
 
     pub fn row(&self, now: At, patience: Patience, baseline: Option<f64>) -> GateRow {
@@ -387,5 +416,30 @@ impl Judge {
         let more = line.len().saturating_sub(PIECES);
         line.drain(..more);
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_gate_from_being_told_is_known_by_its_kind_and_by_no_words() {
+        let now = At(60_000);
+        let patience = Patience { gap_ms: 60_000, stale_ms: 5_000 };
+        let lack = |readings: &[Reading]| {
+            let mut judge = Judge::new(Criterion::new(Metric::Lag, Limit::Below(10.0), 1_000), At(0), []);
+            readings.iter().for_each(|r| judge.feed(r, None, patience.gap_ms));
+            (judge.lack(now), matches!(judge.row(now, patience, None).gate, Gate::Unknown { .. }))
+        };
+        let words = "3 offsets of t-0 on green expired before they were read";
+        let expired = |at| Reading { lack: Lack::Expired, ..Reading::missing(At(at), words) };
+        assert_eq!(lack(&[expired(59_000)]), (Some(Lack::Expired), true));
+        assert_eq!(lack(&[Reading::number(At(1_000), 3.0), expired(59_000)]), (Some(Lack::Expired), true));
+        assert_eq!(lack(&[Reading::missing(At(59_000), words)]), (Some(Lack::Other), true), "the words prove nothing");
+        assert_eq!(lack(&[expired(58_000), Reading::number(At(59_000), 3.0)]), (None, false));
+        let ahead = [Reading::number(At(90_000), 3.0), expired(59_000)];
+        assert_eq!(lack(&ahead), (None, true), "the clock was set back: that is why it can't be told");
+        assert_eq!(lack(&[]), (None, true), "not measured yet");
     }
 }

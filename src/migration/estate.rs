@@ -1,6 +1,5 @@
 //! What was observed of both clusters, each fact with its age: fresh, stale, or absent with a reason.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,6 +10,8 @@ use super::eos::EosLook;
 use super::held::Holders;
 use super::partial::{Shown, Throttled};
 pub use super::setting::{FlagState, SwitchState};
+pub use super::trouble::{Cause, Trouble};
+use crate::sanitise::visible_name;
 
 /// A moment: milliseconds since the Unix epoch, UTC. The controller's clock is the only source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -89,60 +90,9 @@ impl TopicPartition {
 
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.topic, self.partition)
+        // For people: names go back into requests as they are, each part by itself.
+        f.write_str(&visible_name(&format!("{}-{}", self.topic, self.partition)))
     }
-}
-
-/// Why something could not be observed or done: what happened, and what a person can do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(from = "WrittenTrouble")]
-#[error("{what}")]
-pub struct Trouble {
-    /// One sentence: what happened, with names and addresses.
-    pub what: String,
-    /// One sentence: what to do about it. Empty when there is nothing to do but wait.
-    pub advice: String,
-    /// Waiting does not mend it: a password that is refused, a file that is not there. Nobody waits for such a thing.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub lasting: bool,
-}
-
-/// As it was written, by an earlier version perhaps, that did not look for secrets in it: see [`Trouble::new`].
-#[derive(Deserialize)]
-struct WrittenTrouble {
-    what: String,
-    advice: String,
-    #[serde(default)]
-    lasting: bool,
-}
-
-impl From<WrittenTrouble> for Trouble {
-    fn from(WrittenTrouble { what, advice, lasting }: WrittenTrouble) -> Self {
-        Self { lasting, ..Self::new(what, advice) }
-    }
-}
-
-impl Trouble {
-    /// What happened, and what to do. Others' words may be in there, and may repeat a secret: it is taken out here, so
-    /// that none reaches the journal, a screen, JSON or a message, whoever said it.
-    pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { what: redacted(what.into()), advice: redacted(advice.into()), lasting: false }
-    }
-
-    /// The same, of something that waiting does not mend.
-    #[must_use]
-    pub fn lasts(self) -> Self {
-        Self { lasting: true, ..self }
-    }
-}
-
-/// The text without secrets, not copied when it holds none.
-fn redacted(text: String) -> String {
-    let hidden = match crate::redact::hide_cow(&text) {
-        Cow::Borrowed(_) => None,
-        Cow::Owned(hidden) => Some(hidden),
-    };
-    hidden.unwrap_or(text)
 }
 
 /// A fact with its age. Missing data is never a number.
@@ -184,7 +134,7 @@ impl<T> Observed<T> {
 
     /// Nothing seen yet.
     pub fn not_yet() -> Self {
-        Observed::Absent { why: Trouble::new("not observed yet", "") }
+        Observed::Absent { why: Trouble::new("not observed yet", "").of(Cause::NotYet) }
     }
 
     /// The value, whatever its age.

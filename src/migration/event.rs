@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{Command, Subject};
 use super::criteria::Metric;
 use super::effect::{Issued, Outcome};
-use super::eos::Seam;
+use super::eos::{Rogue, Seam};
 use super::estate::{At, Side, TopicPartition};
 use super::gate::Gate;
 use super::overrides::{Accepted, PassedOver};
@@ -285,6 +285,9 @@ pub enum Event {
         /// What can be done.
         #[serde(deserialize_with = "read_hidden")]
         advice: String,
+        /// What stands on the side that an exactly-once producer left and should not, where that is what it is about.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        rogues: Vec<Rogue>,
     },
     /// A person said go on.
     Continued {
@@ -458,6 +461,11 @@ impl Event {
 }
 
 impl Event {
+    /// That a run needs a person.
+    pub(super) fn needs(run: RunId, why: impl Into<String>, advice: impl Into<String>) -> Self {
+        Event::NeedsOperator { run, why: why.into(), advice: advice.into(), rogues: Vec::new() }
+    }
+
     /// The run it belongs to.
     #[must_use]
     pub fn run(&self) -> Option<RunId> {

@@ -11,7 +11,6 @@ use super::lag::Astray;
 use super::machine::Machine;
 use super::overrides::{GateName, Held};
 use super::sight::Sight;
-use crate::sanitise::visible_name;
 
 /// What one log lost before a group read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +28,7 @@ struct Expired {
 impl Expired {
     /// `orders-0 [100, 101)`: what a person types.
     fn words(&self) -> String {
-        let tp = TopicPartition::new(visible_name(&self.tp.topic), self.tp.partition);
-        format!("{tp} [{}, {})", self.committed, self.start)
+        format!("{} [{}, {})", self.tp, self.committed, self.start)
     }
 }
 

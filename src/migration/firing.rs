@@ -262,9 +262,9 @@ impl Machine {
         let Some(run) = self.state.groups.get(group).and_then(|g| g.run) else { return };
         let fired = self.state.groups.get(group).and_then(|g| g.fired.get(trigger));
         let measured = fired.map(|f| format!(" ({})", f.why)).unwrap_or_default();
-        let why = format!("trigger {trigger} fired{measured}, and {because}");
-        let advice = "decide: roll back by hand, or continue on green".to_owned();
-        self.emit(CONTROLLER, Event::NeedsOperator { run, why, advice }, now);
+        let why = format!("trigger {trigger} fired{measured}, and {because}", trigger = visible_name(trigger));
+        let advice = "decide: roll back by hand, or continue on green";
+        self.emit(CONTROLLER, Event::needs(run, why, advice), now);
     }
 
     /// Whether a trigger that fired acts in this session: as the plan has it now, and not where nothing is changed.
@@ -339,10 +339,23 @@ impl Countdown {
         let Self { trigger, why, .. } = self;
         let group = visible_name(&self.group);
         match (&self.held, self.acts_at, self.arm) {
-            (_, _, Arm::Shadow) => format!("shadow trigger {trigger} would roll {group} back: {why}"),
-            (Some((by, reason)), ..) => format!("trigger {trigger} on {group} HELD by {by}: {reason} ({why})"),
-            (None, Some(at), _) => format!("{group} rolls back to BLUE {}: trigger {trigger}, {why}", when(at)),
-            (None, None, _) => format!("trigger {trigger} fired on {group}: a person has to decide ({why})"),
+            (_, _, Arm::Shadow) => {
+                format!("shadow trigger {trigger} would roll {group} back: {why}", trigger = visible_name(trigger))
+            }
+            (Some((by, reason)), ..) => format!(
+                "trigger {trigger} on {group} HELD by {by}: {reason} ({why})",
+                trigger = visible_name(trigger),
+                by = visible_name(by)
+            ),
+            (None, Some(at), _) => format!(
+                "{group} rolls back to BLUE {}: trigger {trigger}, {why}",
+                when(at),
+                trigger = visible_name(trigger)
+            ),
+            (None, None, _) => format!(
+                "trigger {trigger} fired on {group}: a person has to decide ({why})",
+                trigger = visible_name(trigger)
+            ),
         }
     }
 }
@@ -352,7 +365,14 @@ impl Countdown {
 pub fn fired_words(trigger: &str, why: &str, way_back: &WayBack, countdown_ms: Option<u64>) -> String {
     let back = rollback::words(way_back);
     match countdown_ms {
-        Some(ms) => format!("trigger {trigger} fired: {why}; rolls back in {} (way back {back})", span(ms)),
-        None => format!("shadow trigger {trigger} would have rolled back: {why} (way back {back})"),
+        Some(ms) => format!(
+            "trigger {trigger} fired: {why}; rolls back in {} (way back {back})",
+            span(ms),
+            trigger = visible_name(trigger)
+        ),
+        None => format!(
+            "shadow trigger {trigger} would have rolled back: {why} (way back {back})",
+            trigger = visible_name(trigger)
+        ),
     }
 }

@@ -18,6 +18,7 @@ use super::settings::{GroupSettings, Settings};
 use super::sight::{Sight, kind_refusal};
 use super::stage::Stage;
 use super::state::State;
+use crate::sanitise::visible_name;
 
 /// Kafka's default `session.timeout.ms` since 3.0 (KIP-735): how long a static member that stopped still counts.
 const SESSION_MS: u64 = 45_000;
@@ -79,17 +80,19 @@ pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, leave:
     sight.may_be_seen()?;
     sight.identities()?;
     for side in Side::BOTH {
-        let id = sight.fresh(side)?.cluster_id.clone().unwrap_or_default();
+        let id = visible_name(sight.fresh(side)?.cluster_id.as_deref().unwrap_or_default());
         facts.digest.insert(if side == Side::Blue { "blue cluster" } else { "green cluster" }, id);
     }
     let source = source(sight, group, kind, from, &mut facts)?;
     target(sight, group, kind, to, &mut facts)?;
     match_topics(sight, group, source, from, leave, &mut facts)?;
     if !facts.left_out.is_empty() {
-        let words: Vec<String> = facts.left_out.iter().map(|l| format!("{} ({})", l.topic, l.why)).collect();
+        let words: Vec<String> =
+            facts.left_out.iter().map(|l| format!("{} ({})", visible_name(&l.topic), l.why)).collect();
         let why = format!(
             "left out, so that auto.offset.reset decides there if {group} reads them on {to}: {}",
-            words.join(", ")
+            words.join(", "),
+            group = visible_name(group)
         );
         let names = facts.left_out.iter().map(|l| l.topic.clone()).collect();
         facts.gates.push(Held { names, ..Held::new(GateName::LeaveOut, None, why) });
@@ -122,7 +125,7 @@ fn source<'a>(
     let id = sight.id_on(group, from);
     let Some(view) = sight.fresh_group(group, from)? else {
         return Err(Refusal::refused(
-            format!("group {id} does not exist on {from}"),
+            format!("group {id} does not exist on {from}", id = visible_name(id)),
             "check its name in the plan, and whether it was deleted",
         ));
     };
@@ -130,7 +133,10 @@ fn source<'a>(
         return Err(refusal);
     }
     if view.state == GroupState::Unknown {
-        return Err(Refusal::unknown(format!("the state of {id} on {from} is not known"), "wait for a fresh look"));
+        return Err(Refusal::unknown(
+            format!("the state of {id} on {from} is not known", id = visible_name(id)),
+            "wait for a fresh look",
+        ));
     }
     match app::streams_refusal(sight, group, from, view) {
         // The way back is never shut by what it turns out to be.
@@ -165,11 +171,20 @@ pub(super) fn target(
     let empty = is_empty(view);
     facts.digest.insert("target group", if empty { "empty".into() } else { format!("{}", view.state) });
     if view.state == GroupState::Unknown {
-        return Err(Refusal::unknown(format!("the state of {id} on {to} is not known"), "wait for a fresh look"));
+        return Err(Refusal::unknown(
+            format!("the state of {id} on {to} is not known", id = visible_name(id)),
+            "wait for a fresh look",
+        ));
     }
     if !empty {
-        let who = view.members.iter().take(3).map(|m| format!("{} at {}", m.client_id, m.host)).collect::<Vec<_>>();
-        let what = format!("group {id} is {} on {to} with {} members", view.state, view.members.len());
+        let who = view
+            .members
+            .iter()
+            .take(3)
+            .map(|m| format!("{} at {}", visible_name(&m.client_id), visible_name(&m.host)))
+            .collect::<Vec<_>>();
+        let what =
+            format!("group {id} is {} on {to} with {} members", view.state, view.members.len(), id = visible_name(id));
         let who = if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) };
         if kind != RunKind::RollBack {
             return Err(Refusal::holds(
@@ -181,9 +196,10 @@ pub(super) fn target(
     }
     let foreign = !view.offsets.is_empty() && to == Side::Green && !owns(sight, group, to);
     if foreign {
-        facts
-            .warnings
-            .push(format!("{id} has offsets on {to} that nobody wrote from here: none of them is set back silently"));
+        facts.warnings.push(format!(
+            "{id} has offsets on {to} that nobody wrote from here: none of them is set back silently",
+            id = visible_name(id)
+        ));
     }
     Ok(())
 }
@@ -209,24 +225,30 @@ pub(super) fn switch(
 ) -> Result<(), Refusal> {
     if !settings.has_switch {
         return Err(Refusal::refused(
-            format!("{group} has no switch in the plan: nothing here can stop or start it"),
+            format!(
+                "{group} has no switch in the plan: nothing here can stop or start it",
+                group = visible_name(group)
+            ),
             "give its [[groups]] entry a switch (file, command or manual)",
         ));
     }
     if settings.mode == Mode::Overlap {
         return Err(Refusal::refused(
-            format!("{group} is in overlap mode, which this version does not carry out"),
+            format!("{group} is in overlap mode, which this version does not carry out", group = visible_name(group)),
             "set mode = \"handover\" for it",
         ));
     }
     match sight.estate.switches.get(group) {
         None => facts.warnings.push("its switch can't be read: only what is observed counts".into()),
         Some(super::estate::Observed::Absent { why }) => {
-            return Err(Refusal::unknown(format!("the switch of {group} can't be read: {why}"), why.advice.clone()));
+            return Err(Refusal::unknown(
+                format!("the switch of {group} can't be read: {why}", group = visible_name(group)),
+                why.advice.clone(),
+            ));
         }
         Some(seen) if !sight.is_fresh(seen) => {
             return Err(Refusal::unknown(
-                format!("the switch of {group} was not read recently"),
+                format!("the switch of {group} was not read recently", group = visible_name(group)),
                 "wait until it can be read",
             ));
         }
@@ -238,7 +260,7 @@ pub(super) fn switch(
                 && !(from == Side::Green && at == SwitchState::Both)
             {
                 return Err(Refusal::refused(
-                    format!("the switch of {group} says {at}, not {from}"),
+                    format!("the switch of {group} says {at}, not {from}", group = visible_name(group)),
                     "set it by hand to where the group runs, or find out who changed it",
                 ));
             }
@@ -258,7 +280,7 @@ fn members(
     if app::is_alone(sight, group, from, source) {
         alone(sight, group, settings, from, facts)?;
     } else if source.members.is_empty() {
-        facts.warnings.push(format!("no member of {group} runs on {from} now"));
+        facts.warnings.push(format!("no member of {group} runs on {from} now", group = visible_name(group)));
     }
     let statics = source.members.iter().filter(|m| m.instance_id.is_some()).count();
     if statics > 0 {
@@ -281,7 +303,11 @@ fn members(
                 span(still),
                 span(settings.drain_timeout_ms)
             ),
-            format!("raise drain_timeout of {group}: it commits only every {}", span(still / 2)),
+            format!(
+                "raise drain_timeout of {group}: it commits only every {}",
+                span(still / 2),
+                group = visible_name(group)
+            ),
         ));
     }
     Ok(())
@@ -301,11 +327,13 @@ fn alone(
         return Err(Refusal::unknown(
             format!(
                 "{id} only commits on {from} (assign(), as Flink and Spark do): nobody is in it who could be seen to leave, \
-                 and how often it commits was not seen yet"
+                 and how often it commits was not seen yet",
+                id = visible_name(id)
             ),
             format!(
                 "wait until two of its commits were seen while it has something to read, or say how often it commits: \
-                 commit_interval = \"20s\" in the plan's entry of {group}"
+                 commit_interval = \"20s\" in the plan's entry of {group}",
+                group = visible_name(group)
             ),
         ));
     };
@@ -314,7 +342,7 @@ fn alone(
          stopped, and that they move on {} the proof that it runs there",
         span(every),
         if seen.is_none() { " as far as is known, and none was seen to move yet" } else { "" },
-        from.other()
+        from.other(), group = visible_name(group)
     ));
     Ok(())
 }
@@ -363,33 +391,50 @@ pub(super) fn producers(
             any = true;
             if sight.state.open_run(&Subject::Producer(name.clone())).is_some_and(|r| !r.dry_run) {
                 return Err(Refusal::holds(
-                    format!("producer {name} of {topic} is being moved: {group} stays where it is meanwhile"),
-                    format!("wait until {name} rests"),
+                    format!(
+                        "producer {name} of {topic} is being moved: {group} stays where it is meanwhile",
+                        name = visible_name(name),
+                        topic = visible_name(topic),
+                        group = visible_name(group)
+                    ),
+                    format!("wait until {name} rests", name = visible_name(name)),
                 ));
             }
             match producer::flag(sight, name) {
                 Some(f) if f == alone && p.is_exactly_once() => {
                     facts.warnings.extend(eos::may_leave(sight, group, name, topic, to)?);
-                    writers.push(format!("{name}:{f}"));
+                    writers.push(format!("{name}:{f}", name = visible_name(name)));
                 }
                 Some(f) if f == alone => {
                     return Err(Refusal::holds(
-                        format!("{name} writes {topic} to {f} only: on {to} the group would miss what it writes"),
-                        format!("route {name} to dual first"),
+                        format!(
+                            "{name} writes {topic} to {f} only: on {to} the group would miss what it writes",
+                            name = visible_name(name),
+                            topic = visible_name(topic)
+                        ),
+                        format!("route {name} to dual first", name = visible_name(name)),
                     ));
                 }
-                Some(f) => writers.push(format!("{name}:{f}")),
+                Some(f) => writers.push(format!("{name}:{f}", name = visible_name(name))),
                 None if p.has_flag && !p.flag_by_hand => {
                     return Err(Refusal::unknown(
-                        format!("where {name} writes {topic} is not known now: its flag can't be read"),
+                        format!(
+                            "where {name} writes {topic} is not known now: its flag can't be read",
+                            name = visible_name(name),
+                            topic = visible_name(topic)
+                        ),
                         "wait until its flag can be read",
                     ));
                 }
-                None => facts.warnings.push(format!("where {name} writes {topic} is not known now")),
+                None => facts.warnings.push(format!(
+                    "where {name} writes {topic} is not known now",
+                    name = visible_name(name),
+                    topic = visible_name(topic)
+                )),
             }
         }
         if !any {
-            facts.warnings.push(format!("no producer in the plan writes {topic}"));
+            facts.warnings.push(format!("no producer in the plan writes {topic}", topic = visible_name(topic)));
         }
     }
     writers.dedup();

@@ -16,6 +16,7 @@ use super::machine::Machine;
 use super::overrides::{self, GateName};
 use super::sight::Sight;
 use super::transactions::Answer;
+use crate::sanitise::visible_name;
 
 /// A last stable offset that has not moved for this long is held, ms: as long as a group's commits have to stand before
 /// it is stuck. Transactions that live longer are named while they do.
@@ -164,12 +165,16 @@ impl Sight<'_> {
         let whose = match told {
             Some(Observed::Known { value: Answer::Told(holders), .. }) => match holders.first() {
                 Some(h) => {
-                    let name = h.transactional_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+                    let name = h
+                        .transactional_id
+                        .as_ref()
+                        .map(|id| format!(" ({id})", id = visible_name(id)))
+                        .unwrap_or_default();
                     let since = h.since.map_or_else(
                         || ", of which no coordinator says since when".to_owned(),
                         |at| format!(", open for {}", span(self.now.since(at))),
                     );
-                    return format!("an open transaction of producer {}{name}{since},", h.producer_id);
+                    return format!("an open transaction of producer {}{name}{since},", h.producer_id,);
                 }
                 None => "its leader names no producer".to_owned(),
             },
@@ -192,7 +197,8 @@ impl Sight<'_> {
         };
         match first {
             Some(h) => h.transactional_id.clone().unwrap_or_else(|| format!("producer {}", h.producer_id)),
-            None => tp.to_string(),
+            // as it is: what shows it marks it
+            None => format!("{}-{}", tp.topic, tp.partition),
         }
     }
 
@@ -251,7 +257,9 @@ pub(super) fn may_move(
         let waits = sight.topics_wait(&facts.topics, side).filter(|_| kind == RunKind::CutOver || side == to);
         let Some(waits) = waits else { continue };
         let why = match side == to {
-            true => format!("{}: {group} would starve there", sight.waits_words(side, &waits)),
+            true => {
+                format!("{}: {group} would starve there", sight.waits_words(side, &waits), group = visible_name(group))
+            }
             false => format!("{}, and whether {to} has them is not known", sight.waits_words(side, &waits)),
         };
         match (waits.held.stands(), kind) {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::command::{Command, Refusal, Subject};
 use super::drain::Drain;
 use super::effect::{Effect, Issued, Outcome};
-use super::eos::Stillness;
+use super::eos::{Rogue, Stillness};
 use super::estate::{At, Estate, Observed, Side, TopicPartition, Trouble};
 use super::event::{Entry, Event, RunEnd, RunId, RunKind};
 use super::firing::Firing;
@@ -20,6 +20,7 @@ use super::stage::Stage;
 use super::state::{Run, State, index};
 use crate::offsets::strategy::{Chosen, Strategy};
 use crate::offsets::verdict::GroupPlan;
+use crate::sanitise::visible_name;
 
 /// Who writes what nobody typed.
 pub const CONTROLLER: &str = "controller";
@@ -104,6 +105,8 @@ pub(super) struct Live {
     pub still: [Stillness; 2],
     /// Where its logs ended when it was first seen back where it came from.
     pub base: Option<BTreeMap<TopicPartition, i64>>,
+    /// What stands on the side that was left and should not: what a person is asked about.
+    pub rogues: Vec<Rogue>,
 }
 
 /// See the module's words.
@@ -132,7 +135,7 @@ pub struct Machine {
     /// Keys of effects whose intent could not be journalled: they were never started.
     pub(super) never_done: BTreeSet<String>,
     /// Alarms of exactly-once producers that a person has seen. Lost in a restart: then they are raised once more.
-    pub(super) forgiven: BTreeMap<String, Vec<String>>,
+    pub(super) forgiven: BTreeMap<String, Vec<Rogue>>,
 }
 
 impl Machine {
@@ -196,7 +199,7 @@ impl Machine {
                     kind if kind.moves() => "continue, or roll back",
                     _ => "continue",
                 };
-                self.emit(CONTROLLER, Event::NeedsOperator { run: id, why, advice: advice.into() }, now);
+                self.emit(CONTROLLER, Event::needs(id, why, advice), now);
             }
         }
     }
@@ -355,7 +358,10 @@ impl Machine {
         let Some(run) = self.state.open_run(&subject) else {
             return match self.state.groups.get(group).map(|g| &g.rest) {
                 Some(Stage::Soaking { .. } | Stage::Complete { .. }) => Ok(Some(RunKind::RollBack)),
-                _ => Err(Refusal::refused(format!("{group} is on blue"), "there is nothing to roll back")),
+                _ => Err(Refusal::refused(
+                    format!("{group} is on blue", group = visible_name(group)),
+                    "there is nothing to roll back",
+                )),
             };
         };
         match (run.kind, run.to) {
@@ -370,15 +376,19 @@ impl Machine {
             {
                 Ok(None)
             }
-            (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue) => {
-                Err(Refusal::refused(format!("{group} is on its way back to blue"), "wait, or hold it"))
-            }
+            (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue) => Err(Refusal::refused(
+                format!("{group} is on its way back to blue", group = visible_name(group)),
+                "wait, or hold it",
+            )),
             (RunKind::GiveBack, Side::Green) if run.needs.is_some() => Ok(Some(RunKind::RollBack)),
             (RunKind::GiveBack, Side::Green) => Err(Refusal::refused(
-                format!("{group} is being given back to green, where it came from"),
+                format!("{group} is being given back to green, where it came from", group = visible_name(group)),
                 "let that end, then roll back",
             )),
-            _ => Err(Refusal::refused(format!("{group} is not being moved"), "let the run under way end first")),
+            _ => Err(Refusal::refused(
+                format!("{group} is not being moved", group = visible_name(group)),
+                "let the run under way end first",
+            )),
         }
     }
 

@@ -49,6 +49,7 @@ mod steps;
 pub mod stranded;
 pub mod transactions;
 pub mod trigger;
+mod trouble;
 pub mod turns;
 mod unread;
 mod verify;

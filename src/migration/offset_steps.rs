@@ -17,6 +17,7 @@ use super::runbook::{FRESH_MS, RESTORE_LOOK_MS, Step, TRANSLATE_ATTEMPTS};
 use super::state::Run;
 use super::steps::{Next, fail};
 use crate::offsets::verdict::{GroupPlan, PartitionPlan};
+use crate::sanitise::visible_name;
 
 impl Machine {
     pub(super) fn translate(&mut self, id: RunId, step: &Step, to: Side, now: At) -> Next {
@@ -174,7 +175,7 @@ impl Machine {
         };
         let (Some(seen), Ok(there), Ok(here)) = (seen, sight.fresh(side), here) else {
             let until = since.plus(FRESH_MS);
-            let words = format!("a fresh look at {name} on {side}");
+            let words = format!("a fresh look at {name} on {side}", name = visible_name(name));
             return Err(match now < until {
                 true => Next::Wait(format!("waiting for {words}"), Some(until)),
                 false => fail(format!("no {words} for {}", span(FRESH_MS)), "see whether both clusters answer"),
@@ -188,7 +189,10 @@ impl Machine {
         let grown = [there, here].into_iter().flat_map(|v| group::partitions(v, &topics));
         if let Some(tp) = grown.into_iter().find(|tp| !planned.contains_key(tp)) {
             return Err(fail(
-                format!("{tp} was not there when {name} was translated: it would start there by auto.offset.reset"),
+                format!(
+                    "{tp} was not there when {name} was translated: it would start there by auto.offset.reset",
+                    name = visible_name(name)
+                ),
                 "measure again",
             ));
         }
@@ -203,7 +207,9 @@ impl Machine {
         if let Some((topic, _)) = recreated {
             return Err(fail(
                 format!(
-                    "topic {topic} on {side} is another one than {name} was translated for: it was deleted and created again"
+                    "topic {topic} on {side} is another one than {name} was translated for: it was deleted and created again",
+                    topic = visible_name(topic),
+                    name = visible_name(name)
                 ),
                 "find out who did that; what was committed means nothing in the new log, so measure again",
             ));
@@ -236,7 +242,7 @@ impl Machine {
                 let word = |o: Option<i64>| o.map_or_else(|| "nothing".to_string(), |o| o.to_string());
                 let (is, was) = (word(has.get(*tp).copied()), word(p.target.offset));
                 Err(Next::Help(
-                    format!("{name} has {is} at {tp} on {side}, where {was} was committed"),
+                    format!("{name} has {is} at {tp} on {side}, where {was} was committed", name = visible_name(name)),
                     "find out who changed that; continue to translate and commit again, or roll back".into(),
                 ))
             }
@@ -261,13 +267,25 @@ impl Machine {
             Some(view) if now >= until => {
                 let members = view.map_or(0, |v| v.members.len());
                 Err(fail(
-                    format!("{name} has {members} members on {side}: offsets can only be set while it is Empty"),
+                    format!(
+                        "{name} has {members} members on {side}: offsets can only be set while it is Empty",
+                        name = visible_name(name)
+                    ),
                     "stop them",
                 ))
             }
-            None if now >= until => Err(fail(format!("{name} was not seen on {side} for {}", span(FRESH_MS)), "")),
-            Some(_) => Err(Next::Wait(format!("waiting until nobody is in {name} on {side}"), Some(until))),
-            None => Err(Next::Wait(format!("waiting for a fresh look at {name} on {side}"), Some(until))),
+            None if now >= until => Err(fail(
+                format!("{name} was not seen on {side} for {}", span(FRESH_MS), name = visible_name(name)),
+                "",
+            )),
+            Some(_) => Err(Next::Wait(
+                format!("waiting until nobody is in {name} on {side}", name = visible_name(name)),
+                Some(until),
+            )),
+            None => Err(Next::Wait(
+                format!("waiting for a fresh look at {name} on {side}", name = visible_name(name)),
+                Some(until),
+            )),
         }
     }
 
@@ -334,8 +352,10 @@ impl Machine {
     }
 
     fn not_put_back(&mut self, group: &str, side: Side, why: &str, now: At) -> Next {
-        let what =
-            format!("the old offsets of {group} on {side} were not put back: {why}; the next move overwrites them");
+        let what = format!(
+            "the old offsets of {group} on {side} were not put back: {why}; the next move overwrites them",
+            group = visible_name(group)
+        );
         self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.into()), what }, now);
         Next::Done
     }

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::command::Refusal;
 use super::estate::{Side, TopicPartition};
 use crate::offsets::verdict::{GroupPlan, PartitionPlan, Verdict};
 use crate::sanitise::visible_name;
@@ -57,7 +58,8 @@ pub enum GateName {
     LeaveOut,
     /// A group that may be a Kafka Streams application: what it keeps beyond offsets would begin empty.
     Streams,
-    /// A producer is routed although it can't be told whether a group reads its topics on the side that it leaves.
+    /// A producer is routed, or cut over, although it can't be told whether a group reads its topics on the side that it
+    /// leaves (or, of a hard cutover, on the side that it goes to).
     Readers,
     /// A rollback to where an open transaction stands: what is written behind it can't be read there before it ends. That
     /// of a writer which is well and commits every few minutes nearly always stands.
@@ -95,7 +97,10 @@ impl GateName {
     /// side that is left holds is carried, or its loss is a choice of its own.
     #[must_use]
     pub fn for_hard_moves(self) -> bool {
-        matches!(self, GateName::ReRead | GateName::Window | GateName::Coupled | GateName::Permissions)
+        matches!(
+            self,
+            GateName::ReRead | GateName::Window | GateName::Coupled | GateName::Permissions | GateName::Readers
+        )
     }
 
     /// Whether what it costs is a number of records, where it is known.
@@ -230,7 +235,8 @@ impl Held {
             }
             GateName::Streams => "let it run once, so that it can be told what it is",
             GateName::Readers => {
-                "wait for a fresh look (a group that only commits has to be watched for 10m), or stop that group"
+                "see what it reads, and stop that group where it is this (one that only commits is told from what was \
+                 left behind once it was watched for 10m)"
             }
             GateName::OpenTransaction => super::held::ADVICE,
             GateName::Expired => {
@@ -295,7 +301,10 @@ pub fn held(plan: &GroupPlan, to: Side, limit: Option<u64>, settled: bool) -> Ve
 pub fn newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)]) -> Option<Held> {
     let (tp, has, wanted) = ahead.first()?;
     let back = ahead.iter().map(|(_, has, wanted)| has.saturating_sub(*wanted).max(0).unsigned_abs()).sum();
-    let why = format!("{group} has {has} at {tp} on {to}, ahead of {wanted}, and nobody wrote that from here");
+    let why = format!(
+        "{group} has {has} at {tp} on {to}, ahead of {wanted}, and nobody wrote that from here",
+        group = visible_name(group)
+    );
     Some(Held::new(GateName::NewerCommit, Some(back), why))
 }
 
@@ -313,6 +322,14 @@ pub fn covering<'a>(held: &Held, accepted: &'a [Accepted]) -> Result<&'a Accepte
         // of what was still on its way nobody could name a number
         (None, Some(_)) if held.gate.is_counted() && held.gate != GateName::Unsettled => Err(None),
         _ => Ok(one),
+    }
+}
+
+/// Every gate that holds was accepted, with the names it is about and at no less than it costs now; or why not.
+pub(super) fn all_covered(gates: &[Held], accepted: &[Accepted]) -> Result<(), Refusal> {
+    match gates.iter().find(|held| covering(held, accepted).is_err()) {
+        None => Ok(()),
+        Some(held) => Err(Refusal::holds(held.why.clone(), held.advice())),
     }
 }
 

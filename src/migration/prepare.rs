@@ -21,7 +21,7 @@ use super::sight::kind_refusal;
 use super::slot;
 use super::stage::WayBack;
 use crate::offsets::reset_file;
-use crate::sanitise::visible_name;
+use crate::sanitise::{visible_name, visible_names};
 
 /// What a move takes besides the time that commits have to stand still, ms: stop, translate, commit, start, join.
 pub(super) const PAUSE_MS: u64 = 5000;
@@ -49,15 +49,20 @@ impl Machine {
             Command::Hold { subject, why } => self.prepare_hold(command, subject, why),
             Command::Resume { subject } => match (self.state.own_hold(subject), &self.state.held) {
                 (None, Some(all)) => Err(Refusal::refused(
-                    format!("the whole migration is held by {}: {}", all.0, all.1),
+                    format!("the whole migration is held by {}: {}", visible_name(&all.0), all.1),
                     "resume the migration",
                 )),
-                (Some((by, why)), _) => Ok(plain(command, format!("End the hold by {by}: {why}"))),
+                (Some((by, why)), _) => {
+                    Ok(plain(command, format!("End the hold by {by}: {why}", by = visible_name(by))))
+                }
                 (None, None) => Err(Refusal::refused("it is not held", "nothing to do")),
             },
             _ => {
                 if let Some((by, why)) = self.state.holder(&command.subject()) {
-                    return Err(Refusal::holds(format!("held by {by}: {why}"), "resume it first"));
+                    return Err(Refusal::holds(
+                        format!("held by {by}: {why}", by = visible_name(by)),
+                        "resume it first",
+                    ));
                 }
                 let prepared = self.prepare_change(command, now)?;
                 if self.needs_planes(command, now) {
@@ -76,7 +81,7 @@ impl Machine {
                 self.nothing_under_way(group)?;
                 if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == *to {
                     return Err(Refusal::refused(
-                        format!("{group} runs on {to}: its offsets there are its own"),
+                        format!("{group} runs on {to}: its offsets there are its own", group = visible_name(group)),
                         format!("offsets can be set on {}, ahead of a move", to.other()),
                     ));
                 }
@@ -141,7 +146,7 @@ impl Machine {
     pub(super) fn nothing_under_way(&self, group: &str) -> Result<(), Refusal> {
         match self.state.open_run(&Subject::Group(group.to_string())) {
             Some(run) => Err(Refusal::refused(
-                format!("the {} of {group} is under way (run {})", run.kind, run.id),
+                format!("the {} of {group} is under way (run {})", run.kind, run.id, group = visible_name(group)),
                 "let it end, or roll back, hold or continue it",
             )),
             None => Ok(()),
@@ -151,7 +156,10 @@ impl Machine {
     fn prepare_cut_over(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
         self.nothing_under_way(group)?;
         if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == Side::Green {
-            return Err(Refusal::refused(format!("{group} is on green already"), "nothing to cut over"));
+            return Err(Refusal::refused(
+                format!("{group} is on green already", group = visible_name(group)),
+                "nothing to cut over",
+            ));
         }
         self.prepare_group(command, group, RunKind::CutOver, Side::Green, now)
     }
@@ -315,7 +323,10 @@ impl Machine {
         sight.fresh(to)?;
         let id = sight.id_on(group, to.other());
         match sight.fresh_group(group, to.other())? {
-            None => Err(Refusal::refused(format!("group {id} does not exist on {}", to.other()), "check its name")),
+            None => Err(Refusal::refused(
+                format!("group {id} does not exist on {}", to.other(), id = visible_name(id)),
+                "check its name",
+            )),
             Some(view) => match kind_refusal(id, to.other(), view)
                 .or_else(|| app::streams_refusal(&sight, group, to.other(), view).filter(|_| to == Side::Green))
             {
@@ -337,19 +348,24 @@ impl Machine {
         };
         match (known, self.state.holder(subject)) {
             (false, _) => Err(Refusal::refused("it is not in the plan", "only what the plan lists can be held")),
-            (true, Some((by, why))) => Err(Refusal::refused(format!("held by {by} already: {why}"), "resume it first")),
+            (true, Some((by, why))) => {
+                Err(Refusal::refused(format!("held by {by} already: {why}", by = visible_name(by)), "resume it first"))
+            }
             (true, None) => Ok(plain(command, "Hold".into())),
         }
     }
 
     fn prepare_continue(&self, command: &Command, group: &str) -> Result<Prepared, Refusal> {
         if let Some(alarm) = self.state.groups.get(group).and_then(|g| g.alarm.as_ref()) {
-            let title = format!("{group}: seen, and mended: {}", alarm.0);
+            let title = format!("{group}: seen, and mended: {}", alarm.0, group = visible_name(group));
             return Ok(Prepared { level: Level::Key, ..plain(command, title) });
         }
         let run = self.state.open_run(&Subject::Group(group.to_string()));
         let Some(run) = run.filter(|r| r.needs.is_some() || self.counts_down(r)) else {
-            return Err(Refusal::refused(format!("nothing of {group} waits to be continued"), "nothing to do"));
+            return Err(Refusal::refused(
+                format!("nothing of {group} waits to be continued", group = visible_name(group)),
+                "nothing to do",
+            ));
         };
         let steps = self.steps_of(run);
         let from = if run.no_return || !matches!(run.kind, RunKind::CutOver | RunKind::RollBack) {
@@ -387,7 +403,7 @@ impl Machine {
             }
             if run.needs.is_none() || run.command == *command {
                 return Err(Refusal::refused(
-                    format!("{name} is being routed (run {})", run.id),
+                    format!("{name} is being routed (run {})", run.id, name = visible_name(name)),
                     "let it end, or hold it",
                 ));
             }
@@ -402,10 +418,10 @@ impl Machine {
             warnings.push(d);
         }
         if !seen.shared.is_empty() {
-            warnings.push(format!("{} shared with other producers: not attributable", seen.shared.join(", ")));
+            warnings.push(format!("{} shared with other producers: not attributable", visible_names(&seen.shared)));
         }
         if to == FlagState::Green {
-            warnings.push(format!("the way back of groups that read {} closes with this", p.topics.join(", ")));
+            warnings.push(format!("the way back of groups that read {} closes with this", visible_names(&p.topics)));
         }
         warnings.extend(gates.iter().map(|h| format!("this passes over the gate {}: {}", h.gate, h.why)));
         let phrase = std::iter::once(format!("{to} {}", visible_name(name))).chain(gates.iter().map(Held::phrase));
@@ -417,7 +433,7 @@ impl Machine {
             way_back: format!("set the flag back to {from}"),
             warnings,
             by_hand: Some(p.flag_words.setting(to).to_owned()).filter(|w| !w.is_empty()).into_iter().collect(),
-            facts: format!("flag={from}\ntopics={}", p.topics.join(" ")),
+            facts: format!("flag={from}\ntopics={}{}", visible_names(&p.topics), passed_readers(&gates)),
             gates,
             ..plain(command, format!("Route {} from {from} to {to}", visible_name(name)))
         })
@@ -512,6 +528,13 @@ pub(super) fn plain(command: &Command, title: String) -> Prepared {
         by_hand: Vec::new(),
         facts: String::new(),
     }
+}
+
+/// A line of the facts: groups of which it can't be told whether they read what is moved, and that are passed over. It
+/// is these that a person says it of, and no others.
+pub(super) fn passed_readers(gates: &[Held]) -> String {
+    let held = gates.iter().find(|h| h.gate == GateName::Readers);
+    held.map_or_else(String::new, |h| format!("\nunknown readers={}", visible_names(&h.names)))
 }
 
 /// Facts as text: a line each, so that what changed can be named.

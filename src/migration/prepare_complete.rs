@@ -2,6 +2,7 @@
 
 use super::command::{Command, Level, Prepared, Refusal};
 use super::cost;
+use super::criteria::Lack;
 use super::estate::{At, Side};
 use super::event::Event;
 use super::gate::{Gate, span};
@@ -12,7 +13,7 @@ use super::overrides::{GateName, Held, Override, PassedOver};
 use super::prepare::plain;
 use super::stage::{Stage, WayBack};
 use super::watch::whole;
-use crate::sanitise::visible_name;
+use crate::sanitise::{visible_name, visible_names};
 
 impl Machine {
     pub(super) fn prepare_complete(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
@@ -22,7 +23,10 @@ impl Machine {
             return Err(Refusal::holds(why, advice));
         }
         if !matches!(self.state.groups.get(group).map(|g| &g.rest), Some(Stage::Soaking { .. })) {
-            return Err(Refusal::refused(format!("{group} is not soaking"), "only a soak can be completed"));
+            return Err(Refusal::refused(
+                format!("{group} is not soaking", group = visible_name(group)),
+                "only a soak can be completed",
+            ));
         }
         cost::only(GateName::Expired, "declaring a soak complete", command)?;
         let passed = self.nothing_hidden(group, command.overrides(), now)?;
@@ -60,14 +64,10 @@ impl Machine {
     /// where the logs begin now: each is named, with the time that it was good before.
     fn judged(&self, group: &str, passed: Option<&Held>, now: At) -> (Gate, Vec<String>) {
         let (mut rows, mut excused) = (self.gate_rows(group, now), Vec::new());
-        let astray = self.lag.astray(Side::Green, self.sight(now).id_on(group, Side::Green));
-        let Some(words) = astray.filter(|_| passed.is_some()).map(|astray| astray.words(Side::Green)) else {
-            return (whole(&rows), excused);
-        };
+        let untold = passed.map(|_| self.lacking(group, Lack::Expired, now)).unwrap_or_default();
         let rules = self.settings.groups.get(group).map(|g| g.criteria.rules.as_slice()).unwrap_or_default();
-        for row in rows.iter_mut().filter(|row| row.judged) {
-            let untold = matches!(&row.gate, Gate::Unknown { why } if why.contains(&words));
-            let Some(rule) = rules.iter().find(|rule| untold && rule.metric == row.metric) else { continue };
+        for row in rows.iter_mut().filter(|row| row.judged && untold.contains(&row.metric)) {
+            let Some(rule) = rules.iter().find(|rule| rule.metric == row.metric) else { continue };
             row.gate = match self.count_from_start(group, rule, now) {
                 Ok(is) => {
                     let (held, needed) = (span(row.held_ms), span(row.needed_ms));
@@ -129,7 +129,7 @@ impl Machine {
         let triggers = self.settings.groups.get(group).map_or(&[][..], |g| &g.criteria.triggers);
         let names: Vec<&str> = triggers.iter().map(|t| t.name.as_str()).collect();
         if !names.is_empty() {
-            costs.push(format!("nothing rolls it back by itself: not watched any more: {}", names.join(", ")));
+            costs.push(format!("nothing rolls it back by itself: not watched any more: {}", visible_names(names)));
         }
         costs
     }

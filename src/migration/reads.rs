@@ -15,6 +15,7 @@ use super::group::{Facts, partitions};
 use super::machine::{CONTROLLER, Machine};
 use super::overrides::{GateName, Override};
 use super::sight::Sight;
+use crate::sanitise::{visible_name, visible_names};
 
 /// What was remembered is corrected downwards no more often than this, ms: a subscription that flaps fills no journal.
 const FORGET_MS: u64 = 600_000;
@@ -185,7 +186,10 @@ fn obstacle(sight: &Sight<'_>, topic: &str, listed: bool, from: Side) -> Option<
         (Some(a), Some(b)) => (a, b),
         (None, _) if here.hidden_topics.contains_key(topic) => return Some(sight.no_topic(topic, from, "")),
         (None, _) => {
-            let why = format!("topic {topic} does not exist on {from}, or is hidden from this principal");
+            let why = format!(
+                "topic {topic} does not exist on {from}, or is hidden from this principal",
+                topic = visible_name(topic)
+            );
             let advice =
                 format!("allow this principal to DESCRIBE it, create it on {from}, or take it out of the plan");
             // Members are assigned it: it exists, and nobody here can say what it holds.
@@ -199,7 +203,7 @@ fn obstacle(sight: &Sight<'_>, topic: &str, listed: bool, from: Side) -> Option<
     let (n, m) = (a.partitions.len(), b.partitions.len());
     (n != m).then(|| {
         Refusal::refused(
-            format!("topic {topic} has {n} partitions on {from} and {m} on {to}"),
+            format!("topic {topic} has {n} partitions on {from} and {m} on {to}", topic = visible_name(topic)),
             "this version moves groups between equal partition counts only",
         )
     })
@@ -208,7 +212,10 @@ fn obstacle(sight: &Sight<'_>, topic: &str, listed: bool, from: Side) -> Option<
 fn unreadable(topic: &str, view: &TopicView, side: Side) -> Option<Refusal> {
     let (n, p) = view.partitions.iter().enumerate().find(|(_, p)| p.leader < 0 || p.lso.is_none())?;
     let why = p.trouble.as_ref().map(|t| format!(": {t}")).unwrap_or_default();
-    Some(Refusal::unknown(format!("{topic}-{n} on {side} can't be read now{why}"), "wait until it has a leader"))
+    Some(Refusal::unknown(
+        format!("{topic}-{n} on {side} can't be read now{why}", topic = visible_name(topic)),
+        "wait until it has a leader",
+    ))
 }
 
 /// The way to leave a topic out, as advice.
@@ -229,7 +236,10 @@ pub(super) fn match_topics(
     let silent = |m: &super::estate::MemberView| m.assigned.is_empty() && m.subscribed.is_empty();
     if source.state == GroupState::Rebalancing && source.members.iter().any(silent) {
         return Err(Refusal::unknown(
-            format!("{group} is rebalancing on {from}: what its members read can't be seen now"),
+            format!(
+                "{group} is rebalancing on {from}: what its members read can't be seen now",
+                group = visible_name(group)
+            ),
             "wait until it is Stable",
         ));
     }
@@ -238,14 +248,18 @@ pub(super) fn match_topics(
     let mut all = topics(sight, group, from);
     if all.is_empty() {
         return Err(Refusal::unknown(
-            format!("{group} has committed nothing on {from} and the plan lists no topics for it"),
+            format!(
+                "{group} has committed nothing on {from} and the plan lists no topics for it",
+                group = visible_name(group)
+            ),
             "list its topics in the plan",
         ));
     }
     if source.members.is_empty() && planned.is_empty() && !app::is_alone(sight, group, from, source) {
         facts.warnings.push(format!(
             "nobody runs in {group} who would tell what it reads: what it never committed and nobody saw is left out; \
-             list its topics in the plan to be sure"
+             list its topics in the plan to be sure",
+            group = visible_name(group)
         ));
     }
     for topic in left_over(sight, group, from) {
@@ -257,7 +271,9 @@ pub(super) fn match_topics(
         } else if whole {
             facts.warnings.push(format!(
                 "{group} also has offsets on {topic}, which the plan doesn't list and none of its members reads: they \
-                 are left behind"
+                 are left behind",
+                group = visible_name(group),
+                topic = visible_name(&topic)
             ));
         } else if leave.blocked(&topic) {
             facts.left_out.push(LeftOut { topic: topic.clone(), why: "the plan doesn't list it".into() });
@@ -267,7 +283,9 @@ pub(super) fn match_topics(
                 format!(
                     "{group} also has offsets on {topic}, which the plan doesn't list, and nobody runs who would tell \
                      whether it reads that: on {} it would start there by auto.offset.reset",
-                    from.other()
+                    from.other(),
+                    group = visible_name(group),
+                    topic = visible_name(&topic)
                 ),
                 advice,
             )
@@ -290,7 +308,10 @@ pub(super) fn match_topics(
         all.remove(topic);
     }
     if all.is_empty() {
-        return Err(Refusal::refused(format!("nothing that {group} reads is left to be moved"), "leave fewer out"));
+        return Err(Refusal::refused(
+            format!("nothing that {group} reads is left to be moved", group = visible_name(group)),
+            "leave fewer out",
+        ));
     }
     for topic in &all {
         let both = [(here, from), (there, from.other())];
@@ -299,10 +320,10 @@ pub(super) fn match_topics(
         }
     }
     facts.partitions = partitions(here, &all);
-    let counts: Vec<String> = all.iter().map(|t| format!("{t}:{}", here.topics[t].partitions.len())).collect();
+    let counts: Vec<String> =
+        all.iter().map(|t| format!("{}:{}", visible_name(t), here.topics[t].partitions.len())).collect();
     facts.digest.insert("topics", counts.join(" "));
-    let names: Vec<&str> = facts.left.iter().map(String::as_str).collect();
-    facts.digest.insert("left out", names.join(" "));
+    facts.digest.insert("left out", visible_names(&facts.left));
     facts.topics = all;
     Ok(())
 }

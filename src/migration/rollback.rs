@@ -9,6 +9,7 @@ use super::producer;
 use super::sight::Sight;
 use super::stage::WayBack;
 use crate::offsets::verdict::{GroupPlan, Verdict};
+use crate::sanitise::visible_name;
 
 /// A measured reverse translation counts for this long, ms: producers go on writing.
 pub const ESTIMATE_AGE_MS: u64 = 300_000;
@@ -90,15 +91,19 @@ fn topic_way_back(sight: &Sight<'_>, group: &str, topic: &str) -> WayBack {
     let writers: Vec<_> =
         sight.settings.producers.iter().filter(|(_, p)| p.topics.iter().any(|t| t == topic)).collect();
     if writers.is_empty() {
-        return unknown(format!("no producer in the plan writes {topic}"));
+        return unknown(format!("no producer in the plan writes {topic}", topic = visible_name(topic)));
     }
     let mut dual = false;
     for (name, p) in &writers {
         if !p.has_flag {
-            return unknown(format!("producer {name} of {topic} has no flag in the plan"));
+            return unknown(format!(
+                "producer {name} of {topic} has no flag in the plan",
+                name = visible_name(name),
+                topic = visible_name(topic)
+            ));
         }
         let Some(flag) = sight.estate.flags.get(*name).filter(|f| sight.is_fresh(f)).and_then(|f| f.value()) else {
-            return unknown(format!("the flag of producer {name} is not known now"));
+            return unknown(format!("the flag of producer {name} is not known now", name = visible_name(name)));
         };
         match flag {
             // Nothing that only green holds is left to read, nor was read: blue has the rest.
@@ -107,11 +112,21 @@ fn topic_way_back(sight: &Sight<'_>, group: &str, topic: &str) -> WayBack {
                     && eos::green_past(sight, group, topic) == Some(0)
                     && eos::read_past_seam(sight, group, topic) == 0 => {}
             FlagState::Green if p.is_exactly_once() => {
-                return WayBack::Closed { why: format!("{name} writes {topic} to green only: roll {name} back first") };
+                return WayBack::Closed {
+                    why: format!(
+                        "{name} writes {topic} to green only: roll {name} back first",
+                        name = visible_name(name),
+                        topic = visible_name(topic)
+                    ),
+                };
             }
             FlagState::Green => {
                 return WayBack::Closed {
-                    why: format!("{name} writes {topic} to green only: blue has nothing to read"),
+                    why: format!(
+                        "{name} writes {topic} to green only: blue has nothing to read",
+                        name = visible_name(name),
+                        topic = visible_name(topic)
+                    ),
                 };
             }
             FlagState::Dual => dual = true,
@@ -125,9 +140,9 @@ fn topic_way_back(sight: &Sight<'_>, group: &str, topic: &str) -> WayBack {
         (Some(b), Some(g)) if producer::moves(b) == producer::moves(g) => WayBack::Exact,
         (Some(b), Some(_)) => {
             let (on, off) = if producer::moves(b) { (Side::Blue, Side::Green) } else { (Side::Green, Side::Blue) };
-            unknown(format!("flags say dual, but {topic} moves on {on} and not on {off}"))
+            unknown(format!("flags say dual, but {topic} moves on {on} and not on {off}", topic = visible_name(topic)))
         }
-        _ => unknown(format!("the ends of {topic} were not watched long enough")),
+        _ => unknown(format!("the ends of {topic} were not watched long enough", topic = visible_name(topic))),
     }
 }
 

@@ -1,12 +1,14 @@
 //! One look at everything a rule may rest on: settings, journal, observations, lag book, time.
 
 use super::command::Refusal;
-use super::estate::{At, ClusterView, Estate, Freshness, GroupKind, GroupSeen, GroupView, Observed, Side, Trouble};
+use super::estate::{
+    At, Cause, ClusterView, Estate, Freshness, GroupKind, GroupSeen, GroupView, Observed, Side, Trouble,
+};
 use super::gate::span;
 use super::lag::LagBook;
 use super::settings::{GroupSettings, Settings};
 use super::state::{State, index};
-use crate::sanitise::visible_name;
+use crate::sanitise::{quoted, visible_name};
 
 /// What a rule sees.
 #[derive(Clone, Copy)]
@@ -28,7 +30,7 @@ impl<'a> Sight<'a> {
     pub fn listed(&self, group: &str) -> Result<&'a GroupSettings, Refusal> {
         self.settings.groups.get(group).ok_or_else(|| {
             Refusal::refused(
-                format!("group {group} is not in the plan"),
+                format!("group {group} is not in the plan", group = visible_name(group)),
                 "add a [[groups]] entry with its name, topics and switch, and start again",
             )
         })
@@ -85,12 +87,12 @@ impl<'a> Sight<'a> {
         let Some(seen) = seen else {
             self.fresh(side)?;
             return Err(Refusal::unknown(
-                format!("group {id} was not seen on {side} recently"),
+                format!("group {id} was not seen on {side} recently", id = visible_name(id)),
                 "wait for a fresh look",
             ));
         };
         if let Some(t) = seen.view.and_then(|v| v.trouble.as_ref()) {
-            let why = format!("group {id} on {side} is only partly known: {t}");
+            let why = format!("group {id} on {side} is only partly known: {t}", id = visible_name(id));
             return Err(Refusal::unknown(why, t.advice.clone()).lasting_as(t));
         }
         // What the plan names was asked for by name; of others a list that may leave some out says nothing.
@@ -99,7 +101,7 @@ impl<'a> Sight<'a> {
             && let Some(why) = self.estate.side(side).value().and_then(|view| view.groups_hidden(side))
         {
             return Err(Refusal::unknown(
-                format!("whether group {id} exists on {side} is not known: {why}"),
+                format!("whether group {id} exists on {side} is not known: {why}", id = visible_name(id)),
                 why.advice,
             ));
         }
@@ -123,14 +125,14 @@ impl<'a> Sight<'a> {
             Observed::Absent { why } => Some(why),
             Observed::Known { trouble, .. } => trouble.as_ref(),
         };
-        if let Some(two) = trouble.filter(|t| t.what.contains(TWO_CLUSTERS)) {
+        if let Some(two) = trouble.filter(|t| t.is(Cause::TwoClusters)) {
             return Some(two.clone());
         }
         let id = |side: Side| self.estate.side(side).value().and_then(|v| v.cluster_id.as_deref());
         let seen = id(side)?;
         if id(side.other()) == Some(seen) {
             return Some(Trouble::new(
-                format!("blue and green are one cluster ({seen})"),
+                format!("blue and green are one cluster ({})", visible_name(seen)),
                 "correct the bootstrap addresses in the plan; nothing can be done until then",
             ));
         }
@@ -179,10 +181,16 @@ impl<'a> Sight<'a> {
     pub fn no_topic(&self, topic: &str, side: Side, absent: &str) -> Refusal {
         match self.estate.side(side).value().and_then(|view| view.hidden_topics.get(topic)) {
             Some(why) => Refusal::unknown(
-                format!("whether topic {topic} exists on {side} can't be seen: {}", why.what),
+                format!(
+                    "whether topic {topic} exists on {side} can't be seen: {}",
+                    why.what,
+                    topic = visible_name(topic)
+                ),
                 why.advice.clone(),
             ),
-            None => Refusal::refused(format!("topic {topic} does not exist on {side}"), absent),
+            None => {
+                Refusal::refused(format!("topic {topic} does not exist on {side}", topic = visible_name(topic)), absent)
+            }
         }
     }
 
@@ -226,14 +234,11 @@ pub enum PinnedBy {
 pub fn wrong_cluster(side: Side, seen: &str, pin: &str, by: PinnedBy) -> Option<Trouble> {
     (seen != pin).then(|| {
         Trouble::new(
-            format!("{side} is cluster {}, but {by} pins {pin}", visible_name(seen)),
+            format!("{side} is cluster {}, but {by} pins {}", visible_name(seen), visible_name(pin)),
             format!("correct bootstrap or cluster_id of {side} in the plan; nothing can be done until they agree"),
         )
     })
 }
-
-/// What every trouble of this kind has in its words: it does not go by waiting.
-const TWO_CLUSTERS: &str = "to two clusters";
 
 /// Two addresses of a side (or one, at different times) that lead to different clusters: `(address, cluster id)`.
 #[must_use]
@@ -241,13 +246,13 @@ pub fn two_clusters(side: Side, one: (&str, &str), other: (&str, &str)) -> Troub
     let ((a, x), (b, y)) = if one <= other { (one, other) } else { (other, one) };
     let [at, x, bt, y] = [a, x, b, y].map(visible_name);
     let what = match a == b {
-        true => format!("the address {at} of {side} leads {TWO_CLUSTERS}: {x} and {y}"),
-        false => format!("the addresses of {side} lead {TWO_CLUSTERS}: {at} is cluster {x}, {bt} is cluster {y}"),
+        true => format!("the address {at} of {side} leads to two clusters: {x} and {y}"),
+        false => format!("the addresses of {side} lead to two clusters: {at} is cluster {x}, {bt} is cluster {y}"),
     };
     let advice = format!(
         "let bootstrap of {side} in the plan, and the names behind it, lead to one cluster; nothing can be done until then"
     );
-    Trouble::new(what, advice)
+    Trouble::new(what, advice).of(Cause::TwoClusters)
 }
 
 /// Why offsets of this kind of group can't be moved, if so.
@@ -258,14 +263,40 @@ pub fn kind_refusal(group: &str, side: Side, view: &GroupView) -> Option<Refusal
         GroupKind::Streams => "a streams group (KIP-1071): its tasks keep state beyond offsets",
         GroupKind::Other => {
             return Some(Refusal::refused(
-                format!("{group} on {side} is not a consumer group (protocol type {:?})", view.protocol_type),
+                format!(
+                    "{group} on {side} is not a consumer group (protocol type {})",
+                    quoted(&view.protocol_type),
+                    group = visible_name(group)
+                ),
                 "move it with the tool that runs it, e.g. Kafka Connect's own offsets API",
             ));
         }
         GroupKind::Classic | GroupKind::Consumer => return None,
     };
     Some(Refusal::refused(
-        format!("{group} on {side} is {what}"),
+        format!("{group} on {side} is {what}", group = visible_name(group)),
         "this version moves classic and KIP-848 consumer groups",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn two_clusters_are_known_by_the_kind_of_trouble_and_by_no_words() {
+        let (settings, state, lag) = (Settings::of_groups(BTreeMap::new()), State::default(), LagBook::default());
+        let of = |why: &Trouble| {
+            let estate = Estate { blue: Observed::Absent { why: why.clone() }, ..Estate::default() };
+            let sight = Sight { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
+            sight.identity_trouble(Side::Blue)
+        };
+        assert_eq!(of(&Trouble::new("topic `to two clusters`: blue answered nothing", "wait")), None);
+        let two = two_clusters(Side::Blue, ("a:1", "X"), ("b:1", "Y"));
+        assert_eq!(of(&two), Some(two.clone()));
+        let otherwise = Trouble::new("none of 2 addresses answers; one leads elsewhere", "").of(Cause::TwoClusters);
+        assert_eq!(of(&otherwise), Some(otherwise.clone()));
+    }
 }

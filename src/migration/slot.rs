@@ -8,6 +8,7 @@ use super::overrides::{GateName, Held};
 use super::prepare::PAUSE_MS;
 use super::settings::Slot;
 use super::sight::Sight;
+use crate::sanitise::visible_name;
 
 /// When a group's time is.
 enum Due {
@@ -22,12 +23,19 @@ pub(super) fn check(sight: &Sight<'_>, group: &str, facts: &mut Facts) {
     let Some(settings) = sight.settings.groups.get(group) else { return };
     let Some(slot) = &settings.slot else { return };
     match due(sight, slot) {
-        Due::Not(why) => facts.gates.push(Held::new(GateName::Window, None, format!("{group} {why}"))),
+        Due::Not(why) => {
+            facts.gates.push(Held::new(GateName::Window, None, format!("{group} {why}", group = visible_name(group))))
+        }
         Due::Now(until) => {
             let (left, needs) = (until.since(sight.now), settings.drain_timeout_ms.saturating_add(PAUSE_MS));
             if left < needs {
                 let name = slot.window.as_deref().unwrap_or("its day");
-                facts.warnings.push(format!("{name} closes in {}, and a drain may take {}", span(left), span(needs)));
+                facts.warnings.push(format!(
+                    "{name} closes in {}, and a drain may take {}",
+                    span(left),
+                    span(needs),
+                    name = visible_name(name)
+                ));
             }
         }
     }
@@ -36,7 +44,7 @@ pub(super) fn check(sight: &Sight<'_>, group: &str, facts: &mut Facts) {
 fn due(sight: &Sight<'_>, slot: &Slot) -> Due {
     let now = sight.now;
     let name = slot.window.as_deref();
-    let when = name.map_or_else(String::new, |name| format!(" in {name}"));
+    let when = name.map_or_else(String::new, |name| format!(" in {name}", name = visible_name(name)));
     if let Some((from, until)) = slot.day {
         return match () {
             () if now < from => Due::Not(format!("is planned{when} in {}, not now", span(from.since(now)))),
@@ -48,7 +56,9 @@ fn due(sight: &Sight<'_>, slot: &Slot) -> Due {
     let window = sight.estate.windows.iter().find(|w| w.name == name);
     match window.map(|w| (w.open_until, w.opens)) {
         Some((Some(until), _)) => Due::Now(until),
-        Some((None, Some(opens))) => Due::Not(format!("moves in {name}, which opens in {}", span(opens.since(now)))),
-        _ => Due::Not(format!("moves in {name}, and when that opens can't be told")),
+        Some((None, Some(opens))) => {
+            Due::Not(format!("moves in {name}, which opens in {}", span(opens.since(now)), name = visible_name(name)))
+        }
+        _ => Due::Not(format!("moves in {name}, and when that opens can't be told", name = visible_name(name))),
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::app;
-use super::criteria::{Metric, Reading};
+use super::criteria::{Lack, Metric, Reading};
 use super::drain;
 use super::estate::{At, ClusterView, GroupView, Observed, Side, TopicPartition};
 use super::gate::span;
@@ -13,6 +13,7 @@ use super::lag::Astray;
 use super::settings::Criteria;
 use super::sight::Sight;
 use super::watch::Watch;
+use crate::sanitise::visible_name;
 
 /// Nothing written or consumed for this part of the time that the lag criterion needs says nothing about a group.
 const IDLE_SHARE: u64 = 8;
@@ -51,6 +52,7 @@ impl Soak {
                 Ok(view) => of(sight, name, view, at),
                 Err(Unseen::Bad(flaw)) => Reading { flaw: Some(flaw.clone()), ..Reading::missing(at, flaw) },
                 Err(Unseen::Unknown(why)) => Reading::missing(at, why),
+                Err(Unseen::Expired(why)) => Reading { lack: Lack::Expired, ..Reading::missing(at, why) },
             };
             reading.idle_since = idle_since;
             self.watch.feed(metric, &reading, gap);
@@ -64,7 +66,8 @@ impl Soak {
             (Ok(held), Some(base)) if *held < base => Reading::missing(
                 at,
                 format!(
-                    "the end of {topic} on green went back: it was recreated or truncated, and what it gained is lost"
+                    "the end of {topic} on green went back: it was recreated or truncated, and what it gained is lost",
+                    topic = visible_name(topic)
                 ),
             ),
             (Ok(held), base) => Reading::number(at, held - base.unwrap_or(*held)),
@@ -95,7 +98,12 @@ impl Soak {
         let seen = sight.seen(name, left).filter(|s| s.at > since)?;
         let view = seen.view.filter(|v| v.trouble.is_none())?;
         if let Some(m) = view.members.first() {
-            return Some(format!("{} at {} is a member of {name} on {left}", m.client_id, m.host));
+            return Some(format!(
+                "{} at {} is a member of {name} on {left}",
+                visible_name(&m.client_id),
+                visible_name(&m.host),
+                name = visible_name(name)
+            ));
         }
         let now = drain::committed(Some(view));
         let proof = sight.state.groups.get(name).and_then(|g| g.drained.as_ref()).filter(|p| p.side == left);
@@ -106,7 +114,12 @@ impl Soak {
         // Offsets that expired or were deleted are gone, not moved.
         let moved = now.iter().find(|(tp, offset)| before.get(tp) != Some(offset))?;
         let was = before.get(moved.0).map_or("nothing".to_string(), ToString::to_string);
-        Some(format!("{name} committed {} on {left} at {}, where {was} stood after the drain", moved.1, moved.0))
+        Some(format!(
+            "{name} committed {} on {left} at {}, where {was} stood after the drain",
+            moved.1,
+            moved.0,
+            name = visible_name(name)
+        ))
     }
 
     /// A person has seen it: what stands now must stand from here.
@@ -121,6 +134,8 @@ enum Unseen {
     Bad(String),
     /// It can't be told.
     Unknown(String),
+    /// It can't be told any more: offsets expired before the group read them.
+    Expired(String),
 }
 
 type Look = fn(&Sight<'_>, &str, &GroupView, At) -> Reading;
@@ -129,20 +144,24 @@ type Look = fn(&Sight<'_>, &str, &GroupView, At) -> Reading;
 fn looked<'a>(sight: &Sight<'a>, name: &str, at: At) -> Result<&'a GroupView, Unseen> {
     let id = sight.id_on(name, Side::Green);
     let view = sight.fresh_group(name, Side::Green).map_err(|r| Unseen::Unknown(r.why))?;
-    let Some(view) = view else { return Err(Unseen::Bad(format!("{id} does not exist on green"))) };
+    let Some(view) = view else {
+        return Err(Unseen::Bad(format!("{id} does not exist on green", id = visible_name(id))));
+    };
     if sight.now.since(at) > sight.settings.zero_age_ms {
         let age = span(sight.now.since(at));
         return Err(Unseen::Unknown(format!("the ends on green were sampled {age} ago")));
     }
     if let Some(topic) = recreated(sight, name) {
         return Err(Unseen::Bad(format!(
-            "topic {topic} on green is another one than {id} was translated for: it was deleted and created again"
+            "topic {topic} on green is another one than {id} was translated for: it was deleted and created again",
+            topic = visible_name(topic),
+            id = visible_name(id)
         )));
     }
     match sight.lag.astray(Side::Green, id) {
         Some(astray @ Astray::Beyond { .. }) => Err(Unseen::Bad(astray.words(Side::Green))),
         // The last ones may have been transaction markers, which nobody reads.
-        Some(astray @ Astray::Expired { .. }) => Err(Unseen::Unknown(astray.words(Side::Green))),
+        Some(astray @ Astray::Expired { .. }) => Err(Unseen::Expired(astray.words(Side::Green))),
         None => Ok(view),
     }
 }
@@ -161,7 +180,7 @@ pub(super) fn recreated<'a>(sight: &Sight<'a>, name: &str) -> Option<&'a str> {
 fn lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading {
     let id = sight.id_on(name, Side::Green);
     let Some(lag) = sight.lag.lag(Side::Green, id) else {
-        return Reading::missing(at, format!("the lag of {id} on green is not known"));
+        return Reading::missing(at, format!("the lag of {id} on green is not known", id = visible_name(id)));
     };
     // Lag is also low when nobody consumes: that is no soak.
     let flaw = if group::is_empty(view) && !app::commits_alone(sight, name, Side::Blue) {
@@ -178,7 +197,10 @@ fn time_lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading 
     match (sight.lag.lag(Side::Green, id), sight.lag.time_lag_ms(Side::Green, view)) {
         #[allow(clippy::cast_precision_loss)]
         (Some(_), Some(ms)) => Reading { doubt: held(sight, view), ..Reading::number(at, ms as f64) },
-        _ => Reading::missing(at, format!("how old the oldest unread record of {id} is can't be told yet")),
+        _ => Reading::missing(
+            at,
+            format!("how old the oldest unread record of {id} is can't be told yet", id = visible_name(id)),
+        ),
     }
 }
 
@@ -190,12 +212,15 @@ fn held(sight: &Sight<'_>, view: &GroupView) -> Option<String> {
 /// Records ever written to a dead-letter topic: the sum of its ends.
 pub(super) fn dead_letters(green: &ClusterView, topic: &str) -> Result<f64, String> {
     let Some(view) = green.topics.get(topic) else {
-        return Err(format!("the dead-letter topic {topic} does not exist on green, or is hidden from this principal"));
+        return Err(format!(
+            "the dead-letter topic {topic} does not exist on green, or is hidden from this principal",
+            topic = visible_name(topic)
+        ));
     };
     let ends: Option<i64> = view.partitions.iter().map(|p| p.high_watermark).sum();
     #[allow(clippy::cast_precision_loss)]
     match ends {
         Some(ends) if !view.partitions.is_empty() => Ok(ends as f64),
-        _ => Err(format!("an end of the dead-letter topic {topic} on green is not known")),
+        _ => Err(format!("an end of the dead-letter topic {topic} on green is not known", topic = visible_name(topic))),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::command::Subject;
-use super::criteria::{GateRow, Limit, Metric, Reading};
+use super::criteria::{GateRow, Lack, Limit, Metric, Reading};
 use super::estate::{At, Side, Trouble};
 use super::event::{Event, RunId, RunKind};
 use super::gate::{Gate, span};
@@ -352,7 +352,7 @@ impl Machine {
             let run = self.state.groups.get(&group).and_then(|g| g.run);
             if let (Some(why), Some(run)) = (intruder, run) {
                 let advice = "find who still runs on blue and stop it, then continue; or roll back";
-                self.emit(CONTROLLER, Event::NeedsOperator { run, why, advice: advice.into() }, now);
+                self.emit(CONTROLLER, Event::needs(run, why, advice), now);
             }
         }
     }
@@ -362,6 +362,11 @@ impl Machine {
     pub fn gate_rows(&self, group: &str, now: At) -> Vec<GateRow> {
         let (gap, stale) = (self.settings.sample_gap_ms, self.settings.stale_after_ms);
         self.soaking.soaks.get(group).map(|s| s.watch.rows(now, gap, stale)).unwrap_or_default()
+    }
+
+    /// The criteria of a group's soak that can't be told for a reason of this kind.
+    pub(super) fn lacking(&self, group: &str, lack: Lack, now: At) -> Vec<Metric> {
+        self.soaking.soaks.get(group).map(|s| s.watch.lacking(lack, now)).unwrap_or_default()
     }
 
     /// Every rollback trigger of a group as it stands; empty while it does not soak.

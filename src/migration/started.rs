@@ -11,6 +11,7 @@ use super::group;
 use super::machine::{CONTROLLER, Machine};
 use super::runbook::Step;
 use super::steps::{Next, fail};
+use crate::sanitise::visible_name;
 
 impl Machine {
     pub(super) fn stable(&mut self, id: RunId, step: &Step, side: Side, now: At) -> Next {
@@ -41,7 +42,7 @@ impl Machine {
             let limit = super::gate::span(step.timeout_ms.unwrap_or_default());
             return fail(
                 format!("not Stable on {side} within {limit}: {is}"),
-                format!("see why {group} does not start on {side}"),
+                format!("see why {group} does not start on {side}", group = visible_name(&group)),
             );
         }
         Next::Wait(
@@ -82,7 +83,10 @@ impl Machine {
         if moved {
             return Next::Done;
         }
-        let words = format!("waiting until commits of {group} move on {side}: it only commits, so it is never Stable");
+        let words = format!(
+            "waiting until commits of {group} move on {side}: it only commits, so it is never Stable",
+            group = visible_name(group)
+        );
         if now < until {
             return Next::Wait(format!("{}{words}", self.hand_words(id, SwitchState::only(side), side)), Some(until));
         }
@@ -91,7 +95,8 @@ impl Machine {
             Some(0) => {
                 let what = format!(
                     "{group} has nothing to read on {side}, and no commit moved for {span}: nothing proves yet that it runs \
-                     there"
+                     there",
+                    group = visible_name(group)
                 );
                 self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.to_owned()), what }, now);
                 Next::Done
@@ -99,8 +104,11 @@ impl Machine {
             lag => {
                 let left = lag.map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
                 fail(
-                    format!("no commit of {group} moved on {side} within {span}, with {left} records to read"),
-                    format!("see why {group} does not start on {side}"),
+                    format!(
+                        "no commit of {group} moved on {side} within {span}, with {left} records to read",
+                        group = visible_name(group)
+                    ),
+                    format!("see why {group} does not start on {side}", group = visible_name(group)),
                 )
             }
         }

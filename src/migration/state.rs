@@ -6,7 +6,7 @@ use super::acl::Acl;
 use super::command::{Command, Subject};
 use super::criteria::Metric;
 use super::effect::{Effect, Issued, Outcome};
-use super::eos::{Fenced, Seam, Seams};
+use super::eos::{Fenced, Rogue, Seam, Seams};
 use super::estate::{At, FlagState, Side};
 use super::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
 use super::firing::{Fired, by_trigger};
@@ -91,6 +91,8 @@ pub struct ProducerState {
     pub denied: BTreeMap<Side, Vec<Acl>>,
     /// Why it waits for a person although no run is under way, and what can be done.
     pub alarm: Option<(String, String)>,
+    /// What that names of the side that was left.
+    pub rogues: Vec<Rogue>,
 }
 
 /// Another person's agreement to a hard cutover, as it was shown.
@@ -192,10 +194,12 @@ pub struct Run {
     pub no_return: bool,
     /// Why it waits for a person, and what can be done.
     pub needs: Option<(String, String)>,
+    /// What that names of the side that was left.
+    pub rogues: Vec<Rogue>,
     /// How often it went on by itself after a restart.
     pub went_on: u32,
-    /// Why it waited behind its point of no silent return, as a person has seen it and said go on.
-    pub seen: Vec<String>,
+    /// What stood there behind its point of no silent return, and a person has seen it and said go on.
+    pub seen: Vec<Rogue>,
     /// How it ended, and when.
     pub ended: Option<(RunEnd, At)>,
 }
@@ -387,6 +391,7 @@ impl State {
             passed_over: Vec::new(),
             no_return: goes_on,
             needs: None,
+            rogues: Vec::new(),
             went_on: 0,
             seen: Vec::new(),
             ended: None,
@@ -472,12 +477,15 @@ impl State {
                 run.passed_over.push(passed.clone());
             }
             Event::PointOfNoReturn { .. } => run.no_return = true,
-            Event::NeedsOperator { why, advice, .. } => {
-                let needs = Some((why.clone(), advice.clone()));
+            Event::NeedsOperator { why, advice, rogues, .. } => {
+                let (needs, rogues) = (Some((why.clone(), advice.clone())), rogues.clone());
                 match (run.open(), run.subject.clone()) {
                     (false, Subject::Group(g)) => self.groups.entry(g).or_default().alarm = needs,
-                    (false, Subject::Producer(p)) => self.producers.entry(p).or_default().alarm = needs,
-                    _ => run.needs = needs,
+                    (false, Subject::Producer(p)) => {
+                        let p = self.producers.entry(p).or_default();
+                        (p.alarm, p.rogues) = (needs, rogues);
+                    }
+                    _ => (run.needs, run.rogues) = (needs, rogues),
                 }
             }
             Event::Continued { .. } => {

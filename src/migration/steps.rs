@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::app;
 use super::blind::{self, is_blind};
-use super::command::{Command, Refusal, Subject};
+use super::command::{Command, Subject};
 use super::drain::{Bounds, Look, MIN_GAP_MS, committed};
 use super::effect::{Answer, Effect, Outcome};
 use super::eos;
@@ -17,6 +17,7 @@ use super::producer;
 use super::reads::{Leave, Reading};
 use super::runbook::{self, FRESH_MS, Step, StepKind};
 use super::state::{Done, Run};
+use crate::sanitise::visible_name;
 
 /// What a step says when asked to go on.
 pub(super) enum Next {
@@ -101,7 +102,7 @@ impl Machine {
             }
             if let Some((by, why)) = held {
                 self.live.entry(id).or_default().paused = true;
-                return self.wait(id, format!("held by {by}: {why}"), None);
+                return self.wait(id, format!("held by {by}: {why}", by = visible_name(&by)), None);
             }
             let live = self.live.entry(id).or_insert_with(|| Live { since: now, ..Live::default() });
             if std::mem::take(&mut live.paused) {
@@ -168,8 +169,8 @@ impl Machine {
 
     pub(super) fn ask_for_help(&mut self, id: RunId, why: &str, advice: &str, now: At) {
         let (why, advice) = (why.to_string(), advice.to_string());
-        self.emit(CONTROLLER, Event::NeedsOperator { run: id, why, advice }, now);
-        self.live.remove(&id);
+        let rogues = self.live.remove(&id).map(|live| live.rogues).unwrap_or_default();
+        self.emit(CONTROLLER, Event::NeedsOperator { run: id, why, advice, rogues }, now);
     }
 
     /// After a person said go on: where the run goes on from.
@@ -301,7 +302,8 @@ impl Machine {
         let mut decided = None;
         let checked = match (&run.subject, &run.command) {
             (Subject::Producer(p), Command::Route { to, overrides, .. }) => {
-                producer::may_route(&self.sight(now), p, *to, overrides).map(|_| ())
+                let routable = producer::may_route(&self.sight(now), p, *to, overrides);
+                routable.and_then(|r| overrides::all_covered(&r.gates, &run.accepted))
             }
             (Subject::Producer(p), _) => {
                 let p = p.clone();
@@ -313,10 +315,7 @@ impl Machine {
                 let names: BTreeSet<String> = accepted.flat_map(|a| a.names.iter().cloned()).collect();
                 let checked = group::preflight(&self.sight(now), g, run.kind, run.to, &Leave::Named(&names));
                 checked.and_then(|facts| {
-                    let shut = facts.gates.iter().find(|h| overrides::covering(h, &run.accepted).is_err());
-                    if let Some(held) = shut {
-                        return Err(Refusal::holds(held.why.clone(), held.advice()));
-                    }
+                    overrides::all_covered(&facts.gates, &run.accepted)?;
                     let settings = self.settings.groups.get(g);
                     let every = settings.and_then(|s| group::commit_interval(&self.sight(now), g, s, run.to.other()));
                     let decided_at_first = run.reading.as_ref().and_then(|r| r.commits_every_ms);
@@ -370,7 +369,7 @@ impl Machine {
         let Some(group) = run.group().filter(|_| Self::by_hand(run)) else { return String::new() };
         let doing = if to == SwitchState::Off { "stop" } else { "start" };
         let how = self.settings.groups.get(group).map(|g| g.switch_words.after_by_hand(to)).unwrap_or_default();
-        format!("please {doing} {group} on {side} by hand{how}; ")
+        format!("please {doing} {group} on {side} by hand{how}; ", group = visible_name(group))
     }
 
     fn drain(&mut self, id: RunId, step: &Step, side: Side, now: At) -> Next {
@@ -416,6 +415,7 @@ impl Machine {
     /// The group was deleted while it drained, and its offsets with it. Where it stood goes into the journal; a start
     /// without offsets would be at its `auto.offset.reset`, so nothing is started by itself.
     fn deleted(&mut self, group: &str, there: &str, side: Side, stood: &[String], now: At) -> Next {
+        let there = visible_name(there);
         let why = format!("group {there} was deleted on {side}, and its offsets with it");
         if stood.is_empty() {
             let advice =
@@ -464,7 +464,11 @@ impl Machine {
     fn runs_there(&self, id: RunId, group: &str, from: Side, now: At) -> Option<Next> {
         let sight = self.sight(now);
         let view = sight.fresh_group(group, from).ok().flatten().filter(|view| !group::is_empty(view))?;
-        let what = format!("{from} can be seen again, and {group} runs there with {} members", view.members.len());
+        let what = format!(
+            "{from} can be seen again, and {group} runs there with {} members",
+            view.members.len(),
+            group = visible_name(group)
+        );
         let until = self.since(id).plus(FRESH_MS);
         Some(match now < until {
             true => Next::Wait(what, Some(until)),
@@ -481,7 +485,7 @@ impl Machine {
             Err(next) => return Some(next),
         };
         let (tp, o) = committed(view).into_iter().find(|(tp, o)| stood.get(tp) != Some(o))?;
-        let why = format!("{group} committed {o} at {tp} on {from} after the drain");
+        let why = format!("{group} committed {o} at {tp} on {from} after the drain", group = visible_name(group));
         Some(fail(why, "find who still consumes there"))
     }
 
@@ -525,7 +529,11 @@ impl Machine {
             None => "nothing is seen to move yet".to_string(),
         };
         let please = if by_hand {
-            format!("please set the flag of {name} to {to} by hand{}; ", p.flag_words.after_by_hand(to))
+            format!(
+                "please set the flag of {name} to {to} by hand{}; ",
+                p.flag_words.after_by_hand(to),
+                name = visible_name(&name)
+            )
         } else {
             String::new()
         };
@@ -533,12 +541,16 @@ impl Machine {
             _ if now < until => Next::Wait(format!("{please}{words}"), Some(until)),
             None if !by_hand => {
                 let what = format!(
-                    "the flag of {name} is {to}; nothing was seen to be written meanwhile, so nothing proves it yet"
+                    "the flag of {name} is {to}; nothing was seen to be written meanwhile, so nothing proves it yet",
+                    name = visible_name(&name)
                 );
                 self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name), what }, now);
                 Next::Done
             }
-            _ => fail(words, format!("see where {name} writes, and whether it reads its flag")),
+            _ => fail(
+                words,
+                format!("see where {name} writes, and whether it reads its flag", name = visible_name(&name)),
+            ),
         }
     }
 }

@@ -17,6 +17,7 @@ use super::estate::{At, FlagState, Observed, Side, SwitchState, Trouble};
 use super::event::{Entry, Event, RunId};
 use super::machine::{Action, CONTROLLER, Machine};
 use super::state::{Done, Run, State};
+use crate::sanitise::visible_name;
 
 /// A run that can't go on because nothing can be journalled any more.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,7 +188,7 @@ impl Machine {
             return Some(format!("it waits for a person ({why})"));
         }
         if let Some((who, why)) = self.state.holder(&run.subject) {
-            return Some(format!("it is held by {who} ({why})"));
+            return Some(format!("it is held by {} ({why})", visible_name(who)));
         }
         if !self.ours.contains(&off.issued.key) {
             return Some("an earlier session stopped it".to_owned());
@@ -227,8 +228,8 @@ impl Machine {
             (Some(side), _) => (stranded.stands.clone(), by_hand(side)),
             (None, _) => (stranded.stands.clone(), self.advice_of(stranded, then)),
         };
-        let why = format!("{}; {what} {name}: {stands}", why.what);
-        let event = Event::NeedsOperator { run: stranded.run, why, advice };
+        let why = format!("{}; {what} {name}: {stands}", why.what, name = visible_name(name));
+        let event = Event::needs(stranded.run, why, advice);
         // Only in memory: screens and verbs show it, the next start finds out by itself.
         let entry = Entry { seq: 0, at: now, actor: CONTROLLER.to_owned(), event };
         self.state.apply(&entry);

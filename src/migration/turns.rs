@@ -184,8 +184,10 @@ pub fn gate_words(group: &str, metric: Option<Metric>, gate: &Gate) -> String {
 #[must_use]
 pub fn phase_words(number: u8, name: &str, done: u32, total: u32) -> String {
     match done == total {
-        true => format!("phase {number} {name} is complete: {done} of {total}"),
-        false => format!("phase {number} {name} is not complete any more: {done} of {total}"),
+        true => format!("phase {number} {name} is complete: {done} of {total}", name = visible_name(name)),
+        false => {
+            format!("phase {number} {name} is not complete any more: {done} of {total}", name = visible_name(name))
+        }
     }
 }
 

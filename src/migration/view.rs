@@ -19,6 +19,7 @@ use super::state::{Run, State};
 use super::trigger::Arm;
 use crate::offsets::strategy::Chosen;
 use crate::offsets::verdict::GroupPlan;
+use crate::sanitise::visible_name;
 
 /// Notices shown at most.
 const NOTICES: usize = 50;
@@ -392,11 +393,18 @@ impl Machine {
             for side in Side::BOTH.into_iter().filter(|s| self.stuck(group, *s, now)) {
                 let trouble = match sight.waits(group, side).filter(|w| w.held.stands()) {
                     Some(waits) => {
-                        let what = format!("{group} is stuck on {side}: {}", sight.waits_words(side, &waits));
+                        let what = format!(
+                            "{group} is stuck on {side}: {}",
+                            sight.waits_words(side, &waits),
+                            group = visible_name(group)
+                        );
                         Trouble::new(what, held::ADVICE)
                     }
                     None => Trouble::new(
-                        format!("{group} is stuck on {side}: something to read, and no commit moves"),
+                        format!(
+                            "{group} is stuck on {side}: something to read, and no commit moves",
+                            group = visible_name(group)
+                        ),
                         "see what its members do",
                     ),
                 };
@@ -408,7 +416,8 @@ impl Machine {
                 if let Some(astray) = astray {
                     let advice = "find out what happened to the log; where its members read on is their \
                                   auto.offset.reset's choice";
-                    let trouble = Trouble::new(format!("{group}: {}", astray.words(side)), advice);
+                    let trouble =
+                        Trouble::new(format!("{group}: {}", astray.words(side), group = visible_name(group)), advice);
                     let severity =
                         if matches!(astray, Astray::Beyond { .. }) { Severity::Fail } else { Severity::Warn };
                     add(now, severity, Subject::Group(group.clone()), trouble);

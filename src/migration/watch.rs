@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::criteria::{Criterion, GateRow, Judge, Metric, Patience, Reading};
+use super::criteria::{Criterion, GateRow, Judge, Lack, Metric, Patience, Reading};
 use super::estate::At;
 use super::gate::Gate;
 use super::samples::{Change, Series, Stretch};
@@ -133,6 +133,12 @@ impl Watch {
         let baseline = |m: Metric| self.baselines.get(&m).copied();
         let row = |j: &Judge| j.row(now, patience(j.rule.metric, gap_ms, stale_ms), baseline(j.rule.metric));
         self.judges.iter().map(row).collect()
+    }
+
+    /// The criteria whose gate can't be told because their newest number is missing, for a reason of this kind.
+    #[must_use]
+    pub fn lacking(&self, lack: Lack, now: At) -> Vec<Metric> {
+        self.judges.iter().filter(|j| j.lack(now) == Some(lack)).map(|j| j.rule.metric).collect()
     }
 
     /// Every trigger as it stands.

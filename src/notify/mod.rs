@@ -21,6 +21,7 @@ use crate::plan::Plan;
 use crate::plan::notify::{NotifyPlan, split_url};
 use crate::plan::secrets::{client_properties, resolved};
 use crate::redact;
+use crate::sanitise::visible_name;
 use queue::Message;
 
 /// Most of an answer that is read, bytes: its status says what matters.
@@ -147,7 +148,8 @@ impl Target {
     /// # Errors
     /// It can't be reached, or refuses: with its host, what to do, and whether to try again.
     pub async fn send(&self, message: &Message) -> Result<u16, NotSent> {
-        let named = |t: Trouble| Trouble::new(format!("notify.{}: {}", self.plan.name, t.what), t.advice);
+        let named =
+            |t: Trouble| Trouble::new(format!("notify.{}: {}", visible_name(&self.plan.name), t.what), t.advice);
         // A secret that can't be read now may be there in a moment: a file that is being replaced.
         let later = |t: Trouble| NotSent { trouble: named(t), again: Again::Later(None) };
         let line = self.line().await.map_err(later)?;

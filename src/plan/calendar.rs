@@ -13,6 +13,7 @@ pub use super::windows::Opening;
 use super::windows::weekday;
 use crate::migration::estate::At;
 use crate::migration::settings::Slot;
+use crate::sanitise::{quoted, visible_name};
 
 /// When a group or producer is planned to move (keys `date` and `window`).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -74,7 +75,7 @@ pub struct Conflict {
     pub producer: String,
     /// A group that depends on it.
     pub group: String,
-    /// What contradicts what.
+    /// What contradicts what, names made visible.
     pub what: String,
     /// What to write instead.
     pub advice: String,
@@ -120,7 +121,7 @@ pub enum Due {
 }
 
 impl Conflict {
-    /// `what: advice`.
+    /// What contradicts what, and what to write instead.
     #[must_use]
     pub fn words(&self) -> String {
         format!("{}; {}", self.what, self.advice)
@@ -191,13 +192,11 @@ impl Plan {
                 let Some(own) = planned(Kind::Group, &group.name) else { continue };
                 let said = own.window.is_some() || own.date.is_some();
                 let topic = group.topics.iter().find(|t| producer.topics.contains(t));
+                let (reads, writes) = (visible_name(&group.name), visible_name(&producer.name));
                 let words = if coupled(&group.name) && said && (&own.window, own.date) != (&cut.window, cut.date) {
                     (
-                        format!(
-                            "{} moves with {} (`reads`), at its time and not at its own",
-                            group.name, producer.name
-                        ),
-                        format!("leave out date and window of {}, or write those of {}", group.name, producer.name),
+                        format!("{reads} moves with {writes} (`reads`), at its time and not at its own"),
+                        format!("leave out date and window of {reads}, or write those of {writes}"),
                     )
                 } else if let (Some(topic), Some(first), Some(then)) = (topic, own.opening, cut.opening)
                     && !coupled(&group.name)
@@ -205,11 +204,11 @@ impl Plan {
                 {
                     (
                         format!(
-                            "{} moves before {}, whose records of {topic} reach green only with its hard cutover: in \
-                             between it would read nothing new",
-                            group.name, producer.name
+                            "{reads} moves before {writes}, whose records of {} reach green only with its hard cutover: \
+                             in between it would read nothing new",
+                            visible_name(topic)
                         ),
-                        format!("plan {} for the same opening or later", group.name),
+                        format!("plan {reads} for the same opening or later"),
                     )
                 } else {
                     continue;
@@ -312,8 +311,13 @@ pub(super) fn check(plan: &Plan, report: &Report) {
         let Some(name) = &when.window else { continue };
         let Some(window) = plan.windows.iter().find(|w| w.name == *name) else {
             let near = nearest(name, plan.windows.iter().map(|w| w.name.as_str()));
-            let hint = near.map_or_else(|| "add a [[windows]] entry".to_owned(), |n| format!("did you mean {n:?}?"));
-            report.error(&format!("{section}[{i}].window"), format!("no window is named {name:?}"), Some(hint));
+            let hint = near
+                .map_or_else(|| "add a [[windows]] entry".to_owned(), |n| format!("did you mean {n}?", n = quoted(n)));
+            report.error(
+                &format!("{section}[{i}].window"),
+                format!("no window is named {name}", name = quoted(name)),
+                Some(hint),
+            );
             continue;
         };
         let Some(date) = when.date else { continue };
@@ -323,7 +327,7 @@ pub(super) fn check(plan: &Plan, report: &Report) {
             let days: Vec<&str> = window.days.iter().map(|d| word(*d)).collect();
             report.error(
                 &format!("{section}[{i}].date"),
-                format!("{date} is a {}, but {name:?} opens on {}", word(day), days.join(", ")),
+                format!("{date} is a {}, but {name} opens on {}", word(day), days.join(", "), name = quoted(name)),
                 None,
             );
         }

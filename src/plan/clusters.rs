@@ -6,10 +6,11 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::model::{ClusterPlan, RegistryPlan};
-use super::properties;
-use super::reader::{Field, TableReader, quoted};
+use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
-use crate::sanitise::visible;
+use super::{address, properties};
+use crate::redact;
+use crate::sanitise::{quoted, visible_name};
 
 pub(super) fn clusters(root: &mut TableReader<'_>, base: &Path) -> (ClusterPlan, ClusterPlan) {
     let Some(mut both) = root.table("clusters") else {
@@ -58,87 +59,11 @@ fn bootstrap(field: &Field<'_>) -> Vec<String> {
     let mut all = Vec::new();
     for item in items {
         let Some(text) = item.string() else { continue };
-        let (addresses, errors) = addresses(&text);
-        for (message, suggestion) in errors {
-            item.error(message, suggestion);
-        }
-        all.extend(addresses);
+        let (addresses, wrong) = address::list(&text);
+        wrong.into_iter().for_each(|w| item.error(w.message, w.suggestion));
+        all.extend(addresses.into_iter().map(|a| a.text));
     }
     all
-}
-
-/// The addresses of `a:9092,b:9092`, and what is wrong with the others, each with a suggestion.
-pub(super) fn addresses(text: &str) -> (Vec<String>, Vec<(String, Option<String>)>) {
-    let mut good = Vec::new();
-    let mut bad = Vec::new();
-    if text.len() > 64 * 1024 {
-        return (good, vec![("the list of addresses is longer than 64 KiB".to_owned(), None)]);
-    }
-    for address in text.split(',').map(str::trim) {
-        if address.contains('@') {
-            // not repeated: a password may stand there
-            let hint =
-                "write \"HOST:PORT\"; who connects is said by \"sasl.username\" and \"sasl.password\" under client";
-            bad.push(("an address holds no credentials".to_owned(), Some(hint.to_owned())));
-            continue;
-        }
-        let shown = quoted(address);
-        if address.is_empty() {
-            bad.push((format!("an empty address in {}", quoted(text)), Some("write \"HOST:PORT\"".to_owned())));
-            continue;
-        }
-        if let Some((_, rest)) = address.split_once("://") {
-            bad.push((
-                format!("{shown} is a URL, not an address"),
-                Some(format!("write {}, and \"security.protocol\" under client", quoted(rest.trim_end_matches('/')))),
-            ));
-            continue;
-        }
-        let bracketed = address.starts_with('[');
-        let (host, port) = match address.rsplit_once(':') {
-            _ if address.contains([';', '|']) || address.contains(char::is_whitespace) => {
-                let parts: Vec<&str> =
-                    address.split(|c: char| ";|".contains(c) || c.is_whitespace()).filter(|p| !p.is_empty()).collect();
-                bad.push((
-                    format!("{shown}: a comma stands between two addresses"),
-                    Some(format!("write {}", quoted(&parts.join(",")))),
-                ));
-                continue;
-            }
-            Some((h, _)) if !bracketed && h.contains(':') && h.parse::<std::net::Ipv6Addr>().is_err() => {
-                bad.push((
-                    format!("{shown} has more than one port"),
-                    Some("write \"HOST:PORT\", with a comma between two".to_owned()),
-                ));
-                continue;
-            }
-            Some((h, p)) if !bracketed && h.contains(':') => {
-                bad.push((
-                    format!("{shown}: an IPv6 address needs brackets"),
-                    Some(format!("write \"[{}]:{}\"", visible(h), visible(p))),
-                ));
-                continue;
-            }
-            Some((h, p)) if !bracketed || h.ends_with(']') => (h, p),
-            _ => {
-                bad.push((format!("{shown} has no port"), Some(format!("write \"{}:9092\"", visible(address)))));
-                continue;
-            }
-        };
-        let host_ok =
-            !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/') && visible(host) == host;
-        if !host_ok {
-            bad.push((format!("{shown} has no usable host name"), Some("write \"HOST:PORT\"".to_owned())));
-        } else if !port.parse::<u16>().is_ok_and(|p| p > 0) {
-            bad.push((
-                format!("{shown}: {} is not a port number (1 to 65535)", quoted(port)),
-                Some(format!("write \"{host}:9092\"")),
-            ));
-        } else {
-            good.push(address.to_owned());
-        }
-    }
-    (good, bad)
 }
 
 fn registry(mut t: TableReader<'_>, base: &Path) -> Option<RegistryPlan> {
@@ -161,7 +86,10 @@ pub(super) fn url(f: &Field<'_>) -> Option<String> {
         Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => credentials(f),
         None if text.contains('@') => credentials(f),
         None | Some("") => {
-            f.error(format!("{text:?} is not a URL"), Some("write \"https://HOST:PORT/PATH\"".to_owned()));
+            f.error(
+                format!("{text} is not a URL", text = quoted(&text)),
+                Some("write \"https://HOST:PORT/PATH\"".to_owned()),
+            );
             None
         }
         Some(_) => Some(text.trim_end_matches('/').to_owned()),
@@ -175,8 +103,15 @@ fn credentials(f: &Field<'_>) -> Option<String> {
     None
 }
 
-/// A secret: `{ env = "X" }`, `{ file = "..." }`, or text, which is warned about.
+/// A secret: `{ env = "X" }`, `{ file = "..." }`, or text, which is warned about. The redactor knows it from here on.
 pub(super) fn secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
+    let secret = named(field, base)?;
+    secret.learn(&field.label, false);
+    Some(secret)
+}
+
+/// As [`secret`], of what may be none.
+fn named(field: &Field<'_>, base: &Path) -> Option<Secret> {
     let text = match field.value {
         DeValue::String(_) => Some(field.string()?),
         DeValue::Integer(i) if i.radix() == 10 => Some(i.as_str().to_owned()),
@@ -204,7 +139,7 @@ pub(super) fn secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
         (None, Some(file)) => file.name().map(|path| {
             let secret = Secret::File(base.join(path));
             if let Some(doubt) = secret.doubt() {
-                file.warning(visible(&doubt), None);
+                file.warning(doubt, None);
             }
             secret
         }),
@@ -251,30 +186,39 @@ pub(super) fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, Clien
     let mut open: Vec<(String, Field<'_>)> = t.all();
     open.reverse();
     while let Some((key, mut field)) = open.pop() {
-        field.label = visible(&key);
+        field.label = visible_name(&key);
         let value = match field.value {
             DeValue::Table(inner) => {
                 let mut keys = inner.iter().map(|(k, _)| k.get_ref().as_ref());
-                let named = keys.any(|k| k == "env" || k == "file");
-                let is_secret = properties::is_secret(&key) || named;
-                if !is_secret || (!named && properties::is_prefix(&key)) {
+                let is_named = keys.any(|k| k == "env" || k == "file");
+                let is_secret = properties::is_secret(&key) || is_named;
+                if !is_secret || (!is_named && properties::is_prefix(&key)) {
                     if let Some(nested) = field.table() {
                         open.extend(nested.all().into_iter().rev().map(|(k, f)| (format!("{key}.{k}"), f)));
                     }
                     continue;
                 }
-                secret(&field, base).map(ClientValue::Secret)
+                let value = named(&field, base);
+                value.iter().for_each(|v| v.learn(&key, properties::is_public(&key)));
+                value.map(ClientValue::Secret)
             }
             _ if properties::is_secret(&key) => secret(&field, base).map(ClientValue::Secret),
             DeValue::Boolean(b) => Some(ClientValue::Plain(b.to_string())),
             DeValue::Integer(i) if i.radix() == 10 => Some(ClientValue::Plain(i.as_str().to_owned())),
             // what stands under a name that nobody knows may be a secret: it is not repeated, and refused by its name
-            _ if !properties::is_known(&key) => Some(ClientValue::Secret(Secret::inline(String::new()))),
+            _ if !properties::is_known(&key) => {
+                if let DeValue::String(text) = field.value
+                    && properties::means_secret(&key)
+                {
+                    redact::learn(text);
+                }
+                Some(ClientValue::Secret(Secret::inline(String::new())))
+            }
             _ => field.string().map(|s| ClientValue::Plain(relative(&key, s, base))),
         };
         if matches!(key.as_str(), "bootstrap.servers" | "metadata.broker.list") {
             field.error(
-                format!("{key} has its own key"),
+                format!("{} has its own key", visible_name(&key)),
                 Some("write bootstrap = \"HOST:PORT\" beside client".to_owned()),
             );
             continue;

@@ -1,5 +1,6 @@
 //! `cutover init`: a commented plan from what was found on both clusters. Deterministic, and it loads again.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -7,6 +8,7 @@ use super::model::ClusterPlan;
 use super::secrets::{ClientValue, Secret};
 use crate::migration::app;
 use crate::migration::estate::{ClusterView, GroupKind, GroupView, Side, TopicView};
+use crate::redact;
 use crate::sanitise::{is_inert, is_legible, visible, visible_name};
 
 /// Members of a group that are named in a comment; the rest is counted.
@@ -106,7 +108,7 @@ impl Writer {
 
     /// A comment: whatever the text holds, it stays on its line.
     fn note(&mut self, text: &str) {
-        let _ = writeln!(self.0, "# {}", visible(text));
+        let _ = writeln!(self.0, "# {}", visible(&redact::hide_cow(text)));
     }
 }
 
@@ -194,11 +196,11 @@ fn cluster(out: &mut Writer, side: Side, found: Found<'_>) {
     out.line(&format!("\n[clusters.{side}.client]"));
     for (key, value) in &plan.client {
         let written = match value {
-            ClientValue::Plain(text) => quoted(text),
+            ClientValue::Plain(text) if matches!(redact::hide_cow(text), Cow::Borrowed(_)) => quoted(text),
             ClientValue::Secret(Secret::Env(name)) => format!("{{ env = {} }}", quoted(name)),
             ClientValue::Secret(Secret::File(path)) => format!("{{ file = {} }}", quoted(&path.to_string_lossy())),
-            // a secret that was typed is not written down
-            ClientValue::Secret(Secret::Inline(_)) => {
+            // a secret that was typed is not written down, under whatever name
+            ClientValue::Plain(_) | ClientValue::Secret(Secret::Inline(_)) => {
                 let variable = key.replace(['.', '-'], "_").to_uppercase();
                 format!("{{ env = \"{}_{variable}\" }}", side.name().to_uppercase())
             }
@@ -471,6 +473,22 @@ mod tests {
         // the only thing to warn about is what a person has to add
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
         assert!(loaded.warnings[0].message.contains("no switch"));
+    }
+
+    #[test]
+    fn a_secret_that_was_typed_twice_is_written_down_under_neither_name() {
+        let (blue, green) = estate();
+        let (mut b, g) = clusters();
+        let secret = "c4nary-that-was-typed";
+        b.client.insert("sasl.password".into(), ClientValue::Secret(Secret::inline(secret.into())));
+        for name in ["sasl.username", "client.id"] {
+            b.client.insert(name.into(), ClientValue::Plain(secret.into()));
+        }
+        let text = generate("x", Found { plan: &b, view: &blue }, Found { plan: &g, view: &green });
+        assert!(!text.contains("c4nary"), "{text}");
+        for variable in ["BLUE_SASL_USERNAME", "BLUE_CLIENT_ID", "BLUE_SASL_PASSWORD"] {
+            assert!(text.contains(&format!("{{ env = \"{variable}\" }}")), "{variable} in\n{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::migration::estate::Trouble;
-use crate::sanitise::visible;
+use crate::sanitise::quoted;
 
 /// Where the metrics are served when only "serve them" is said. The port is the usual one of exporters that come with a
 /// program of their own.
@@ -19,9 +19,9 @@ pub fn parse(text: &str) -> Result<SocketAddr, Trouble> {
     let trimmed = text.trim();
     let found = trimmed.parse().ok().or_else(|| port(trimmed));
     found.or_else(|| trimmed.strip_prefix("localhost:").and_then(port)).ok_or_else(|| {
-        let shown: String = visible(trimmed).chars().take(60).collect();
+        let shown = quoted(&trimmed.chars().take(60).collect::<String>());
         let advice = format!("write \"{METRICS}\", a port alone, or the address of one of this host's interfaces");
-        Trouble::new(format!("{shown:?} is no address to listen on"), advice)
+        Trouble::new(format!("{shown} is no address to listen on"), advice)
     })
 }
 

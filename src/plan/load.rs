@@ -3,15 +3,16 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::metrics::MetricsSource;
 use super::model::{ClusterPlan, ControllerPlan, DiffPlan, GroupLimits, Plan};
 use super::problem::{PlanError, Problems, Severity};
 use super::reader::{Places, Report, TableReader, quoted};
 use super::secrets::ClientValue;
-use super::{clusters, properties, sections, validate};
-use crate::sanitise::visible;
+use super::{address, properties, sections, validate};
+use crate::redact;
+use crate::sanitise::{visible, visible_path};
 
 /// Largest plan file, bytes: thousands of groups fit; something else that was named by mistake does not.
 const MAX_PLAN: u64 = 4 * 1024 * 1024;
@@ -56,12 +57,12 @@ impl Loaded {
 }
 
 impl Plan {
-    /// Reads a plan file, and tells the redactor of every secret it names.
+    /// Reads a plan file.
     ///
     /// # Errors
     /// Every error in it, not only the first, each with file, line, column and a suggestion.
     pub fn load(path: &Path) -> Result<Loaded, Problems> {
-        let shown = visible(&path.display().to_string());
+        let shown = visible_path(path);
         let text = read(path).map_err(|(message, suggestion)| PlanError::whole(shown.clone(), message, suggestion))?;
         let text = match String::from_utf8(text) {
             Ok(text) => text,
@@ -75,17 +76,17 @@ impl Plan {
             }
         };
         let mut loaded = parse(text, shown, Some(&resolved(path)))?;
-        loaded.plan.learn_secrets();
         loaded.doubt_files();
         Ok(loaded)
     }
 
-    /// Reads a plan from text. `file` names it in errors; relative paths in it are relative to `file`'s directory.
+    /// Reads a plan from text, and tells the redactor of every secret it names or holds, also when it is refused. `file`
+    /// names it in errors; relative paths in it are relative to `file`'s directory.
     ///
     /// # Errors
     /// As [`Plan::load`].
     pub fn parse(text: &str, file: &Path) -> Result<Loaded, Problems> {
-        parse(text.to_owned(), visible(&file.display().to_string()), Some(file))
+        parse(text.to_owned(), visible_path(file), Some(file))
     }
 
     /// The smallest plan: two bootstrap addresses and no file. Everything is discovered, nothing can be acted on.
@@ -95,9 +96,10 @@ impl Plan {
     pub fn from_bootstraps(blue: &str, green: &str) -> Result<Loaded, Problems> {
         let mut problems = Vec::new();
         let mut read = |argument: &str, text: &str| {
-            let (addresses, errors) = clusters::addresses(text);
-            problems.extend(errors.into_iter().map(|(m, s)| PlanError::whole(argument, m, s)));
-            ClusterPlan { bootstrap: addresses, ..ClusterPlan::default() }
+            let (addresses, wrong) = address::list(text);
+            problems.extend(wrong.into_iter().map(|w| PlanError::whole(argument, w.message, w.suggestion)));
+            let bootstrap = addresses.into_iter().map(|a| a.text).collect();
+            ClusterPlan { bootstrap, ..ClusterPlan::default() }
         };
         let (blue, green) = (read("--blue", blue), read("--green", green));
         if let Some(shared) = validate::shared_address(&blue.bootstrap, &green.bootstrap) {
@@ -194,6 +196,19 @@ fn syntax(message: &str, source: &str) -> (String, Option<String>) {
     (what, Some(hint.to_owned()))
 }
 
+/// Tells the redactor of credentials inside of any text of a plan: of a URL, of its query, of a JAAS text.
+fn learn_embedded(table: &DeTable<'_>) {
+    fn of(value: &DeValue<'_>) {
+        match value {
+            DeValue::String(text) => redact::learn_embedded(text),
+            DeValue::Array(items) => items.iter().for_each(|item| of(item.get_ref())),
+            DeValue::Table(table) => learn_embedded(table),
+            _ => {}
+        }
+    }
+    table.iter().for_each(|(_, value)| of(value.get_ref()));
+}
+
 fn parse(text: String, shown: String, file: Option<&Path>) -> Result<Loaded, Problems> {
     let report = Report::new(Places::new(shown, text.clone()));
     let (root, errors) = DeTable::parse_recoverable(&text);
@@ -208,6 +223,7 @@ fn parse(text: String, shown: String, file: Option<&Path>) -> Result<Loaded, Pro
         findings.truncate(20);
         return Err(Problems(findings));
     }
+    learn_embedded(root.get_ref());
     let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let plan = sections::plan(TableReader::root(root.get_ref(), &report), &base, file);
     validate::validate(&plan, &report);

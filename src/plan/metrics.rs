@@ -13,6 +13,7 @@ use super::provider::{expand, placeholders};
 use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
 use super::sections::positive;
+use crate::sanitise::visible_name;
 
 /// How often a query runs when the plan does not say, ms.
 const EVERY_MS: u64 = 15_000;
@@ -137,7 +138,7 @@ pub(super) fn metrics(root: &mut TableReader<'_>, base: &Path, names: [Option<&s
         let Some(section) = section(table, &name, base, names) else { continue };
         for metric in section.queries.keys() {
             if let Some(other) = sections.iter().find(|s| s.queries.contains_key(metric)) {
-                let text = format!("{metric} is asked for by [metrics.{}] too", other.name);
+                let text = format!("{metric} is asked for by [metrics.{}] too", visible_name(&other.name));
                 field.error(text, Some("leave one of the two out".to_owned()));
             }
         }
@@ -259,7 +260,7 @@ pub(super) fn client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<String, C
             let near = nearest(name, TLS.iter().copied()).map(|n| format!("did you mean {n:?}?"));
             let all =
                 || Some("\"ssl.ca.location\", \"ssl.certificate.location\", \"ssl.key.location\", ...".to_owned());
-            let what = format!("{:?} says nothing to HTTP", crate::sanitise::visible(name));
+            let what = format!("{} says nothing to HTTP", crate::sanitise::quoted(name));
             t.report.error(&at, what, near.or_else(all));
         } else if let ClientValue::Plain(text) = value
             && let Some(trouble) = properties::check_value(name, text)
@@ -284,8 +285,8 @@ fn queries(field: &Field<'_>, kind: Kind) -> BTreeMap<Metric, QueryPlan> {
             }
             other => {
                 let near = nearest(other, ["error_rate", "p99"]).map(|w| format!("did you mean {w:?}?"));
-                let shown = crate::sanitise::visible(other);
-                field.error(format!("{shown:?} is not a metric (known here: \"error_rate\", \"p99\")"), near);
+                let shown = crate::sanitise::quoted(other);
+                field.error(format!("{shown} is not a metric (known here: \"error_rate\", \"p99\")"), near);
                 continue;
             }
         };

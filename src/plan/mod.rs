@@ -4,6 +4,7 @@
 //! [`Plan::from_bootstraps`] makes the smallest plan without a file. [`Plan::settings`] and [`Plan::topic`] are what
 //! the machine and the translation take from it.
 
+pub mod address;
 pub mod calendar;
 mod clusters;
 mod digest;

@@ -14,7 +14,8 @@ use super::provider::expand;
 use super::reader::{Field, Report, TableReader};
 use super::secrets::{ClientValue, Secret};
 use crate::migration::news::Topic;
-use crate::sanitise::visible;
+use crate::redact;
+use crate::sanitise::quoted;
 
 /// How long one try may take when the plan does not say, ms.
 const TIMEOUT_MS: u64 = 10_000;
@@ -219,8 +220,17 @@ fn section(mut t: TableReader<'_>, name: &str, base: &Path) -> Option<NotifyPlan
     Some(section)
 }
 
-/// A URL that is written into the plan is checked at once and never shown; Slack's must not stand there.
+/// Where messages go: who knows the address can post there, so the redactor knows it whole and by what tells it.
 fn url(field: &Field<'_>, kind: NotifyKind, base: &Path) -> Option<Secret> {
+    let secret = address(field, kind, base)?;
+    if let Some(url) = secret.peek("url") {
+        redact::learn_address(url.trim());
+    }
+    Some(secret)
+}
+
+/// A URL that is written into the plan is checked at once and never shown; Slack's must not stand there.
+fn address(field: &Field<'_>, kind: NotifyKind, base: &Path) -> Option<Secret> {
     let toml::de::DeValue::String(text) = field.value else { return clusters::secret(field, base) };
     if split_url(text).is_none() {
         let hint = "write \"https://HOST/PATH\" without credentials: they go into headers".to_owned();
@@ -239,7 +249,7 @@ fn headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     for (name, field) in table.all() {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if name.is_empty() || !name.bytes().all(token) {
-            field.error(format!("{:?} is no name of a header", visible(&name)), None);
+            field.error(format!("{} is no name of a header", quoted(&name)), None);
             continue;
         }
         let lower = name.to_ascii_lowercase();
@@ -275,7 +285,7 @@ fn values(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
         let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && name != "end";
         if !word || PLACEHOLDERS.contains(&name.as_str()) {
             let why = if word { "has a meaning already" } else { "must be lower-case letters and underscores" };
-            field.error(format!("{:?} {why}", visible(&name)), None);
+            field.error(format!("{} {why}", quoted(&name)), None);
             continue;
         }
         found.extend(clusters::secret(&field, base).map(|value| (name, ClientValue::Secret(value))));
@@ -331,10 +341,10 @@ pub(super) fn check(plan: &Plan, report: &Report) {
     for target in &plan.notify {
         for (key, named, known) in [("teams", &target.teams, &teams), ("groups", &target.groups, &groups)] {
             for (i, name) in named.iter().enumerate().filter(|(_, name)| !known.contains(&name.as_str())) {
-                let near = nearest(name, known.iter().copied()).map(|n| format!("did you mean {n:?}?"));
+                let near = nearest(name, known.iter().copied()).map(|n| format!("did you mean {n}?", n = quoted(n)));
                 let one = &key[..key.len() - 1];
                 let path = format!("notify.{}.{key}[{i}]", target.name);
-                report.warning(&path, format!("nothing in the plan has the {one} {name:?}"), near);
+                report.warning(&path, format!("nothing in the plan has the {one} {name}", name = quoted(name)), near);
             }
         }
     }

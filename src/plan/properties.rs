@@ -11,9 +11,10 @@ mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::problem::nearest;
 use crate::migration::estate::Trouble;
 use crate::redact;
-use crate::sanitise::visible;
+use crate::sanitise::{visible_name, visible_path};
 use fate::{Fate, fate};
 
 /// What the value of a property must be.
@@ -33,6 +34,8 @@ enum Kind {
 
 /// The longest setup of a connection that the control plane takes, ms.
 const SETUP_MOST: i64 = 300_000;
+/// SASL mechanisms that there are besides PLAIN, the one that both planes speak.
+const OTHER_MECHANISMS: [&str; 4] = ["GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
 /// Whether the names in certificates are checked.
 const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
 
@@ -197,7 +200,7 @@ fn unreadable_of(name: &str, value: &str, from: Origin) -> Option<Trouble> {
         Err(e) => e.to_string(),
     };
     let file = match from {
-        Origin::Written => visible(value),
+        Origin::Written => visible_path(std::path::Path::new(value)),
         Origin::Elsewhere => "the file that it names".to_owned(),
     };
     let what = format!("`{name}`: {file} can't be read: {why}");
@@ -230,6 +233,26 @@ pub fn is_secret(name: &str) -> bool {
 #[must_use]
 pub fn is_public(name: &str) -> bool {
     row(name).is_some() && !is_secret(name)
+}
+
+/// Whether a value is one of those that its property has words for (a protocol, a number, a mechanism): whoever wrote it
+/// gave nothing away. A property that takes any text foresees none.
+#[must_use]
+pub(super) fn is_foreseen(name: &str, value: &str) -> bool {
+    let Some(row) = row(name) else { return false };
+    let mechanism = || {
+        let known =
+            |m: &str| m.eq_ignore_ascii_case("PLAIN") || OTHER_MECHANISMS.iter().any(|o| o.eq_ignore_ascii_case(m));
+        canonical(name) == "sasl.mechanisms" && known(value.trim())
+    };
+    let free = matches!(row.kind, Kind::Text | Kind::File | Kind::FileOrFolder);
+    value.is_empty() || mechanism() || (!free && wrong(row, value, Origin::Elsewhere).is_none())
+}
+
+/// Whether what stands under a name that nobody knows is a secret as far as one can tell: the name is nearly that of one.
+#[must_use]
+pub fn means_secret(name: &str) -> bool {
+    is_secret(name) || meant(name).is_some_and(is_secret)
 }
 
 /// Whether a property has this name.
@@ -267,7 +290,7 @@ fn unknown(name: &str) -> Option<Trouble> {
         Some(near) => format!("did you mean `{near}`?"),
         None => "librdkafka's CONFIGURATION.md lists the names".into(),
     };
-    let shown = if name.chars().count() > 60 { "(a very long name)".to_owned() } else { visible(name) };
+    let shown = if name.chars().count() > 60 { "(a very long name)".to_owned() } else { visible_name(name) };
     Some(Trouble::new(format!("`{shown}` is not a client property"), advice))
 }
 
@@ -277,21 +300,7 @@ fn meant(name: &str) -> Option<&'static str> {
     let all = || names::KNOWN.iter().map(|row| row.name).chain(names::JAVA.iter().map(|(java, _)| *java));
     // `consumer.security.protocol`, `producer.override.acks`: what follows a prefix
     let behind = name.match_indices('.').map(|(at, _)| &name[at + 1..]).find_map(|rest| all().find(|n| *n == rest));
-    all().find(|n| *n == name).or(behind).or_else(|| closest(&name, all()))
-}
-
-/// The candidate most like `text`, if any is like it at all.
-fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if text.len() > 80 {
-        return None;
-    }
-    let text = text.to_ascii_lowercase();
-    candidates
-        .into_iter()
-        .map(|c| (strsim::jaro_winkler(&text, &c.to_ascii_lowercase()), c))
-        .filter(|(score, _)| *score > 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, c)| c)
+    all().find(|n| *n == name).or(behind).or_else(|| nearest(&name, all()))
 }
 
 /// What cutover does with a property that it knows, and whether its value can be one.
@@ -330,7 +339,7 @@ fn wrong(row: &names::Row, value: &str, from: Origin) -> Option<Trouble> {
         let shown = match () {
             () if hidden => "what it is".to_owned(),
             () if value.chars().count() > 60 => "a long text".to_owned(),
-            () => format!("`{}`", visible(value)),
+            () => format!("`{}`", visible_name(value)),
         };
         Some(Trouble::new(format!("`{}` is {shown}, and must be {wanted}", row.name), advice))
     };
@@ -339,7 +348,7 @@ fn wrong(row: &names::Row, value: &str, from: Origin) -> Option<Trouble> {
         Kind::Bool => {
             let lower = value.to_ascii_lowercase();
             let taken = ["true", "t", "1", "false", "f", "0"].contains(&lower.as_str());
-            (!taken).then(|| bad("true or false".into(), closest(value, ["true", "false"]))).flatten()
+            (!taken).then(|| bad("true or false".into(), nearest(value, ["true", "false"]))).flatten()
         }
         Kind::Whole(least, most) => {
             let most = if row.name == "socket.connection.setup.timeout.ms" { most.min(SETUP_MOST) } else { most };
@@ -356,13 +365,13 @@ fn wrong(row: &names::Row, value: &str, from: Origin) -> Option<Trouble> {
                 // librdkafka has a shorter word for the empty one: no check of host names
                 || (row.name == ALGORITHM && value.is_empty());
             let words: Vec<String> = words.iter().map(|w| spelt(row.name, w)).collect();
-            let near = closest(value, words.iter().map(String::as_str));
+            let near = nearest(value, words.iter().map(String::as_str));
             (!fits).then(|| bad(format!("one of {}", words.join(", ")), near)).flatten()
         }
         Kind::List(words) => {
             let mut all = value.split(',').map(str::trim).filter(|w| !w.is_empty());
             let odd = all.find(|w| !words.iter().any(|known| known.eq_ignore_ascii_case(w)));
-            odd.and_then(|odd| bad(format!("some of {}", words.join(",")), closest(odd, words.iter().copied())))
+            odd.and_then(|odd| bad(format!("some of {}", words.join(",")), nearest(odd, words.iter().copied())))
         }
     }
 }
@@ -454,12 +463,11 @@ pub fn mechanism_trouble(mechanism: Option<&str>) -> Option<Trouble> {
 }
 
 fn mechanism_of(mechanism: Option<&str>, from: Origin) -> Option<Trouble> {
-    let known = ["GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
     let text = mechanism.unwrap_or("GSSAPI").trim();
     if text.eq_ignore_ascii_case("PLAIN") {
         return None;
     }
-    let what = match known.iter().find(|k| k.eq_ignore_ascii_case(text)) {
+    let what = match OTHER_MECHANISMS.iter().find(|k| k.eq_ignore_ascii_case(text)) {
         Some(name) if mechanism.is_none() => {
             format!("no `sasl.mechanism` is set, which means {name}; this version speaks PLAIN only")
         }
@@ -467,7 +475,7 @@ fn mechanism_of(mechanism: Option<&str>, from: Origin) -> Option<Trouble> {
         None if from == Origin::Elsewhere || text.chars().count() > 60 => {
             "what `sasl.mechanism` is set to is not a SASL mechanism".to_owned()
         }
-        None => format!("`{}` is not a SASL mechanism", visible(text)),
+        None => format!("`{}` is not a SASL mechanism", visible_name(text)),
     };
     let advice = "PLAIN works (`sasl.mechanism = \"PLAIN\"`, over SASL_SSL), and so do SSL with a client \
                   certificate and PLAINTEXT; SCRAM, OAUTHBEARER and GSSAPI (Kerberos) do not yet";

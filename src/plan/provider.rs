@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::model::Plan;
+use crate::migration::command::shell_word;
 use crate::redact::{self, HIDDEN};
-use crate::sanitise::visible;
+use crate::sanitise::{is_legible, visible, visible_name, visible_path};
 
 /// How long one command of a provider may take when the plan does not say, ms.
 pub const COMMAND_TIMEOUT_MS: u64 = 30_000;
@@ -209,13 +210,15 @@ impl ProviderPlan {
     pub fn words(&self, names: &Names, state: &str) -> String {
         let text = match self {
             ProviderPlan::File { path, key, .. } => {
-                format!("set {key} to {} in {}", self.outside(state), path.display())
+                format!("set {} to {} in {}", visible_name(key), visible_name(self.outside(state)), visible_path(path))
             }
             ProviderPlan::Command { set, .. } => match set.argv(state) {
                 Some(argv) => command_line(&self.fill(argv, names, Some(state))),
                 None => format!("no command in the plan for {state}"),
             },
-            ProviderPlan::Manual { ask: Some(ask) } => expand(ask, |word| self.placeholder(word, names, Some(state))),
+            ProviderPlan::Manual { ask: Some(ask) } => {
+                expand(ask, |word| self.placeholder(word, names, Some(state)).map(|name| visible_name(&name)))
+            }
             ProviderPlan::Manual { ask: None } => manual_words(names, state),
         };
         visible(&text)
@@ -223,8 +226,8 @@ impl ProviderPlan {
 }
 
 fn manual_words(names: &Names, state: &str) -> String {
-    let name = &names.name;
-    let who = if names.team.is_empty() { String::new() } else { format!(" (team {})", names.team) };
+    let name = visible_name(&names.name);
+    let who = if names.team.is_empty() { String::new() } else { format!(" (team {})", visible_name(&names.team)) };
     match (names.of, state) {
         (_, "off") => format!("by hand: stop {name}{who}"),
         (Of::Group, "both") => format!("by hand: run {name}{who} on both clusters"),
@@ -308,6 +311,9 @@ fn hide(arg: &str) -> String {
 }
 
 fn quote(arg: &str) -> String {
+    if !is_legible(arg) {
+        return shell_word(arg); // what can't be told by looking at it can be pasted all the same
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+()".contains(c);
     if !arg.is_empty() && arg.chars().all(plain) && !arg.starts_with('(') {
         arg.to_owned()

@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use super::problem::{alternatives, nearest};
 use super::provider::{COMMAND_TIMEOUT_MS, Of, ProviderPlan, SetCommand, placeholders};
 use super::reader::{Field, TableReader};
+use crate::sanitise::quoted;
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -108,8 +109,7 @@ fn set_each(field: &Field<'_>, of: Of) -> Option<SetCommand> {
 fn argv(field: &Field<'_>, of: Of, setting: bool) -> Option<Vec<String>> {
     if let DeValue::String(_) = field.value {
         let words = field.string()?;
-        let parts: Vec<String> =
-            words.split_whitespace().map(|w| format!("{:?}", crate::sanitise::visible(w))).collect();
+        let parts: Vec<String> = words.split_whitespace().map(quoted).collect();
         let suggestion = if parts.len() <= 12 { Some(format!("write [{}]", parts.join(", "))) } else { None };
         field.error("a command is a list of the program and its arguments: no shell reads it", suggestion);
         return None;
@@ -152,7 +152,7 @@ fn known_state(state: &str, field: &Field<'_>, of: Of) -> bool {
         return true;
     }
     let near = nearest(state, known.iter().copied()).map(|w| format!("did you mean {w:?}?"));
-    field.error(format!("{:?} is not a state (known: {})", crate::sanitise::visible(state), alternatives(known)), near);
+    field.error(format!("{} is not a state (known: {})", quoted(state), alternatives(known)), near);
     false
 }
 
@@ -166,8 +166,10 @@ fn states(t: &mut TableReader<'_>, of: Of) -> BTreeMap<String, String> {
         let Some(word) = field.name() else { continue };
         let word = word.trim().to_owned();
         if let Some((other, _)) = out.iter().find(|(_, w)| **w == word) {
-            field
-                .error(format!("{word:?} already stands for {other}"), Some("give each state its own word".to_owned()));
+            field.error(
+                format!("{word} already stands for {other}", word = quoted(&word)),
+                Some("give each state its own word".to_owned()),
+            );
         }
         out.insert(state, word);
     }

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{PlanError, Severity, alternatives, nearest};
 use super::{duration, size};
 use crate::redact;
-use crate::sanitise::{is_inert, visible};
+use crate::sanitise::{is_inert, visible, visible_name};
 
 /// At most this many findings are kept: a hostile file must not fill the memory or the screen.
 const MAX_FINDINGS: usize = 200;
@@ -149,6 +149,11 @@ impl Report {
     /// Everything found, in the order of the file, and the places.
     pub(super) fn into_parts(self) -> (Vec<PlanError>, Places) {
         let mut findings = self.findings.into_inner();
+        // what stands under a public name may be said to be a secret further down
+        for finding in &mut findings {
+            finding.message = redact::hide(&finding.message);
+            finding.suggestion = finding.suggestion.as_deref().map(redact::hide);
+        }
         findings.sort_by_key(|f| (f.line, f.column, f.severity));
         findings.dedup();
         (findings, self.places.into_inner())
@@ -193,10 +198,7 @@ fn heading(path: &str) -> String {
     if path.ends_with(']') { format!("[[{out}]]") } else { format!("[{out}]") }
 }
 
-/// Quoted, and made visible.
-pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", visible(text))
-}
+pub(super) use crate::sanitise::quoted;
 
 impl<'a> Field<'a> {
     pub(super) fn error(&self, message: impl Into<String>, suggestion: Option<String>) {
@@ -300,7 +302,9 @@ impl<'a> Field<'a> {
     pub(super) fn integer(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let DeValue::Integer(i) = self.value else {
             let hint = match self.value {
-                DeValue::String(s) if s.parse::<u64>().is_ok() => Some(format!("write it without quotes: {s}")),
+                DeValue::String(s) if s.parse::<u64>().is_ok() => {
+                    Some(format!("write it without quotes: {}", visible_name(s)))
+                }
                 _ => None,
             };
             self.expected("a whole number", hint);
@@ -360,7 +364,7 @@ impl<'a> Field<'a> {
         match self.value {
             DeValue::Boolean(b) => Some(*b),
             DeValue::String(s) if matches!(s.as_ref(), "true" | "false") => {
-                self.expected("true or false", Some(format!("write it without quotes: {s}")));
+                self.expected("true or false", Some(format!("write it without quotes: {}", visible_name(s))));
                 None
             }
             _ => {
@@ -391,7 +395,12 @@ impl<'a> Field<'a> {
                     .iter()
                     .enumerate()
                     .map(|(i, item)| {
-                        field(self.report, format!("{}[{i}]", self.path), self.label.clone(), item, item.span())
+                        let path = format!("{}[{i}]", self.path);
+                        // its label is visible already
+                        Field {
+                            label: self.label.clone(),
+                            ..field(self.report, path, String::new(), item, item.span())
+                        }
                     })
                     .collect(),
             ),
@@ -432,7 +441,7 @@ fn field<'a>(
     span: Range<usize>,
 ) -> Field<'a> {
     report.place(&path, span.clone());
-    Field { value: value.get_ref(), path, label: visible(&label), span, report }
+    Field { value: value.get_ref(), path, label: visible_name(&label), span, report }
 }
 
 /// A table whose keys are asked for one by one; what nobody asked for is an unknown key.
@@ -499,7 +508,7 @@ impl<'a> TableReader<'a> {
     }
 
     pub(super) fn missing(&self, key: &str, example: &str) {
-        let shown = if self.path.is_empty() { "the plan".to_owned() } else { heading(&self.path) };
+        let shown = if self.path.is_empty() { "the plan".to_owned() } else { visible_name(&heading(&self.path)) };
         let message = format!("{shown} has no \"{key}\"");
         self.report.at_span(self.span.clone(), Severity::Error, message, Some(format!("add {example}")));
     }
@@ -541,7 +550,8 @@ impl<'a> TableReader<'a> {
 
     /// Reports the keys nobody asked for.
     pub(super) fn finish(self) {
-        let shown = if self.path.is_empty() { String::new() } else { format!(" in {}", heading(&self.path)) };
+        let shown =
+            if self.path.is_empty() { String::new() } else { format!(" in {}", visible_name(&heading(&self.path))) };
         for (key, _) in self.table.iter() {
             let name = key.get_ref().as_ref();
             if self.asked.contains(&name) {
@@ -555,7 +565,7 @@ impl<'a> TableReader<'a> {
                 known.dedup();
                 Some(format!("known here: {}", known.join(", ")))
             });
-            let name = if name.chars().count() > 60 { "(a very long one)".to_owned() } else { visible(name) };
+            let name = if name.chars().count() > 60 { "(a very long one)".to_owned() } else { visible_name(name) };
             let message = format!("unknown key \"{name}\"{shown}");
             self.report.at_span(key.span(), Severity::Error, message, suggestion);
         }

@@ -6,6 +6,7 @@ use super::model::{Arm, Comparison, Metric, Trigger, TriggerMode, WindowPlan};
 use super::problem::{alternatives, nearest};
 use super::reader::{Field, TableReader};
 use super::sections::positive;
+use crate::sanitise::quoted;
 
 /// How long a person has to hold a trigger that fired when the plan does not say, ms.
 const COUNTDOWN_MS: u64 = 60_000;
@@ -59,7 +60,7 @@ fn condition(field: &Field<'_>) -> Option<(Metric, Comparison, f64)> {
     let text = field.name()?;
     let hint = Some("write one metric, one comparison and one number, such as \"lag > 10000\"".to_owned());
     let Some(at) = text.find(['<', '>', '=', '!']) else {
-        field.error(format!("{text:?} is not a condition"), hint);
+        field.error(format!("{text} is not a condition", text = quoted(&text)), hint);
         return None;
     };
     let (metric, rest) = text.split_at(at);
@@ -68,20 +69,26 @@ fn condition(field: &Field<'_>) -> Option<(Metric, Comparison, f64)> {
         let words = METRICS.iter().map(|(w, _)| *w);
         let near = nearest(metric, words).map(|w| format!("did you mean {w:?}?"));
         let known: Vec<&str> = METRICS.iter().map(|(w, _)| *w).collect();
-        field.error(format!("{metric:?} is not a metric (known: {})", alternatives(&known)), near.or(hint));
+        field.error(
+            format!("{metric} is not a metric (known: {})", alternatives(&known), metric = quoted(metric)),
+            near.or(hint),
+        );
         return None;
     };
     let comparisons =
         [(">=", Comparison::AtLeast), ("<=", Comparison::AtMost), (">", Comparison::Above), ("<", Comparison::Below)];
     let parsed = comparisons.iter().find_map(|(word, c)| rest.strip_prefix(word).map(|n| (*c, n.trim())));
     let Some((comparison, number)) = parsed else {
-        field.error(format!("{text:?}: the comparison must be one of >, >=, <, <="), hint);
+        field.error(format!("{text}: the comparison must be one of >, >=, <, <=", text = quoted(&text)), hint);
         return None;
     };
     match number.replace('_', "").parse::<f64>() {
         Ok(n) if n.is_finite() && n >= 0.0 => Some((*metric, comparison, n)),
         _ => {
-            field.error(format!("{number:?} is not a number that {metric} can be compared with"), hint);
+            field.error(
+                format!("{number} is not a number that {metric} can be compared with", number = quoted(number)),
+                hint,
+            );
             None
         }
     }
@@ -140,7 +147,10 @@ fn minute(t: &mut TableReader<'_>, key: &'static str, example: &str) -> Option<u
             None
         }
         _ => {
-            field.error(format!("{text:?} is not a time of day"), Some(format!("write HH:MM, such as \"{example}\"")));
+            field.error(
+                format!("{text} is not a time of day", text = quoted(&text)),
+                Some(format!("write HH:MM, such as \"{example}\"")),
+            );
             None
         }
     }

@@ -1,5 +1,5 @@
-//! Secrets of a plan: where they are. They are read when the plan is loaded, for the redactor to know them, and again at
-//! use; never shown.
+//! Secrets of a plan: where they are. They are read when the plan is read, for the redactor to know them before anything
+//! is said (a command may print its environment, a server repeat what another one was sent), and again at use; never shown.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::Plan;
-use super::metrics::{Credentials, MetricsSource};
 use super::properties::{self, is_public};
 use crate::migration::estate::Trouble;
 use crate::redact::{self, HIDDEN};
+use crate::sanitise::{visible_name, visible_path};
 
 /// Largest secret file, bytes: keys and certificates are a few KiB.
 const MAX_SECRET: u64 = 256 * 1024;
@@ -56,22 +55,22 @@ impl Secret {
         Ok(secret)
     }
 
-    /// As [`Self::resolve`], of a value that is no secret: `{ env = ... }` names a CA file, say.
-    pub(super) fn read(&self, what: &str) -> Result<String, Trouble> {
+    /// As [`Self::resolve`], without telling the redactor.
+    fn read(&self, what: &str) -> Result<String, Trouble> {
         match self {
             Secret::Inline(text) => Ok(text.0.clone()),
             Secret::Env(name) => match std::env::var(name) {
                 Ok(value) if !value.is_empty() => Ok(value),
                 Ok(_) => Err(Trouble::new(
-                    format!("{what}: the environment variable {name} is empty"),
-                    format!("export {name} before starting cutover"),
+                    format!("{what}: the environment variable {} is empty", visible_name(name)),
+                    format!("export {} before starting cutover", visible_name(name)),
                 )),
                 Err(std::env::VarError::NotPresent) => Err(Trouble::new(
-                    format!("{what}: the environment variable {name} is not set"),
-                    format!("export {name} before starting cutover"),
+                    format!("{what}: the environment variable {} is not set", visible_name(name)),
+                    format!("export {} before starting cutover", visible_name(name)),
                 )),
                 Err(std::env::VarError::NotUnicode(_)) => Err(Trouble::new(
-                    format!("{what}: the environment variable {name} is not UTF-8 text"),
+                    format!("{what}: the environment variable {} is not UTF-8 text", visible_name(name)),
                     "put the secret into a file and name it with { file = \"...\" }",
                 )),
             },
@@ -79,11 +78,20 @@ impl Secret {
         }
     }
 
-    /// As [`Self::read`], for a look before it is used; `None` where that would say why not. Only ordinary files are read:
-    /// what a pipe holds can be read once, and one that nobody writes to is waited for for ever.
+    /// As [`Self::read`], for a look before it is used; `None` where that would say why not: its use says so. Only ordinary
+    /// files are read: what a pipe holds can be read once, and one that nobody writes to is waited for for ever.
     pub(super) fn peek(&self, what: &str) -> Option<String> {
         let ready = !matches!(self, Secret::File(path) if !path.is_file());
         ready.then(|| self.read(what).ok()).flatten()
+    }
+
+    /// Tells the redactor of what can be read of it now. `public`: the property under whose name it stands holds no secret.
+    pub(super) fn learn(&self, what: &str, public: bool) {
+        match self.peek(what) {
+            Some(value) if public => learn_elsewhere(what, &value),
+            Some(value) => redact::learn(&value),
+            None => {}
+        }
     }
 
     /// What is doubtful about where the secret is kept, if anything; looks at the file's mode.
@@ -93,10 +101,10 @@ impl Secret {
         let Secret::File(path) = self else { return None };
         match std::fs::metadata(path) {
             Ok(meta) if meta.permissions().mode() & 0o004 != 0 => {
-                Some(format!("everyone on this machine can read {}: chmod 600 it", path.display()))
+                Some(format!("everyone on this machine can read {}: chmod 600 it", visible_path(path)))
             }
             Ok(_) => None,
-            Err(e) => Some(format!("can't read {} here: {e}", path.display())),
+            Err(e) => Some(format!("can't read {} here: {e}", visible_path(path))),
         }
     }
 }
@@ -104,7 +112,7 @@ impl Secret {
 fn read(path: &Path, what: &str) -> Result<String, Trouble> {
     let trouble = |why: String| {
         Trouble::new(
-            format!("{what}: can't read the secret file {}: {why}", path.display()),
+            format!("{what}: can't read the secret file {}: {why}", visible_path(path)),
             "check that the file exists and that this user may read it",
         )
     };
@@ -139,14 +147,31 @@ impl Serialize for Secret {
     }
 }
 
-/// The value of a client property.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Tells the redactor of a value that comes from a variable or a file under the name of a property that is no secret:
+/// another secret than was meant may stand there. What is one of the few words that its property takes is none.
+fn learn_elsewhere(name: &str, value: &str) {
+    if !properties::is_foreseen(name, value) {
+        redact::learn_whole(value);
+    }
+}
+
+/// The value of a client property. `Debug` shows no secret, under whatever name it stands.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum ClientValue {
     /// May be shown.
     Plain(String),
     /// Never shown.
     Secret(Secret),
+}
+
+impl fmt::Debug for ClientValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientValue::Plain(text) => f.debug_tuple("Plain").field(&redact::hide_cow(text)).finish(),
+            ClientValue::Secret(secret) => f.debug_tuple("Secret").field(secret).finish(),
+        }
+    }
 }
 
 impl ClientValue {
@@ -161,14 +186,15 @@ impl ClientValue {
         }
     }
 
-    /// The value of a client property. One that is no secret is nothing to look for in texts; but another secret than was
-    /// meant may stand where it comes from, so it is judged here, where that is still known.
+    /// The value of a client property. Another secret than was meant may stand where it comes from, so it is judged here,
+    /// where that is still known.
     fn property(&self, name: &str) -> Result<String, Trouble> {
         let ClientValue::Secret(secret) = self else { return self.resolve(name) };
         if !is_public(name) {
             return secret.resolve(name);
         }
         let value = secret.read(name)?;
+        learn_elsewhere(name, &value);
         match properties::check_elsewhere(name, &value) {
             Some(trouble) => Err(trouble),
             None => Ok(value),
@@ -193,69 +219,10 @@ pub fn client_properties(client: &BTreeMap<String, ClientValue>) -> Result<BTree
     values.collect::<Result<_, Trouble>>().map(properties::effective)
 }
 
-impl Plan {
-    /// Tells the redactor of every secret of the plan that can be read now: a command may print its environment, and a
-    /// server repeat what another one was sent, before the secret is first used. What can't be read is passed over: its
-    /// use says so.
-    pub fn learn_secrets(&self) {
-        let mut found = Vec::new();
-        self.secrets(&mut |what, secret| found.extend(secret.peek(what)));
-        redact::learn_all(found.iter().map(String::as_str));
-        for url in self.notify.iter().filter_map(|n| n.url.peek("url")) {
-            redact::learn_address(url.trim());
-        }
-    }
-
-    /// Every secret with what it is for.
-    fn secrets(&self, each: &mut dyn FnMut(&str, &Secret)) {
-        let texts = |values: &BTreeMap<String, ClientValue>, each: &mut dyn FnMut(&str, &Secret)| {
-            for (name, value) in values {
-                if let ClientValue::Secret(secret) = value {
-                    each(name, secret);
-                }
-            }
-        };
-        let properties = |client: &BTreeMap<String, ClientValue>, each: &mut dyn FnMut(&str, &Secret)| {
-            texts(client, &mut |name, secret| {
-                if !is_public(name) {
-                    each(name, secret);
-                }
-            });
-        };
-        for cluster in [&self.blue, &self.green] {
-            properties(&cluster.client, each);
-            if let Some(password) = cluster.registry.as_ref().and_then(|r| r.password.as_ref()) {
-                each("password", password);
-            }
-        }
-        for source in self.metrics.iter().map(|m| &m.source) {
-            match source {
-                MetricsSource::Prometheus { credentials, client, .. } => {
-                    properties(client, each);
-                    match credentials {
-                        Credentials::None => {}
-                        Credentials::Basic { password, .. } => each("password", password),
-                        Credentials::Bearer(token) => each("bearer", token),
-                    }
-                }
-                MetricsSource::NewRelic { key, client, .. } => {
-                    properties(client, each);
-                    each("key", key);
-                }
-                MetricsSource::Command { .. } => {}
-            }
-        }
-        for target in &self.notify {
-            each("url", &target.url);
-            [&target.headers, &target.values].into_iter().for_each(|values| texts(values, each));
-            properties(&target.client, each);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Plan;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
@@ -315,6 +282,53 @@ mod tests {
         }
         let good = [("security.protocol".to_owned(), kept(dir.path(), "protocol", "SSL\n"))].into();
         assert_eq!(client_properties(&good).unwrap()["security.protocol"], "SSL");
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_under_a_public_name_is_hidden_from_the_first_look_on() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in
+            [("user", "c4nary-of-a-user"), ("protocol", "SASL_SSL\n"), ("mechanism", "PLAIN"), ("pw", "c4nary-of-a-pw")]
+        {
+            kept(dir.path(), name, text);
+        }
+        let plan = "[clusters.blue]\nbootstrap = \"b:1\"\n[clusters.blue.client]\n\
+                    \"security.protocol\" = { file = \"protocol\" }\n\"sasl.mechanism\" = { file = \"mechanism\" }\n\
+                    \"sasl.username\" = { file = \"user\" }\n\"sasl.password\" = { file = \"pw\" }\n\
+                    \"client.id\" = \"c4nary-of-a-pw\"\n[clusters.green]\nbootstrap = \"g:1\"\n";
+        let plan = Plan::parse(plan, &dir.path().join("x.toml")).unwrap_or_else(|e| panic!("{e}")).plan;
+        assert_eq!(redact::hide("SASL PLAIN as `c4nary-of-a-user`"), "SASL PLAIN as `(hidden)`");
+        assert_eq!(redact::hide("c4nary-of-a-user-events"), "c4nary-of-a-user-events", "a user name is part of others");
+        assert_eq!(redact::hide("id c4nary-of-a-pw"), "id (hidden)");
+        let words = "use a SASL_SSL listener, or `PLAIN`";
+        assert_eq!(redact::hide(words), words, "what a property foresees is nobody's secret");
+        assert!(!format!("{plan:?}").contains("c4nary"), "{plan:?}");
+        assert_eq!(client_properties(&plan.blue.client).unwrap()["sasl.username"], "c4nary-of-a-user");
+    }
+
+    #[test]
+    fn a_secret_that_is_named_further_down_is_in_no_finding_above() {
+        let dir = tempfile::tempdir().unwrap();
+        // a canary for each case: one that an earlier case had learnt would prove nothing
+        for (n, green) in [
+            "\"sasl.password\" = { file = \"CANARY\" }",
+            "\"sasl.pasword\" = \"CANARY\"",
+            "\"client.id\" = \"https://u:CANARY@h/\"",
+            "\"client.id\" = \"login password='CANARY';\"",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let canary = format!("c4nary-{n}-further-down");
+            kept(dir.path(), &canary, &canary);
+            let plan = format!(
+                "[clusters.blue]\nbootstrap = \"b:1\"\n[clusters.blue.client]\n\"security.protocol\" = {canary:?}\n\
+                 [clusters.green]\nbootstrap = \"g:1\"\n[clusters.green.client]\n{}\n",
+                green.replace("CANARY", &canary)
+            );
+            let said = Plan::parse(&plan, &dir.path().join("x.toml")).unwrap_err().to_string();
+            assert!(said.contains("`security.protocol` is `(hidden)`") && !said.contains("c4nary"), "{green}: {said}");
+        }
     }
 
     #[test]

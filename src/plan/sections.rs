@@ -192,7 +192,10 @@ fn topic(mut t: TableReader<'_>) -> TopicPlan {
         (None, Some(field)) => field.name().and_then(|text| match Pattern::new(&text) {
             Ok(pattern) => Some(Selector::Pattern(pattern)),
             Err(why) => {
-                field.error(format!("{text:?} is not a regular expression: {}", visible(&why)), None);
+                field.error(
+                    format!("{text} is not a regular expression: {}", visible(&why), text = quoted(&text)),
+                    None,
+                );
                 None
             }
         }),
@@ -212,7 +215,13 @@ fn topic(mut t: TableReader<'_>) -> TopicPlan {
             Err(_) => {
                 let near = nearest(&text, ["content", "key", "header:"]);
                 let near = near.map(|w| format!("did you mean {:?}?", if w == "header:" { "header:NAME" } else { w }));
-                f.error(format!("{text:?} is not an identity (known: \"content\", \"key\" or \"header:NAME\")"), near);
+                f.error(
+                    format!(
+                        "{text} is not an identity (known: \"content\", \"key\" or \"header:NAME\")",
+                        text = quoted(&text)
+                    ),
+                    near,
+                );
                 None
             }
         }

@@ -16,7 +16,12 @@ const UNITS: [(&str, u64); 8] = [
 /// # Errors
 /// What is wrong, and what could be meant.
 pub fn parse(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is not a size: write a whole number and a unit, such as \"64MiB\" or \"50MB\"");
+    let wrong = || {
+        format!(
+            "{text} is not a size: write a whole number and a unit, such as \"64MiB\" or \"50MB\"",
+            text = crate::sanitise::quoted(text)
+        )
+    };
     if text.len() > 40 {
         return Err("this is not a size: it is far too long".to_owned());
     }
@@ -33,7 +38,9 @@ pub fn parse_rate(text: &str) -> Result<u64, String> {
     match parse(text.strip_suffix("/s").unwrap_or(text)) {
         Ok(0) => Err("a rate of 0 would never end".to_owned()),
         Ok(rate) => Ok(rate),
-        Err(_) => Err(format!("{text:?} is not a rate: write \"50MB/s\" or \"512KiB/s\"")),
+        Err(_) => {
+            Err(format!("{text} is not a rate: write \"50MB/s\" or \"512KiB/s\"", text = crate::sanitise::quoted(text)))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::model::{Metric, Plan, Selector};
 use super::problem::nearest;
 use super::reader::Report;
 use crate::migration::settings::Mode;
+use crate::sanitise::quoted;
 
 pub(super) fn validate(plan: &Plan, report: &Report) {
     clusters(plan, report);
@@ -100,7 +101,7 @@ fn unique<'a>(report: &Report, section: &str, names: impl Iterator<Item = &'a st
             let place = report.line(&format!("{section}[{first}].name"));
             report.error(
                 &format!("{section}[{i}].name"),
-                format!("{name:?} is in [[{section}]] twice"),
+                format!("{name} is in [[{section}]] twice", name = quoted(name)),
                 Some(format!("the first is on line {place}")),
             );
         } else {
@@ -125,7 +126,7 @@ fn check_topic(report: &Report, path: &str, name: &str) {
     if let Some(why) = topic_name_problem(name) {
         let pattern = name.contains(['*', '+', '|', '(', '[']);
         let hint = pattern.then(|| "patterns are for [[topics]] only: list the names here".to_owned());
-        report.error(path, format!("{name:?} {why}"), hint);
+        report.error(path, format!("{name} {why}", name = quoted(name)), hint);
     }
 }
 
@@ -140,28 +141,36 @@ fn topics(plan: &Plan, report: &Report) {
         };
         let path = format!("topics[{i}].{key}");
         if let Some(first) = seen.insert(text, i) {
-            let (message, place) =
-                (format!("{text:?} is in [[topics]] twice"), report.line(&format!("topics[{first}].{key}")));
+            let (message, place) = (
+                format!("{text} is in [[topics]] twice", text = quoted(text)),
+                report.line(&format!("topics[{first}].{key}")),
+            );
             report.error(&path, message, Some(format!("the first is on line {place}")));
         }
         if key == "name" {
-            let hint = text.contains(['*', '|', '(', '[']).then(|| format!("did you mean pattern = {text:?}?"));
+            let hint = text
+                .contains(['*', '|', '(', '['])
+                .then(|| format!("did you mean pattern = {text}?", text = quoted(text)));
             if let Some(why) = topic_name_problem(text) {
-                report.error(&path, format!("{text:?} {why}"), hint);
+                report.error(&path, format!("{text} {why}", text = quoted(text)), hint);
             }
         }
         let Some(name) = &rule.green_name else { continue };
         let path = format!("topics[{i}].green_name");
         if key == "name" {
             if let Some(why) = topic_name_problem(name) {
-                report.error(&path, format!("{name:?} {why}"), None);
+                report.error(&path, format!("{name} {why}", name = quoted(name)), None);
             } else if let Some(other) = green.insert(name, text) {
-                report.error(&path, format!("{other:?} has the green name {name:?} too"), None);
+                report.error(
+                    &path,
+                    format!("{other} has the green name {name} too", other = quoted(other), name = quoted(name)),
+                    None,
+                );
             }
         } else if !name.contains('$') {
             report.error(
                 &path,
-                format!("every topic of the pattern would be {name:?} on green"),
+                format!("every topic of the pattern would be {name} on green", name = quoted(name)),
                 Some("use $0 for the whole name, or $1 for a part in brackets".to_owned()),
             );
         }
@@ -181,8 +190,8 @@ fn slip(plan: &Plan, report: &Report, path: &str, topic: &str) {
     if !matched && let Some(near) = nearest(topic, names) {
         report.warning(
             path,
-            format!("no [[topics]] rule is for {topic:?}: defaults apply to it"),
-            Some(format!("did you mean {near:?}?")),
+            format!("no [[topics]] rule is for {topic}: defaults apply to it", topic = quoted(topic)),
+            Some(format!("did you mean {near}?", near = quoted(near))),
         );
     }
 }
@@ -194,7 +203,7 @@ fn topic_list(plan: &Plan, report: &Report, path: &str, topics: &[String]) {
         check_topic(report, &path, topic);
         slip(plan, report, &path, topic);
         if !seen.insert(topic) {
-            report.warning(&path, format!("{topic:?} is listed twice"), None);
+            report.warning(&path, format!("{topic} is listed twice", topic = quoted(topic)), None);
         }
     }
 }
@@ -209,7 +218,7 @@ fn producers(plan: &Plan, report: &Report) {
         if let Some(shared) = ids.blue.iter().find(|id| ids.green.contains(id)) {
             report.error(
                 &format!("{path}.transactional_ids.green"),
-                format!("transactional id {shared:?} is on blue and on green"),
+                format!("transactional id {shared} is on blue and on green", shared = quoted(shared)),
                 Some("give green new ids: an id is fenced on one cluster only".to_owned()),
             );
         }
@@ -219,7 +228,7 @@ fn producers(plan: &Plan, report: &Report) {
             {
                 report.error(
                     &format!("{path}.transactional_ids"),
-                    format!("transactional id {id:?} belongs to {other:?} too"),
+                    format!("transactional id {id} belongs to {other} too", id = quoted(id), other = quoted(other)),
                     None,
                 );
             }
@@ -228,8 +237,8 @@ fn producers(plan: &Plan, report: &Report) {
             report.error(
                 &format!("{path}.critical"),
                 format!(
-                    "{:?} is transactional: it can't pass through dual, as a critical producer must",
-                    producer.name
+                    "{} is transactional: it can't pass through dual, as a critical producer must",
+                    quoted(&producer.name)
                 ),
                 Some("leave out critical: an exactly-once producer is cut over hard, on a seam".to_owned()),
             );
@@ -238,8 +247,8 @@ fn producers(plan: &Plan, report: &Report) {
             report.error(
                 &format!("{path}.flag"),
                 format!(
-                    "{:?} is transactional and its flag has a dual state: a transaction can't span clusters",
-                    producer.name
+                    "{} is transactional and its flag has a dual state: a transaction can't span clusters",
+                    quoted(&producer.name)
                 ),
                 Some("leave out dual".to_owned()),
             );
@@ -282,7 +291,7 @@ fn groups(plan: &Plan, report: &Report) {
         {
             report.error(
                 &format!("{path}.green_group"),
-                format!("{other:?} is the group {:?} on green too", group.green_group),
+                format!("{other} is the group {} on green too", quoted(&group.green_group), other = quoted(other)),
                 Some("two groups can't share their offsets".to_owned()),
             );
         }
@@ -291,7 +300,7 @@ fn groups(plan: &Plan, report: &Report) {
             if group.topics.contains(dlq) {
                 report.error(
                     &format!("{path}.dlq"),
-                    format!("{dlq:?} is one of the topics that the group reads"),
+                    format!("{dlq} is one of the topics that the group reads", dlq = quoted(dlq)),
                     None,
                 );
             }
@@ -299,7 +308,8 @@ fn groups(plan: &Plan, report: &Report) {
         if group.limits.mode == Mode::Overlap {
             let path =
                 if report.has(&format!("{path}.mode")) { format!("{path}.mode") } else { format!("{path}.name") };
-            let message = format!("{:?} overlaps: every record is processed on both sides for a while", group.name);
+            let message =
+                format!("{} overlaps: every record is processed on both sides for a while", quoted(&group.name));
             report.warning(&path, message, Some("only for idempotent processing; \"handover\" otherwise".to_owned()));
         }
     }
@@ -318,9 +328,9 @@ fn groups(plan: &Plan, report: &Report) {
 fn without(report: &Report, section: &str, bare: &[(usize, &str)], key: &str, so: [&str; 2]) {
     let Some((first, name)) = bare.first() else { return };
     let message = match bare.len() {
-        1 => format!("{name:?} has no {key}: {}", so[0]),
+        1 => format!("{name} has no {key}: {}", so[0], name = quoted(name)),
         n => {
-            let names: Vec<String> = bare.iter().take(3).map(|(_, name)| format!("{name:?}")).collect();
+            let names: Vec<String> = bare.iter().take(3).map(|(_, name)| quoted(name)).collect();
             let more = if n > 3 { ", ..." } else { "" };
             format!("{n} {section} have no {key} ({}{more}): {}", names.join(", "), so[1])
         }
@@ -340,7 +350,11 @@ fn windows(plan: &Plan, report: &Report) {
         let known: Vec<String> = db.available().map(|n| n.as_str().to_owned()).collect();
         if known.len() < 3 {
             let hint = "install the package tzdata, or use zone = \"UTC\"".to_owned();
-            report.error(&path, format!("this machine has no time zone database to look up {zone:?}"), Some(hint));
+            report.error(
+                &path,
+                format!("this machine has no time zone database to look up {zone}", zone = quoted(zone)),
+                Some(hint),
+            );
             continue;
         }
         // people write the city, or the wrong continent
@@ -349,8 +363,8 @@ fn windows(plan: &Plan, report: &Report) {
             .or_else(|| known.iter().map(String::as_str).find(|n| city(n) == city(&zone.replace(' ', "_"))));
         let hint = near.map_or_else(
             || "write an IANA name such as \"America/New_York\" or \"UTC\"".to_owned(),
-            |n| format!("did you mean {n:?}?"),
+            |n| format!("did you mean {n}?", n = quoted(n)),
         );
-        report.error(&path, format!("{zone:?} is not a time zone"), Some(hint));
+        report.error(&path, format!("{zone} is not a time zone", zone = quoted(zone)), Some(hint));
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::pattern::PAIRS;
+use super::ANYWHERE;
+use super::pattern::{PAIRS, QUERY, USER};
 use crate::sanitise::visible;
 
 /// A line of a longer secret, or a part of an address, that is secret by itself has so many characters.
@@ -47,6 +48,31 @@ fn user_part(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
     Some(authority.rsplit_once('@')?.0)
+}
+
+/// What a text that may be shown holds of secrets: see [`super::learn_embedded`].
+pub(super) fn embedded(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for user in USER.captures_iter(text).filter_map(|c| c.name("user")).map(|m| m.as_str()) {
+        match user.split_once(':') {
+            Some((_, password)) => found.extend([user.to_owned(), password.to_owned()]),
+            // `git@` is nobody's secret, a token alone is one
+            None if user.chars().count() >= ANYWHERE && is_telling(user) => found.push(user.to_owned()),
+            None => {}
+        }
+    }
+    found.extend(QUERY.captures_iter(text).filter_map(|c| c.name("value")).map(|m| m.as_str().to_owned()));
+    // `password-file=` names none
+    let secret = |name: &str| ["password", "passwd", "passphrase", "secret"].iter().any(|word| name.ends_with(word));
+    for pair in PAIRS.captures_iter(text) {
+        if pair.name("name").is_some_and(|name| secret(&name.as_str().to_ascii_lowercase())) {
+            let value = pair.name("quoted").or(pair.name("single")).or(pair.name("bare"));
+            found.extend(value.map(|m| m.as_str().to_owned()));
+        }
+    }
+    // `{key}` of a template and `$PASSWORD` of a shell say where it is
+    found.retain(|value| !value.contains(['{', '$']));
+    found
 }
 
 /// Path and query of an address, whole and in parts.

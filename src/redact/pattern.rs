@@ -89,7 +89,7 @@ const EVERYDAY: &[&str] = &[
 /// `name=value` where the name is that of a secret, in a text that is a secret as a whole (JAAS).
 pub(super) static PAIRS: LazyLock<Regex> = LazyLock::new(|| {
     built(
-        r#"(?i)[a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|key)[a-z0-9_.-]*\s*=\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|'(?<single>[^']*)'|(?<bare>[^\s;,"']+))"#,
+        r#"(?i)(?<name>[a-z0-9_.-]*(?:password|passwd|passphrase|secret|token|key)[a-z0-9_.-]*)\s*=\s*(?:"(?<quoted>(?:[^"\\]|\\.)*)"|'(?<single>[^']*)'|(?<bare>[^\s;,"']+))"#,
     )
 });
 
@@ -97,7 +97,14 @@ pub(super) static PAIRS: LazyLock<Regex> = LazyLock::new(|| {
 static PEM: LazyLock<Regex> =
     LazyLock::new(|| built(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"));
 /// The user part of a URL.
-static USER: LazyLock<Regex> = LazyLock::new(|| built(r#"://[^\s/?#"'<>@]*(?:@[^\s/?#"'<>@]*)*@"#));
+pub(super) static USER: LazyLock<Regex> = LazyLock::new(|| built(r#"://(?<user>[^\s/?#"'<>@]*(?:@[^\s/?#"'<>@]*)*)@"#));
+/// A parameter of a URL's query that is named like a secret: `?token=...`, `&X-Amz-Signature=...`. What begins with a
+/// brace or a parenthesis is a placeholder, or hidden already.
+pub(super) static QUERY: LazyLock<Regex> = LazyLock::new(|| {
+    built(
+        r#"(?i)(?<name>[?&;][\w.%-]*(?:token|key|secret|password|passwd|passphrase|credential|sig|signature)=)(?<value>[^\s&;#"'`<>(){}]+)"#,
+    )
+});
 /// A header's credentials: whatever the scheme, its token or its parameters (RFC 9110, 11.4).
 static HEADER: LazyLock<Regex> = LazyLock::new(|| {
     built(
@@ -109,6 +116,10 @@ static PAIR: LazyLock<Regex> = LazyLock::new(|| {
     built(
         r#"(?i)(?<name>(?:password|passwd|passphrase|secret|token|api[-_]?key)\\*["']?=)(?:\\+"(?:[^"\\]|\\+[^"\\])*\\+"|"[^"]+"|'[^']+'|[^\s,;&"'`{(.<\\]+[^\s,;&"'`)\\]*)"#,
     )
+});
+/// The same as JAAS may write it, with spaces. What begins with a dot is a placeholder of ours.
+static LOOSE: LazyLock<Regex> = LazyLock::new(|| {
+    built(r#"(?i)(?<name>(?:password|passwd|passphrase|secret)(?:\s+=\s*|=\s+))(?:"[^".][^"]*"|'[^'.][^']*')"#)
 });
 
 /// The text without what looks like a credential.
@@ -128,7 +139,9 @@ pub(super) fn hide(text: &str) -> Cow<'_, str> {
     let text = replaced(Cow::Borrowed(text), &PEM, |_| HIDDEN.to_owned());
     let text = replaced(text, &USER, |_| format!("://{HIDDEN}@"));
     let text = replaced(text, &HEADER, named);
-    replaced(text, &PAIR, named)
+    let text = replaced(text, &QUERY, named);
+    let text = replaced(text, &PAIR, named);
+    replaced(text, &LOOSE, named)
 }
 
 fn replaced<'a>(text: Cow<'a, str>, of: &Regex, with: impl Fn(&Captures<'_>) -> String) -> Cow<'a, str> {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::migration::estate::{At, TopicPartition, Trouble};
 use crate::migration::gate::span;
+use crate::sanitise::visible_name;
 
 /// The part of a record batch of its own (message format 2) that does not depend on the record.
 const BATCH_HEAD: u64 = 61;
@@ -123,7 +124,7 @@ impl TargetTopic {
         {
             let what = format!(
                 "the record {tp} at offset {offset} takes {size} bytes, and {} takes at most {max} (max.message.bytes)",
-                self.name
+                visible_name(&self.name)
             );
             let advice = "raise max.message.bytes of that topic, leave out the mark with --no-mark if that is too much, \
                           or set compression.type for that cluster's client";
@@ -143,7 +144,7 @@ impl TargetTopic {
             let what = format!(
                 "the oldest record is from {} hours ago, and {} takes none older than {} hours (message.timestamp.before.max.ms)",
                 now.since(At(oldest)) / 3_600_000,
-                self.name,
+                visible_name(&self.name),
                 before / 3_600_000
             );
             out.push(Trouble::new(what, "raise message.timestamp.before.max.ms of that topic for the replay"));
@@ -155,7 +156,7 @@ impl TargetTopic {
             let what = format!(
                 "the newest record lies {} ahead of now, and {} takes none that lies further ahead than {} (message.timestamp.after.max.ms)",
                 span(At(newest).since(now)),
-                self.name,
+                visible_name(&self.name),
                 span(after)
             );
             let advice = "raise message.timestamp.after.max.ms of that topic for the replay (before Kafka 3.6: \
@@ -170,7 +171,10 @@ impl TargetTopic {
     pub fn warnings(&self, census: &Census, now: At) -> Vec<String> {
         let mut out = Vec::new();
         if self.stamps_itself {
-            out.push(format!("{} stamps records itself (LogAppendTime): their timestamps are not kept", self.name));
+            out.push(format!(
+                "{} stamps records itself (LogAppendTime): their timestamps are not kept",
+                visible_name(&self.name)
+            ));
         } else if census.timeless > 0 {
             out.push(format!("{} records have no timestamp: they get the moment of sending", census.timeless));
         }
@@ -180,7 +184,7 @@ impl TargetTopic {
         {
             out.push(format!(
                 "the oldest record is older than {}'s retention.ms ({} hours): it may be deleted again soon",
-                self.name,
+                visible_name(&self.name),
                 retention / 3_600_000
             ));
         }

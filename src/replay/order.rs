@@ -49,7 +49,13 @@ impl Reordered {
         self.keys += other.keys;
         self.complete &= other.complete;
         let room = NAMED.saturating_sub(self.first.len());
-        self.first.extend(other.first.into_iter().take(room).map(|key| format!("{topic}: {key}")));
+        self.first.extend(
+            other
+                .first
+                .into_iter()
+                .take(room)
+                .map(|key| format!("{topic}: {key}", topic = crate::sanitise::visible_name(topic))),
+        );
     }
 
     /// Whether order is known to stay as it is.

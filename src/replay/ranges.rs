@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::migration::estate::TopicPartition;
+use crate::sanitise::visible_name;
 
 /// Pieces that one replay may be made of: a bound of its journal entry (about 60 bytes each).
 pub const MAX_PIECES: usize = 100_000;
@@ -222,7 +223,7 @@ fn joined(spans: &[(i64, i64)], gap: i64) -> Vec<(i64, i64)> {
 /// Some pieces in words: the first `most` of them, and how many more there are.
 #[must_use]
 pub fn words(ranges: &Ranges, most: usize) -> String {
-    let shown: Vec<String> = ranges.pieces().take(most).map(|p| p.to_string()).collect();
+    let shown: Vec<String> = ranges.pieces().take(most).map(|p| visible_name(&p.to_string())).collect();
     let more = ranges.len().saturating_sub(most);
     match more {
         0 => shown.join(", "),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::controller::snapshot::calendar::{Calendar, Kind, Move, WindowDates, local, span};
 use crate::migration::estate::At;
-use crate::sanitise::visible_name;
+use crate::sanitise::{visible, visible_name};
 
 fn kind(m: &Move) -> &'static str {
     match (m.kind, m.hard) {
@@ -37,7 +37,7 @@ pub fn markdown(calendar: &Calendar) -> String {
     if !calendar.conflicts.is_empty() {
         out += "\n## Conflicts\n\n";
         for conflict in &calendar.conflicts {
-            let _ = writeln!(out, "- {}", cell(&conflict.words()));
+            let _ = writeln!(out, "- {}", escaped(&visible(&conflict.words())));
         }
     }
     if calendar.windows.iter().any(|w| !w.openings.is_empty()) {
@@ -75,8 +75,13 @@ fn window(w: &WindowDates) -> String {
 }
 
 /// A name inside a Markdown table: visible, on one line, no cell of its own.
-fn cell(text: &str) -> String {
-    visible_name(text).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
+fn cell(name: &str) -> String {
+    escaped(&visible_name(name))
+}
+
+/// A visible text in Markdown, where it means itself.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
 }
 
 /// As iCalendar: one event a move with a day. `now` is the stamp of this issue of the calendar. Events keep their UID as
@@ -182,6 +187,17 @@ name = "later"
              | ledger | books, and \\| more | sunday-night | 2026-12-10 07:00 |"
         ), "{text}");
         assert!(text.contains("| group | later |"), "{text}");
+    }
+
+    #[test]
+    fn what_contradicts_what_names_each_as_its_row_does() {
+        use crate::controller::snapshot::calendar::Conflict;
+        let name = "p\u{430}y |";
+        let (what, advice) = (format!("{} moves first", visible_name(name)), "plan it later".to_owned());
+        let mut calendar = calendar();
+        calendar.conflicts = vec![Conflict { producer: "p".into(), group: name.into(), what, advice }];
+        let text = markdown(&calendar);
+        assert!(text.contains(&format!("- {} moves first; plan it later\n", cell(name))), "{text}");
     }
 
     #[test]

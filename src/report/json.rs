@@ -1,14 +1,16 @@
 //! The stable JSON of `cutover lag --json` and `cutover status --json` (docs/json.md).
 //!
-//! Keys may be added, never renamed or removed, without a new `schema` number. What was not observed is
+//! Keys may be added, never renamed or removed, without a new `schema` number. What was not observed, or not recently, is
 //! `null`, never 0. Times are milliseconds since the Unix epoch (`*_ms`), ages are milliseconds.
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 
 use super::words;
 use crate::controller::snapshot::{
     Arming, Baseline, Countdown, DiffView, Fidelity, FidelityFigure, FidelityVerdict, GateRow, GroupRow, GroupSide,
-    PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, TriggerRow, Witnessed,
+    PartitionRow, PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, TriggerRow, Witnessed,
 };
 use crate::migration::eos::EosView;
 use crate::migration::estate::{At, FlagState, GroupState, Observed, Side, SwitchState, Trouble};
@@ -22,7 +24,7 @@ pub const SCHEMA: u32 = 1;
 /// `cutover lag --json`.
 #[derive(Debug, Serialize)]
 pub struct Lag<'a> {
-    /// Layout number.
+    /// Number of this layout ([`SCHEMA`]).
     pub schema: u32,
     /// When the snapshot was made.
     pub at_ms: i64,
@@ -35,23 +37,25 @@ pub struct Lag<'a> {
 /// Blue and green.
 #[derive(Debug, Serialize)]
 pub struct Clusters<'a> {
-    /// Blue.
+    /// The cluster that is left.
     pub blue: Cluster<'a>,
-    /// Green.
+    /// The cluster that everything moves to.
     pub green: Cluster<'a>,
 }
 
-/// One cluster.
+/// One cluster, as far as it is known now.
 #[derive(Debug, Serialize)]
 pub struct Cluster<'a> {
-    /// Bootstrap list.
+    /// Bootstrap list as the plan has it.
     pub bootstrap: &'a str,
-    /// Its id.
+    /// Its id, as its brokers tell it.
     pub cluster_id: Option<&'a str>,
     /// `reachable`, `stale`, `unreachable` or `another_cluster`. Of another cluster nothing but this is said.
     pub state: &'static str,
-    /// Age of what is printed here, ms; `null` when the cluster was never read.
+    /// How long ago it was read, ms; `null` when it never was.
     pub age_ms: Option<u64>,
+    /// It is another cluster, was never read, or not recently: no figure of then is one of now, so they are `null`.
+    pub stale: bool,
     /// Brokers that answered.
     pub brokers_up: Option<u32>,
     /// Brokers that Metadata lists.
@@ -60,7 +64,7 @@ pub struct Cluster<'a> {
     pub topics: Option<u32>,
     /// Under-replicated partitions.
     pub under_replicated: Option<u32>,
-    /// Sum over groups, records.
+    /// What all groups have not consumed, records: their sum.
     pub lag: Option<u64>,
     /// Records a second written; `null` until two rounds were seen.
     pub in_rate: Option<f64>,
@@ -83,23 +87,25 @@ pub struct GroupLag<'a> {
     pub kind: String,
     /// Whether the plan lists it.
     pub listed: bool,
-    /// On blue.
+    /// What is known of it on blue.
     pub blue: SideLag<'a>,
-    /// On green.
+    /// What is known of it on green, under its id there.
     pub green: SideLag<'a>,
     /// By topic and number.
     pub partitions: Vec<Partition<'a>>,
 }
 
 /// A group on one side.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct SideLag<'a> {
     /// Kafka's word; `null` when the side knows no such group or could not be read.
     pub state: Option<String>,
     /// Whether the side has such a group; `null` when that is not known.
     pub exists: Option<bool>,
-    /// Age of what is printed here, ms; `null` when the side was never read.
+    /// How long ago it was seen, ms; `null` when it never was.
     pub age_ms: Option<u64>,
+    /// It was seen, and not recently: nothing of then is said of now.
+    pub stale: bool,
     /// Number of members; `null` when the side knows no such group or could not be read.
     pub members: Option<usize>,
     /// Records that are written and not consumed: to the high watermarks.
@@ -117,42 +123,42 @@ pub struct SideLag<'a> {
 /// A partition on both sides.
 #[derive(Debug, Serialize)]
 pub struct Partition<'a> {
-    /// Topic.
+    /// Its topic, by the name on blue.
     pub topic: &'a str,
-    /// Number.
+    /// Its number, from 0.
     pub partition: i32,
-    /// Blue.
+    /// Its offsets on blue; all `null` while blue was not seen recently.
     pub blue: PartitionSide,
-    /// Green.
+    /// The same on green.
     pub green: PartitionSide,
 }
 
 /// `cutover status --json`: the whole state.
 #[derive(Debug, Serialize)]
 pub struct Status<'a> {
-    /// Layout number.
+    /// Number of this layout ([`SCHEMA`]).
     pub schema: u32,
     /// When the snapshot was made.
     pub at_ms: i64,
-    /// Name of the migration.
+    /// Name of the migration in the plan.
     pub migration: &'a str,
     /// Whether this session may change anything.
     pub arming: &'a Arming,
     /// Whether both clusters are the right ones and were seen recently; without that nothing is proven, and moves are
     /// refused.
     pub trusted: bool,
-    /// Why not.
+    /// Why they are not, in a sentence; `null` when they are.
     pub untrusted: Option<String>,
     /// Why the journal is not the whole truth (damaged, cut off, unreadable); `null`: it is. Where listed groups and
     /// producers stand, their runs, soaks, triggers and countdowns are not known then.
     pub journal_trouble: Option<&'a Trouble>,
-    /// Who holds the controller.
+    /// Who runs the controller: `user@host`.
     pub controller: &'a str,
-    /// The phase rail.
+    /// The phase rail, in order.
     pub phases: &'a [PhaseView],
     /// Both clusters.
     pub clusters: Clusters<'a>,
-    /// Groups.
+    /// Every group that was found, and every one of the plan.
     pub groups: Vec<GroupStatus<'a>>,
     /// Producers of the plan.
     pub producers: Vec<ProducerStatus<'a>>,
@@ -170,17 +176,17 @@ pub struct GroupStatus<'a> {
     /// Lag on both sides and per partition.
     #[serde(flatten)]
     pub lag: GroupLag<'a>,
-    /// Owning team.
+    /// The team that owns it; empty when the plan does not list it.
     pub team: &'a str,
     /// Where it stands. Of a group that nothing moved: where it is found (`on_blue`, `on_green`, `on_both`); `null` for
     /// one that the plan does not list and that is found nowhere now.
     pub stage: Option<StageJson<'a>>,
     /// What keeps it there.
     pub side_state: Option<&'a SideState>,
-    /// Its switch as configured.
+    /// Its switch as configured; `null` when it has none, or it was not read recently.
     pub switch: Option<SwitchState>,
-    /// The rollback verdict.
-    pub way_back: &'a WayBack,
+    /// The rollback verdict; `unknown` while one of the clusters is stale, unknown or another one.
+    pub way_back: Cow<'a, WayBack>,
     /// The next step in words.
     pub next: &'a str,
     /// The run under way, or the last one.
@@ -205,7 +211,7 @@ pub enum StageJson<'a> {
     Journal(&'a Stage),
     /// As it is found.
     Found {
-        /// The word.
+        /// `on_blue`, `on_green` or `on_both`.
         stage: &'static str,
     },
 }
@@ -220,20 +226,20 @@ pub struct Soak {
     pub since_ms: At,
 }
 
-/// A producer.
+/// A producer of the plan: where it writes, and where it stands.
 #[derive(Debug, Serialize)]
 pub struct ProducerStatus<'a> {
-    /// Name.
+    /// Its name in the plan.
     pub producer: &'a str,
-    /// Owning team.
+    /// The team that owns it.
     pub team: &'a str,
-    /// Topics.
+    /// The topics it writes, by their names on blue.
     pub topics: &'a [String],
-    /// Passes through dual.
+    /// Whether it has to pass through dual.
     pub critical: bool,
-    /// Exactly-once.
+    /// Whether it writes exactly once: it is cut over hard.
     pub transactional: bool,
-    /// The flag as configured.
+    /// The flag as configured; `null` when it has none, or it was not read recently.
     pub flag: Option<FlagState>,
     /// Records a second seen on blue.
     pub blue_rate: Option<f64>,
@@ -264,7 +270,7 @@ pub struct FidelityJson<'a> {
     pub age_ms: Option<u64>,
     /// Share of the windows' records that are on both, 0 to 1.
     pub share: Option<f64>,
-    /// The figures.
+    /// The figures themselves, in records.
     #[serde(flatten)]
     pub of: &'a Fidelity,
 }
@@ -296,7 +302,7 @@ pub fn status(snapshot: &Snapshot) -> Status<'_> {
         phases: &snapshot.phases,
         clusters: clusters(snapshot),
         groups: snapshot.groups.iter().map(|g| group_status(g, snapshot)).collect(),
-        producers: snapshot.producers.iter().map(|p| producer_status(p, snapshot.now)).collect(),
+        producers: snapshot.producers.iter().map(|p| producer_status(p, snapshot)).collect(),
         countdowns: &snapshot.countdowns,
         notices: &snapshot.notices,
         diff: snapshot.diff.as_ref(),
@@ -322,14 +328,14 @@ pub fn troubles(side: &SideView) -> Vec<&Trouble> {
 }
 
 fn cluster<'a>(side: &'a SideView, snapshot: &Snapshot) -> Cluster<'a> {
-    // What another cluster shows is nothing of this one.
-    let right = side.identity_trouble.is_none();
-    let seen = side.link.value().is_some() && right;
+    // What another cluster shows is nothing of this one, and what it showed long ago nothing of now.
+    let seen = side.untrusted(snapshot.now, snapshot.header.stale_after_ms).is_none();
     Cluster {
         bootstrap: &side.bootstrap,
         cluster_id: side.cluster_id.as_deref(),
         state: words::cluster(side, snapshot),
         age_ms: side.link.age_ms(snapshot.now),
+        stale: !seen,
         brokers_up: seen.then_some(side.brokers.0),
         brokers: seen.then_some(side.brokers.1),
         topics: seen.then_some(side.topics),
@@ -347,17 +353,33 @@ fn group_lag<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupLag<'a> {
         group: &row.group,
         kind: row.kind.to_string(),
         listed: row.listed,
-        blue: side_lag(&row.blue, snapshot.now),
-        green: side_lag(&row.green, snapshot.now),
-        partitions: row
-            .partitions
-            .iter()
-            .map(|p| Partition { topic: &p.topic, partition: p.partition, blue: p.blue, green: p.green })
-            .collect(),
+        blue: side_lag(&row.blue, snapshot),
+        green: side_lag(&row.green, snapshot),
+        partitions: row.partitions.iter().map(|p| partition(row, p, snapshot)).collect(),
     }
 }
 
-fn side_lag(side: &GroupSide, now: At) -> SideLag<'_> {
+fn partition<'a>(row: &GroupRow, p: &'a PartitionRow, snapshot: &Snapshot) -> Partition<'a> {
+    let (now, stale_after_ms) = (snapshot.now, snapshot.header.stale_after_ms);
+    // The group may have been looked at after the whole cluster was.
+    let known = |side: Side| {
+        snapshot.side(side).untrusted(now, stale_after_ms).is_none() || row.on(side).is_fresh(now, stale_after_ms)
+    };
+    let kept = |side: Side, seen: PartitionSide| if known(side) { seen } else { PartitionSide::default() };
+    let (blue, green) = (kept(Side::Blue, p.blue), kept(Side::Green, p.green));
+    Partition { topic: &p.topic, partition: p.partition, blue, green }
+}
+
+fn side_lag<'a>(side: &'a GroupSide, snapshot: &Snapshot) -> SideLag<'a> {
+    let now = snapshot.now;
+    if side.at.is_some() && !side.is_fresh(now, snapshot.header.stale_after_ms) {
+        return SideLag {
+            age_ms: side.at.map(|at| now.since(at)),
+            stale: true,
+            trouble: side.trouble.as_ref(),
+            ..SideLag::default()
+        };
+    }
     let exists = match (side.is_there(), side.is_absent()) {
         // One whose state is not known, because it can't be seen, may be there or not.
         (true, _) if side.trouble.is_some() && side.state == Some(GroupState::Unknown) => None,
@@ -369,6 +391,7 @@ fn side_lag(side: &GroupSide, now: At) -> SideLag<'_> {
         state: side.state.map(|s| s.to_string()),
         exists,
         age_ms: side.at.map(|at| now.since(at)),
+        stale: false,
         members: side.members_known().then_some(side.members.len()),
         lag: side.lag,
         lag_stable: side.lag_stable,
@@ -396,9 +419,9 @@ fn group_status<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupStatus<'a> {
         team: &row.team,
         stage: stage(row, snapshot),
         side_state: row.side_state.as_ref(),
-        switch: row.switch.as_ref().and_then(|s| s.value().copied()),
-        way_back: &row.way_back,
-        next: &row.next,
+        switch: row.switch.as_ref().and_then(|s| fresh(s, snapshot)),
+        way_back: snapshot.way_back_of(row),
+        next: snapshot.next_of(&row.next),
         run: row.run.as_ref(),
         witnessed: row.witnessed,
         soak: soak(row),
@@ -425,19 +448,24 @@ fn fidelity(of: &Fidelity, now: At) -> FidelityJson<'_> {
     }
 }
 
-fn producer_status(row: &ProducerRow, now: At) -> ProducerStatus<'_> {
+/// A switch or flag as it was read last, if that is how it stands now.
+pub(super) fn fresh<T: Copy>(of: &Observed<T>, snapshot: &Snapshot) -> Option<T> {
+    of.fresh(snapshot.now, snapshot.header.stale_after_ms).copied()
+}
+
+fn producer_status<'a>(row: &'a ProducerRow, snapshot: &Snapshot) -> ProducerStatus<'a> {
     ProducerStatus {
         producer: &row.name,
         team: &row.team,
         topics: &row.topics,
         critical: row.critical,
         transactional: row.transactional,
-        flag: row.flag.as_ref().and_then(|f| f.value().copied()),
+        flag: row.flag.as_ref().and_then(|f| fresh(f, snapshot)),
         blue_rate: row.observed.blue_rate,
         green_rate: row.observed.green_rate,
         disagreement: row.disagreement.as_deref(),
-        fidelity: fidelity(&row.fidelity, now),
-        next: &row.next,
+        fidelity: fidelity(&row.fidelity, snapshot.now),
+        next: snapshot.next_of(&row.next),
         side_state: row.side_state.as_ref(),
         run: row.run.as_ref(),
         eos: row.eos.as_deref(),
@@ -451,9 +479,9 @@ fn producer_status(row: &ProducerRow, now: At) -> ProducerStatus<'_> {
 pub fn complete(snapshot: &Snapshot) -> bool {
     let read = |side: Side| {
         let view = snapshot.side(side);
-        let of = |g: &GroupRow| g.listed || if side == Side::Blue { g.blue.is_there() } else { g.green.is_there() };
+        let of = |g: &GroupRow| g.listed || g.on(side).is_there();
         matches!(view.link, Observed::Known { trouble: None, .. })
-            && view.identity_trouble.is_none()
+            && view.untrusted(snapshot.now, snapshot.header.stale_after_ms).is_none()
             && view.broker_troubles.is_empty()
             && view.topics_hidden.is_none()
             && (view.groups_hidden.is_none() || snapshot.groups.iter().any(of))

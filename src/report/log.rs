@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::json::stage;
+use super::json::{fresh, stage};
 use super::words;
 use crate::controller::snapshot::{
     Arming, Countdown, GateRow, GroupRow, Notice, ProducerRow, SideView, Snapshot, TriggerRow,
@@ -42,8 +42,8 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         out.extend(soak(was, g));
     }
     for p in &next.producers {
-        let was = before.and_then(|b| b.producers.iter().find(|x| x.name == p.name)).map(producer);
-        out.extend(changed(was, producer(p)));
+        let was = before.and_then(|b| b.producers.iter().find(|x| x.name == p.name));
+        out.extend(changed(was.zip(before).map(|(p, b)| producer(p, b)), producer(p, next)));
     }
     out.extend(countdowns(before.map_or(&[], |b| &b.countdowns), &next.countdowns));
     let said = |n: &Notice| before.is_some_and(|b| b.notices.iter().any(|x| x.says_as(n)));
@@ -78,8 +78,8 @@ fn cluster(v: &SideView, s: &Snapshot) -> Value {
         Observed::Absent { why } | Observed::Known { trouble: Some(why), .. } => Some(why),
         Observed::Known { .. } => None,
     });
-    // Of a cluster that was never seen, or that is another one, there is no number.
-    let seen = v.link.value().is_some() && v.identity_trouble.is_none();
+    // Of a cluster that was never seen, or not recently, or that is another one, there is no number.
+    let seen = v.untrusted(s.now, s.header.stale_after_ms).is_none();
     let slow = v.throttled.as_ref().map(|t| &t.trouble);
     json!({"kind": "cluster", "side": v.side, "state": state, "why": trouble,
         "brokers_up": seen.then_some(v.brokers.0), "brokers": seen.then_some(v.brokers.1),
@@ -88,7 +88,7 @@ fn cluster(v: &SideView, s: &Snapshot) -> Value {
 
 fn group(g: &GroupRow, s: &Snapshot) -> Value {
     // Its numbers move with every record: the word is what changes.
-    let way_back = serde_json::to_value(&g.way_back).map(|v| v["way_back"].clone()).unwrap_or_default();
+    let way_back = serde_json::to_value(s.way_back_of(g)).map(|v| v["way_back"].clone()).unwrap_or_default();
     json!({"kind": "group", "group": g.group, "stage": stage(g, s), "side_state": g.side_state, "way_back": way_back})
 }
 
@@ -128,8 +128,8 @@ fn countdowns(was: &[Countdown], is: &[Countdown]) -> Vec<Value> {
     new.chain(over.map(|w| line(&Countdown { acts_at: None, ..w.clone() }, "over"))).collect()
 }
 
-fn producer(p: &ProducerRow) -> Value {
-    let flag = p.flag.as_ref().and_then(|f| f.value());
+fn producer(p: &ProducerRow, s: &Snapshot) -> Value {
+    let flag = p.flag.as_ref().and_then(|f| fresh(f, s));
     json!({"kind": "producer", "producer": p.name, "flag": flag, "disagreement": p.disagreement,
         "side_state": p.side_state})
 }

@@ -10,3 +10,6 @@ pub mod prometheus;
 pub mod replay;
 pub mod text;
 pub mod words;
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::text::{clock, table};
+use super::text::{clock, count, table};
 use crate::migration::command::shell_word;
 use crate::migration::estate::{At, Side};
 use crate::migration::gate::span;
@@ -37,12 +37,6 @@ fn partition(p: &PartitionPlan, to: Side, plan: &GroupPlan) -> Value {
         "metadata": p.metadata.as_ref().map(|m| json!({"bytes": m.text.len(), "carried": m.carried})),
         "read": {"source": p.read.0, "target": p.read.1}, "cut": p.cut, "at_ms": p.at.0,
     })
-}
-
-/// A count, or `-`: unknown is not 0.
-#[must_use]
-pub fn count(value: Option<u64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |v| v.to_string())
 }
 
 fn at(offset: Option<i64>) -> String {
@@ -82,7 +76,7 @@ pub fn text(group: &str, to: Side, plan: &GroupPlan, now: At) -> String {
     for p in &plan.partitions {
         let there = |end: i64| if end < 0 { "-".to_owned() } else { end.to_string() };
         rows.push(vec![
-            visible_name(&p.tp.to_string()),
+            p.tp.to_string(),
             at(p.source.committed),
             there(p.source.end),
             format!("-> {}", at(p.target.offset)),
@@ -122,7 +116,7 @@ pub fn text(group: &str, to: Side, plan: &GroupPlan, now: At) -> String {
 fn reasons(out: &mut String, from: Side, plan: &GroupPlan) {
     for p in plan.partitions.iter().filter(|p| p.verdict != Verdict::Proven) {
         let why = p.why.as_deref().unwrap_or("no reason was given");
-        let _ = writeln!(out, "{} is {}: {}", visible_name(&p.tp.to_string()), p.verdict, visible(why));
+        let _ = writeln!(out, "{} is {}: {}", p.tp, p.verdict, visible(why));
         let u = p.unsettled;
         if !u.is_none() {
             let _ = writeln!(
@@ -141,7 +135,7 @@ fn reasons(out: &mut String, from: Side, plan: &GroupPlan) {
 fn to_replay(out: &mut String, group: &str, from: Side, plan: &GroupPlan) {
     let mut any = false;
     for p in plan.partitions.iter().filter(|p| p.missing.is_some_and(|n| n > 0)) {
-        let tp = visible_name(&p.tp.to_string());
+        let tp = p.tp.to_string();
         let ranges: Vec<String> = p.missing_ranges.iter().take(RANGES).map(|(a, b)| format!("[{a},{b})")).collect();
         let more = p.missing_ranges.len().saturating_sub(RANGES);
         let more = if more > 0 { format!(" and {more} more ranges (--json has all)") } else { String::new() };
@@ -166,7 +160,7 @@ fn to_replay(out: &mut String, group: &str, from: Side, plan: &GroupPlan) {
 pub fn records(to: Side, plan: &GroupPlan) -> String {
     let mut out = String::new();
     for p in &plan.partitions {
-        let _ = writeln!(out, "\n{}", visible_name(&p.tp.to_string()));
+        let _ = writeln!(out, "\n{}", p.tp);
         cut(&mut out, to.other(), "committed", p.source.committed, &p.cut.source);
         cut(&mut out, to, "starts at", p.target.offset, &p.cut.target);
     }

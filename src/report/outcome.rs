@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::offsets;
-use super::text::table;
+use super::text::{count, table};
 use crate::controller::snapshot::RunReport;
 use crate::migration::command::Subject;
 use crate::migration::eos::Row;
@@ -61,7 +61,12 @@ pub fn text(report: &RunReport) -> String {
     }
     for p in run.iter().flat_map(|r| &r.passed_over) {
         let why = if p.reason.is_empty() { String::new() } else { format!(": {}", visible(&p.reason)) };
-        out.push_str(&format!("passed over the gate {}: {}; by {}{why}\n", p.gate, visible(&p.what), visible(&p.by)));
+        out.push_str(&format!(
+            "passed over the gate {}: {}; by {}{why}\n",
+            p.gate,
+            visible(&p.what),
+            visible_name(&p.by)
+        ));
     }
     if report.exit_code == 0 {
         out.push_str(&format!("{}\n", visible(&report.summary)));
@@ -85,12 +90,12 @@ fn offsets_table(offsets: &RunOffsets) -> String {
     let number = |at: Option<i64>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
     for p in &offsets.plan.partitions {
         rows.push(vec![
-            visible_name(&p.tp.to_string()),
+            p.tp.to_string(),
             number(at(&offsets.before, &p.tp)),
             number(at(&offsets.after, &p.tp)),
             offsets::verdict(p),
-            offsets::count(p.re_read),
-            offsets::count(p.missing),
+            count(p.re_read),
+            count(p.missing),
             format!("{}+{}", p.read.0, p.read.1),
             visible(&p.evidence),
         ]);

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::replay::ReplayReport;
 use crate::replay::report::Progress;
-use crate::sanitise::visible;
+use crate::replay::{Piece, ReplayReport};
+use crate::sanitise::{visible, visible_name};
 
 /// `cutover replay --json`.
 #[derive(Debug, Serialize)]
@@ -36,10 +36,11 @@ pub fn text(report: &ReplayReport) -> String {
     line(format!("replay {verb} {records} records ({bytes}) from {} to {}", report.from, report.to));
     if report.dry_run {
         for (topic, route) in &report.routes {
-            line(format!("  {topic} into {} ({} partitions, by {})", route.to, route.partitions, route.by));
+            let (topic, into) = (visible_name(topic), visible_name(&route.to));
+            line(format!("  {topic} into {into} ({} partitions, by {})", route.partitions, route.by));
         }
-        for piece in &report.ranges {
-            line(format!("  {piece}"));
+        for Piece { tp, from, to } in &report.ranges {
+            line(format!("  {}:{}:{from}-{to}", visible_name(&tp.topic), tp.partition));
         }
     } else if report.run.is_some() {
         let rate = report.carried_bytes.checked_mul(1_000).and_then(|b| b.checked_div(report.took_ms));
@@ -105,6 +106,46 @@ fn time(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_topics_never_look_the_same() {
+        use crate::migration::estate::{Side, TopicPartition};
+        use crate::replay::{By, Route, Routes};
+        let route = |to: &str| Route { to: to.into(), partitions: 3, by: By::Number };
+        let report = ReplayReport {
+            run: None,
+            from: Side::Blue,
+            to: Side::Green,
+            dry_run: true,
+            ranges: vec![
+                Piece::new(TopicPartition::new("pay", 0), 1, 2),
+                Piece::new(TopicPartition::new("p\u{430}y", 0), 1, 2),
+            ],
+            routes: Routes::from([("pay".into(), route("pay ")), ("p\u{430}y".into(), route("pay"))]),
+            records: 2,
+            bytes: 2,
+            carried: 0,
+            carried_bytes: 0,
+            transactions: 0,
+            took_ms: 0,
+            reordered: None,
+            verified: None,
+            found: None,
+            after: None,
+            warnings: Vec::new(),
+            exit_code: 0,
+            trouble: None,
+        };
+        let text = text(&report);
+        for line in [
+            "  pay into pay\\u{20} (3 partitions, by number)\n",
+            "  p\\u{430}y into pay (3 partitions, by number)\n",
+            "  pay:0:1-2\n",
+            "  p\\u{430}y:0:1-2\n",
+        ] {
+            assert!(text.contains(line), "{line:?} in\n{text}");
+        }
+    }
 
     #[test]
     fn sizes_and_times_are_readable() {

@@ -1,28 +1,43 @@
-//! The same state for people without a cockpit: aligned plain text, one line a group.
+//! The same state for people without a cockpit: aligned plain text, one line a group. What was not seen recently is
+//! STALE, with its age: an old figure says nothing of now.
 
 use std::fmt::Write as _;
 
 use super::json::troubles;
 use super::words;
 use crate::controller::snapshot::{Baseline, Fidelity, GroupRow, GroupSide, Place, ProducerRow, SideView, Snapshot};
+use crate::migration::estate::{At, Observed, Side};
 use crate::migration::gate::span;
 use crate::migration::stage::{SideState, Stage, WayBack};
 use crate::sanitise::{visible, visible_cow, visible_name};
 
-/// A count, or `-` where there is nothing to measure.
-fn count(value: Option<u64>) -> String {
+/// A count, or `-`: unknown, and what there is none of to measure, is not 0.
+#[must_use]
+pub fn count(value: Option<u64>) -> String {
     value.map_or_else(|| "-".to_owned(), |v| v.to_string())
 }
 
-fn side_line(out: &mut String, letter: &str, side: &SideView, snapshot: &Snapshot) {
-    let age = side.link.age_ms(snapshot.now);
-    // What another cluster shows is nothing of this one.
-    let age = age.filter(|_| side.identity_trouble.is_none());
-    let _ = match age {
-        Some(age) => writeln!(
+/// What stands in place of a figure that was seen at `at`, too long before now.
+fn stale(at: At, now: At) -> String {
+    format!("STALE {}", span(now.since(at)))
+}
+
+fn side_line(out: &mut String, side: &SideView, snapshot: &Snapshot) {
+    let letter = if side.side == Side::Blue { "B" } else { "G" };
+    let (name, age) = (visible_name(&side.name), side.link.age_ms(snapshot.now));
+    let _ = match (age, side.untrusted(snapshot.now, snapshot.header.stale_after_ms)) {
+        // What another cluster shows is nothing of this one.
+        _ if side.identity_trouble.is_some() => writeln!(out, "[{letter}] {name}  another cluster"),
+        (None, _) => writeln!(out, "[{letter}] {name}  not seen"),
+        (Some(_), Some(why)) => writeln!(
             out,
-            "[{letter}] {}  brokers {}/{}  topics {}  under-replicated {}  lag {}  seen {:.1}s ago",
-            visible_name(&side.name),
+            "[{letter}] {name}  brokers ?/{}  topics -  under-replicated -  lag -  STALE: {}",
+            side.brokers.1,
+            visible(&why)
+        ),
+        (Some(age), None) => writeln!(
+            out,
+            "[{letter}] {name}  brokers {}/{}  topics {}  under-replicated {}  lag {}  seen {:.1}s ago",
             side.brokers.0,
             side.brokers.1,
             side.topics,
@@ -30,10 +45,6 @@ fn side_line(out: &mut String, letter: &str, side: &SideView, snapshot: &Snapsho
             count(side.lag),
             age as f64 / 1000.0
         ),
-        None if side.identity_trouble.is_some() => {
-            writeln!(out, "[{letter}] {}  another cluster", visible_name(&side.name))
-        }
-        None => writeln!(out, "[{letter}] {}  not seen", visible_name(&side.name)),
     };
     for trouble in troubles(side) {
         let slow = side.throttled.as_ref().filter(|t| t.trouble == *trouble);
@@ -44,7 +55,10 @@ fn side_line(out: &mut String, letter: &str, side: &SideView, snapshot: &Snapsho
     }
 }
 
-fn side_words(side: &GroupSide) -> String {
+fn side_words(side: &GroupSide, snapshot: &Snapshot) -> String {
+    if let Some(at) = side.at.filter(|_| !side.is_fresh(snapshot.now, snapshot.header.stale_after_ms)) {
+        return stale(at, snapshot.now);
+    }
     let stuck = if side.stuck { " STUCK" } else { "" };
     match (side.state, side.members_known()) {
         (None, _) if side.is_absent() => format!("-{stuck}"),
@@ -54,9 +68,28 @@ fn side_words(side: &GroupSide) -> String {
     }
 }
 
+/// Lag of a group on a side, as far as it is known now.
+fn lag_words(side: &GroupSide, snapshot: &Snapshot) -> String {
+    let now = side.lag_now(snapshot.now, snapshot.header.stale_after_ms);
+    match (side.lag, now, side.at) {
+        (Some(_), None, Some(at)) => stale(at, snapshot.now),
+        _ => count(now),
+    }
+}
+
+/// A flag as configured, as far as that is known now.
+fn flag_words(row: &ProducerRow, snapshot: &Snapshot) -> String {
+    let (now, stale_after_ms) = (snapshot.now, snapshot.header.stale_after_ms);
+    match &row.flag {
+        Some(seen @ Observed::Known { at, .. }) => {
+            seen.fresh(now, stale_after_ms).map_or_else(|| stale(*at, now), ToString::to_string)
+        }
+        Some(Observed::Absent { .. }) | None => "-".to_owned(),
+    }
+}
+
 /// A stage in one word.
-#[must_use]
-pub fn stage_word(row: &GroupRow) -> String {
+fn stage_word(row: &GroupRow) -> String {
     match &row.side_state {
         Some(SideState::NeedsOperator { .. }) => return "NeedsOperator".into(),
         Some(SideState::Held { .. }) => return "Held".into(),
@@ -78,8 +111,7 @@ pub fn stage_word(row: &GroupRow) -> String {
 }
 
 /// The rollback verdict in a few words.
-#[must_use]
-pub fn way_back_word(way: &WayBack) -> String {
+fn way_back_word(way: &WayBack) -> String {
     match way {
         WayBack::Exact => "EXACT".into(),
         WayBack::Bounded { re_read } => format!("BOUNDED {re_read}"),
@@ -113,17 +145,17 @@ pub fn table(rows: &[Vec<String>]) -> String {
 #[must_use]
 pub fn lag(snapshot: &Snapshot) -> String {
     let mut out = String::new();
-    side_line(&mut out, "B", &snapshot.blue, snapshot);
-    side_line(&mut out, "G", &snapshot.green, snapshot);
+    side_line(&mut out, &snapshot.blue, snapshot);
+    side_line(&mut out, &snapshot.green, snapshot);
     let mut rows = vec![["group", "kind", "[B] state", "[B] lag", "[G] state", "[G] lag"].map(String::from).to_vec()];
     for g in &snapshot.groups {
         rows.push(vec![
             visible_name(&g.group),
             g.kind.to_string(),
-            side_words(&g.blue),
-            count(g.blue.lag),
-            side_words(&g.green),
-            count(g.green.lag),
+            side_words(&g.blue, snapshot),
+            lag_words(&g.blue, snapshot),
+            side_words(&g.green, snapshot),
+            lag_words(&g.green, snapshot),
         ]);
     }
     out.push('\n');
@@ -134,8 +166,9 @@ pub fn lag(snapshot: &Snapshot) -> String {
 
 /// What of a lag can't be read now, and why.
 fn waits(out: &mut String, snapshot: &Snapshot) {
+    let is_now = |side: &&GroupSide| side.is_fresh(snapshot.now, snapshot.header.stale_after_ms);
     for g in &snapshot.groups {
-        for waits in [&g.blue, &g.green].into_iter().filter_map(|side| side.waits.as_ref()) {
+        for waits in [&g.blue, &g.green].into_iter().filter(is_now).filter_map(|side| side.waits.as_ref()) {
             let _ = writeln!(out, "{} waits: {}", visible_name(&g.group), visible(waits));
         }
     }
@@ -145,10 +178,12 @@ fn waits(out: &mut String, snapshot: &Snapshot) {
 #[must_use]
 pub fn status(snapshot: &Snapshot) -> String {
     let mut out = String::new();
-    let _ =
-        writeln!(out, "{}  controller {}", visible(&snapshot.header.migration), visible(&snapshot.header.controller));
+    let (migration, controller) = (visible_name(&snapshot.header.migration), visible_name(&snapshot.header.controller));
+    let _ = writeln!(out, "{migration}  controller {controller}");
+    let untrusted = snapshot.untrusted(snapshot.now);
     for phase in &snapshot.phases {
-        let progress = match (phase.total, phase.done, &phase.note) {
+        let note = phase.note.as_ref().or(untrusted.as_ref());
+        let progress = match (phase.total, phase.done, note) {
             (0, ..) => "–".to_owned(),
             (total, Some(done), None) => format!("{done}/{total}"),
             (total, Some(done), Some(note)) => format!("{done}/{total}, {}", visible(note)),
@@ -156,11 +191,20 @@ pub fn status(snapshot: &Snapshot) -> String {
         };
         let _ = writeln!(out, "  {} {} {progress}", phase.number, visible(&phase.name));
     }
+    if let Some(trouble) = &snapshot.header.journal_trouble {
+        let _ = writeln!(out, "  ! the journal is not the whole truth: {}", visible(&trouble.what));
+        if !trouble.advice.is_empty() {
+            let _ = writeln!(out, "    {}", visible(&trouble.advice));
+        }
+    }
+    if let Some(why) = &untrusted {
+        let _ = writeln!(out, "  ! nothing is ready or proven now: {}", visible(why));
+    }
     for countdown in &snapshot.countdowns {
         let _ = writeln!(out, "  ! {}", visible(&countdown.words(snapshot.now)));
     }
-    side_line(&mut out, "B", &snapshot.blue, snapshot);
-    side_line(&mut out, "G", &snapshot.green, snapshot);
+    side_line(&mut out, &snapshot.blue, snapshot);
+    side_line(&mut out, &snapshot.green, snapshot);
     let mut rows =
         vec![["group", "team", "stage", "[B] lag", "[G] lag", "way back", "next"].map(String::from).to_vec()];
     for g in &snapshot.groups {
@@ -168,10 +212,10 @@ pub fn status(snapshot: &Snapshot) -> String {
             visible_name(&g.group),
             visible_name(&g.team),
             stage_word(g),
-            count(g.blue.lag),
-            count(g.green.lag),
-            way_back_word(&g.way_back),
-            visible(&g.next),
+            lag_words(&g.blue, snapshot),
+            lag_words(&g.green, snapshot),
+            way_back_word(&snapshot.way_back_of(g)),
+            visible(snapshot.next_of(&g.next)),
         ]);
     }
     out.push('\n');
@@ -183,15 +227,14 @@ pub fn status(snapshot: &Snapshot) -> String {
             vec![["producer", "team", "flag", "[B] rec/s", "[G] rec/s", "on both", "next"].map(String::from).to_vec()];
         let rate = |r: Option<f64>| r.map_or_else(|| "-".to_owned(), |r| format!("{r:.1}"));
         for p in &snapshot.producers {
-            let flag = p.flag.as_ref().and_then(|f| f.value()).map_or_else(|| "-".to_owned(), ToString::to_string);
             rows.push(vec![
                 visible_name(&p.name),
                 visible_name(&p.team),
-                flag,
+                flag_words(p, snapshot),
                 rate(p.observed.blue_rate),
                 rate(p.observed.green_rate),
                 visible(&both(p, snapshot)),
-                visible(p.disagreement.as_deref().unwrap_or(&p.next)),
+                visible(p.disagreement.as_deref().unwrap_or(snapshot.next_of(&p.next))),
             ]);
         }
         out.push('\n');
@@ -225,7 +268,7 @@ fn soaks(out: &mut String, snapshot: &Snapshot) {
             let t = (&t.trigger, words::trigger(&t.state).to_owned());
             vec![
                 visible_name(&g.group),
-                visible(&t.0.name),
+                visible_name(&t.0.name),
                 t.0.arm.to_string(),
                 visible(&t.0.words()),
                 t.1,
@@ -255,7 +298,7 @@ fn both(p: &ProducerRow, snapshot: &Snapshot) -> String {
 
 /// A moment as UTC clock time with its date, to the millisecond.
 #[must_use]
-pub fn clock(at: crate::migration::estate::At) -> String {
+pub fn clock(at: At) -> String {
     jiff::Timestamp::from_millisecond(at.0)
         .map_or_else(|_| format!("{} ms", at.0), |t| t.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
 }

@@ -436,7 +436,9 @@ impl Model {
         let mut rows: Vec<&GroupRow> = s
             .groups
             .iter()
-            .filter(|g| filter.matches(&[&visible_name(&g.group), &g.team, &words::group_state(g).word, &g.next]))
+            .filter(|g| {
+                filter.matches(&[&visible_name(&g.group), &visible_name(&g.team), &words::group_state(g).word, &g.next])
+            })
             .collect();
         rows.sort_by_key(|g| group_rank(g));
         rows
@@ -450,7 +452,7 @@ impl Model {
         let mut rows: Vec<&ProducerRow> = s
             .producers
             .iter()
-            .filter(|p| filter.matches(&[&visible_name(&p.name), &p.team, &p.topics.join(" "), &p.next]))
+            .filter(|p| filter.matches(&[&visible_name(&p.name), &visible_name(&p.team), &p.topics.join(" "), &p.next]))
             .collect();
         rows.sort_by_key(|p| producer_rank(p));
         rows
@@ -463,7 +465,13 @@ impl Model {
         let filter = Filter::new(self.filter(Pane::Journal));
         s.journal
             .iter()
-            .filter(|l| filter.matches(&[&l.text, &l.actor, &l.subject.as_ref().map_or(String::new(), words::subject)]))
+            .filter(|l| {
+                filter.matches(&[
+                    &l.text,
+                    &visible_name(&l.actor),
+                    &l.subject.as_ref().map_or(String::new(), words::subject),
+                ])
+            })
             .collect()
     }
 

@@ -8,7 +8,7 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use super::actions::{self, ACTIONS, Action, Danger, Ready, Scope};
 use super::model::{Model, Pane, Screen, Tone};
 use super::update::Cmd;
-use super::{verify, words};
+use super::verify;
 use crate::controller::snapshot::DiffWhat;
 use crate::migration::command::Subject;
 use crate::sanitise::visible_name;
@@ -186,7 +186,7 @@ fn on_compared(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
     let tail = range.as_ref().map(|r| format!(" {r}")).unwrap_or_default();
     let row = |(name, what): (String, DiffWhat)| Entry {
         completion: format!("{} {name}{tail}", action.id),
-        doc: format!("Compares {} on both clusters.", words::compared(&what)),
+        doc: format!("Compares {} on both clusters.", what.shown()),
         key: actions::key_label(action),
         ready: match m.diff() {
             Some(d) if d.running() => (action.ready)(&standing_on(m, &d.subject())),

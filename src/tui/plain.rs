@@ -86,7 +86,7 @@ pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     let said = before.and_then(|b| b.journal.last()).map_or(0, |l| l.seq);
     for l in next.journal.iter().filter(|l| before.is_some() && l.seq > said) {
         let about = l.subject.as_ref().map_or(String::new(), |s| format!("{}: ", words::subject(s)));
-        out.push(format!("journal {}: {about}{} ({})", l.seq, l.text, l.actor));
+        out.push(format!("journal {}: {about}{} ({})", l.seq, l.text, visible_name(&l.actor)));
     }
     let stamp = text::clock(next.now.0);
     // One line each, whatever was said: the gate for all of them.
@@ -124,7 +124,7 @@ fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         let now = say(g);
         if was.as_ref() != Some(&now) {
             let lag = |v: &GroupSide| {
-                let lag = words::lag_now(v, next.now, next.header.stale_after_ms);
+                let lag = v.lag_now(next.now, next.header.stale_after_ms);
                 lag.map_or("unknown".to_owned(), |l| l.to_string())
             };
             out.push(format!("{now}, lag blue {} green {}", lag(&g.blue), lag(&g.green)));

@@ -3,7 +3,7 @@
 use super::model::Tone;
 use super::text;
 use super::theme::{Glyph, Role};
-use crate::controller::snapshot::{DiffWhat, Fidelity, FidelityVerdict, GroupRow, GroupSide, Place, ProducerRow};
+use crate::controller::snapshot::{Fidelity, FidelityVerdict, GroupRow, GroupSide, Place, ProducerRow};
 use crate::migration::command::Subject;
 use crate::migration::eos::EosView;
 use crate::migration::estate::{At, FlagState, GroupKind, GroupState, Side};
@@ -44,17 +44,6 @@ pub fn subject(s: &Subject) -> String {
 #[must_use]
 pub fn listed(names: &[String]) -> String {
     names.iter().map(|name| visible_name(name)).collect::<Vec<_>>().join(" ")
-}
-
-/// What a diff compares, in words: its names made visible.
-#[must_use]
-pub fn compared(what: &DiffWhat) -> String {
-    match what {
-        DiffWhat::Group(group) => DiffWhat::Group(visible_name(group)).words(),
-        DiffWhat::Producer(producer) => DiffWhat::Producer(visible_name(producer)).words(),
-        DiffWhat::Topics(topics) => DiffWhat::Topics(topics.iter().map(|t| visible_name(t)).collect()).words(),
-        DiffWhat::Plan => what.words(),
-    }
 }
 
 /// A state and why, with `between` where both are there. Where the reason begins with the state it is not said twice.
@@ -144,7 +133,7 @@ fn hard_state(eos: &EosView) -> Word {
 #[must_use]
 pub fn why(state: &Option<SideState>) -> Option<(Role, String)> {
     Some(match state.as_ref()? {
-        SideState::Held { by, why } => (Role::Hold, format!("held by {by}: {why}")),
+        SideState::Held { by, why } => (Role::Hold, format!("held by {}: {why}", visible_name(by))),
         SideState::Blocked { why } => (Role::Hold, format!("blocked: {why}")),
         SideState::NeedsOperator { why, advice } => (Role::Fail, sentence(why, advice)),
     })
@@ -190,15 +179,6 @@ pub fn goes_to(g: &GroupRow) -> Side {
     }
 }
 
-/// A group on a side.
-#[must_use]
-pub fn on(g: &GroupRow, side: Side) -> &GroupSide {
-    match side {
-        Side::Blue => &g.blue,
-        Side::Green => &g.green,
-    }
-}
-
 /// Whether what lies unread on a side says anything of the group's health: it runs there, or moves. Where it has left
 /// nobody reads, and dual writing lets the distance grow.
 #[must_use]
@@ -206,13 +186,7 @@ pub fn lag_counts(g: &GroupRow, side: Side) -> bool {
     matches!(g.stage, Stage::Moving { .. })
         || goes_to(g) != side
         || g.found_on() == Some(Place::OnBoth)
-        || !on(g, side).members.is_empty()
-}
-
-/// What lies unread on a side, if that is known now: an old figure says nothing of now.
-#[must_use]
-pub fn lag_now(v: &GroupSide, now: At, stale_after_ms: u64) -> Option<u64> {
-    v.lag.filter(|_| v.is_fresh(now, stale_after_ms))
+        || !g.on(side).members.is_empty()
 }
 
 /// How many members a group has on a side, if somebody told that, and lately.

@@ -199,6 +199,39 @@ fn what_waiting_does_not_mend_is_not_waited_for() {
     }
 }
 
+/// A password that also stands where it may be shown, and the words of it there.
+#[test]
+fn no_verb_repeats_a_secret_wherever_else_it_stands() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let secret = "c4nary-pw-of-the-cli";
+    let of = |side: &str, lines: &[(&str, &str)]| {
+        let lines: String = lines.iter().map(|(name, value)| format!("{name:?} = {value}\n")).collect();
+        format!("[clusters.{side}.client]\n{lines}")
+    };
+    let (literal, env) = (format!("{secret:?}"), "{ env = \"CUTOVER_TEST_CANARY\" }");
+    let sasl = [("security.protocol", "\"SASL_SSL\""), ("sasl.mechanism", "\"PLAIN\"")];
+    let whole = [("sasl.username", literal.as_str()), ("client.id", literal.as_str()), ("sasl.password", env)];
+    // one that is refused, in what stands above the secret; and one that is used
+    let refused =
+        of("blue", &[("security.protocol", literal.as_str())]) + &of("green", &[sasl[0], ("sasl.password", env)]);
+    let used = of("green", &[&sasl[..], &whole[..]].concat());
+    for (clients, words, verbs) in [
+        (refused, "`security.protocol` is `(hidden)`", &[&["plan", "check"][..], &["lag"]][..]),
+        (used, "", &[&["plan", "check"][..], &["status"]][..]),
+    ] {
+        let path = plan(dir.path(), &(two(&dead(), &dead()) + &clients));
+        for verb in verbs {
+            for json in [false, true] {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+                command.args(["--plan", path.to_str().expect("plain")]).args(*verb).args(json.then_some("--json"));
+                let output = command.env("CUTOVER_TEST_CANARY", secret).output().expect("the binary runs");
+                let said = out(&output) + &err(&output);
+                assert!(said.contains(words) && !said.contains("c4nary"), "{verb:?}: {said}");
+            }
+        }
+    }
+}
+
 #[test]
 fn init_refuses_properties_before_it_connects() {
     let dir = tempfile::tempdir().expect("a directory");

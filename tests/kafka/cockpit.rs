@@ -84,18 +84,24 @@ impl Scene {
         terminal.wait_for(SOON, |s| shows(s, &[offered]));
         terminal.send(letter);
         let phrase = format!("{side} {}", self.group);
-        let limit = terminal.wait_for(SOON, |screen| {
-            let text = screen.contents();
-            let measured = text.lines().any(|l| l.contains("estimate") && l.contains("re-read"));
-            let limit = text.lines().find(|l| l.contains("limit 0 lost"))?;
-            measured.then(|| number_before(limit, "re-read")).flatten()
-        });
+        let again = |s: &vt100::Screen| s.contents().contains("enter asks again");
+        // What could not be told is asked for again, as a person does: a coordinator may be loading.
+        let mut asks = 0..60;
+        let limit = loop {
+            let seen = terminal.wait_for(SOON, |s| promised(s).map(Some).or_else(|| again(s).then_some(None)));
+            if let Some(limit) = seen {
+                break limit;
+            }
+            assert!(asks.next().is_some(), "it can't be told for good:\n{}", terminal.screen_text());
+            terminal.send(key::ENTER);
+            // It asks, or takes a key that comes at once as meant for what stood there before.
+            let _ = terminal.look_for(Duration::from_secs(2), |s| (!again(s)).then_some(()));
+        };
         // A dialog whose facts moved under it asks again, with nothing typed: a person looks, and types once more.
         for _ in 0..60 {
             type_phrase(terminal, &phrase);
             terminal.send(key::ENTER);
             let gone = |s: &vt100::Screen| !s.contents().contains("esc cancel");
-            let again = |s: &vt100::Screen| s.contents().contains("enter asks again");
             let answered = |s: &vt100::Screen| (gone(s) || again(s)).then_some(());
             if terminal.look_for(Duration::from_secs(5), answered).is_ok() {
                 if terminal.with_screen(gone) {
@@ -227,6 +233,14 @@ fn inexact(entries: &[Value]) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// The limit that a measured dialog shows, records read again.
+fn promised(screen: &vt100::Screen) -> Option<u64> {
+    let text = screen.contents();
+    let measured = text.lines().any(|l| l.contains("estimate") && l.contains("re-read"));
+    let limit = text.lines().find(|l| l.contains("limit 0 lost"))?;
+    measured.then(|| number_before(limit, "re-read")).flatten()
 }
 
 fn there_and_back(blue: &Broker, green: &Broker, what: &str) {

@@ -11,7 +11,7 @@ use cutover::migration::estate::TopicPartition;
 use serde_json::{Value, json};
 
 use crate::support::faulty::{Faulty, Truth};
-use crate::support::kafka::{self, Broker, create_topic, pair};
+use crate::support::kafka::{self, Broker, commit, create_topic, pair};
 use crate::support::unique;
 
 const WITHIN: Duration = Duration::from_secs(240);
@@ -387,7 +387,6 @@ fn a_time_that_lies_ahead_hides_no_missing_record() {
 /// The same for a group that has not read them, and for a replay that can't bring them there.
 #[test]
 fn what_green_refuses_is_missing_for_its_readers_and_no_replay_is_begun() {
-    use rdkafka::consumer::{CommitMode, Consumer as _};
     use rdkafka::{Offset, TopicPartitionList};
     const HOUR: i64 = 3_600_000;
     let topic = topic_of_both("refused", &[("message.timestamp.after.max.ms", "9223372036854775807")], &[]);
@@ -400,7 +399,7 @@ fn what_green_refuses_is_missing_for_its_readers_and_no_replay_is_begun() {
     let consumer = kafka::consumer(&pair().blue, &group, &[]);
     let mut at = TopicPartitionList::new();
     at.add_partition_offset(&topic, 0, Offset::Offset(1)).expect("a partition");
-    consumer.commit(&at, CommitMode::Sync).expect("committed");
+    commit(&consumer, &at);
     let dir =
         plan(&format!("[[groups]]\nname = {group:?}\ntopics = [{topic:?}]\nswitch = {{ provider = \"manual\" }}\n"));
     let cutover = |args: &[&str]| {

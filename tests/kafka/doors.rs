@@ -9,7 +9,7 @@ use std::time::Duration;
 use cutover::kafka::control::{Cluster, SnapshotOptions};
 use cutover::kafka::properties::ClientProperties;
 use cutover::migration::estate::Side;
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -121,7 +121,7 @@ fn commit(broker: &Broker, group: &str, topic: &str, offsets: &[i64]) {
     for (p, o) in (0..).zip(offsets) {
         list.add_partition_offset(topic, p, Offset::Offset(*o)).unwrap();
     }
-    consumer(broker, group, &[]).commit(&list, CommitMode::Sync).unwrap();
+    crate::support::kafka::commit(&consumer(broker, group, &[]), &list);
 }
 
 fn committed(broker: &Broker, group: &str, topic: &str) -> Vec<Option<i64>> {

@@ -10,7 +10,6 @@ use cutover::metrics::{About, Provider};
 use cutover::migration::criteria::Metric;
 use cutover::migration::estate::{Side, Trouble};
 use cutover::plan::Plan;
-use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::producer::{BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use rustix::process::Signal;
@@ -41,7 +40,7 @@ fn commit(broker: &Broker, group: &str, topic: &str, offsets: [i64; 2]) {
     for (p, offset) in (0..).zip(offsets) {
         list.add_partition_offset(topic, p, Offset::Offset(offset)).unwrap();
     }
-    consumer(broker, group, &[]).commit(&list, CommitMode::Sync).unwrap();
+    crate::support::kafka::commit(&consumer(broker, group, &[]), &list);
 }
 
 /// The lag that Kafka's own tool shows.

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::faults::Desk;
-use crate::support::kafka::{Broker, consumer, create_topic, pair, producer};
+use crate::support::kafka::{Broker, commit, consumer, create_topic, pair, producer};
 use crate::support::unique;
 use crate::support::workload::{Application, ApplicationOptions, Cluster, Event, Switch};
 
@@ -180,7 +180,7 @@ fn a_left_over_commit_is_left_out_by_name() {
     application.wait_running(Cluster::Blue, false, SOON);
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(&old, 0, Offset::Offset(0)).unwrap();
-    consumer(&pair().blue, &world.group, &[]).commit(&offsets, CommitMode::Sync).expect("committed");
+    commit(&consumer(&pair().blue, &world.group, &[]), &offsets);
     world.set("blue");
     application.wait_running(Cluster::Blue, true, SOON);
     let (code, said) = world.verb("cutover", &[]);
@@ -330,7 +330,7 @@ fn what_a_commit_carries_goes_along_or_bounds_the_claim() {
         let mut one = offsets.add_partition(topic, 0);
         one.set_offset(Offset::Offset(at)).unwrap();
         one.set_metadata("bAgAAAAAA");
-        consumer(&pair().blue, &world.group, &[]).commit(&offsets, CommitMode::Sync).expect("committed");
+        commit(&consumer(&pair().blue, &world.group, &[]), &offsets);
     };
     commit(4);
     let apply = || world.desk.run(&["offsets", "apply", "--group", &world.group, &format!("--yes={}", world.group)]);

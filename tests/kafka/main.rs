@@ -37,6 +37,7 @@ mod kit;
 mod metrics;
 mod names;
 mod offsets;
+mod one_name;
 mod planes;
 mod records;
 mod replay;

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use cutover::sanitise::{is_clean, visible_name};
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ const ENDS: &[&str] = &[
 fn commit(broker: &Broker, group: &str, topic: &str) {
     let mut offsets = TopicPartitionList::new();
     offsets.add_partition_offset(topic, 0, Offset::Offset(0)).unwrap();
-    consumer(broker, group, &[]).commit(&offsets, CommitMode::Sync).unwrap();
+    crate::support::kafka::commit(&consumer(broker, group, &[]), &offsets);
 }
 
 /// No line of it holds what a terminal obeys or hides.

@@ -13,7 +13,6 @@ use cutover::kafka::records::{Isolation, Portion, Range, RecordRef};
 use cutover::kafka::writer::{Keeper, Writer};
 use cutover::migration::estate::{Side, TopicPartition};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
-use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::producer::{BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -57,7 +56,7 @@ fn write(broker: &Broker, topic: &str, properties: &[(&str, &str)], keys: std::o
 fn commit(broker: &Broker, group: &str, topic: &str, offset: i64) {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("an offset");
-    consumer(broker, group, &[]).commit(&list, CommitMode::Sync).expect("committed");
+    crate::support::kafka::commit(&consumer(broker, group, &[]), &list);
 }
 
 fn group(name: &str, topic: &str) -> String {

@@ -13,7 +13,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use serde_json::{Value, json};
 
 use crate::support::kafka::{
-    self, Broker, consumer, create_topic, delete_records, end_offsets, pair, producer, throwaway, tool,
+    self, Broker, commit, consumer, create_topic, delete_records, end_offsets, pair, producer, throwaway, tool,
 };
 use crate::support::unique;
 
@@ -475,7 +475,7 @@ fn what_a_group_is_missing_is_measured_and_carried() {
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&topic, 0, Offset::Offset(100)).expect("an offset");
     let commits = consumer(&pair.blue, &group, &[]);
-    commits.commit(&list, rdkafka::consumer::CommitMode::Sync).expect("committed");
+    commit(&commits, &list);
     let desk = Desk::new(&pair.blue, &pair.green);
     let path = desk.dir.path().join("cutover.toml");
     let plan = std::fs::read_to_string(&path).expect("a plan");

@@ -8,12 +8,11 @@ use cutover::kafka::control::Cluster;
 use cutover::kafka::properties::ClientProperties;
 use cutover::migration::acl::{Acl, Operation, Pattern, Permission, Resource};
 use cutover::migration::estate::{Side, TopicPartition};
-use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::support::kafka::admin::block_on;
-use crate::support::kafka::{Broker, HeldPort, consumer, create_topic, pair, take_port, throwaway, tool};
+use crate::support::kafka::{Broker, HeldPort, commit, consumer, create_topic, pair, take_port, throwaway, tool};
 use crate::support::unique;
 use crate::watch::cutover;
 
@@ -94,7 +93,7 @@ impl Guarded {
         create_topic(&self.broker, &topic, 1, &[]);
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&topic, 0, Offset::Offset(0)).unwrap();
-        consumer(&self.broker, &group, &[]).commit(&list, CommitMode::Sync).unwrap();
+        commit(&consumer(&self.broker, &group, &[]), &list);
         (topic, group)
     }
 

@@ -17,7 +17,6 @@ use cutover::kafka::writer::{Outgoing, Writer};
 use cutover::migration::estate::{Side, TopicPartition, Trouble};
 use cutover::offsets::{GroupPlan, Verdict};
 use cutover::plan::Plan;
-use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::support::kafka::{self, Broker, Pair};
@@ -55,7 +54,7 @@ fn commit(broker: &Broker, group: &str, topic: &str, partitions: i32, at: i64) {
     for p in 0..partitions {
         list.add_partition_offset(topic, p, Offset::Offset(at)).expect("an offset");
     }
-    kafka::consumer(broker, group, &[]).commit(&list, CommitMode::Sync).expect("committed");
+    crate::support::kafka::commit(&kafka::consumer(broker, group, &[]), &list);
 }
 
 fn translator(pair: &Pair) -> Translator {

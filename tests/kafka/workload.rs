@@ -1,11 +1,9 @@
 //! The traffic, the application and the audit, before anything is proven with them: moves that are known to be wrong
 //! must come out as wrong, by exactly as much.
 
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeSet;
 use std::time::Duration;
-
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 
 use crate::support::workload::{
     Application, ApplicationOptions, Cluster, Event, Switch, Traffic, TrafficOptions, Truth, audit,
@@ -92,7 +90,7 @@ fn starting_at_the_end_loses_the_backlog() {
                 list.add_partition_offset(topic, partition, Offset::Offset(end)).expect("an offset");
             }
         }
-        kafka::consumer(green, &scene.group, &[]).commit(&list, CommitMode::Sync).expect("committed");
+        crate::support::kafka::commit(&kafka::consumer(green, &scene.group, &[]), &list);
     });
     let (truth, events) = scene.finish();
     let audit = audit(&truth, &events);

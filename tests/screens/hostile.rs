@@ -26,9 +26,9 @@ const EVIL: &str = "\u{1b}]0;x\u{7}\u{1b}]52;c;eA==\u{7}\u{1b}[2J\u{9b}31m\r\n\t
                     \u{200b}\u{feff}\u{a0}\u{3000}\u{2028}e\u{301}\u{302}\u{303}\u{304}\u{1f1e9}\u{1f1ea}\u{fffd} ";
 
 /// How a string is made hostile.
-type Poison = fn(&str) -> String;
+pub type Poison = fn(&str) -> String;
 
-const POISONS: &[(&str, Poison)] = &[
+pub const POISONS: &[(&str, Poison)] = &[
     ("before", |s| format!("{EVIL}{s}")),
     ("behind", |s| format!("{s}{EVIL}")),
     ("long", |s| format!("{s}{}{EVIL}", "x\u{301}".repeat(300))),
@@ -57,7 +57,7 @@ fn replace(value: &mut Value, path: &str, of: &BTreeSet<String>, evil: Poison) {
 
 /// The same with every string hostile that may be any string: those that name a state of ours can't be, and say so by
 /// not being read back. Counts the fields.
-fn poisoned<T: Serialize + DeserializeOwned>(of: &T, evil: Poison) -> (T, usize) {
+pub fn poisoned<T: Serialize + DeserializeOwned>(of: &T, evil: Poison) -> (T, usize) {
     let value = serde_json::to_value(of).expect("it is sent to other processes as JSON");
     let mut paths = BTreeSet::new();
     kinds(&value, "", &mut paths);
@@ -173,11 +173,19 @@ fn no_screen_can_be_driven_by_what_it_shows() {
 
 /// Every line of a text is clean, and there are as many as of the same text without anything hostile: nobody ends a
 /// line but us.
-fn lines(what: &str, clean: &str, hostile: &str) {
+pub fn lines(what: &str, clean: &str, hostile: &str) {
     for line in hostile.split('\n') {
         assert!(is_clean(line), "{what}: {line:?}");
     }
     assert_eq!(hostile.lines().count(), clean.lines().count(), "{what}:\n{clean}\n---\n{hostile}");
+}
+
+/// A document as it is printed holds nothing but printable ASCII, and reads back as it was.
+pub fn printed(what: &str, json: &str) {
+    let shown = ascii_json(json);
+    assert!(shown.bytes().all(|b| b == b'\n' || (0x20..0x7f).contains(&b)), "{what}");
+    let back: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(back, serde_json::from_str::<Value>(json).expect("JSON"), "{what}: names read back raw");
 }
 
 #[test]
@@ -219,17 +227,13 @@ fn no_line_of_any_output_can_be_broken_or_driven() {
             ("lag", serde_json::to_string_pretty(&report::json::lag(&hostile))),
             ("status", serde_json::to_string_pretty(&report::json::status(&hostile))),
         ] {
-            let json = json.expect("JSON");
-            let shown = ascii_json(&json);
-            assert!(shown.bytes().all(|b| b == b'\n' || (0x20..0x7f).contains(&b)), "{what} {how}");
-            let back: Value = serde_json::from_str(&shown).expect("JSON");
-            assert_eq!(back, serde_json::from_str::<Value>(&json).expect("JSON"), "{what}: names read back raw");
+            printed(&format!("{what} {how}"), &json.expect("JSON"));
         }
     }
 }
 
 /// Names that differ and look alike where nothing is marked.
-const TWINS: &[&str] = &[
+pub const TWINS: &[&str] = &[
     "loan-audit",
     "loan-audit ",
     " loan-audit",

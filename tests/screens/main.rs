@@ -3,6 +3,7 @@
 mod calendars;
 mod dialogs;
 mod diffs;
+mod documents;
 mod exposition;
 mod fixture;
 #[path = "../support/exposition.rs"]

@@ -19,27 +19,27 @@ const STEPS: [(usize, &str); 4] = [(1, "stop"), (3, "translate"), (4, "commit"),
 /// Where in the life of an effect.
 const BOUNDARIES: [&str; 3] = ["before", "after-intent", "after-effect"];
 
-struct World {
-    dir: tempfile::TempDir,
-    estate: DemoEstate,
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub estate: DemoEstate,
 }
 
 impl World {
     /// The demo's estate, with one more group for each boundary: each has a journal of its own, and they are killed
     /// side by side.
-    fn start() -> Arc<Self> {
+    pub fn start() -> Arc<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mut config = DemoConfig::new(dir.path());
         let like = config.estate.groups.iter().find(|g| g.name == "loan-audit").unwrap().clone();
-        let names = STEPS.iter().flat_map(|(_, step)| BOUNDARIES.map(|boundary| name(boundary, step)));
-        config.estate.groups.extend(names.map(|name| GroupSpec { name, per_second: None, ..like.clone() }));
+        let more = Self::groups().into_iter().map(|name| GroupSpec { name, per_second: None, ..like.clone() });
+        config.estate.groups.extend(more);
         crate::turns::heavy();
         let estate = DemoEstate::start(config).unwrap();
         Arc::new(Self { dir, estate })
     }
 
     /// A plan and a journal of one's own.
-    fn plan(&self, name: &str) -> PathBuf {
+    pub fn plan(&self, name: &str) -> PathBuf {
         let dir = self.dir.path().join(name);
         std::fs::create_dir(&dir).unwrap();
         let plan = self.estate.plan_toml();
@@ -51,8 +51,20 @@ impl World {
         dir
     }
 
+    /// The groups that the demo's estate has more.
+    pub fn groups() -> Vec<String> {
+        STEPS.iter().flat_map(|(_, step)| BOUNDARIES.map(|boundary| name(boundary, step))).collect()
+    }
+
+    /// Where a group's switch stands.
+    pub fn switch(&self, group: &str) -> String {
+        let flags = std::fs::read_to_string(self.estate.flags()).unwrap();
+        let flags: serde_json::Value = serde_json::from_str(&flags).unwrap();
+        flags["flags"][format!("{group}-consumer")]["defaultVariant"].as_str().unwrap().to_owned()
+    }
+
     /// Lost and re-read since the mark, once the group has gone on.
-    fn seen(&self, group: &str) -> (u64, u64) {
+    pub fn seen(&self, group: &str) -> (u64, u64) {
         let report = || self.estate.witness().group(group).unwrap();
         let (before, mut patience) = (report().processed, Patience::new(PATIENCE));
         while report().processed < before + 200 {
@@ -80,10 +92,7 @@ impl World {
         let (lost, re_read) = self.seen(group);
         println!("{group} to {to}, killed {crash_at}: lost {lost}, re-read {re_read}, predicted {predicted}");
         assert_eq!((lost, re_read), (0, predicted), "{group} to {to}, killed {crash_at}");
-        let flags = std::fs::read_to_string(self.estate.flags()).unwrap();
-        let flags: serde_json::Value = serde_json::from_str(&flags).unwrap();
-        let is = &flags["flags"][format!("{group}-consumer")]["defaultVariant"];
-        assert_eq!(is, &serde_json::json!(SwitchState::only(to).to_string()), "{group}'s switch");
+        assert_eq!(self.switch(group), SwitchState::only(to).to_string(), "{group}'s switch");
     }
 }
 
@@ -148,9 +157,7 @@ fn a_full_disk_at_every_step_gives_the_group_back_and_says_so() {
         assert!(report.summary.contains(stands), "{step}: {report:?}");
         let (lost, _) = world.seen(group);
         assert_eq!(lost, 0, "{step}");
-        let flags = std::fs::read_to_string(world.estate.flags()).unwrap();
-        let flags: serde_json::Value = serde_json::from_str(&flags).unwrap();
-        assert_eq!(flags["flags"][format!("{group}-consumer")]["defaultVariant"], on, "{step}");
+        assert_eq!(world.switch(group), on, "{step}");
         // There is room again, and a person decides: back to where it was.
         let report = carry_out(&dir, Command::roll_back(group), None);
         assert!(report.exit_code == 0 || report.summary.contains("is on blue"), "{step}: {report:?}");

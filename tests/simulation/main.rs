@@ -12,8 +12,16 @@ mod kill_support;
 mod receiver;
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../support/exposition.rs"]
+mod format;
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/patience.rs"]
 mod patience;
+
+#[allow(dead_code, reason = "each test binary uses a part of it")]
+#[path = "../support/pty.rs"]
+mod pty;
 
 #[allow(dead_code, reason = "each test binary uses a part of it")]
 #[path = "../support/turns.rs"]
@@ -25,9 +33,12 @@ mod controller;
 mod deterministic;
 mod estate;
 mod faults;
+mod hostile;
 mod kill;
 mod link;
 mod notify;
+#[cfg(target_os = "linux")]
+mod read_only_disk;
 mod transactions;
 mod verify;
 

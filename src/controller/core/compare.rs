@@ -42,7 +42,7 @@ impl Core {
         actor: String,
     ) -> Result<(), Refusal> {
         if let Some(running) = self.comparing.view.as_ref().filter(|_| !self.comparing.tasks.is_empty()) {
-            let words = running.what.words();
+            let words = running.what.shown();
             return Err(Refusal::holds(format!("a diff of {words} is under way"), "wait for it, or stop it first"));
         }
         if self.stopping {
@@ -100,7 +100,7 @@ impl Core {
         let came = came.map_err(broke).and_then(|came| came);
         let stopped = self.comparing.stop.load(Ordering::Relaxed);
         let Some(view) = &mut self.comparing.view else { return };
-        let (at, words, subject, actor) = (Clock.now(), view.what.words(), view.subject(), view.actor.clone());
+        let (at, words, subject, actor) = (Clock.now(), view.what.shown(), view.subject(), view.actor.clone());
         let about = format!("verify {words}: ");
         self.notices.retain(|n| !n.trouble.what.starts_with(&about));
         match came {

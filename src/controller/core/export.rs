@@ -12,7 +12,7 @@ use crate::controller::snapshot::Reply;
 use crate::migration::command::Refusal;
 use crate::migration::estate::{Side, Trouble};
 use crate::offsets::{Chosen, reset_file};
-use crate::sanitise::visible;
+use crate::sanitise::{visible_name, visible_path};
 
 /// Most files of one group and side: nothing is ever overwritten, and a held key must not fill the disk.
 const MOST: usize = 100;
@@ -43,7 +43,10 @@ impl Core {
     fn reset_file(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Result<String, Refusal> {
         match self.shown(group, to, chosen) {
             Some(plan) => Ok(reset_file::lines(&plan).into_iter().map(|l| l + "\n").collect()),
-            None => Err(Refusal::unknown(format!("{group} was not measured to {to} yet"), "measure it first")),
+            None => Err(Refusal::unknown(
+                format!("{group} was not measured to {to} yet", group = visible_name(group)),
+                "measure it first",
+            )),
         }
     }
 }
@@ -53,7 +56,7 @@ async fn written(plan: Option<PathBuf>, group: String, to: Side, text: String) -
         return Err(Refusal::refused("another file is being written", "wait for it"));
     };
     match tokio::task::spawn_blocking(move || write(plan.as_deref(), &group, to, &text)).await {
-        Ok(Ok(path)) => Ok(visible(&path.display().to_string())),
+        Ok(Ok(path)) => Ok(visible_path(&path)),
         Ok(Err(trouble)) => Err(Refusal::refused(trouble.what, trouble.advice)),
         Err(e) => Err(Refusal::refused(format!("the file was not written: {e}"), "try again")),
     }
@@ -74,13 +77,16 @@ fn write(plan: Option<&Path>, group: &str, to: Side, text: &str) -> Result<PathB
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             written => {
                 let trouble = |e| {
-                    Trouble::new(format!("{}: {e}", path.display()), "make room, or the directory of the plan writable")
+                    Trouble::new(
+                        format!("{}: {e}", visible_path(&path)),
+                        "make room, or the directory of the plan writable",
+                    )
                 };
                 return written.map_err(trouble).map(|()| path.canonicalize().unwrap_or(path));
             }
         }
     }
-    let what = format!("{} holds {MOST} reset files of {name} already", dir.display());
+    let what = format!("{} holds {MOST} reset files of {name} already", visible_path(dir), name = visible_name(&name));
     Err(Trouble::new(what, "take away those that nobody needs: none is overwritten"))
 }
 

@@ -12,6 +12,7 @@ use crate::migration::command::{Command, Subject, shell_word};
 use crate::migration::estate::{At, ClusterView, FlagState, Observed, Side, Trouble};
 use crate::migration::event::{Entry, Event, RunEnd, RunId};
 use crate::plan::{Plan, ProducerPlan};
+use crate::sanitise::visible_name;
 
 /// A window counts for two rounds over the topic's partitions, and at most for so long, ms.
 const KEPT_MS: u64 = 3_600_000;
@@ -100,7 +101,7 @@ impl Fidelities {
         for topic in &producer.topics {
             match self.topic(topic, period, now) {
                 Ok(one) => figure = Some(figure.map_or_else(|| one.clone(), |sum| add(sum, &one))),
-                Err(reason) => why = Some(format!("{topic}: {reason}")),
+                Err(reason) => why = Some(format!("{topic}: {reason}", topic = visible_name(topic))),
             }
         }
         match (figure, why) {
@@ -144,7 +145,9 @@ impl Fidelities {
                     figure.doubled += counts.doubled;
                 }
                 Err(Missed::Unknown(why)) => {
-                    figure.unknown.get_or_insert_with(|| format!("{topic}-{partition}: {why}"));
+                    figure
+                        .unknown
+                        .get_or_insert_with(|| format!("{topic}-{partition}: {why}", topic = visible_name(topic)));
                 }
                 Err(Missed::Not(_)) => {}
             }
@@ -198,7 +201,10 @@ impl Core {
         if let Ok(Counts { missing: missing @ 1.., .. }) = &one.result {
             let (topic, partition) = (&one.topic, one.partition);
             let trouble = Trouble::new(
-                format!("{missing} records of {topic}-{partition} in a sampled window are on blue only"),
+                format!(
+                    "{missing} records of {topic}-{partition} in a sampled window are on blue only",
+                    topic = visible_name(topic)
+                ),
                 format!("see which: cutover diff --topic {} (or v), then cutover replay", shell_word(topic)),
             );
             self.notice(Severity::Fail, Subject::Migration, trouble);
@@ -222,7 +228,7 @@ impl Core {
         for topic in topics {
             let writers = || ids.iter().filter(|p| p.topics.contains(topic));
             if let Some(other) = writers().find(|p| !dual(p)) {
-                reasons.insert(topic.clone(), format!("{} writes it too, and not to both", other.name));
+                reasons.insert(topic.clone(), format!("{} writes it too, and not to both", visible_name(&other.name)));
                 continue;
             }
             match partitions(&self.estate.blue, &self.estate.green, topic) {

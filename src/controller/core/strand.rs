@@ -15,6 +15,7 @@ use crate::migration::estate::{FlagState, SwitchState, Trouble};
 use crate::migration::event::Event;
 use crate::migration::state::State;
 use crate::migration::stranded::Stranded;
+use crate::sanitise::visible_path;
 
 /// A stranded run, and what came of starting again what it stopped.
 type Tried = (Stranded, Option<Outcome>);
@@ -82,7 +83,7 @@ impl Core {
         }
         match self.ledger.room().await {
             Ok(Some(room)) if !room.reserved => {
-                let at = self.plan.journal.display();
+                let at = visible_path(&self.plan.journal);
                 let mib = room.free >> 20;
                 let why = format!("the disk of the journal {at} is full ({mib} MiB free): no room for a run's entries");
                 Err(Refusal::refused(why, "free at least 16 MiB there, then ask again; nothing was stopped"))

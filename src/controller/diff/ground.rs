@@ -14,6 +14,7 @@ use crate::migration::estate::{At, Side, TopicPartition, Trouble};
 use crate::offsets::identity::IdentityRule;
 use crate::plan::Plan;
 use crate::replay::Ranges;
+use crate::sanitise::visible_name;
 
 /// One topic's ground.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -305,7 +306,8 @@ impl Grounds<'_> {
             _ if !ground.unasked.is_empty() => return Ok(Some(ground.unknown.join("; "))),
             (a, _) => {
                 let (full, empty) = if a.is_some() { (&logs[0], &logs[1]) } else { (&logs[1], &logs[0]) };
-                let why = format!("{} holds no record of {}, {} does", empty.side, empty.name, full.side);
+                let why =
+                    format!("{} holds no record of {}, {} does", empty.side, visible_name(&empty.name), full.side);
                 return Ok(Some(format!(
                     "{why}: nothing can be compared; ask for a time range to list what is missing"
                 )));
@@ -440,11 +442,12 @@ impl Grounds<'_> {
                 return Some(ground.unknown.join("; "));
             }
             let Some((start, end)) = ground.ranges[0].get(p).copied() else {
-                return Some(format!("{} has no partition {partition} on {}", source.name, source.side));
+                return Some(format!("{} has no partition {partition} on {}", visible_name(&source.name), source.side));
             };
             let to = to.unwrap_or(end);
             if from < start || to > end || from > to {
-                let what = format!("{}-{partition} on {} holds [{start}, {end})", source.name, source.side);
+                let what =
+                    format!("{}-{partition} on {} holds [{start}, {end})", visible_name(&source.name), source.side);
                 return Some(format!("{what}: [{from}, {to}) is not in it"));
             }
             taken.insert(p, (from, to));
@@ -545,25 +548,14 @@ impl Grounds<'_> {
 
     /// How many partitions a topic has on a side, or why that can't be said.
     async fn partitions(&self, topic: &str, side: Side) -> Result<Result<usize, String>, Trouble> {
-        let name = self.names.on(side, topic);
         let options = SnapshotOptions {
-            topics: Which::only([name.clone()]),
+            topics: Which::only([self.names.on(side, topic)]),
             groups: Which::None,
             members: Which::None,
             ..SnapshotOptions::default()
         };
         let view = self.tools.cluster(side).snapshot(&options).await?;
-        let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);
-        let absent = format!("there is no topic {name} on {side}");
-        Ok(match partitions {
-            [] => Err(absent),
-            [one] if one.leader < 0 && one.replicas == 0 => Err(match &one.trouble {
-                Some(t) if t.what.contains("UNKNOWN_TOPIC_OR_PARTITION") => absent,
-                Some(t) => t.what.clone(),
-                None => format!("{name} can't be read on {side}"),
-            }),
-            some => Ok(some.len()),
-        })
+        Ok(self.names.partitions(topic, side, &view))
     }
 }
 
@@ -576,7 +568,7 @@ pub(super) async fn is_compacted(cluster: &Cluster, name: &str) -> Result<bool, 
     let configs = cluster.describe_configs(std::slice::from_ref(&name)).await;
     let policy = configs.get(&name).and_then(|c| c.as_ref().ok()).and_then(|c| c.get("cleanup.policy"));
     policy.and_then(|p| p.value.as_deref()).map(|policy| policy.contains("compact")).ok_or_else(|| {
-        let what = format!("{} does not say whether {name} is compacted", cluster.side());
+        let what = format!("{} does not say whether {name} is compacted", cluster.side(), name = visible_name(&name));
         Trouble::new(what, "give this principal DESCRIBE_CONFIGS on the topic")
     })
 }

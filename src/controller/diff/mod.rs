@@ -29,6 +29,7 @@ use crate::kafka::control::StableOffsets;
 use crate::migration::estate::{Side, Trouble};
 use crate::plan::Plan;
 use crate::replay::Ranges;
+use crate::sanitise::visible_name;
 pub use document::document;
 use ground::Grounds;
 pub(super) use ground::moment;
@@ -232,7 +233,7 @@ async fn topics(plan: &Plan, tools: &Tools, names: &TopicNames, request: &Reques
         What::Producer(name) => match plan.producer(name) {
             Some(producer) => producer.topics.iter().cloned().collect(),
             None => {
-                let what = format!("the plan has no producer {name}");
+                let what = format!("the plan has no producer {name}", name = visible_name(name));
                 return Err(Broken::Usage(Trouble::new(what, "name one of the plan's")));
             }
         },
@@ -261,7 +262,7 @@ async fn committed(tools: &Tools, names: &TopicNames, group: &str, source: Side)
         StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => found,
         StableOffsets::Pending(_) => {
             return Err(Trouble::new(
-                format!("a transaction with offsets of group {id} is open on {source}"),
+                format!("a transaction with offsets of group {id} is open on {source}", id = visible_name(&id)),
                 "try again, or name its topics with --topic",
             ));
         }

@@ -12,6 +12,7 @@ use super::Broken;
 use super::ground::Ground;
 use crate::diff::{JoinState, TopicDiff};
 use crate::migration::estate::Trouble;
+use crate::sanitise::visible_path;
 
 const STATE: &str = "progress.json";
 /// Bytes read from a bucket in one go: a multiple of an entry's 48.
@@ -65,7 +66,7 @@ impl Place {
         let lock = lock.map_err(at)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
             refused(
-                format!("the same diff is running already, in {}", dir.display()),
+                format!("the same diff is running already, in {}", visible_path(&dir)),
                 "wait for it, or compare something else",
             )
         })?;
@@ -83,7 +84,7 @@ impl Place {
             _ => trouble("can't read", &path, &e),
         })?;
         let saved: Saved = serde_json::from_slice(&text).map_err(|e| {
-            refused(format!("{} can't be understood: {e}", path.display()), "leave out --resume to start again")
+            refused(format!("{} can't be understood: {e}", visible_path(&path)), "leave out --resume to start again")
         })?;
         if let Some(topic) = &saved.topic {
             self.lengths.clone_from(&topic.lengths);
@@ -211,7 +212,7 @@ impl Place {
     /// The diff is done: nothing of it stays.
     pub fn remove(self) {
         if let Err(e) = std::fs::remove_dir_all(&self.dir) {
-            tracing::warn!("{} stays behind: {e}", self.dir.display());
+            tracing::warn!("{} stays behind: {e}", visible_path(&self.dir));
         }
         if self.made {
             let _ = self.dir.parent().map(std::fs::remove_dir); // unless another diff is in it by now
@@ -228,7 +229,7 @@ fn refused(what: impl Into<String>, advice: &str) -> Broken {
 }
 
 fn trouble(what: &str, path: &Path, e: &std::io::Error) -> Broken {
-    Broken::Failed(Trouble::new(format!("{what} {}: {e}", path.display()), ELSEWHERE))
+    Broken::Failed(Trouble::new(format!("{what} {}: {e}", visible_path(path)), ELSEWHERE))
 }
 
 #[cfg(test)]

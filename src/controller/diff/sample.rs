@@ -24,6 +24,7 @@ use crate::kafka::records::{Isolation, Range, RecordReader};
 use crate::migration::estate::{At, Side, TopicPartition, Trouble};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::plan::Plan;
+use crate::sanitise::visible_name;
 
 /// Records of a window, about.
 const RECORDS: u64 = 500;
@@ -194,7 +195,7 @@ impl Sampler {
 
     async fn look(&mut self, target: &Target, partition: u32) -> Result<Counts, Missed> {
         if self.is_compacted(&target.topic).await? {
-            return Err(Missed::Not(format!("{} is compacted: v compares all of it", target.topic)));
+            return Err(Missed::Not(format!("{} is compacted: v compares all of it", visible_name(&target.topic))));
         }
         let rule = self.plan.topic(&target.topic);
         let (delta, skew) = (rule.pair_delta_ms.cast_signed(), rule.arrival_skew_ms.cast_signed());

@@ -9,6 +9,7 @@ use crate::diff::{DiffReport, Found, PartitionDiff, TopicDiff, Verdict};
 use crate::migration::command::shell_word;
 use crate::migration::estate::{Side, Trouble};
 use crate::plan::Plan;
+use crate::sanitise::{visible_name, visible_path};
 
 /// Most reasons and remarks of one topic that are written out.
 const SAID: usize = 20;
@@ -21,7 +22,7 @@ pub(in crate::controller) fn finish(plan: &Plan, what: &DiffWhat, report: &DiffR
     let file = write(plan, what, report);
     let mut result = summary(report);
     result.next = next(plan, report, &file);
-    result.file = file.ok().map(|path| path.display().to_string());
+    result.file = file.ok().map(|path| visible_path(&path));
     result
 }
 
@@ -67,7 +68,7 @@ fn of_topic(report: &DiffReport, t: &TopicDiff) -> DiffRow {
     lines.extend((t.unknown.len() > SAID).then(|| format!("and {} more reasons", t.unknown.len() - SAID)));
     lines.extend(t.remarks.iter().take(SAID).cloned());
     if t.target_topic != t.topic {
-        lines.push(format!("on green it is called {}", t.target_topic));
+        lines.push(format!("on green it is called {}", visible_name(&t.target_topic)));
     }
     if !t.partitions.is_empty() {
         lines.push(format!("{clean} of {} partitions without a finding", t.partitions.len()));
@@ -102,9 +103,9 @@ fn next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>) -> Ve
         Ok(path) => {
             let mut command = "cutover replay".to_owned();
             if let Some(file) = plan.file.as_ref().filter(|f| f.as_os_str() != "cutover.toml") {
-                command += &format!(" --plan {}", shell_word(&file.display().to_string()));
+                command += &format!(" --plan {}", shell_word(&file.to_string_lossy()));
             }
-            command += &format!(" --from-diff {}", shell_word(&path.display().to_string()));
+            command += &format!(" --from-diff {}", shell_word(&path.to_string_lossy()));
             if report.source == Side::Green {
                 command += " --from green";
             }

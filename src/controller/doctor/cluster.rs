@@ -10,6 +10,7 @@ use crate::migration::estate::{ClusterView, GroupView, PartitionView, Side, Topi
 use crate::migration::gate::span;
 use crate::migration::partial::Operations;
 use crate::plan::{GroupPlan, Plan};
+use crate::sanitise::{quoted, visible_name, visible_names};
 
 /// Groups that are shown: one that was asked for by name and refused is none of them, and has no coordinator.
 fn visible(view: &ClusterView) -> usize {
@@ -85,11 +86,15 @@ fn answers(side: Side, view: &ClusterView) -> Check {
 fn id(plan: &Plan, side: Side, view: &ClusterView) -> Check {
     let id = format!("cluster id of {side}");
     match (&view.cluster_id, &plan.cluster(side).cluster_id) {
-        (Some(seen), Some(pin)) if seen == pin => Check::new(id, Health::Ok, format!("{seen}, as the plan pins it")),
-        (Some(seen), Some(pin)) => Check::new(id, Health::Fail, format!("{seen}, and the plan pins {pin}"))
-            .advised("correct bootstrap or cluster_id: it is another cluster"),
-        (Some(seen), None) => Check::new(id, Health::Warn, format!("{seen}, not pinned"))
-            .advised(format!("add cluster_id = {seen:?} to [clusters.{side}]")),
+        (Some(seen), Some(pin)) if seen == pin => {
+            Check::new(id, Health::Ok, format!("{}, as the plan pins it", visible_name(seen)))
+        }
+        (Some(seen), Some(pin)) => {
+            Check::new(id, Health::Fail, format!("{}, and the plan pins {}", visible_name(seen), visible_name(pin)))
+                .advised("correct bootstrap or cluster_id: it is another cluster")
+        }
+        (Some(seen), None) => Check::new(id, Health::Warn, format!("{}, not pinned", visible_name(seen)))
+            .advised(format!("add cluster_id = {} to [clusters.{side}]", quoted(seen))),
         (None, _) => Check::new(id, Health::Unknown, "the cluster did not tell it"),
     }
 }
@@ -104,7 +109,7 @@ fn shown(side: Side, view: &ClusterView) -> Option<Check> {
 /// The first names, and how many more.
 fn some(names: &[&str]) -> String {
     const NAMED: usize = 3;
-    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let first = visible_names(names.iter().take(NAMED));
     match names.len().saturating_sub(NAMED) {
         0 => first,
         more => format!("{first} and {more} more"),
@@ -160,7 +165,7 @@ fn topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &R
 
 fn group(group: &GroupPlan, side: Side, view: &ClusterView, rights: &Rights) -> Option<Check> {
     let id = if side == Side::Green { &group.green_group } else { &group.name };
-    let what = format!("group {id} on {side}");
+    let what = format!("group {id} on {side}", id = visible_name(id));
     let seen: Option<&GroupView> = view.groups.get(id);
     if let Some(t) = seen.and_then(|v| v.trouble.as_ref()) {
         return Some(Check::failed(what, Health::Fail, t.clone()));

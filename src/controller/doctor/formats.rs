@@ -6,6 +6,7 @@ use super::{Check, Health, LOOK};
 use crate::controller::tools::Tools;
 use crate::migration::estate::{ClusterView, Side, TopicPartition};
 use crate::plan::Plan;
+use crate::sanitise::{visible_name, visible_names};
 
 /// Formats before record batches (KIP-98, Kafka 0.11).
 const OLD: [&str; 3] = ["0.8", "0.9", "0.10"];
@@ -63,7 +64,7 @@ async fn look(wanted: &BTreeSet<String>, tools: &Tools, side: Side, view: &Clust
     }
     if !unread.is_empty() {
         let some: Vec<&str> = unread.iter().take(3).copied().collect();
-        let found = format!("the ends of {} topics are not known: {}", unread.len(), some.join(", "));
+        let found = format!("the ends of {} topics are not known: {}", unread.len(), visible_names(&some));
         return Check::new("", Health::Unknown, found).advised("allow Describe on them");
     }
     let names: Vec<String> = topics.iter().map(|t| tools.names.on(side, t)).collect();
@@ -71,7 +72,11 @@ async fn look(wanted: &BTreeSet<String>, tools: &Tools, side: Side, view: &Clust
     for (name, config) in tools.cluster(side).describe_configs(&names).await {
         // Kafka 4 has no such setting any more; who may not see it still has the look at the log above.
         let format = config.ok().and_then(|c| c.get("message.format.version")?.value.clone());
-        will.extend(format.filter(|f| OLD.iter().any(|old| f.starts_with(old))).map(|f| format!("{name} ({f})")));
+        will.extend(
+            format
+                .filter(|f| OLD.iter().any(|old| f.starts_with(old)))
+                .map(|f| format!("{name} ({f})", name = visible_name(&name))),
+        );
     }
     match will.first() {
         Some(first) => {

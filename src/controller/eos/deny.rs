@@ -7,7 +7,7 @@ use super::look::enforced;
 use crate::controller::clock::Clock;
 use crate::kafka::control::{Cluster, Outcome as Sent};
 use crate::migration::acl::Acl;
-use crate::migration::estate::Trouble;
+use crate::migration::estate::{Cause, Trouble};
 use crate::migration::transactions::{Answer, Unavailable};
 
 /// How long brokers may take to enforce a change: they follow the controller's log within a second or so, ms.
@@ -67,11 +67,9 @@ fn verdict<'a>(sent: impl Iterator<Item = &'a Sent> + Clone) -> Result<(), NotSe
     if let Some(why) = sent.clone().filter(|s| matches!(s, Sent::Unknown(_))).find_map(Sent::trouble) {
         return Err(NotSet::Unknown(why.clone()));
     }
-    // The control plane names Kafka's errors in its words.
-    let forbids = |what: &str| what.contains("AUTHORIZATION_FAILED") || what.contains("SECURITY_DISABLED");
     match sent.clone().find_map(Sent::trouble) {
         None => Ok(()),
-        Some(why) if forbids(&why.what) => Err(NotSet::Forbidden(why.clone())),
+        Some(why) if why.is(Cause::NotAllowed) || why.is(Cause::NoAuthorizer) => Err(NotSet::Forbidden(why.clone())),
         Some(why) => Err(NotSet::Failed(why.clone())),
     }
 }
@@ -99,4 +97,21 @@ async fn settled(cluster: &Cluster, acls: &BTreeSet<Acl>, wanted: usize) -> Resu
 
 fn why<T>(answer: &Answer<T>) -> Trouble {
     answer.trouble().unwrap_or_else(|| Trouble::new("the ACLs can't be told", ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_forbids_a_denial_is_told_by_the_brokers_code_and_by_no_word_of_it() {
+        let of = |why: Trouble| verdict([&Sent::Done, &Sent::Refused(why)].into_iter());
+        let hidden = Trouble::new("making an ACL: blue broker 1 said no", "").of(Cause::NotAllowed);
+        assert_eq!(of(hidden.clone()), Err(NotSet::Forbidden(hidden)));
+        let none = Trouble::new("making an ACL: blue broker 1 has none", "").of(Cause::NoAuthorizer);
+        assert_eq!(of(none.clone()), Err(NotSet::Forbidden(none)));
+        // An id may be called like an error.
+        let failed = Trouble::new("making an ACL (id AUTHORIZATION_FAILED-1): blue broker 1 has a full disk", "");
+        assert_eq!(of(failed.clone()), Err(NotSet::Failed(failed)));
+    }
 }

@@ -13,6 +13,7 @@ use crate::migration::eos::{Ends, EosLook, denials};
 use crate::migration::estate::{Side, TopicPartition, Trouble};
 use crate::migration::settings::{ProducerSettings, Settings};
 use crate::migration::transactions::{Answer, Hanging, ProducerView, TransactionView};
+use crate::sanitise::visible_name;
 
 /// Where groups' offsets are kept.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -109,7 +110,9 @@ async fn commits(
         match described.get(id) {
             Some(Answer::Told(view)) => pids.extend(view.as_ref().map(|v| v.producer_id)),
             Some(untold) => return untold.clone().map(|_| BTreeSet::new()),
-            None => return Answer::Unknown(Trouble::new(format!("nothing was told of {id}"), "")),
+            None => {
+                return Answer::Unknown(Trouble::new(format!("nothing was told of {id}", id = visible_name(id)), ""));
+            }
         }
     }
     if pids.is_empty() {

@@ -15,6 +15,7 @@ use crate::controller::observe::{Seen, Sighting, Sightings, too_long};
 use crate::controller::pace::Pace;
 use crate::controller::tools::Tools;
 use crate::migration::estate::Side;
+use crate::sanitise::visible_name;
 
 /// The longest a look may take.
 const LOOK: Duration = Duration::from_secs(15);
@@ -101,7 +102,8 @@ async fn round(tools: &Arc<Tools>, side: Side, some: Vec<Watched>, to: &Sighting
 async fn seen(tools: Arc<Tools>, side: Side, of: Watched) -> Seen {
     let at = Clock.now();
     let looked = tokio::time::timeout(LOOK, look(tools.cluster(side), &tools.names, &of)).await;
-    let result = looked
-        .unwrap_or_else(|_| Err(too_long(tools.cluster(side), &format!("looking at producer {}", of.name), LOOK)));
+    let result = looked.unwrap_or_else(|_| {
+        Err(too_long(tools.cluster(side), &format!("looking at producer {}", visible_name(&of.name)), LOOK))
+    });
     Seen { at, what: Sighting::Eos(side, of.name, result.map(Box::new)) }
 }

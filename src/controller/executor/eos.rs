@@ -17,6 +17,7 @@ use crate::migration::eos::Fenced;
 use crate::migration::estate::{Side, TopicPartition, Trouble};
 use crate::plan::Plan;
 use crate::replay::Ranges;
+use crate::sanitise::visible_name;
 
 /// Ids fenced at the same time.
 const TOGETHER: usize = 8;
@@ -90,10 +91,13 @@ pub(super) async fn carry(with: Carrying, producer: String, id: String, from: Si
     // Another journal may have a run of this number for the same producer.
     let id = format!("{id}-{:x}", begun.0);
     let Some(target_ends) = target_ends else {
-        let what = format!("no seam to {from} is journalled for every partition of {producer}");
+        let what = format!(
+            "no seam to {from} is journalled for every partition of {producer}",
+            producer = visible_name(&producer)
+        );
         return failed(Trouble::new(what, "nothing was carried: compare both clusters with `cutover diff`"));
     };
-    let asked = format!("{producer} goes back to {}", from.other());
+    let asked = format!("{producer} goes back to {}", from.other(), producer = visible_name(&producer));
     let back = Back { id, from, ranges, target_ends, asked };
     match carry_back(&with.plan, with.lease, &back, with.tell, with.stop).await {
         Ok(brought) => done(Answer::Carried { records: brought.records, verified: brought.verified }),

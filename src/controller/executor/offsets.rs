@@ -9,6 +9,7 @@ use crate::controller::translate::list;
 use crate::kafka::control::{Cluster, Outcome as Sent, StableOffsets};
 use crate::migration::effect::{Answer, Outcome};
 use crate::migration::estate::{GroupState, GroupView, Side, TopicPartition, Trouble};
+use crate::sanitise::visible_name;
 
 /// How long offsets in an open transaction are waited for before a commit, and when it is read back, ms.
 const STABLE_MS: u64 = 60_000;
@@ -82,7 +83,7 @@ impl<'a> Change<'a> {
                     format!(
                         "{} offsets of {} on {} read back otherwise than committed: {}",
                         wrong.len(),
-                        self.group,
+                        visible_name(self.group),
                         self.cluster.side(),
                         list(&wrong.into_iter().cloned().collect::<Vec<_>>())
                     ),
@@ -125,7 +126,7 @@ impl<'a> Change<'a> {
                 Err(Trouble::new(
                     format!(
                         "the committed offset of {} for {tp} on {} was {} and is {now} now: somebody else moved it",
-                        self.group,
+                        visible_name(self.group),
                         self.cluster.side(),
                         word(*was)
                     ),
@@ -141,7 +142,7 @@ impl<'a> Change<'a> {
             return Ok(());
         }
         Err(Trouble::new(
-            format!("group {} on {} is {}{}", self.group, self.cluster.side(), view.state, who(&view)),
+            format!("group {} on {} is {}{}", visible_name(self.group), self.cluster.side(), view.state, who(&view)),
             "stop its members there: offsets can only be set while it is Empty",
         ))
     }
@@ -176,14 +177,18 @@ impl<'a> Change<'a> {
                 StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => break (found, carried),
                 StableOffsets::Pending(open) if watch.ms() < STABLE_MS => {
                     let (group, side) = (self.group, self.cluster.side());
-                    tracing::info!("offsets of {group} on {side} wait for a transaction: {}", list(&open));
+                    tracing::info!(
+                        "offsets of {group} on {side} wait for a transaction: {}",
+                        list(&open),
+                        group = visible_name(group)
+                    );
                     Clock.sleep(PAUSE_MS).await;
                 }
                 StableOffsets::Pending(open) => {
                     return Err(Trouble::new(
                         format!(
                             "a transaction with offsets of {} on {} is still open after {} s, for {}",
-                            self.group,
+                            visible_name(self.group),
                             self.cluster.side(),
                             STABLE_MS / 1000,
                             list(&open)
@@ -204,7 +209,7 @@ impl<'a> Change<'a> {
         Trouble::new(
             format!(
                 "{first}the offsets of {} on {} could not be read back: {}",
-                self.group,
+                visible_name(self.group),
                 self.cluster.side(),
                 why.what
             ),
@@ -235,7 +240,11 @@ pub(super) fn who(view: &GroupView) -> String {
     match view.members.as_slice() {
         [] => String::new(),
         members => {
-            let names: Vec<String> = members.iter().take(3).map(|m| format!("{} at {}", m.client_id, m.host)).collect();
+            let names: Vec<String> = members
+                .iter()
+                .take(3)
+                .map(|m| format!("{} at {}", visible_name(&m.client_id), visible_name(&m.host)))
+                .collect();
             format!(" with {} members ({})", members.len(), names.join(", "))
         }
     }

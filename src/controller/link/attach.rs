@@ -18,6 +18,7 @@ use crate::controller::snapshot::{Arming, Ask, Reply, Snapshot};
 use crate::migration::command::Refusal;
 use crate::migration::estate::Trouble;
 use crate::plan::Plan;
+use crate::sanitise::visible_path;
 
 /// Questions that may wait for the line.
 const ASKS: usize = 64;
@@ -91,7 +92,7 @@ impl Drop for Line {
 
 async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Snapshot)>, Trouble> {
     let there = |what: String| {
-        let name = path.display();
+        let name = visible_path(path);
         Trouble::new(format!("{name}: {what}"), "end the controller that runs, or look with --read-only")
     };
     let stream = match open(path).await {
@@ -99,7 +100,7 @@ async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Sn
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             return Err(Trouble::new(
-                format!("{}: the controller that runs belongs to another user", path.display()),
+                format!("{}: the controller that runs belongs to another user", visible_path(path)),
                 "attach as the user that runs it",
             ));
         }

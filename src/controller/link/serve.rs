@@ -18,6 +18,7 @@ use crate::controller::run::Handle;
 use crate::controller::snapshot::{Arming, Ask, Reply, Snapshot};
 use crate::migration::command::{Command, Refusal};
 use crate::migration::estate::Trouble;
+use crate::sanitise::visible_path;
 
 /// Screens that may be attached at once.
 const SCREENS: usize = 32;
@@ -126,7 +127,7 @@ impl Door {
             held = snapshots.wait_for(holds) => if held.is_err() { return },
             _ = stop.changed() => return,
         }
-        let path = self.path.display();
+        let path = visible_path(&self.path);
         let bound = match bind(&self.path) {
             Ok(bound) => bound,
             Err(e) => return tracing::warn!("{path}: {e}: nobody can attach to this controller"),

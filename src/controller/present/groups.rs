@@ -9,6 +9,7 @@ use crate::migration::estate::{ClusterView, GroupKind, GroupView, Observed, Side
 use crate::migration::settings::Mode;
 use crate::migration::sight::Sight;
 use crate::migration::stage::{RunView, SideState, Stage, StepState};
+use crate::sanitise::visible_name;
 
 /// All rows: what needs a person first, then what is under way, then by name.
 pub(super) fn rows(scene: &Scene<'_>, sight: &Sight<'_>) -> Vec<GroupRow> {
@@ -155,7 +156,10 @@ fn unmeasured(cluster: &ClusterView, group: &GroupView, side: Side) -> Option<Tr
             let nothing = || Trouble::new("no answer named it", "look at its leader");
             (of.lso.is_none() || of.high_watermark.is_none()).then(|| {
                 let why = of.trouble.clone().unwrap_or_else(nothing);
-                Trouble::new(format!("the end of {topic}-{p} on {side} is not known: {}", why.what), why.advice)
+                Trouble::new(
+                    format!("the end of {topic}-{p} on {side} is not known: {}", why.what, topic = visible_name(topic)),
+                    why.advice,
+                )
             })
         })
     })

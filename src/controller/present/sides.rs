@@ -5,6 +5,7 @@ use crate::controller::snapshot::{SideView, Throttling};
 use crate::migration::estate::{ClusterView, GroupView, Observed, Side, Trouble};
 use crate::migration::group::left_behind;
 use crate::migration::sight::Sight;
+use crate::sanitise::visible_names;
 
 /// A cluster as last seen.
 pub(super) fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side) -> SideView {
@@ -81,6 +82,6 @@ fn topics_hidden(view: &ClusterView, side: Side) -> Option<Trouble> {
     let some: Vec<&str> = view.hidden_topics.keys().take(NAMED).map(String::as_str).collect();
     let more = view.hidden_topics.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let what = format!("topics of the plan that can't be seen on {side}: {}{more}: {}", some.join(", "), why.what);
+    let what = format!("topics of the plan that can't be seen on {side}: {}{more}: {}", visible_names(&some), why.what);
     Some(Trouble::new(what, why.advice.clone()))
 }

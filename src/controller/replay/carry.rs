@@ -18,6 +18,7 @@ use crate::kafka::writer::{Carrying, Keeper, Kept, Writer};
 use crate::migration::estate::{TopicPartition, Trouble};
 use crate::replay::spec::transactional_id;
 use crate::replay::{Batch, Limits, ReplaySpec, Slot, Slots, Throttle, mark};
+use crate::sanitise::visible_name;
 
 /// Bound of one step of a transaction.
 const WITHIN: Duration = Duration::from_secs(60);
@@ -280,7 +281,7 @@ fn unfit(error: &crate::replay::progress::SlotError) -> Trouble {
 
 fn gone_in_part(run: &str) -> Trouble {
     Trouble::new(
-        format!("a part of the progress of replay {run} is gone from group {}", transactional_id(run)),
+        format!("a part of the progress of replay {run} is gone from group {}", visible_name(&transactional_id(run))),
         "it can't be known what was carried: compare both clusters (`cutover diff`) and replay what is missing",
     )
 }

@@ -16,6 +16,7 @@ use crate::migration::event::Entry;
 use crate::plan::Plan;
 use crate::replay::ranges::Piece;
 use crate::replay::{By, Ranges, Route, Routes, TargetTopic};
+use crate::sanitise::visible_name;
 
 /// Both clusters and the names of topics on them.
 pub(super) struct Ground {
@@ -75,7 +76,7 @@ impl Ground {
             let topic = view.topics.get(name).filter(|t| !t.partitions.is_empty());
             let Some(topic) = topic else {
                 return Err(Halt::Refused(Trouble::new(
-                    format!("{side} at {} has no topic {name}", self.link(side).bootstrap),
+                    format!("{side} at {} has no topic {name}", self.link(side).bootstrap, name = visible_name(name)),
                     "check the name (or this principal's DESCRIBE on it); create a missing topic before the replay",
                 )));
             };
@@ -185,7 +186,9 @@ impl Ground {
             if by == By::Number && partitions < *count {
                 return Err(Halt::Refused(Trouble::new(
                     format!(
-                        "{topic} has {count} partitions and {to} on {side} has {partitions}: a number may not exist there"
+                        "{topic} has {count} partitions and {to} on {side} has {partitions}: a number may not exist there",
+                        to = visible_name(&to),
+                        topic = visible_name(topic)
                     ),
                     "choose the partition by key with --by key",
                 )));
@@ -218,7 +221,7 @@ impl Ground {
     async fn aside(&self, from: Side, into: &str) -> Result<(), Halt> {
         let refused = |what: String, advice: &str| Err(Halt::Refused(Trouble::new(what, advice)));
         if into.starts_with("__") {
-            let what = format!("{into} is an internal topic: nothing can be carried into it");
+            let what = format!("{} is an internal topic: nothing can be carried into it", visible_name(into));
             return refused(what, "name a topic of its own with --into");
         }
         let every = SnapshotOptions { groups: Which::None, members: Which::None, ..SnapshotOptions::default() };
@@ -230,7 +233,12 @@ impl Ground {
         let listed = self.plan.groups.iter().flat_map(|g| &g.topics);
         let mut listed = listed.chain(self.plan.producers.iter().flat_map(|p| &p.topics));
         if view.topics.contains_key(&self.names.on(from, &topic)) || listed.any(|t| *t == topic) {
-            let what = format!("{into} on {} is {topic} of {from}, and no side topic", from.other());
+            let what = format!(
+                "{into} on {} is {topic} of {from}, and no side topic",
+                from.other(),
+                into = visible_name(into),
+                topic = visible_name(&topic)
+            );
             let advice = "name a topic that only exists there; without --into every topic's records go to that topic";
             return refused(what, advice);
         }
@@ -264,7 +272,7 @@ impl Ground {
     pub async fn forget(&self, side: Side, group: &str) -> Option<String> {
         let outcomes = self.cluster(side).delete_groups(&[group.to_owned()]).await;
         let why = outcomes.values().find_map(|outcome| outcome.trouble())?;
-        Some(format!("group {group} stays on {side}: {}", why.what))
+        Some(format!("group {group} stays on {side}: {}", why.what, group = visible_name(group)))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::migration::estate::Trouble;
 use crate::migration::event::{Entry, Event};
 use crate::replay::ranges::words;
 use crate::replay::{ReplayEnd, ReplaySpec};
+use crate::sanitise::visible_name;
 
 /// Earlier replays by id, in the order of their ids, which is that of their starts.
 #[derive(Debug, Default)]
@@ -55,11 +56,14 @@ impl Earlier {
             None => self.runs.iter().rev().find(|(_, known)| !known.done),
         };
         match (found, id) {
-            (Some((id, known)), _) if known.done => {
-                Err(Trouble::new(format!("replay {id} is done: there is nothing to go on with"), look))
-            }
+            (Some((id, known)), _) if known.done => Err(Trouble::new(
+                format!("replay {id} is done: there is nothing to go on with", id = visible_name(id)),
+                look,
+            )),
             (Some((id, known)), _) => Ok((id.clone(), known.clone())),
-            (None, Some(id)) => Err(Trouble::new(format!("this journal knows no replay {id}"), look)),
+            (None, Some(id)) => {
+                Err(Trouble::new(format!("this journal knows no replay {id}", id = visible_name(id)), look))
+            }
             (None, None) => Err(Trouble::new("no replay of this journal is unfinished", look)),
         }
     }
@@ -79,10 +83,16 @@ impl Earlier {
                 true => ("has carried", "carry them a second time with --again".to_owned()),
                 false => {
                     let again = "start another one all the same with --again";
-                    ("is unfinished and carries", format!("go on with `cutover replay --resume {id}`, or {again}"))
+                    (
+                        "is unfinished and carries",
+                        format!("go on with `cutover replay --resume {id}`, or {again}", id = visible_name(id)),
+                    )
                 }
             };
-            Some(Trouble::new(format!("replay {id} {state} some of these: {}", words(&common, 5)), advice))
+            Some(Trouble::new(
+                format!("replay {id} {state} some of these: {}", words(&common, 5), id = visible_name(id)),
+                advice,
+            ))
         })
     }
 }

@@ -21,7 +21,7 @@ use crate::migration::event::{Entry, Event};
 use crate::plan::Plan;
 use crate::replay::spec::transactional_id;
 use crate::replay::{Census, KeyBook, Limits, Ranges, Reordered, ReplayEnd, ReplayReport, ReplaySpec, ranges};
-use crate::sanitise::visible_name;
+use crate::sanitise::{quoted, visible_name};
 
 /// Carries out a replay, or (with [`Want::DryRun`] or [`Want::ReadOnly`]) says what it would carry. Never fails: what
 /// stood in the way is in the report. `stop` ends it in order after the transaction that is open.
@@ -235,7 +235,8 @@ impl Session<'_> {
                 let keyless = census.keyless;
                 report.warnings.push(format!(
                     "{keyless} records of {topic} have no key: they go to their partition's number modulo {}",
-                    route.partitions
+                    route.partitions,
+                    topic = visible_name(topic)
                 ));
             }
         }
@@ -286,9 +287,10 @@ impl Session<'_> {
                 behind,
                 "accept that with --accept-reorder, or carry them into a side topic with --into TOPIC",
             ))),
-            Answer::Yes(given) if given == name || given == shown => Ok(Some(given)),
+            // as it is, or as it is shown: the journal has it as it is shown
+            Answer::Yes(given) if given == name || given == shown => Ok(Some(shown)),
             Answer::Typed(given) | Answer::Yes(given) => Err(Halt::Refused(Trouble::new(
-                format!("not confirmed: {given:?} is not what was asked for"),
+                format!("not confirmed: {} is not what was asked for", quoted(&given)),
                 format!("type \"{}\", or add --yes={}", question.phrase, shell_word(&name)),
             ))),
             Answer::No => Err(Halt::Refused(Trouble::new(
@@ -421,7 +423,11 @@ pub(super) fn go(work: &Work, lease: &WriteLease, known: Option<&Known>) -> (Car
 fn nothing_was_carried(work: &Work, before: u64) -> Result<(), End> {
     let lost = || {
         End::Failed(Trouble::new(
-            format!("the progress of replay {} is gone from group {}", work.run, transactional_id(&work.run)),
+            format!(
+                "the progress of replay {} is gone from group {}",
+                visible_name(&work.run),
+                visible_name(&transactional_id(&work.run))
+            ),
             "it can't be known what was carried: compare both clusters and replay what is missing",
         ))
     };
@@ -469,8 +475,13 @@ fn told(spec: &ReplaySpec) -> String {
         .routes
         .iter()
         .map(|(topic, route)| match topic == &route.to {
-            true => format!("{topic} (partition by {})", route.by),
-            false => format!("{topic} into {} (partition by {})", route.to, route.by),
+            true => format!("{topic} (partition by {})", route.by, topic = visible_name(topic)),
+            false => format!(
+                "{topic} into {} (partition by {})",
+                visible_name(&route.to),
+                route.by,
+                topic = visible_name(topic)
+            ),
         })
         .collect();
     format!(

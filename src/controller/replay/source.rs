@@ -6,6 +6,7 @@ use crate::migration::estate::{Side, TopicPartition, Trouble};
 use crate::offsets::verdict::GroupPlan;
 use crate::replay::Ranges;
 use crate::replay::ranges::{Piece, words};
+use crate::sanitise::visible_name;
 
 /// The missing ranges of a document of `cutover diff --json` or `cutover offsets plan --json`: of every object that
 /// has a `topic` and a `partition`, its `missing_ranges` or `missing` when that is a list. A range is `[from, to]`,
@@ -47,10 +48,15 @@ fn gather(value: &Value, topic: Option<&str>, out: &mut Vec<Piece>, seen: &mut u
             if let (Some(topic), Some(partition), Some(list)) = (topic, partition, list) {
                 *seen += 1;
                 if object.get("missing_truncated").and_then(Value::as_bool) == Some(true) {
-                    return Err(format!("it lists only a part of what is missing of {topic}-{partition}"));
+                    return Err(format!(
+                        "it lists only a part of what is missing of {topic}-{partition}",
+                        topic = visible_name(topic)
+                    ));
                 }
                 for item in list {
-                    let (from, to) = span(item).ok_or_else(|| format!("{item} is no range of {topic}-{partition}"))?;
+                    let (from, to) = span(item).ok_or_else(|| {
+                        format!("{item} is no range of {topic}-{partition}", topic = visible_name(topic))
+                    })?;
                     out.push(Piece::new(TopicPartition::new(topic, partition), from, to));
                 }
                 return Ok(());
@@ -78,7 +84,7 @@ pub fn of_group(group: &str, plan: &GroupPlan) -> Result<Ranges, Trouble> {
     if let Some(p) = plan.partitions.iter().find(|p| p.missing.is_none()) {
         let why = p.why.as_deref().unwrap_or("nothing could be read");
         return Err(Trouble::new(
-            format!("what group {group} is missing of {} is not known: {why}", p.tp),
+            format!("what group {group} is missing of {} is not known: {why}", p.tp, group = visible_name(group)),
             "see `cutover offsets plan`; carry known ranges with --range TOPIC:PARTITION:FROM-TO",
         ));
     }
@@ -90,7 +96,8 @@ pub fn of_group(group: &str, plan: &GroupPlan) -> Result<Ranges, Trouble> {
     if ranges.is_empty() && pending > 0 {
         return Err(Trouble::new(
             format!(
-                "{pending} records that {group} has not consumed are not there, and may still come: they are not missing yet"
+                "{pending} records that {group} has not consumed are not there, and may still come: they are not missing yet",
+                group = visible_name(group)
             ),
             "ask again later than arrival_skew from now, or carry known ranges with --range TOPIC:PARTITION:FROM-TO",
         ));

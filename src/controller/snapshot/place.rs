@@ -1,8 +1,10 @@
 //! Where a group is found, and what may be said of a picture now.
 
+use std::borrow::Cow;
+
 use super::{GroupRow, GroupSide, SideView, Snapshot};
 use crate::migration::estate::{At, Freshness, GroupState, Observed, Side, Trouble};
-use crate::migration::stage::Stage;
+use crate::migration::stage::{Stage, WayBack};
 
 /// Where a group that nobody has moved is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -41,6 +43,12 @@ impl GroupSide {
         self.at.is_some_and(|at| now.since(at) <= stale_after_ms && at.since(now) <= stale_after_ms)
     }
 
+    /// What lies unread, records, if that is known now: an old figure says nothing of now.
+    #[must_use]
+    pub fn lag_now(&self, now: At, stale_after_ms: u64) -> Option<u64> {
+        self.lag.filter(|_| self.is_fresh(now, stale_after_ms))
+    }
+
     /// The side was read, and has such a group.
     #[must_use]
     pub fn is_there(&self) -> bool {
@@ -62,6 +70,15 @@ impl GroupSide {
 }
 
 impl GroupRow {
+    /// What is known of it on a side.
+    #[must_use]
+    pub fn on(&self, side: Side) -> &GroupSide {
+        match side {
+            Side::Blue => &self.blue,
+            Side::Green => &self.green,
+        }
+    }
+
     /// Where it is found, for a group that no journal entry has moved: its stage says where a group of the plan begins, and
     /// nothing of others. `None`: it is found nowhere now, or was moved (then its stage says where it is).
     #[must_use]
@@ -81,7 +98,7 @@ impl GroupRow {
 }
 
 impl Snapshot {
-    /// A side.
+    /// What is known of a cluster.
     #[must_use]
     pub fn side(&self, side: Side) -> &SideView {
         match side {
@@ -95,6 +112,24 @@ impl Snapshot {
     #[must_use]
     pub fn untrusted(&self, now: At) -> Option<String> {
         [&self.blue, &self.green].into_iter().find_map(|v| v.untrusted(now, self.header.stale_after_ms))
+    }
+
+    /// The rollback verdict of a group as it may be claimed when this picture was made: none that rests on both clusters
+    /// stands while one of them can't be trusted.
+    #[must_use]
+    pub fn way_back_of<'a>(&self, row: &'a GroupRow) -> Cow<'a, WayBack> {
+        // Of what is complete nobody goes back, whatever is seen.
+        let rests = !matches!(row.way_back, WayBack::Unknown { .. }) && !matches!(row.stage, Stage::Complete { .. });
+        match self.untrusted(self.now).filter(|_| rests) {
+            Some(why) => Cow::Owned(WayBack::Unknown { why }),
+            None => Cow::Borrowed(&row.way_back),
+        }
+    }
+
+    /// What comes next for a group or producer, likewise: nothing is ready while that can't be known.
+    #[must_use]
+    pub fn next_of<'a>(&self, next: &'a str) -> &'a str {
+        if next.starts_with("ready") && self.untrusted(self.now).is_some() { "not known" } else { next }
     }
 }
 

@@ -7,6 +7,7 @@ pub use crate::controller::diff::{Progress as DiffProgress, Span as DiffSpan, Wh
 pub use crate::diff::{Found, Verdict as DiffVerdict};
 use crate::migration::command::Subject;
 use crate::migration::estate::{At, Side, Trouble};
+use crate::sanitise::{visible, visible_name};
 
 /// Most rows of a result that a snapshot holds: topics, and their partitions with something to say.
 pub const DIFF_ROWS: usize = 500;
@@ -34,7 +35,7 @@ pub struct DiffView {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum DiffState {
-    /// It reads.
+    /// It reads both logs.
     Running {
         /// How far; `None` until the first second has passed.
         progress: Option<DiffProgress>,
@@ -43,12 +44,12 @@ pub enum DiffState {
     },
     /// It was stopped; what was read is kept, and it can go on.
     Stopped {
-        /// When.
+        /// When it was stopped.
         at: At,
     },
     /// It came to no end.
     Failed {
-        /// When.
+        /// When it failed.
         at: At,
         /// Why, and what to do.
         trouble: Trouble,
@@ -71,7 +72,7 @@ pub struct DiffResult {
     pub known: bool,
     /// Both in words, e.g. `DIFFERS+UNKNOWN`.
     pub said: String,
-    /// Sums.
+    /// What was found, summed over all topics.
     pub found: Found,
     /// Records and bytes read from both sides, and the time it took, ms.
     pub read: u64,
@@ -98,7 +99,7 @@ pub struct DiffRow {
     pub partition: Option<i32>,
     /// What can be said of it, in words.
     pub said: String,
-    /// Sums.
+    /// What was found in it, summed.
     pub found: Found,
     /// Everything it says: findings with their ranges, what is unknown and why, remarks.
     pub lines: Vec<String>,
@@ -115,15 +116,18 @@ impl DiffView {
         }
     }
 
-    /// How it stands, in a sentence; the same while it reads on.
+    /// How it stands, in a sentence, made visible; the same while it reads on.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let about = format!("diff of {}, {}", self.what.words(), self.span.words());
+        let about = format!("diff of {}, {}", self.what.shown(), self.span.words());
         match &self.state {
             DiffState::Running { stopping: false, .. } => format!("{about}: reading"),
             DiffState::Running { .. } => format!("{about}: stopping"),
             DiffState::Stopped { .. } => format!("{about}: stopped"),
-            DiffState::Failed { trouble, .. } => format!("{about}: failed: {}; {}", trouble.what, trouble.advice),
+            DiffState::Failed { trouble, .. } => {
+                let advice = if trouble.advice.is_empty() { "" } else { "; " };
+                visible(&format!("{about}: failed: {}{advice}{}", trouble.what, trouble.advice))
+            }
             DiffState::Done { result, .. } => {
                 let f = &result.found;
                 let doubled = f.duplicated_source + f.duplicated_target;
@@ -137,7 +141,7 @@ impl DiffView {
                 let counts: String =
                     counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
                 let next = result.next.first().map_or(String::new(), |next| format!("; next: {next}"));
-                format!("{about}: {}, {} equal{counts}{next}", result.said, f.equal)
+                visible(&format!("{about}: {}, {} equal{counts}{next}", result.said, f.equal))
             }
         }
     }
@@ -150,15 +154,25 @@ impl DiffView {
 }
 
 impl DiffWhat {
-    /// What is compared, in words.
+    /// What is compared, in words for people: two that differ never look the same.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.told(visible_name)
+    }
+
+    /// The same with names as they are: for a file's name, and for who makes names visible himself.
     #[must_use]
     pub fn words(&self) -> String {
+        self.told(str::to_owned)
+    }
+
+    fn told(&self, name: fn(&str) -> String) -> String {
         match self {
-            DiffWhat::Group(group) => format!("group {group}"),
-            DiffWhat::Producer(producer) => format!("producer {producer}"),
+            DiffWhat::Group(group) => format!("group {}", name(group)),
+            DiffWhat::Producer(producer) => format!("producer {}", name(producer)),
             DiffWhat::Topics(topics) => match topics.as_slice() {
-                [one] => format!("topic {one}"),
-                [first, ..] => format!("{first} and {} more topics", topics.len() - 1),
+                [one] => format!("topic {}", name(one)),
+                [first, ..] => format!("{} and {} more topics", name(first), topics.len() - 1),
                 [] => "no topic".to_owned(),
             },
             DiffWhat::Plan => "every topic of the plan".to_owned(),
@@ -317,6 +331,26 @@ mod tests {
             doubled: 0,
             unknown: None,
         }
+    }
+
+    #[test]
+    fn a_sentence_tells_two_names_apart_and_drives_no_terminal() {
+        let said = |group: &str, state: DiffState| {
+            let what = DiffWhat::Group(group.to_owned());
+            let (began, actor) = (At(0), "a@b".to_owned());
+            DiffView { what, span: DiffSpan::Comparable, source: Side::Blue, began, actor, state }.sentence()
+        };
+        let stopped = |group: &str| said(group, DiffState::Stopped { at: At(0) });
+        assert_eq!(stopped("a\u{200b}b "), "diff of group a\\u{200b}b\\u{20}, everything that both logs hold: stopped");
+        assert_ne!(stopped("pay"), stopped("p\u{430}y"), "one letter is Cyrillic");
+        assert_ne!(stopped("a"), stopped("a "));
+        let topics = |of: &[&str]| DiffWhat::Topics(of.iter().map(|t| (*t).to_owned()).collect());
+        assert_eq!(topics(&["a\u{1b}[2J"]).shown(), "topic a\\u{1b}[2J");
+        assert_eq!(topics(&["a\n", "b"]).shown(), "a\\u{a} and 1 more topics");
+        assert_eq!(DiffWhat::Producer("p ".into()).shown(), "producer p\\u{20}");
+        assert_eq!(DiffWhat::Producer("p ".into()).words(), "producer p ", "for who makes it visible himself");
+        let failed = DiffState::Failed { at: At(0), trouble: Trouble::new("it said \u{1b}[2J", "") };
+        assert!(said("g", failed).ends_with(": failed: it said \u{241b}[2J"));
     }
 
     #[test]

@@ -16,7 +16,6 @@ use super::transactions::{answer, offered};
 use crate::migration::acl::{Acl, AclFilter, Operation, Pattern, Permission, Resource};
 use crate::migration::estate::Trouble;
 use crate::migration::transactions::{Answer, Since};
-use crate::sanitise::visible;
 
 /// A filter's number for anything.
 const ANY: i8 = 1;
@@ -61,7 +60,7 @@ impl Inner {
             if acl.is_known() {
                 pending.push(acl.clone());
             } else {
-                let what = format!("{} is not understood", visible(&acl.to_string()));
+                let what = format!("{} is not understood", acl);
                 let trouble = Trouble::new(what, "change it with `kafka-acls.sh`");
                 done.insert(acl.clone(), Outcome::Refused(trouble));
             }

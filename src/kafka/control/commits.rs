@@ -42,7 +42,7 @@ impl Cluster {
         metadata: &BTreeMap<TopicPartition, String>,
     ) -> Result<BTreeMap<TopicPartition, Outcome>, Trouble> {
         if let Some((tp, offset)) = offsets.iter().find(|(_, o)| *o < 0) {
-            let what = format!("{}: {offset} is not an offset", visible_name(&tp.to_string()));
+            let what = format!("{}: {offset} is not an offset", tp);
             return Err(Trouble::new(what, "this is a fault of cutover: please report it"));
         }
         self.inner.must_be_idle(group).await?;
@@ -327,7 +327,7 @@ fn settle(
     codes: HashMap<TopicPartition, i16>,
 ) -> Vec<(TopicPartition, Result<(), Failure>)> {
     let result = |tp: &TopicPartition| {
-        let subject = format!("{subject} {}", visible_name(&tp.to_string()));
+        let subject = format!("{subject} {}", tp);
         match codes.get(tp) {
             Some(code) => check(*code, subject, connection.label()),
             None => Err(unanswered(connection, &subject)),

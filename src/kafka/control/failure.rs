@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use kafka_protocol::ResponseError;
 
-use crate::migration::estate::Trouble;
+use crate::migration::estate::{Cause, Trouble};
 
 /// What is known of a request that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,23 @@ fn refused(error: ResponseError, message: Option<&str>, subject: impl Display, b
         None => format!("{subject}: {broker} answered {}", protocol_name(error)),
     };
     let class = if retriable(error) { Class::Retry } else { Class::Final };
-    Failure { error: Some(error), ..Failure::new(class, what, advice(error)) }
+    let trouble = Trouble { cause: cause(error), ..Trouble::new(what, advice(error)) };
+    Failure { error: Some(error), ..Failure::of(class, trouble) }
+}
+
+/// What a broker's error is to those who decide by it: its name in the words is for people.
+fn cause(error: ResponseError) -> Option<Cause> {
+    use ResponseError as E;
+    match error {
+        E::UnknownTopicOrPartition => Some(Cause::NoSuchTopic),
+        E::TopicAuthorizationFailed
+        | E::GroupAuthorizationFailed
+        | E::ClusterAuthorizationFailed
+        | E::TransactionalIdAuthorizationFailed
+        | E::DelegationTokenAuthorizationFailed => Some(Cause::NotAllowed),
+        E::SecurityDisabled => Some(Cause::NoAuthorizer),
+        _ => None,
+    }
 }
 
 /// Whether asking again (after a fresh look at leaders and coordinators) can help. Kafka's own notion of a retriable
@@ -176,6 +192,15 @@ mod tests {
     fn names_are_kafkas() {
         assert_eq!(protocol_name(ResponseError::NotLeaderOrFollower), "NOT_LEADER_OR_FOLLOWER");
         assert_eq!(protocol_name(ResponseError::Unknown(999)), "error code 999");
+    }
+
+    #[test]
+    fn what_decisions_rest_on_is_the_code_and_no_word() {
+        let cause = |code: i16, subject: &str| Trouble::from(check(code, subject, "blue broker 1").unwrap_err()).cause;
+        assert_eq!(cause(3, "topic t"), Some(Cause::NoSuchTopic));
+        assert_eq!((cause(29, "topic t"), cause(53, "id x")), (Some(Cause::NotAllowed), Some(Cause::NotAllowed)));
+        assert_eq!(cause(54, "ACLs"), Some(Cause::NoAuthorizer));
+        assert_eq!(cause(5, "topic UNKNOWN_TOPIC_OR_PARTITION"), None, "that is what it is called");
     }
 
     #[test]

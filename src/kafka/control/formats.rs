@@ -28,7 +28,6 @@ use super::offsets::OffsetSpec;
 use super::router::{ATTEMPTS, Cluster, Inner};
 use super::scatter::{Ask, Replies};
 use crate::migration::estate::{TopicPartition, Trouble};
-use crate::sanitise::visible_name;
 
 /// Fetch versions from here on are those that librdkafka misreads old sets of.
 const FLEXIBLE_FETCH: i16 = 12;
@@ -185,12 +184,12 @@ impl Inner {
     }
 
     fn not_told(&self, tp: &TopicPartition) -> Failure {
-        let what = format!("{} did not tell of {}", self.side(), visible_name(&tp.to_string()));
+        let what = format!("{} did not tell of {}", self.side(), tp);
         Failure::new(Class::Retry, what, "try again")
     }
 
     fn old(&self, tp: &TopicPartition, offset: i64, magic: i8) -> OldSet {
-        let (side, name) = (self.side(), visible_name(&tp.to_string()));
+        let (side, name) = (self.side(), tp.to_string());
         let what = format!(
             "{name} on {side} holds a message set of the old format (magic {magic}) at offset {offset}: this version can't read it"
         );
@@ -201,7 +200,7 @@ impl Inner {
     }
 
     fn untold(&self, tp: &TopicPartition, from: i64, to: i64) -> OldSet {
-        let (side, name) = (self.side(), visible_name(&tp.to_string()));
+        let (side, name) = (self.side(), tp.to_string());
         let what = format!(
             "{side} does not say in which format {name} is between offsets {from} and {to}, and old formats can't be read"
         );

@@ -270,7 +270,7 @@ impl Fetched {
                 Some(ResponseError::UnstableOffsetCommit) => self.pending.push(TopicPartition::new(topic, partition)),
                 Some(_) if self.trouble.is_some() => {}
                 Some(_) => {
-                    let subject = format!("committed offset of {topic}-{partition}");
+                    let subject = format!("committed offset of {topic}-{partition}", topic = visible_name(topic));
                     self.trouble = check(code, subject, label).err().map(Trouble::from);
                 }
             }

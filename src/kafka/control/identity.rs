@@ -80,7 +80,7 @@ impl Identity {
                 wrong_cluster(side, id, pin, *by).map_or(Ok(()), |trouble| Err(Unverified::Wrong(trouble)))
             }
             (Some((pin, by)), None) => Err(Unverified::Unknown(Trouble::new(
-                format!("{side} did not tell its cluster id, and {by} pins {pin}"),
+                format!("{side} did not tell its cluster id, and {by} pins {pin}", pin = visible_name(pin)),
                 "look at what answers at its addresses: every broker since Kafka 0.10.1 has an id",
             ))),
         }

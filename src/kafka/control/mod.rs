@@ -7,7 +7,6 @@
 //! [`Trouble`](crate::migration::estate::Trouble).
 
 mod acls;
-mod bootstrap;
 mod commits;
 mod connection;
 mod coordinators;

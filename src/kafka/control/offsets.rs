@@ -11,7 +11,6 @@ use super::connection::Connection;
 use super::failure::{Class, Failure, check};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
 use crate::migration::estate::{TopicPartition, Trouble};
-use crate::sanitise::visible_name;
 
 /// Partitions in one ListOffsets request.
 const PARTITIONS_PER_REQUEST: usize = 5_000;
@@ -129,7 +128,7 @@ impl Inner {
 
     /// Why there is nobody to ask about a partition.
     pub fn no_leader(&self, tp: &TopicPartition, known: Option<i32>) -> Failure {
-        let (side, name) = (self.side(), visible_name(&tp.to_string()));
+        let (side, name) = (self.side(), tp.to_string());
         match known {
             Some(_) => Failure::new(
                 Class::Retry,
@@ -167,7 +166,7 @@ async fn list_some(
     match list_call(connection, spec, partitions).await {
         Ok(mut found) => {
             let missing = |tp: &TopicPartition| {
-                let what = format!("{} left {} out of its answer", connection.label(), visible_name(&tp.to_string()));
+                let what = format!("{} left {} out of its answer", connection.label(), tp);
                 Err(Failure::new(Class::Retry, what, ""))
             };
             let take = |tp: &TopicPartition| found.remove(tp).unwrap_or_else(|| missing(tp));

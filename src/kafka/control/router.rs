@@ -13,7 +13,6 @@ use kafka_protocol::protocol::StrBytes;
 use openssl::ssl::SslConnector;
 use tokio::time::timeout;
 
-use super::bootstrap::parse_bootstrap;
 use super::connection::{ApiTable, Connection};
 use super::failure::{Class, Failure, check_message};
 use super::identity::Identity;
@@ -22,7 +21,8 @@ use super::transport::Endpoint;
 use crate::kafka::properties::{ClientProperties, ControlProperties};
 use crate::migration::estate::{Side, Trouble, host_port};
 use crate::migration::partial::Throttled;
-use crate::sanitise::{visible, visible_name};
+use crate::plan::address;
+use crate::sanitise::visible_name;
 
 /// How often something is asked in all when brokers answer "come back later". With [`pause`] that is 3.6 s of waiting:
 /// longer than an election (about 3 s), shorter than a person's patience.
@@ -108,7 +108,7 @@ impl Cluster {
         Cluster {
             inner: Arc::new(Inner {
                 side,
-                seeds: parse_bootstrap(bootstrap),
+                seeds: address::all(bootstrap),
                 properties: properties.control(),
                 connector: Mutex::default(),
                 pool: Mutex::default(),
@@ -186,14 +186,7 @@ impl Inner {
 
     /// Whom quotas mean, as far as this side knows: brokers name neither the quota nor the principal.
     fn who(&self) -> String {
-        let Ok(properties) = &self.properties else { return String::new() };
-        let client = format!("client-id {}", visible(&properties.client_id));
-        match &properties.sasl {
-            Some(crate::kafka::properties::Sasl::Plain { username, .. }) => {
-                format!("{client}, user {}", visible(username))
-            }
-            None => client,
-        }
+        self.properties.as_ref().map(ControlProperties::who).unwrap_or_default()
     }
 
     pub fn topology(&self) -> Arc<Topology> {
@@ -487,12 +480,15 @@ fn none_answered(side: Side, seeds: usize, mut failures: Vec<Failure>) -> Failur
     reasons.dedup();
     let what = format!("none of the {seeds} bootstrap addresses of {side} answers: {}", reasons.join("; "));
     let lasting = failures.iter().all(|f| f.trouble.lasting);
-    Failure::of(first.class, Trouble { lasting, ..Trouble::new(what, first.trouble.advice.clone()) })
+    // Where one of them leads elsewhere, that is what it is, whatever the others say.
+    let cause = failures.iter().find_map(|f| f.trouble.cause);
+    Failure::of(first.class, Trouble { lasting, cause, ..Trouble::new(what, first.trouble.advice.clone()) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::migration::estate::Cause;
     use crate::migration::sight::two_clusters;
 
     #[test]
@@ -511,5 +507,14 @@ mod tests {
             let said = not_from_here(&address, Failure::of(Class::Unreachable, trouble.clone()));
             assert_eq!(*said.trouble, trouble, "somebody answered there");
         }
+    }
+
+    #[test]
+    fn one_trouble_for_all_addresses_is_still_of_the_kind_that_one_of_them_had() {
+        let silent = Failure::nobody("blue bootstrap b:1 refused the connection", "check the port");
+        let foreign = two_clusters(Side::Blue, ("a:1", "X"), ("a:1", "Y"));
+        let all = none_answered(Side::Blue, 2, vec![silent.clone(), Failure::of(Class::Unreachable, foreign)]);
+        assert!(all.trouble.what.contains("refused") && all.trouble.is(Cause::TwoClusters), "{all:?}");
+        assert_eq!(none_answered(Side::Blue, 2, vec![silent.clone(), silent]).trouble.cause, None);
     }
 }

@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::connection::Connection;
 use super::failure::{Class, Failure, check_message};
 use crate::kafka::properties::Sasl;
-use crate::sanitise::visible;
+use crate::sanitise::visible_name;
 
 /// Authenticates a fresh connection. A session that expires later (KIP-368) is closed by the broker, and the next
 /// request opens and authenticates a new one.
@@ -17,7 +17,7 @@ pub(super) async fn authenticate(connection: &Connection, sasl: &Sasl) -> Result
         Sasl::Plain { username, password } => {
             handshake(connection, "PLAIN").await?;
             let token = plain(username, password)?;
-            exchange(connection, token, &format!("SASL PLAIN as `{}`", visible(username))).await?;
+            exchange(connection, token, &format!("SASL PLAIN as `{}`", visible_name(username))).await?;
             Ok(())
         }
     }
@@ -28,7 +28,7 @@ async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(
     let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
     let answer = connection.call(version, &request).await?;
     if answer.error_code == ResponseError::UnsupportedSaslMechanism.code() {
-        let offered: Vec<_> = answer.mechanisms.iter().map(|m| visible(m)).collect();
+        let offered: Vec<_> = answer.mechanisms.iter().map(|m| visible_name(m)).collect();
         return Err(Failure::new(
             Class::Final,
             format!("{} does not take SASL {mechanism}; it offers {}", connection.label(), offered.join(", ")),

@@ -11,6 +11,7 @@ use super::failure::{Class, Failure, check};
 use super::offsets::leader;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Inner, KeyType, pause};
 use crate::migration::estate::TopicPartition;
+use crate::sanitise::visible_name;
 
 /// Things in one request.
 const KEYS_PER_REQUEST: usize = 1_000;
@@ -73,7 +74,7 @@ impl Located for TopicPartition {
 fn barred_topics(answer: &MetadataResponse, side: &str) -> HashMap<String, Failure> {
     let barred = |t: &MetadataResponseTopic| {
         let name = t.name.as_ref()?.to_string();
-        let failure = check(t.error_code, format_args!("topic {name}"), side).err()?;
+        let failure = check(t.error_code, format_args!("topic {name}", name = visible_name(&name)), side).err()?;
         (failure.class == Class::Final).then_some((name, failure))
     };
     answer.topics.iter().filter_map(barred).collect()

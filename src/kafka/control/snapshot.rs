@@ -186,7 +186,8 @@ impl Inner {
             Some((name, view))
         };
         ClusterView {
-            cluster_id: metadata.cluster_id.as_ref().map(|id| visible_name(id)),
+            // as it is: it is held against pins
+            cluster_id: metadata.cluster_id.as_ref().map(ToString::to_string),
             controller: metadata.controller_id.0,
             brokers: metadata.brokers.iter().map(broker).collect(),
             topics: metadata.topics.iter().filter_map(topic).collect(),
@@ -196,7 +197,8 @@ impl Inner {
 
     fn topic(&self, name: &str, topic: &MetadataResponseTopic) -> TopicView {
         let side = self.side();
-        let error = check(topic.error_code, format_args!("topic {name}"), &format!("{side}"));
+        let error =
+            check(topic.error_code, format_args!("topic {name}", name = visible_name(name)), &format!("{side}"));
         let id = Some(topic.topic_id).filter(|id| !id.is_nil()).map(|id| id.to_string());
         let mut view = TopicView { id, ..TopicView::default() };
         if let Err(failure) = error {

@@ -237,7 +237,7 @@ async fn create(connection: &Connection, topics: &[&NewTopic], validate_only: bo
         .with_validate_only(validate_only);
     let answer = connection.call(version, &request).await?;
     let result = |t: kafka_protocol::messages::create_topics_response::CreatableTopicResult| {
-        let subject = format!("topic {}", t.name.as_str());
+        let subject = format!("topic {}", visible_name(&t.name));
         let checked = check_message(t.error_code, t.error_message.as_deref(), subject, connection.label());
         (t.name.to_string(), checked)
     };
@@ -256,7 +256,7 @@ async fn delete(connection: &Connection, names: &[&String]) -> Result<Answers, F
     let answer = connection.call(version, &request).await?;
     let result = |t: kafka_protocol::messages::delete_topics_response::DeletableTopicResult| {
         let name = t.name.map(|n| n.to_string()).unwrap_or_default();
-        let subject = format!("topic {name}");
+        let subject = format!("topic {name}", name = visible_name(&name));
         let checked = check_message(t.error_code, t.error_message.as_deref(), subject, connection.label());
         (name, checked)
     };
@@ -277,7 +277,7 @@ async fn describe(
     let request = DescribeConfigsRequest::default().with_resources(topics.iter().map(resource).collect());
     let answer = connection.call(version, &request).await?;
     let result = |r: kafka_protocol::messages::describe_configs_response::DescribeConfigsResult| {
-        let subject = format!("configuration of topic {}", r.resource_name.as_str());
+        let subject = format!("configuration of topic {}", visible_name(&r.resource_name));
         let checked = check_message(r.error_code, r.error_message.as_deref(), subject, connection.label());
         let entry = |c: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
             let value = c.value.filter(|_| !c.is_sensitive).map(|v| v.to_string());

@@ -12,6 +12,7 @@ use crate::migration::settings::ProducerSettings;
 use crate::migration::state::{Done, Run};
 use crate::migration::steps::{Next, fail};
 use crate::replay::ranges::{Piece, Ranges};
+use crate::sanitise::visible_name;
 
 impl Machine {
     /// What only the side that is left holds goes to the other, exactly once. From here the way is on: records that
@@ -84,7 +85,10 @@ impl Machine {
         let begins = |tp: &TopicPartition| self.not_carried_from(&self.state.runs[&id], from, tp);
         if both.left.ends.keys().all(|tp| begins(tp).is_none()) {
             return Err(fail(
-                format!("no seam of {name} to {from} is journalled: where its records begin there is not known"),
+                format!(
+                    "no seam of {name} to {from} is journalled: where its records begin there is not known",
+                    name = visible_name(name)
+                ),
                 "carry them by hand (cutover replay), or say that they are lost: --lose",
             ));
         }
@@ -92,7 +96,7 @@ impl Machine {
             Some(start) if start < ends.high_watermark => Some(Ok(Piece::new(tp.clone(), start, ends.high_watermark))),
             Some(_) => None,
             None => Some(Err(fail(
-                format!("{tp} has no seam: it was not there when {name} was cut over"),
+                format!("{tp} has no seam: it was not there when {name} was cut over", name = visible_name(name)),
                 "carry its records by hand (cutover replay), then roll back with --lose",
             ))),
         };

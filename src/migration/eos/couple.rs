@@ -17,6 +17,7 @@ use crate::migration::runbook::{Step, TRANSLATE_ATTEMPTS};
 use crate::migration::settings::ProducerSettings;
 use crate::migration::steps::{Next, fail};
 use crate::offsets::verdict::{GroupPlan, Verdict};
+use crate::sanitise::visible_name;
 
 impl Machine {
     /// Translates one group after the other.
@@ -28,7 +29,8 @@ impl Machine {
                 // What a rehearsal finds while the producer still runs says little: it is told, and that is all.
                 Next::Fail(why, _) | Next::Help(why, _) if self.state.runs[&id].dry_run => {
                     let subject = self.state.runs[&id].subject.clone();
-                    let what = format!("dry run: {name}, which moves with it, as it is now: {why}");
+                    let what =
+                        format!("dry run: {name}, which moves with it, as it is now: {why}", name = visible_name(name));
                     self.emit(CONTROLLER, Event::Noticed { subject, what }, now);
                 }
                 other => return other,
@@ -58,10 +60,13 @@ impl Machine {
                     }
                 }
             }
-            Some((Outcome::Failed { why } | Outcome::Unknown { why }, _)) if tries >= TRANSLATE_ATTEMPTS => {
-                fail(format!("the translation of {name} failed {tries} times: {why}"), why.advice)
+            Some((Outcome::Failed { why } | Outcome::Unknown { why }, _)) if tries >= TRANSLATE_ATTEMPTS => fail(
+                format!("the translation of {name} failed {tries} times: {why}", name = visible_name(name)),
+                why.advice,
+            ),
+            Some((Outcome::Done { .. }, _)) => {
+                fail(format!("the translation of {name} brought no plan", name = visible_name(name)), "")
             }
-            Some((Outcome::Done { .. }, _)) => fail(format!("the translation of {name} brought no plan"), ""),
             _ => {
                 // Its members may still count until their session ends.
                 for side in if run.dry_run { &[][..] } else { &Side::BOTH[..] } {
@@ -69,9 +74,17 @@ impl Machine {
                     match seen.map(|s| s.view) {
                         Some(view) if view.is_none_or(|v| group::is_empty(v) && v.trouble.is_none()) => {}
                         _ if now < until => {
-                            return Next::Wait(format!("waiting until {name} is Empty on {side}"), Some(until));
+                            return Next::Wait(
+                                format!("waiting until {name} is Empty on {side}", name = visible_name(name)),
+                                Some(until),
+                            );
                         }
-                        _ => return fail(format!("{name} is not Empty on {side}"), "stop what still runs there"),
+                        _ => {
+                            return fail(
+                                format!("{name} is not Empty on {side}", name = visible_name(name)),
+                                "stop what still runs there",
+                            );
+                        }
                     }
                 }
                 let topics = group::topics(&self.sight(now), name, to.other());
@@ -85,7 +98,8 @@ impl Machine {
     fn couples(&self, id: RunId, name: &str, to: Side, plan: &GroupPlan, now: At) -> Result<(), (String, String)> {
         let run = &self.state.runs[&id];
         let sight = self.sight(now);
-        let refuse = |why: String, advice: &str| Err((format!("{name}: {why}"), advice.to_owned()));
+        let refuse =
+            |why: String, advice: &str| Err((format!("{name}: {why}", name = visible_name(name)), advice.to_owned()));
         let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
         let topics = group::topics(&sight, name, to.other());
         let there = self.estate.side(to).value().map(|v| group::partitions(v, &topics)).unwrap_or_default();
@@ -140,7 +154,10 @@ impl Machine {
             .collect();
         for ((name, plan), answer) in coupled.iter().zip(&done) {
             if let Some(why) = not_as_asked(plan, answer).filter(|_| !dry) {
-                return fail(format!("{name}: {why} on {side}"), "find who else commits there");
+                return fail(
+                    format!("{name}: {why} on {side}", name = visible_name(name)),
+                    "find who else commits there",
+                );
             }
         }
         match coupled.get(done.len()) {
@@ -180,7 +197,7 @@ impl Machine {
             if let Some((tp, o)) = wanted(plan).iter().find(|(tp, o)| has.get(tp) != Some(o)) {
                 let is = has.get(tp).map_or_else(|| "nothing".to_owned(), ToString::to_string);
                 return Err(fail(
-                    format!("{name} has {is} at {tp} on {side}, where {o} was committed"),
+                    format!("{name} has {is} at {tp} on {side}, where {o} was committed", name = visible_name(name)),
                     "find out who changed that",
                 ));
             }

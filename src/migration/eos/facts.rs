@@ -7,6 +7,7 @@ use crate::migration::estate::Side;
 use crate::migration::gate::Gate;
 use crate::migration::producer;
 use crate::migration::sight::Sight;
+use crate::sanitise::visible_name;
 
 /// FNV-1a over the plan as it is understood: the same plan has the same number in every session and version that reads
 /// it the same way.
@@ -44,13 +45,13 @@ impl Cut<'_> {
         let words: Vec<String> = rows.iter().map(|r| format!("{}:{}", r.id, passes(&r.gate))).collect();
         let id = |side: Side| {
             let seen = sight.estate.side(side).value().and_then(|v| v.cluster_id.clone());
-            seen.unwrap_or_else(|| "not seen".into())
+            seen.map_or_else(|| "not seen".into(), |id| visible_name(&id))
         };
         let flag = producer::flag(sight, self.name).map_or("not known".to_owned(), |f| f.to_string());
         format!(
             "plan={:016x}\nproducer={}\nto={}\nblue cluster={}\ngreen cluster={}\nflag={flag}\nrows={}",
             plan_hash(sight),
-            self.name,
+            visible_name(self.name),
             self.to,
             id(Side::Blue),
             id(Side::Green),

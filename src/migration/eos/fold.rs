@@ -91,7 +91,7 @@ impl State {
                 self.producers.entry(name).or_default().approved = None;
             }
             Event::Continued { .. } if run.open() && run.no_return => {
-                run.seen.extend(run.needs.as_ref().map(|(why, _)| why.clone()));
+                run.seen.append(&mut run.rogues);
             }
             Event::Continued { .. } if !run.open() => {
                 self.producers.entry(name).or_default().alarm = None;

@@ -4,12 +4,15 @@
 mod after;
 mod around;
 mod before;
+mod reading;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoEnumIterator as _;
 
-pub use after::{all_initialised_again, initialised_again, not_asked, not_told};
+pub(super) use after::all_initialised_again;
+pub use after::{initialised_again, not_asked, not_told};
 
 use super::Fenced;
 use super::look::{EosLook, Stillness};
@@ -19,6 +22,7 @@ use crate::migration::group;
 use crate::migration::overrides::GateName;
 use crate::migration::settings::ProducerSettings;
 use crate::migration::sight::Sight;
+use crate::sanitise::visible_name;
 
 /// What a row is about; its word is what `--override` takes.
 #[derive(
@@ -33,6 +37,7 @@ use crate::migration::sight::Sight;
     Serialize,
     Deserialize,
     strum::Display,
+    strum::EnumIter,
     strum::EnumString,
     strum::VariantNames,
 )]
@@ -51,6 +56,8 @@ pub enum RowId {
     Transactions,
     /// Every group that reads its topics can be moved on the seam.
     Readers,
+    /// It can be told of every group outside the plan whether it reads its topics.
+    Strangers,
     /// Groups whose offsets it commits in its transactions.
     Coupled,
     /// What is asked for is told: nothing is hidden from this principal.
@@ -81,10 +88,16 @@ impl RowId {
     pub fn gate_name(self) -> Option<GateName> {
         match self {
             RowId::Window => Some(GateName::Window),
+            RowId::Strangers => Some(GateName::Readers),
             RowId::Coupled => Some(GateName::Coupled),
             RowId::Permissions => Some(GateName::Permissions),
             _ => None,
         }
+    }
+
+    /// Those that are overridden where these gates are passed over.
+    pub(super) fn overridden(passed: impl Fn(GateName) -> bool) -> BTreeSet<RowId> {
+        RowId::iter().filter(|id| id.gate_name().is_some_and(&passed)).collect()
     }
 }
 
@@ -171,7 +184,7 @@ impl<'a> Cut<'a> {
                 Err(format!("{side} was last asked {} ago{why}", span(self.sight.now.since(*at))))
             }
             Some(Observed::Absent { why }) => Err(why.what.clone()),
-            None => Err(format!("{side} was not asked about {} yet", self.name)),
+            None => Err(format!("{side} was not asked about {} yet", visible_name(self.name))),
         }
     }
 
@@ -185,6 +198,7 @@ impl<'a> Cut<'a> {
             self.topics(),
             self.transactions(),
             self.readers(),
+            self.strangers(),
             self.coupled(),
             self.permissions(),
             self.way_back(),
@@ -252,3 +266,5 @@ pub fn downstream(sight: &Sight<'_>, plan: &ProducerSettings) -> Vec<String> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_reading;

@@ -20,6 +20,7 @@ pub mod gate;
 pub mod look;
 mod prepare;
 mod readers;
+mod rogue;
 pub mod runbook;
 pub mod seam;
 mod steps;
@@ -36,6 +37,7 @@ use super::settings::ProducerSettings;
 pub use gate::{Row, RowId};
 pub use look::{Ends, EosLook, Stillness};
 pub use readers::{green_past, may_leave, read_past_seam};
+pub use rogue::Rogue;
 pub use seam::{Seam, Seams};
 pub use view::EosView;
 

@@ -13,12 +13,12 @@ use crate::migration::event::{Event, RunId, RunKind};
 use crate::migration::gate::span;
 use crate::migration::machine::{CONTROLLER, Machine};
 use crate::migration::overrides::{GateName, Held, PassedOver};
-use crate::migration::prepare::{plain, upper};
+use crate::migration::prepare::{passed_readers, plain, upper};
 use crate::migration::runbook::{self, Step, StepKind};
 use crate::migration::settings::ProducerSettings;
 use crate::migration::stage::Stage;
 use crate::migration::steps::unresolved;
-use crate::sanitise::visible_name;
+use crate::sanitise::{visible_name, visible_names};
 
 impl Machine {
     pub(in crate::migration) fn prepare_hard(
@@ -32,7 +32,10 @@ impl Machine {
             Command::HardCut { .. } => {
                 self.no_run_of(name)?;
                 if self.state.producer_rests_on(name) == Side::Green {
-                    return Err(Refusal::refused(format!("{name} is on green already"), "nothing to cut over"));
+                    return Err(Refusal::refused(
+                        format!("{name} is on green already", name = visible_name(name)),
+                        "nothing to cut over",
+                    ));
                 }
                 self.prepare_move(command, name, plan, RunKind::HardCut, now)
             }
@@ -51,13 +54,16 @@ impl Machine {
     fn exactly_once(&self, name: &str) -> Result<&ProducerSettings, Refusal> {
         let Some(plan) = self.settings.producers.get(name) else {
             return Err(Refusal::refused(
-                format!("producer {name} is not in the plan"),
+                format!("producer {name} is not in the plan", name = visible_name(name)),
                 "add a [[producers]] entry for it",
             ));
         };
         if !plan.is_exactly_once() {
             return Err(Refusal::refused(
-                format!("{name} is not transactional: it has no transactional_ids in the plan"),
+                format!(
+                    "{name} is not transactional: it has no transactional_ids in the plan",
+                    name = visible_name(name)
+                ),
                 "route it: blue, dual, green; or give its entry transactional_ids",
             ));
         }
@@ -67,7 +73,7 @@ impl Machine {
     fn no_run_of(&self, name: &str) -> Result<(), Refusal> {
         match self.state.open_run(&Subject::Producer(name.to_owned())) {
             Some(run) => Err(Refusal::refused(
-                format!("{} of {name} is under way (run {})", run.kind, run.id),
+                format!("{} of {name} is under way (run {})", run.kind, run.id, name = visible_name(name)),
                 "let it end, or roll back, hold or continue it",
             )),
             None => Ok(()),
@@ -115,10 +121,10 @@ impl Machine {
                 Side::Blue => "cut over again".into(),
             },
             warnings: self.hard_warnings(command, name, plan, to, &gates, now),
+            facts: format!("{facts}\ngates={}\nrun under way={run}{}", fixed.join(" "), passed_readers(&gates)),
             gates,
             rows,
             by_hand: by_hand(plan, to, self.brokers(to.other())),
-            facts: format!("{facts}\ngates={}\nrun under way={run}", fixed.join(" ")),
             ..plain(command, String::new())
         })
     }
@@ -135,13 +141,15 @@ impl Machine {
         let mut gates = Vec::new();
         for over in command.overrides() {
             let row = rows.iter().find(|r| r.id.gate_name() == Some(over.gate));
-            if let Some(why) = row.and_then(|r| r.gate.why()) {
-                gates.push(Held::new(over.gate, None, why.to_owned()));
+            match row.and_then(|r| r.gate.why()) {
+                Some(_) if over.gate == GateName::Readers => gates.extend(self.unknown_readers(name, rows, now)),
+                Some(why) => gates.push(Held::new(over.gate, None, why.to_owned())),
+                None => {}
             }
             if over.gate == GateName::ReRead {
                 let limit = |g: &String| self.settings.groups.get(g).map_or(0, |g| g.max_re_read);
                 let most = plan.coupled().iter().map(limit).fold(0, u64::saturating_add);
-                let why = format!("{} may read up to {most} records again: duplicates", plan.coupled().join(", "));
+                let why = format!("{} may read up to {most} records again: duplicates", visible_names(plan.coupled()));
                 gates.push(Held::new(over.gate, Some(most), why));
             }
         }
@@ -154,7 +162,10 @@ impl Machine {
                 }
                 _ => {
                     return Err(Refusal::unknown(
-                        format!("what only green holds of {name} can't be told now: what would be lost is not known"),
+                        format!(
+                            "what only green holds of {name} can't be told now: what would be lost is not known",
+                            name = visible_name(name)
+                        ),
                         "wait for a fresh look at green, or carry it back",
                     ));
                 }
@@ -181,7 +192,7 @@ impl Machine {
         }
         warnings.push(format!(
             "nobody writes {} for about {}: drain, {} of standing still, the switch; at most {}",
-            plan.topics.join(", "),
+            visible_names(&plan.topics),
             span(plan.still_ms + 10_000),
             span(plan.still_ms),
             span(worst_case_ms(plan)),
@@ -194,7 +205,7 @@ impl Machine {
         }
         let readers = downstream(&sight, plan);
         if !readers.is_empty() {
-            warnings.push(format!("{} read its topics: each is moved on the seam after this", readers.join(", ")));
+            warnings.push(format!("{} read its topics: each is moved on the seam after this", visible_names(&readers)));
         }
         if let Command::HardBack { green_only, .. } = command {
             warnings.push(green_only_words(*green_only, self.green_only(name)));
@@ -224,12 +235,15 @@ impl Machine {
 
     fn prepare_go_on(&self, command: &Command, name: &str) -> Result<Prepared, Refusal> {
         if let Some((why, _)) = self.state.producers.get(name).and_then(|p| p.alarm.as_ref()) {
-            let title = format!("{name}: seen, and mended: {why}");
+            let title = format!("{name}: seen, and mended: {why}", name = visible_name(name));
             return Ok(Prepared { level: Level::Key, ..plain(command, title) });
         }
         let run = self.state.open_run(&Subject::Producer(name.to_owned())).filter(|r| r.needs.is_some());
         let Some(run) = run.filter(|r| r.kind != RunKind::Route) else {
-            return Err(Refusal::refused(format!("nothing of {name} waits to be continued"), "nothing to do"));
+            return Err(Refusal::refused(
+                format!("nothing of {name} waits to be continued", name = visible_name(name)),
+                "nothing to do",
+            ));
         };
         let steps = self.steps_of(run);
         let quiet = steps.iter().position(|s| matches!(s.kind, StepKind::Quiet { .. })).unwrap_or(0);
@@ -266,18 +280,24 @@ impl Machine {
         }
         let Some(Stage::Soaking { since }) = state.map(|p| &p.rest) else {
             return Err(Refusal::refused(
-                format!("{name} was not cut over, or is complete"),
+                format!("{name} was not cut over, or is complete", name = visible_name(name)),
                 "only what was cut over can be completed",
             ));
         };
         let left = since.plus(plan.keep_blue_ms).since(now);
         if left > 0 {
             return Err(Refusal::holds(
-                format!("blue is kept for {} as the way back of {name}, {} left", span(plan.keep_blue_ms), span(left)),
+                format!(
+                    "blue is kept for {} as the way back of {name}, {} left",
+                    span(plan.keep_blue_ms),
+                    span(left),
+                    name = visible_name(name)
+                ),
                 "wait",
             ));
         }
-        let title = format!("Declare {name} moved: blue is not kept as its way back any longer");
+        let title =
+            format!("Declare {name} moved: blue is not kept as its way back any longer", name = visible_name(name));
         Ok(Prepared {
             level: Level::Key,
             warnings: vec![
@@ -300,7 +320,7 @@ impl Machine {
     ) -> Result<Prepared, Refusal> {
         if !plan.needs_approval {
             return Err(Refusal::refused(
-                format!("the plan asks for no second person to cut {name} over"),
+                format!("the plan asks for no second person to cut {name} over", name = visible_name(name)),
                 "second_person = true in its entry asks for one",
             ));
         }
@@ -311,7 +331,10 @@ impl Machine {
             level: Level::Key,
             rows: cut.live(worst_case_ms(plan)),
             facts: cut.approval_facts(),
-            ..plain(command, format!("Agree to cutting {name} over to GREEN, as it stands now"))
+            ..plain(
+                command,
+                format!("Agree to cutting {name} over to GREEN, as it stands now", name = visible_name(name)),
+            )
         })
     }
 
@@ -331,7 +354,7 @@ impl Machine {
         let by = self.state.producers.get(producer).and_then(|p| p.approved.as_ref()).map(|a| a.by.as_str());
         match by {
             Some(by) if asked && person(by) == person(actor) => Err(Refusal::holds(
-                format!("{by} agreed to it, and can't be both persons"),
+                format!("{by} agreed to it, and can't be both persons", by = visible_name(by)),
                 "another person starts it, or agrees to it",
             )),
             _ => Ok(()),
@@ -347,7 +370,10 @@ impl Machine {
         let Some(run) = self.state.open_run(&Subject::Producer(name.to_owned())) else {
             return match self.state.producer_rests_on(name) {
                 Side::Green => Ok(Some(RunKind::HardBack)),
-                Side::Blue => Err(Refusal::refused(format!("{name} is on blue"), "there is nothing to roll back")),
+                Side::Blue => Err(Refusal::refused(
+                    format!("{name} is on blue", name = visible_name(name)),
+                    "there is nothing to roll back",
+                )),
             };
         };
         match (run.kind, run.to) {
@@ -358,15 +384,19 @@ impl Machine {
                 Ok(Some(RunKind::HardBack))
             }
             (RunKind::HardBack, _) | (RunKind::HardGiveBack, Side::Blue) if run.needs.is_some() => Ok(None),
-            (RunKind::HardBack, _) | (RunKind::HardGiveBack, Side::Blue) => {
-                Err(Refusal::refused(format!("{name} is on its way back to blue"), "wait, or hold it"))
-            }
+            (RunKind::HardBack, _) | (RunKind::HardGiveBack, Side::Blue) => Err(Refusal::refused(
+                format!("{name} is on its way back to blue", name = visible_name(name)),
+                "wait, or hold it",
+            )),
             (RunKind::HardGiveBack, Side::Green) if run.needs.is_some() => Ok(Some(RunKind::HardBack)),
             (RunKind::HardGiveBack, Side::Green) => Err(Refusal::refused(
-                format!("{name} is being given back to green, where it came from"),
+                format!("{name} is being given back to green, where it came from", name = visible_name(name)),
                 "let that end, then roll back",
             )),
-            _ => Err(Refusal::refused(format!("{name} is not being moved"), "let the run under way end first")),
+            _ => Err(Refusal::refused(
+                format!("{name} is not being moved", name = visible_name(name)),
+                "let the run under way end first",
+            )),
         }
     }
 
@@ -425,13 +455,11 @@ fn overridden(command: &Command) -> Result<BTreeSet<RowId>, Refusal> {
         if !over.gate.for_hard_moves() {
             return Err(Refusal::refused(
                 format!("the gate {} can't be passed over by a hard cutover", over.gate),
-                "only window, coupled, permissions and re-read can be",
+                "only window, coupled, permissions, readers and re-read can be",
             ));
         }
     }
-    let rows = [RowId::Window, RowId::Coupled, RowId::Permissions];
-    let named = |id: &RowId| command.overrides().iter().any(|o| Some(o.gate) == id.gate_name());
-    Ok(rows.into_iter().filter(named).collect())
+    Ok(RowId::overridden(|gate| command.overrides().iter().any(|o| o.gate == gate)))
 }
 
 /// Who an actor is, whatever host they sit at. An actor is what a session says of itself: this reminds honest people

@@ -8,6 +8,7 @@ use crate::migration::group;
 use crate::migration::machine::Machine;
 use crate::migration::rollback::ESTIMATE_AGE_MS;
 use crate::migration::sight::Sight;
+use crate::sanitise::visible_name;
 
 /// Offsets of a topic on green past a group's position there, transaction markers included; `None` when that can't be
 /// told.
@@ -43,30 +44,51 @@ pub fn may_leave(sight: &Sight<'_>, group: &str, name: &str, topic: &str, to: Si
     let on = to.other();
     if to == Side::Green {
         return Err(Refusal::holds(
-            format!("{name} writes {topic} to {on} only: on {to} {group} would starve"),
-            format!("cut {name} over first: cutover producer cutover {name}"),
+            format!(
+                "{name} writes {topic} to {on} only: on {to} {group} would starve",
+                name = visible_name(name),
+                topic = visible_name(topic),
+                group = visible_name(group)
+            ),
+            format!("cut {name} over first: cutover producer cutover {name}", name = visible_name(name)),
         ));
     }
     let read = read_past_seam(sight, group, topic);
     if read > 0 {
         return Err(Refusal::holds(
             format!(
-                "{group} has read {read} offsets of {topic} that are on {on} only: on {to} it would read them again"
+                "{group} has read {read} offsets of {topic} that are on {on} only: on {to} it would read them again",
+                group = visible_name(group),
+                topic = visible_name(topic)
             ),
-            format!("roll back the producer first: cutover producer rollback {name}"),
+            format!("roll back the producer first: cutover producer rollback {name}", name = visible_name(name)),
         ));
     }
     match green_past(sight, group, topic) {
-        Some(0) => {
-            Ok(Some(format!("{name} writes {topic} on {on}: {group} reads nothing new on {to} until it is back")))
-        }
+        Some(0) => Ok(Some(format!(
+            "{name} writes {topic} on {on}: {group} reads nothing new on {to} until it is back",
+            name = visible_name(name),
+            topic = visible_name(topic),
+            group = visible_name(group)
+        ))),
         Some(n) => Err(Refusal::holds(
-            format!("{n} offsets of {topic} past the position of {group} are on {on} only: on {to} it would miss them"),
-            format!("roll back the producer first: cutover producer rollback {name}"),
+            format!(
+                "{n} offsets of {topic} past the position of {group} are on {on} only: on {to} it would miss them",
+                topic = visible_name(topic),
+                group = visible_name(group)
+            ),
+            format!("roll back the producer first: cutover producer rollback {name}", name = visible_name(name)),
         )),
         None => Err(Refusal::unknown(
-            format!("what of {topic} is on {on} only past the position of {group} can't be told now"),
-            format!("wait for a fresh look, or roll back the producer first: cutover producer rollback {name}"),
+            format!(
+                "what of {topic} is on {on} only past the position of {group} can't be told now",
+                topic = visible_name(topic),
+                group = visible_name(group)
+            ),
+            format!(
+                "wait for a fresh look, or roll back the producer first: cutover producer rollback {name}",
+                name = visible_name(name)
+            ),
         )),
     }
 }
@@ -77,8 +99,15 @@ impl Machine {
         match self.coupled_with(group).filter(|_| kind != RunKind::ResetOffsets) {
             None => Ok(()),
             Some(name) => Err(Refusal::refused(
-                format!("{group} is what {name} reads as: its offsets are in the transactions of {name}"),
-                format!("it moves together with it: cutover producer cutover {name}, or rollback"),
+                format!(
+                    "{group} is what {name} reads as: its offsets are in the transactions of {name}",
+                    group = visible_name(group),
+                    name = visible_name(name)
+                ),
+                format!(
+                    "it moves together with it: cutover producer cutover {name}, or rollback",
+                    name = visible_name(name)
+                ),
             )),
         }
     }
@@ -115,7 +144,10 @@ impl Machine {
         });
         if let Some((tp, at, seam)) = ahead {
             return Err(Refusal::holds(
-                format!("{group} has {at} at {tp} on {to}, past the seam at {seam}: from the seam it would read again"),
+                format!(
+                    "{group} has {at} at {tp} on {to}, past the seam at {seam}: from the seam it would read again",
+                    group = visible_name(group)
+                ),
                 "find out who read there; then delete those offsets, or set them: cutover offsets apply",
             ));
         }
@@ -132,7 +164,10 @@ impl Machine {
         let Some(first) = first else { return Ok(()) };
         let what = if measured.is_some() { "" } else { ", transaction markers counted in" };
         Err(Refusal::holds(
-            format!("{group} has {left} offsets below the seam on {from} still to read{what}, first on {first}"),
+            format!(
+                "{group} has {left} offsets below the seam on {from} still to read{what}, first on {first}",
+                group = visible_name(group)
+            ),
             format!("let it read on on {from}; then measure it (m), and try again"),
         ))
     }

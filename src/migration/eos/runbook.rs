@@ -8,6 +8,7 @@ use crate::migration::event::RunKind;
 use crate::migration::gate::span;
 use crate::migration::runbook::{Step, StepKind, TRANSLATE_MS};
 use crate::migration::settings::ProducerSettings;
+use crate::sanitise::{visible_name, visible_names};
 
 /// How long fencing all ids of a side may take, ms: InitProducerId is asked again while markers are under way.
 pub const FENCE_MS: u64 = 60_000;
@@ -35,16 +36,18 @@ fn cut(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
     let (again, forth) = (format!("start on {from} again"), if to == Side::Green { "roll back" } else { "go on" });
     let ids = |side: Side| format!("{} ids on {side}", producer.ids(side).len());
     let deny = match producer.principal(from) {
-        Some(principal) => format!("deny {principal} to write with its {}", ids(from)),
+        Some(principal) => {
+            format!("deny {principal} to write with its {}", ids(from), principal = visible_name(principal))
+        }
         None => format!("keep restarted instances out of {from}: the plan names no principal, so by watching only"),
     };
     let coupled = match producer.coupled() {
         [] => "no coupled groups to translate".to_owned(),
-        groups => format!("translate {} to {to}: PROVEN, 0 lost, 0 re-read", groups.join(", ")),
+        groups => format!("translate {} to {to}: PROVEN, 0 lost, 0 re-read", visible_names(groups)),
     };
     let commit = match producer.coupled() {
         [] => format!("no coupled groups to commit on {to}"),
-        groups => format!("commit {} on {to}, read back", groups.join(", ")),
+        groups => format!("commit {} on {to}, read back", visible_names(groups)),
     };
     let mut steps = vec![
         Step::new(StepKind::Preflight, "check every row of the gate again"),

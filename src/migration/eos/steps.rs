@@ -14,10 +14,11 @@ use crate::migration::estate::{At, FlagState, Observed, Side};
 use crate::migration::event::{Event, RunId};
 use crate::migration::gate::{Gate, span};
 use crate::migration::machine::{CONTROLLER, Machine};
-use crate::migration::overrides::PassedOver;
+use crate::migration::overrides::{self, GateName, Held, PassedOver};
 use crate::migration::runbook::{Step, StepKind};
 use crate::migration::settings::ProducerSettings;
 use crate::migration::steps::{Next, fail};
+use crate::sanitise::visible_name;
 
 impl Machine {
     pub(in crate::migration) fn perform_hard(&mut self, id: RunId, step: &Step, now: At) -> Next {
@@ -50,12 +51,13 @@ impl Machine {
         let sight = self.sight(now);
         let Some(plan) = sight.settings.producers.get(name) else {
             return Err(Refusal::refused(
-                format!("producer {name} is not in the plan"),
+                format!("producer {name} is not in the plan", name = visible_name(name)),
                 "add a [[producers]] entry for it",
             ));
         };
         sight.identities()?;
-        let rows = self.hard_rows(&Cut { sight: &sight, name, plan, to });
+        let cut = Cut { sight: &sight, name, plan, to };
+        let rows = self.hard_rows(&cut);
         let shut = |r: &&Row| !(r.gate.passes() || (r.id.may_be_overridden() && overridden.contains(&r.id)));
         // What must change first speaks before what can't be told, and that before what only takes time.
         let rank = |r: &&Row| match r.gate {
@@ -67,7 +69,7 @@ impl Machine {
         let why = format!("{}: {}", row.what, row.gate.why().unwrap_or_default());
         let refusal = match row.gate {
             Gate::Fail { .. } => Refusal::refused(why, row.advice.clone()),
-            Gate::Unknown { .. } => Refusal::unknown(why, row.advice.clone()),
+            Gate::Unknown { .. } => Refusal::unknown(why, row.advice.clone()).told_in(cut.told_in_ms(row.id)),
             _ => Refusal::holds(why, row.advice.clone()),
         };
         Err(match row.id.gate_name() {
@@ -81,14 +83,15 @@ impl Machine {
         let run = &self.state.runs[&id];
         let (to, by, accepted) = (run.to, run.actor.clone(), run.accepted.clone());
         let named = |row: &Row| accepted.iter().find(|a| Some(a.gate) == row.id.gate_name());
-        let overridden: BTreeSet<RowId> = [RowId::Window, RowId::Coupled, RowId::Permissions]
-            .into_iter()
-            .filter(|id| accepted.iter().any(|a| Some(a.gate) == id.gate_name()))
-            .collect();
+        let overridden = RowId::overridden(|gate| accepted.iter().any(|a| a.gate == gate));
         let carries = matches!(self.state.runs[&id].command, Command::HardBack { green_only: GreenOnly::Carry, .. });
         let rows = self.hard_gate(name, to, &overridden, now)?;
         if carries {
             self.carriable(name)?;
+        }
+        // Who was not there when it was confirmed was passed over by nobody.
+        if let Some(held) = self.unknown_readers(name, &rows, now) {
+            overrides::all_covered(&[held], &accepted)?;
         }
         for row in rows.iter().filter(|r| !r.gate.passes()) {
             let (Some(why), Some(a)) = (row.gate.why(), named(row)) else { continue };
@@ -98,6 +101,15 @@ impl Machine {
         }
         self.pass_over_written(id, name, now);
         Ok(())
+    }
+
+    /// The gate of groups outside the plan of which it can't be told whether they read its topics, by their names; `None`
+    /// where there is none.
+    pub(super) fn unknown_readers(&self, name: &str, rows: &[Row], now: At) -> Option<Held> {
+        let why = rows.iter().find(|r| r.id == RowId::Strangers)?.gate.why()?.to_owned();
+        let (sight, plan) = (self.sight(now), self.settings.producers.get(name)?);
+        let names = Cut { sight: &sight, name, plan, to: Side::Green }.unknown_readers().names();
+        Some(Held { names, ..Held::new(GateName::Readers, None, why) })
     }
 
     /// The newest look at a producer on a side that was begun after `since`.
@@ -141,7 +153,11 @@ impl Machine {
         let last = run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::SetFlag { .. }));
         let asked = last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))));
         let how = self.settings.producers.get(name).map(|p| p.flag_words.after_by_hand(to)).unwrap_or_default();
-        if asked { format!("please set the flag of {name} to {to} by hand{how}; ") } else { String::new() }
+        if asked {
+            format!("please set the flag of {name} to {to} by hand{how}; ", name = visible_name(name))
+        } else {
+            String::new()
+        }
     }
 
     fn quiet(&mut self, id: RunId, name: &str, plan: &ProducerSettings, step: &Step, side: Side, now: At) -> Next {
@@ -156,7 +172,7 @@ impl Machine {
         let still = &self.live.entry(id).or_default().still[0];
         let held = still.closed_since().zip(still.last()).map_or(0, |(since, last)| last.since(since));
         let why = match self.look_since(name, side, self.since(id)) {
-            None => format!("a fresh look at {name} on {side}"),
+            None => format!("a fresh look at {name} on {side}", name = visible_name(name)),
             Some((look, _)) => {
                 let sight = self.sight(now);
                 let settled = Cut { sight: &sight, name, plan, to: side.other() }.settled();
@@ -186,7 +202,10 @@ impl Machine {
             Ok(_) if dry => Next::Done,
             Ok(Answer::Fenced { ids: fenced }) => match ids.iter().find(|id| !fenced.iter().any(|f| f.id == **id)) {
                 None => Next::Done,
-                Some(id) => fail(format!("{id} was not fenced on {side}"), "see that it may be initialised from here"),
+                Some(id) => fail(
+                    format!("{id} was not fenced on {side}", id = visible_name(id)),
+                    "see that it may be initialised from here",
+                ),
             },
             Ok(_) => fail(format!("the fence on {side} brought no epochs"), ""),
         }
@@ -248,7 +267,7 @@ impl Machine {
         let until = since.plus(step.timeout_ms.unwrap_or_default());
         self.feed_still(id, name, plan, side);
         if Side::BOTH.into_iter().any(|s| self.look_since(name, s, since).is_none()) {
-            let words = format!("fresh looks at {name} on both sides");
+            let words = format!("fresh looks at {name} on both sides", name = visible_name(name));
             return match now < until {
                 true => Next::Wait(format!("waiting for {words}"), Some(until)),
                 false => fail(format!("no {words}"), "see whether both clusters answer"),
@@ -324,7 +343,10 @@ fn open_on(look: &EosLook, plan: &ProducerSettings, side: Side) -> Option<String
     let (tp, ends) = look.ends.iter().find(|(_, e)| !e.is_closed())?;
     let open = look.writers.get(tp).and_then(|w| w.told()?.iter().find(|w| w.open_from.is_some()));
     let who = open.map_or("whose can't be told".to_owned(), |w| {
-        let id = look.id_of(w.producer_id, plan.ids(side)).map(|id| format!("{id}, ")).unwrap_or_default();
+        let id = look
+            .id_of(w.producer_id, plan.ids(side))
+            .map(|id| format!("{id}, ", id = visible_name(id)))
+            .unwrap_or_default();
         format!("{id}pid {} epoch {}", w.producer_id, w.epoch)
     });
     Some(format!(

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::gate::{all_initialised_again, initialised_again, not_asked, not_told};
 use super::look::EosLook;
+use super::rogue;
 use super::seam::Seam;
 use super::steps::fenced_by;
-use super::watch::{Rogue, all_moved};
+use super::watch::all_moved;
 use crate::migration::command::{Command, Subject};
 use crate::migration::effect::Effect;
 use crate::migration::estate::{At, FlagState, Observed, Side, TopicPartition};
@@ -19,6 +20,7 @@ use crate::migration::settings::ProducerSettings;
 use crate::migration::state::Run;
 use crate::migration::steps::{Next, fail};
 use crate::migration::transactions::{Answer as Told, TransactionState};
+use crate::sanitise::{visible_name, visible_names};
 
 /// Fresh looks at both sides since a step began: the one that is left, and the one that is gone to.
 pub(super) struct Both<'a> {
@@ -33,7 +35,8 @@ impl Machine {
         match looks {
             (Some((left, _)), Some((target, _))) => Ok(Both { left, target }),
             _ => {
-                let (until, words) = (since.plus(FRESH_MS), format!("fresh looks at {name} on both sides"));
+                let (until, words) =
+                    (since.plus(FRESH_MS), format!("fresh looks at {name} on both sides", name = visible_name(name)));
                 Err(match now < until {
                     true => Next::Wait(format!("waiting for {words}"), Some(until)),
                     false => fail(format!("no {words} for {}", span(FRESH_MS)), "see whether both clusters answer"),
@@ -246,7 +249,7 @@ impl Machine {
         let please = self.hand_flag(id, name, FlagState::only(side));
         let look = self.look_since(name, side, since).map(|(look, _)| look.clone());
         let why = match look {
-            None => format!("a fresh look at {name} on {side}"),
+            None => format!("a fresh look at {name} on {side}", name = visible_name(name)),
             Some(look) => {
                 let stable = || look.ends.iter().map(|(tp, e)| (tp.clone(), e.stable)).collect();
                 let base = match seamed {
@@ -257,7 +260,9 @@ impl Machine {
                 let beyond = |(tp, e): (&TopicPartition, &super::Ends)| base.get(tp).is_none_or(|b| e.stable > *b);
                 match (look.ends.iter().any(beyond), committing(&look, plan.ids(side))) {
                     (true, true) => return Next::Done,
-                    (true, false) => format!("a commit by its own ids on {side}: {} moved", plan.topics.join(", ")),
+                    (true, false) => {
+                        format!("a commit by its own ids on {side}: {} moved", visible_names(&plan.topics))
+                    }
                     (false, _) => format!("its first committed transaction on {side}"),
                 }
             }
@@ -266,12 +271,18 @@ impl Machine {
             return Next::Wait(format!("{please}waiting for {why}"), Some(until));
         }
         if home {
-            let what = format!("{name} is back on {side}; nothing was seen to be committed yet, so nothing proves it");
+            let what = format!(
+                "{name} is back on {side}; nothing was seen to be committed yet, so nothing proves it",
+                name = visible_name(name)
+            );
             self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name.to_owned()), what }, now);
             return Next::Done;
         }
         let limit = span(step.timeout_ms.unwrap_or_default());
-        fail(format!("not seen within {limit}: {why}"), format!("see why {name} does not write on {side}"))
+        fail(
+            format!("not seen within {limit}: {why}"),
+            format!("see why {name} does not write on {side}", name = visible_name(name)),
+        )
     }
 
     pub(super) fn left(
@@ -293,18 +304,21 @@ impl Machine {
         let fenced = fenced_by(run);
         let (mut blind, mut notices) = (None, Vec::new());
         if let Some((look, _)) = self.look_since(name, side, self.since(id)) {
-            let moved = all_moved(look, &seams, true, side, plan);
-            let mut rogues: Vec<String> = moved.into_iter().map(Rogue::words).collect();
-            rogues.extend(all_initialised_again(look, &fenced, side));
+            let mut all = all_moved(look, &seams, true, side, plan);
+            all.extend(all_initialised_again(look, &fenced, side));
             // A log's end and an epoch never go back: what a person has seen is where it must stand from here.
-            let (seen, new): (Vec<_>, Vec<_>) = rogues.into_iter().partition(|why| was_seen(&run.seen, why));
+            let (seen, new): (Vec<_>, Vec<_>) = all.into_iter().partition(|s| run.seen.contains(&s.rogue));
             if !new.is_empty() {
-                return Next::Help(new.join("; "), rogue_advice(side));
+                let why = rogue::words(&new);
+                self.live.entry(id).or_default().rogues = new.into_iter().map(|s| s.rogue).collect();
+                return Next::Help(why, rogue_advice(side));
             }
             blind = not_told(look, &fenced, self.denied(name, side));
             notices
-                .extend(seen.into_iter().map(|why| format!("{why}: seen, and nobody carries what lies past the seam")));
-            notices.extend(not_asked(look, &fenced).map(|why| format!("{name} on {side}: {why}")));
+                .extend(seen.iter().map(|s| format!("{}: seen, and nobody carries what lies past the seam", s.words)));
+            notices.extend(
+                not_asked(look, &fenced).map(|why| format!("{name} on {side}: {why}", name = visible_name(name))),
+            );
         }
         let still = &self.live.entry(id).or_default().still[0];
         let held = still.still_since().zip(still.last()).map_or(0, |(since, last)| last.since(since));
@@ -325,15 +339,6 @@ impl Machine {
             ),
         }
     }
-}
-
-/// Whether a person was shown this and said go on. What it was is told by the words up to where it should be: who wrote
-/// last may be told otherwise each time.
-fn was_seen(seen: &[String], why: &str) -> bool {
-    const SHOULD: &str = ", and the ";
-    let key = why.find(SHOULD).map_or(why, |end| &why[..end + SHOULD.len()]);
-    let after = format!("; {key}");
-    seen.iter().any(|text| text.starts_with(key) || text.contains(&after))
 }
 
 /// What to do about somebody who writes on the side that was left.
@@ -367,14 +372,14 @@ pub(super) fn moved(
     side: Side,
     plan: &ProducerSettings,
 ) -> Option<String> {
-    all_moved(look, seams, source, side, plan).into_iter().next().map(Rogue::words)
+    all_moved(look, seams, source, side, plan).into_iter().next().map(|s| s.words)
 }
 
 /// `: written by ledger-1, pid 4711 epoch 3`, as far as the leader tells.
 pub(super) fn writer(look: &EosLook, tp: &TopicPartition, ids: &[String]) -> String {
     let Some(newest) = look.newest_writer(tp) else { return ": whose that is can't be told".to_owned() };
     let id = match look.id_of(newest.producer_id, ids) {
-        Some(id) => format!("{id}, "),
+        Some(id) => format!("{id}, ", id = visible_name(id)),
         None => "none of its ids, ".to_owned(),
     };
     format!(": written by {id}pid {} epoch {}", newest.producer_id, newest.epoch)

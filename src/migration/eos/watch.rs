@@ -1,8 +1,9 @@
 //! The side that an exactly-once producer left, while its way back is kept: it must stand where the seam says, and
 //! nobody may come back past the fence.
 
-use super::gate::initialised_again;
+use super::gate::all_initialised_again;
 use super::look::EosLook;
+use super::rogue::{self, Rogue, Spotted};
 use super::seam::Seam;
 use super::switch::{rogue_advice, writer};
 use crate::migration::command::Subject;
@@ -12,23 +13,8 @@ use crate::migration::machine::{CONTROLLER, Machine};
 use crate::migration::settings::ProducerSettings;
 use crate::migration::stage::Stage;
 
-/// Between what one alarm names, and how much that is at most: the rest is named by the next.
-const NEXT: &str = "; ";
+/// How many one alarm names at most: the rest is named by the next.
 const AT_ONCE: usize = 5;
-
-/// Something on the side that was left that is not as it was left.
-pub(super) struct Rogue {
-    /// What, with its value: another value is another thing.
-    what: String,
-    /// Who, as far as that can be told; leaders forget.
-    who: String,
-}
-
-impl Rogue {
-    pub(super) fn words(self) -> String {
-        self.what + &self.who
-    }
-}
 
 impl Machine {
     /// Exactly-once producers that must be looked at every second or so: those that are being moved, and those whose
@@ -59,19 +45,21 @@ impl Machine {
                 continue;
             };
             let left = state.rests_on().other();
-            let new: Vec<String> = self.rogues(name, left, since).into_iter().map(Rogue::words).collect();
+            let new = self.rogues(name, left, since);
             if !new.is_empty() {
-                alarms.push((run, left, new.join(NEXT)));
+                alarms.push((run, left, new));
             }
         }
-        for (run, side, why) in alarms {
-            self.emit(CONTROLLER, Event::NeedsOperator { run, why, advice: rogue_advice(side) }, now);
+        for (run, side, new) in alarms {
+            let (why, advice) = (rogue::words(&new), rogue_advice(side));
+            let rogues = new.into_iter().map(|s| s.rogue).collect();
+            self.emit(CONTROLLER, Event::NeedsOperator { run, why, advice, rogues }, now);
         }
     }
 
     /// Who wrote, or initialised an id, on the side that was left, but for what a person has seen as it is now; empty
     /// also while it can't be told.
-    fn rogues(&self, name: &str, left: Side, since: At) -> Vec<Rogue> {
+    fn rogues(&self, name: &str, left: Side, since: At) -> Vec<Spotted> {
         let Some((plan, state)) = self.settings.producers.get(name).zip(self.state.producers.get(name)) else {
             return Vec::new();
         };
@@ -80,21 +68,17 @@ impl Machine {
             _ => return Vec::new(),
         };
         let Some((_, seams)) = self.seam_of(name, left.other()) else { return Vec::new() };
-        let fenced = state.fenced.get(&left).into_iter().flatten();
-        let again = fenced.filter_map(|f| initialised_again(look, std::slice::from_ref(f), left));
-        let again = again.map(|what| Rogue { what, who: String::new() });
-        let seen = self.forgiven.get(name);
-        let forgiven = |r: &Rogue| seen.is_some_and(|seen| seen.iter().any(|what| what.starts_with(&r.what)));
+        let again = all_initialised_again(look, state.fenced.get(&left).map_or(&[][..], Vec::as_slice), left);
+        let seen = self.forgiven.get(name).map_or(&[][..], Vec::as_slice);
         let all = all_moved(look, &seams, true, left, plan).into_iter().chain(again);
-        all.filter(|r| !forgiven(r)).take(AT_ONCE).collect()
+        all.filter(|s| !seen.contains(&s.rogue)).take(AT_ONCE).collect()
     }
 
     /// A person has seen the alarm: what it names is not raised again while it stays as it was.
     pub(in crate::migration) fn forgive(&mut self, name: &str) {
-        if let Some((why, _)) = self.state.producers.get(name).and_then(|p| p.alarm.clone()) {
-            let seen = self.forgiven.entry(name.to_owned()).or_default();
-            seen.extend(why.split(NEXT).map(str::to_owned));
-        }
+        let alarmed = self.state.producers.get(name).filter(|p| p.alarm.is_some());
+        let rogues: Vec<Rogue> = alarmed.map(|p| p.rogues.clone()).unwrap_or_default();
+        self.forgiven.entry(name.to_owned()).or_default().extend(rogues);
     }
 }
 
@@ -105,7 +89,7 @@ pub(super) fn all_moved(
     source: bool,
     side: Side,
     plan: &ProducerSettings,
-) -> Vec<Rogue> {
+) -> Vec<Spotted> {
     let moved = look.ends.iter().filter_map(|(tp, e)| {
         let is = e.high_watermark;
         let seam = seams.iter().find(|s| s.tp == *tp).map(|s| if source { s.source } else { s.target });
@@ -114,7 +98,8 @@ pub(super) fn all_moved(
             None if is > 0 => format!("{tp} was written on {side} up to {is}, and has no seam"),
             _ => return None,
         };
-        Some(Rogue { what, who: writer(look, tp, plan.ids(side)) })
+        let words = what + &writer(look, tp, plan.ids(side));
+        Some(Spotted { rogue: Rogue::Written { tp: tp.clone(), side, end: is, seam }, words })
     });
     moved.collect()
 }

@@ -53,7 +53,7 @@ fn done(run: RunId) -> Event {
 }
 
 fn needs(run: RunId) -> Event {
-    Event::NeedsOperator { run, why: "green is not stable".into(), advice: "continue, or roll back".into() }
+    Event::needs(run, "green is not stable", "continue, or roll back")
 }
 
 fn fired(arm: Arm) -> Event {

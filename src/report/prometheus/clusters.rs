@@ -11,10 +11,7 @@ pub(super) fn write(page: &mut Page, s: &Snapshot) {
     page.states(&f::CLUSTER_STATE, words::CLUSTERS, sides().map(|(l, v)| (l, state(v, s))));
     page.add(&f::CLUSTER_AGE, sides().map(|(l, v)| (l, v.link.age_ms(s.now).map(seconds))));
     // What is stale, or of another cluster, is not said.
-    let seen = |page: &Page, v: &SideView| {
-        v.identity_trouble.is_none() && matches!(&v.link, Observed::Known { at, .. } if page.fresh(*at))
-    };
-    let seen = [&s.blue, &s.green].map(|v| seen(page, v));
+    let seen = [&s.blue, &s.green].map(|v| v.untrusted(page.now, page.stale_ms).is_none());
     let mut add = |family, of: fn(&SideView) -> Option<f64>| {
         page.add(family, sides().zip(seen).map(|((l, v), seen)| (l, of(v).filter(|_| seen))));
     };
@@ -42,7 +39,7 @@ fn state(v: &SideView, s: &Snapshot) -> Option<&'static str> {
 
 fn unlisted(page: &mut Page, s: &Snapshot, seen: [bool; 2]) {
     let sums = Side::BOTH.into_iter().zip(seen).map(|(side, seen)| {
-        let of = s.groups.iter().filter(|g| !g.listed).map(|g| if side == Side::Blue { &g.blue } else { &g.green });
+        let of = s.groups.iter().filter(|g| !g.listed).map(|g| g.on(side));
         let there = |v: &&GroupSide| v.state.is_some_and(|state| state != GroupState::Dead) || v.trouble.is_some();
         let found: Vec<&GroupSide> = of.filter(there).collect();
         // A group without commits has no lag; one that could not be read has one that is not known.

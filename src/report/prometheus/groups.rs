@@ -25,7 +25,7 @@ pub(super) fn write(page: &mut Page, s: &Snapshot) {
     });
     page.states(&f::GROUP_SWITCH, &["blue", "green", "both", "off"], switch);
     both_sides(page, s);
-    let way_back = |g: &GroupRow| match g.way_back {
+    let way_back = |g: &GroupRow| match *s.way_back_of(g) {
         WayBack::Exact => "exact",
         WayBack::Bounded { .. } => "bounded",
         WayBack::Closed { .. } => "closed",
@@ -33,7 +33,7 @@ pub(super) fn write(page: &mut Page, s: &Snapshot) {
     };
     let verdicts = &["exact", "bounded", "closed", "unknown"];
     page.states(&f::GROUP_WAY_BACK, verdicts, listed().map(|g| ([g.group.as_str()], Some(way_back(g)))));
-    let re_read = |g: &GroupRow| match g.way_back {
+    let re_read = |g: &GroupRow| match *s.way_back_of(g) {
         WayBack::Bounded { re_read } => Some(number(re_read)),
         _ => None,
     };
@@ -69,9 +69,7 @@ fn both_sides(page: &mut Page, s: &Snapshot) {
         .groups
         .iter()
         .filter(|g| g.listed)
-        .flat_map(|g| {
-            Side::BOTH.map(|of| ([g.group.as_str(), of.name()], if of == Side::Blue { &g.blue } else { &g.green }))
-        })
+        .flat_map(|g| Side::BOTH.map(|of| ([g.group.as_str(), of.name()], g.on(of))))
         .collect();
     let ages: Vec<_> = sides.iter().map(|(l, v)| (*l, v.at.map(|at| page.age(at)))).collect();
     page.add(&f::GROUP_AGE, ages);

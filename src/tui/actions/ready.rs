@@ -146,7 +146,7 @@ pub(super) fn can_verify(m: &Model) -> Ready {
     match (verify::subject(m), m.diff()) {
         (None, _) => Ready::No,
         (Some(_), Some(d)) if d.running() => {
-            Ready::NotNow(format!("A diff of {} is under way: 5 shows it, s stops it there.", words::compared(&d.what)))
+            Ready::NotNow(format!("A diff of {} is under way: 5 shows it, s stops it there.", d.what.shown()))
         }
         (Some(_), _) => Ready::Now,
     }

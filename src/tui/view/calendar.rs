@@ -208,7 +208,7 @@ fn row<'t>(m: &'t Model, (l, shown): (&Line<'_>, &str), cursor: bool, width: usi
     }
     row = row.left(if cursor { Role::Strong } else { dim }, shown, name).gap(1);
     if team > 0 {
-        row = row.left(Role::Dim, &l.planned.team, team).gap(1);
+        row = row.left(Role::Dim, visible_name(&l.planned.team), team).gap(1);
     }
     if in_window > 0 {
         row = row.name(Role::Dim, l.planned.window.as_deref().unwrap_or_default(), in_window).gap(1);
@@ -258,7 +258,8 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
         }
     }
     let whose = whose.unwrap_or_else(|| "no window: the whole day".to_owned());
-    let team = if p.team.is_empty() { "no team in the plan".to_owned() } else { format!("team {}", p.team) };
+    let team =
+        if p.team.is_empty() { "no team in the plan".to_owned() } else { format!("team {}", visible_name(&p.team)) };
     let what = match (p.kind, p.hard) {
         (Kind::Group, _) => "group",
         (Kind::Producer, true) => "exactly-once producer, hard cutover",

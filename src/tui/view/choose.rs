@@ -13,8 +13,8 @@ use crate::offsets::Strategy;
 use crate::sanitise::visible_name;
 use crate::tui::choose::{self, Choose, Step};
 use crate::tui::model::Model;
+use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
-use crate::tui::{text, words};
 
 /// Draws the question.
 pub fn draw(m: &Model, c: &Choose, over: Rect, buf: &mut Buffer) {
@@ -73,7 +73,7 @@ fn known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<
     };
     match option {
         Strategy::Latest => {
-            let lag = words::lag_now(words::on(g, to.other()), now, stale_after);
+            let lag = g.on(to.other()).lag_now(now, stale_after);
             lag.map(|n| format!("{} now", text::count(n)))
         }
         Strategy::Earliest => {
@@ -82,7 +82,7 @@ fn known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<
                 u64::try_from(p.end?.checked_sub(p.log_start?)?).ok()
             };
             let sum: Option<u64> = g.partitions.iter().map(held).sum();
-            sum.filter(|_| words::on(g, to).is_fresh(now, stale_after)).map(|n| format!("{} now", text::count(n)))
+            sum.filter(|_| g.on(to).is_fresh(now, stale_after)).map(|n| format!("{} now", text::count(n)))
         }
         _ => None,
     }

@@ -11,7 +11,6 @@ use crate::controller::snapshot::GroupRow;
 use crate::migration::command::{Command, Level, Prepared, Refusal, StepLine, Subject};
 use crate::migration::estate::{FlagState, Observed, Side};
 use crate::offsets::verdict::{GroupPlan, PartitionPlan, Verdict};
-use crate::sanitise::visible_name;
 use crate::tui::dialog::{Dialog, Phase, estimate_for, measures};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
@@ -241,11 +240,14 @@ fn cost<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>
         rows.push(match worst {
             Some(p) => {
                 let left = cells.saturating_sub(row.width() + 20);
-                let name = text::cut_middle(&visible_name(&p.tp.to_string()), left, theme.glyph(Glyph::Ellipsis));
+                let name = text::cut_middle(&p.tp.to_string(), left, theme.glyph(Glyph::Ellipsis));
                 let row = row.put(Role::Dim, ";  worst ");
                 match p.missing.filter(|n| *n > 0) {
                     Some(n) => row.put(Role::Fail, format!("{name} MISSING {n}")),
-                    None => row.put(Role::Text, format!("{name} {}", p.re_read.unwrap_or(0))),
+                    None => match p.re_read {
+                        Some(n) => row.put(Role::Text, format!("{name} {n}")),
+                        None => row.put(Role::Hold, format!("{name} unknown")),
+                    },
                 }
             }
             None => row,

@@ -144,7 +144,7 @@ pub fn standing<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>,
         rows.push(labelled("green alone").put(Role::Text, text::cut(&words, cells.saturating_sub(16), ellipsis)));
     }
     if let Some(by) = &eos.approved_by {
-        rows.push(labelled("approved").put(Role::Ok, format!("by {by}")));
+        rows.push(labelled("approved").put(Role::Ok, format!("by {}", visible_name(by))));
     }
     if let Some(SideState::NeedsOperator { why, advice }) = side_state {
         let lines = text::wrap(&words::sentence(why, advice), cells.saturating_sub(16), 4, ellipsis);
@@ -162,6 +162,6 @@ fn fenced_words(f: &Fenced) -> String {
 
 /// `postings-0 4711 to 12`: where one side ends, and the other begins.
 fn seam_words(seams: &[Seam]) -> String {
-    let words = |s: &Seam| format!("{} {} to {}", visible_name(&s.tp.to_string()), s.source, s.target);
+    let words = |s: &Seam| format!("{} {} to {}", s.tp, s.source, s.target);
     seams.iter().map(words).collect::<Vec<_>>().join(", ")
 }

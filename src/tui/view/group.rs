@@ -191,7 +191,7 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     let name = visible_name(&g.group);
     let mut row = Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(&name, width / 3, ellipsis)).gap(2);
     if !g.team.is_empty() {
-        row = row.put(Role::Dim, text::cut(&g.team, 16, ellipsis)).gap(2);
+        row = row.put(Role::Dim, text::cut(&visible_name(&g.team), 16, ellipsis)).gap(2);
     }
     // How it moved does not matter any more once it soaks.
     if width >= if matches!(g.stage, Stage::Soaking { .. }) { 100 } else { 70 } {
@@ -211,7 +211,7 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     }
     line::titled(theme, row.gap(1), end, area, 0, buf);
     let live: Vec<&[Option<u64>]> =
-        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| words::on(g, s).trend.as_slice()).collect();
+        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| g.on(s).trend.as_slice()).collect();
     let max = spark::shared_max(&live, width / 2);
     let half = width / 2;
     let blue = side(m, Side::Blue, g, half, max);
@@ -250,7 +250,7 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
 
 /// One side of the group in one half of a line.
 fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> Row<'t> {
-    let v = words::on(g, side);
+    let v = g.on(side);
     let (now, stale_after) = (m.clock(), m.stale_after());
     let fresh = v.is_fresh(now, stale_after);
     let (role, state) = match v.state {
@@ -267,7 +267,7 @@ fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> R
         return row.gap(1).dots(6);
     }
     let counts = words::lag_counts(g, side);
-    let (row, looks) = match words::lag_now(v, now, stale_after) {
+    let (row, looks) = match v.lag_now(now, stale_after) {
         // How it was before stays to be seen.
         None => (row.put(Role::Dim, "  lag ").put(Role::Fail, "STALE"), Role::Dim),
         Some(lag) if !counts => {

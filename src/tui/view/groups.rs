@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 use super::line::{Row, window};
 use crate::controller::snapshot::{GroupRow, SideView};
 use crate::migration::estate::Side;
+use crate::sanitise::visible_name;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
@@ -146,11 +147,11 @@ fn row<'t>(m: &'t Model, (g, name): (&GroupRow, &str), c: &Columns, cursor: bool
     let row = state.mark.map_or_else(|| Row::new(theme).gap(1), |g| Row::new(theme).glyph(state.role, g)).after(row);
     let mut row = row.gap(1).left(if cursor { Role::Strong } else { plain }, name, c.name).gap(1);
     if c.team > 0 {
-        row = row.left(Role::Dim, &g.team, c.team).gap(1);
+        row = row.left(Role::Dim, visible_name(&g.team), c.team).gap(1);
     }
     row = row.left(state.role, &state.word, c.state);
     let live: Vec<&[Option<u64>]> =
-        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| words::on(g, s).trend.as_slice()).collect();
+        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| g.on(s).trend.as_slice()).collect();
     let max = spark::shared_max(&live, c.spark);
     for side in Side::BOTH {
         row = half(m, row, side, g, c, max);
@@ -181,9 +182,9 @@ impl<'t> Row<'t> {
 /// Lag and trend of one side. Nothing to measure is a dotted line, never a zero; where nobody reads any more the
 /// distance is told, and no trend of it.
 fn half<'t>(m: &'t Model, row: Row<'t>, side: Side, g: &GroupRow, c: &Columns, max: u64) -> Row<'t> {
-    let (v, counts) = (words::on(g, side), words::lag_counts(g, side));
+    let (v, counts) = (g.on(side), words::lag_counts(g, side));
     let (now, stale_after) = (m.clock(), m.stale_after());
-    let lag = words::lag_now(v, now, stale_after);
+    let lag = v.lag_now(now, stale_after);
     let mut row = row;
     if c.members > 0 {
         let (role, members) = match words::members_now(v, now, stale_after) {

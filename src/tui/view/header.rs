@@ -221,7 +221,9 @@ fn status<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let here = if hosting::hosted(m).is_some() { "ctl here " } else { "ctl " };
     let mut end = Row::new(theme).put(role, here);
     if width >= 120 {
-        end = end.left(Role::Dim, &s.header.controller, text::width(&s.header.controller).min(30)).gap(1);
+        let controller = visible_name(&s.header.controller);
+        let cells = text::width(&controller).min(30);
+        end = end.left(Role::Dim, controller, cells).gap(1);
     }
     end = end.put(role, age);
     let room = width.saturating_sub(end.width() + 3);
@@ -268,7 +270,7 @@ fn last_act(m: &Model, s: &Snapshot) -> Option<LastAct> {
     let line = s.journal.iter().rev().find(|l| l.act.is_some())?;
     let ms = m.clock().since(line.at);
     Some(LastAct {
-        actor: visible(&line.actor),
+        actor: visible_name(&line.actor),
         age: text::age(ms),
         what: visible(line.act.as_deref().unwrap_or_default()),
         news: ms < NEWS_MS && line.actor != m.options.actor,

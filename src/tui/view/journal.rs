@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use super::line::{Row, rule, window};
 use crate::controller::snapshot::{JournalLine, Severity};
+use crate::sanitise::visible_name;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -58,14 +59,15 @@ const INSET: usize = 4;
 fn whole(m: &Model, l: &JournalLine, area: Rect, most: usize) -> Vec<String> {
     let width = usize::from(area.width);
     let subject = l.subject.as_ref().map_or(String::new(), words::subject);
+    let actor = visible_name(&l.actor);
     let cut = text::width(&l.text) > text_cells(area)
         || text::width(&subject) > about(area)
-        || text::width(&l.actor) > who(area);
+        || text::width(&actor) > who(area);
     if !cut {
         return Vec::new();
     }
     let words =
-        [l.actor.as_str(), &subject, &l.text].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(": ");
+        [actor.as_str(), &subject, &l.text].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(": ");
     text::wrap(&words, width.saturating_sub(INSET + 1), most, m.theme().glyph(Glyph::Ellipsis))
 }
 
@@ -99,7 +101,7 @@ fn about(area: Rect) -> usize {
 fn named<'a>(m: &Model, lines: impl Iterator<Item = &'a JournalLine>, area: Rect) -> Vec<[String; 2]> {
     let ellipsis = m.theme().glyph(Glyph::Ellipsis);
     let about_of = |l: &JournalLine| l.subject.as_ref().map_or(String::new(), words::subject);
-    let (actors, subjects): (Vec<String>, Vec<String>) = lines.map(|l| (l.actor.clone(), about_of(l))).unzip();
+    let (actors, subjects): (Vec<String>, Vec<String>) = lines.map(|l| (visible_name(&l.actor), about_of(l))).unzip();
     let actors = text::apart(&actors, who(area), ellipsis);
     let subjects = text::apart(&subjects, about(area), ellipsis);
     actors.into_iter().zip(subjects).map(|(actor, subject)| [actor, subject]).collect()

@@ -34,10 +34,7 @@ pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
     let width = usize::from(area.width);
     let ellipsis = theme.glyph(Glyph::Ellipsis);
     let (role, verdict) = words::verdict(line.plan);
-    let title = Row::new(theme)
-        .gap(1)
-        .put(Role::Strong, text::cut_middle(&visible_name(&tp.to_string()), width / 2, ellipsis))
-        .gap(2);
+    let title = Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(&tp.to_string(), width / 2, ellipsis)).gap(2);
     let title = title.put(Role::Dim, text::cut_middle(&visible_name(group), width / 5, ellipsis)).gap(1);
     let mut end = Row::new(theme).put(role, verdict);
     if let Some(p) = line.plan {

@@ -8,7 +8,6 @@ use super::line::{Row, rule, window};
 use crate::controller::snapshot::{GroupRow, GroupSide, PartitionSide};
 use crate::migration::estate::Side;
 use crate::offsets::verdict::{Cut, CutRecord, PartitionPlan, Verdict};
-use crate::sanitise::visible_name;
 use crate::tui::model::{Model, Table};
 use crate::tui::partitions::Line;
 use crate::tui::theme::{Glyph, Role, side_role};
@@ -84,7 +83,7 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
     let (above, below) = (range.start, shown.lines.len() - range.end);
     let ids: Vec<String> = shown.lines[range.clone()].iter().map(|l| format!("{}-{}", l.topic, l.partition)).collect();
     let names = text::names(ids.iter().map(String::as_str), columns.name, theme.glyph(Glyph::Ellipsis));
-    let way = Way { to, live: words::on(g, to.other()).is_fresh(m.clock(), m.stale_after()) };
+    let way = Way { to, live: g.on(to.other()).is_fresh(m.clock(), m.stale_after()) };
     for ((y, i), name) in (1u16..).zip(range).zip(&names) {
         let line = row(m, (&shown.lines[i], name), &columns, way, i == at, usize::from(area.width));
         if i == at { line.draw_cursor(table, y, buf) } else { line.draw(table, y, buf) }
@@ -228,7 +227,7 @@ fn detail_height(p: &PartitionPlan) -> u16 {
 /// Evidence, why it is not better, and the records on both sides of the cut.
 fn cut(m: &Model, p: &PartitionPlan, to: Side, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    rule(theme, &format!("{} {}", visible_name(&p.tp.to_string()), words::verdict(Some(p)).1), area, 0, buf);
+    rule(theme, &format!("{} {}", p.tp, words::verdict(Some(p)).1), area, 0, buf);
     let width = usize::from(area.width);
     let mut y = 1;
     let mut evidence = format!("{}: {}", p.strategy, p.evidence);

@@ -66,7 +66,7 @@ fn lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
         .gap(1)
         .put(Role::Strong, text::cut_middle(&visible_name(&p.name), width / 2, theme.glyph(Glyph::Ellipsis)))
         .gap(2)
-        .put(Role::Dim, &p.team);
+        .put(Role::Dim, visible_name(&p.team));
     let row = if p.critical { row.gap(2).put(Role::Text, "critical: passes through dual") } else { row };
     lines.push(if p.transactional { row.gap(2).put(Role::Text, "exactly-once: hard cutover only") } else { row });
     if !p.transactional {

@@ -7,6 +7,7 @@ use super::groups::more;
 use super::line::{Row, window};
 use crate::controller::snapshot::ProducerRow;
 use crate::migration::estate::{Observed, Side};
+use crate::sanitise::visible_name;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};
@@ -108,7 +109,7 @@ fn row<'t>(m: &'t Model, (p, name): (&ProducerRow, &str), c: &Columns, cursor: b
     };
     let mut row = row.gap(1).left(if cursor { Role::Strong } else { Role::Text }, name, c.name).gap(1);
     if c.team > 0 {
-        row = row.left(Role::Dim, &p.team, c.team).gap(1);
+        row = row.left(Role::Dim, visible_name(&p.team), c.team).gap(1);
     }
     if c.kind > 0 {
         row = row.left(Role::Text, kind(p, c.kind), c.kind).gap(1);

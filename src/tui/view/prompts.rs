@@ -129,7 +129,7 @@ fn resumes(m: &Model, subject: &Subject) -> String {
         Subject::Migration | Subject::Cluster(_) => (None, None),
     };
     let held = match state {
-        Some(SideState::Held { by, why, .. }) => format!("Held by {by}: {why}. "),
+        Some(SideState::Held { by, why, .. }) => format!("Held by {}: {why}. ", visible_name(by)),
         _ => "It is not held any more. ".to_owned(),
     };
     let next = run.and_then(|r| {

@@ -7,6 +7,7 @@ use super::line::Row;
 use crate::controller::snapshot::Witnessed;
 use crate::migration::event::RunKind;
 use crate::migration::stage::{RunView, StepState};
+use crate::sanitise::visible_name;
 use crate::tui::model::{Focus, Model};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -48,7 +49,7 @@ pub fn draw(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, area: Rect,
     let mut y = y + 1;
     for p in &run.passed_over {
         let reason = if p.reason.is_empty() { String::new() } else { format!(": {}", p.reason) };
-        let words = format!("{} passed over the gate {} ({}){reason}", p.by, p.gate, p.what);
+        let words = format!("{} passed over the gate {} ({}){reason}", visible_name(&p.by), p.gate, p.what);
         let cells = usize::from(area.width).saturating_sub(2);
         Row::new(m.theme()).gap(1).left(Role::Hold, words, cells).draw(area, y, buf);
         y += 1;
@@ -78,7 +79,7 @@ fn head<'t>(m: &'t Model, run: &RunView, width: usize) -> Row<'t> {
     if run.kind != RunKind::Route {
         row = row.put(Role::Dim, " to ").mark(run.to);
     }
-    row = row.put(Role::Dim, format!("  run {}  {}", run.run, run.actor));
+    row = row.put(Role::Dim, format!("  run {}  {}", run.run, visible_name(&run.actor)));
     if run.dry_run {
         row = row.gap(2).put(Role::DryRun, " DRY-RUN ");
     }

@@ -86,7 +86,7 @@ fn sayings<'t>(m: &'t Model, d: &DiffView, area: Rect, whole: bool) -> Vec<Row<'
 
 fn title(m: &Model, d: &DiffView, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let name = text::cut_middle(&words::compared(&d.what), usize::from(area.width) / 2, theme.glyph(Glyph::Ellipsis));
+    let name = text::cut_middle(&d.what.shown(), usize::from(area.width) / 2, theme.glyph(Glyph::Ellipsis));
     let title = Row::new(theme).gap(1).put(Role::Dim, "verify ").put(Role::Strong, name).gap(2);
     let title = title.mark(d.source).gap(1).glyph(Role::Dim, Glyph::Arrow).gap(1).mark(d.source.other()).gap(1);
     let since = |at| text::age(m.clock().since(at));
@@ -304,5 +304,5 @@ pub fn range(m: &Model, what: &DiffWhat, selected: usize, over: Rect, buf: &mut 
     for l in text::wrap(notes, cells(over), 3, theme.glyph(Glyph::Ellipsis)) {
         rows.push((Row::new(theme).put(Role::Dim, l), false));
     }
-    boxed(m, &format!("Verify {}", words::compared(what)), rows, over, buf);
+    boxed(m, &format!("Verify {}", what.shown()), rows, over, buf);
 }

@@ -1,6 +1,6 @@
 //! The rig itself: what it counts when nobody moves anything, and when somebody moves it by hand, well and badly.
 
-use rdkafka::consumer::{CommitMode, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::ground::guarded;
@@ -18,7 +18,7 @@ fn commit(scene: &Scene<'_>, group: &str, topic: &str, offsets: &[i64]) {
     for (p, offset) in (0..).zip(offsets) {
         list.add_partition_offset(topic, p, Offset::Offset(*offset)).expect("an offset");
     }
-    consumer(scene.broker(Cluster::Green), group, &[]).commit(&list, CommitMode::Sync).expect("committed");
+    crate::support::kafka::commit(&consumer(scene.broker(Cluster::Green), group, &[]), &list);
 }
 
 /// The hard cutover as a person would do it with nothing but the tools; `shift` is how far the reader is misplaced.
@@ -90,9 +90,9 @@ fn a_recorder_writes_down_what_is_sent_along_it_alone() {
     let before = there.recorder.sent().get(&8).copied().unwrap_or_default();
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&topic, 0, Offset::Offset(0)).expect("an offset");
-    looks.commit(&list, CommitMode::Sync).expect("committed");
+    crate::support::kafka::commit(&looks, &list);
     assert!(there.recorder.changing()[&8] > before, "OffsetCommit is seen");
     let commits = there.recorder.changing()[&8];
-    consumer(&there.broker, &topic, &[]).commit(&list, CommitMode::Sync).expect("committed");
+    crate::support::kafka::commit(&consumer(&there.broker, &topic, &[]), &list);
     assert_eq!(there.recorder.changing()[&8], commits, "the plain listener is not recorded");
 }

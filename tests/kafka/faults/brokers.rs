@@ -1,10 +1,10 @@
 //! A broker dies under the standing cockpit, and comes back.
 
 use super::{Desk, SOON, at, half, plan_of, says, show};
-use crate::support::kafka::{consumer, create_topic, pair, throwaway};
+use crate::support::kafka::{commit, consumer, create_topic, pair, throwaway};
 use crate::support::patience::until;
 use crate::support::{pty::key, unique};
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn appears(broker: &crate::support::kafka::Broker, group: &str, topic: &str) {
     });
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic, 0, Offset::Offset(0)).expect("an offset");
-    member.commit(&list, CommitMode::Sync).expect("committed");
+    commit(&member, &list);
 }
 
 #[test]

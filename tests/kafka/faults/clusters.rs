@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Desk, Move, SOON, at, plan_of, says, show};
 use crate::control::{join_share_group, on};
-use crate::support::kafka::{create_topic, pair};
+use crate::support::kafka::{create_topic, pair, throwaway};
 use crate::support::unique;
 use crate::support::workload::{ApplicationOptions, Cluster};
 
@@ -56,13 +56,15 @@ fn another_cluster_than_the_pinned_one() {
 fn a_share_group_is_refused_by_name() {
     let pair = pair();
     let (topic, name) = (unique("shared"), unique("share"));
-    for broker in [&pair.blue, &pair.green] {
+    // Of its own: what a share group reads is not told, so it would hold up the hard cutovers of other tests.
+    let blue = throwaway("share", &[]);
+    for broker in [&blue, &pair.green] {
         create_topic(broker, &topic, 1, &[]);
     }
     // Finds the group's coordinator, which then serves.
-    on(&pair.blue, async |cluster| drop(cluster.group(&name).await.expect("seen")));
-    join_share_group(&pair.blue, &name, &topic);
-    let plan = plan_of(&at(&pair.blue.bootstrap), &at(&pair.green.bootstrap), &group(&name, &topic));
+    on(&blue, async |cluster| drop(cluster.group(&name).await.expect("seen")));
+    join_share_group(&blue, &name, &topic);
+    let plan = plan_of(&at(&blue.bootstrap), &at(&pair.green.bootstrap), &group(&name, &topic));
     let desk = Desk::new(&plan);
     let terminal = desk.cockpit();
     terminal.send(&format!("/{name}\r"));

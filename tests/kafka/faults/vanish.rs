@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Move, SOON, says, show};
 use crate::support::kafka::admin::{delete_group, delete_topic};
-use crate::support::kafka::{consumer, pair};
+use crate::support::kafka::{commit, consumer, pair};
 use crate::support::pty::key;
 use crate::support::workload::{ApplicationOptions, Cluster};
 
@@ -63,7 +63,7 @@ fn the_group_is_deleted_on_blue_while_draining() {
     // Where it stood is in the journal: set as it says, the run goes on to its end.
     let stood = this.stood();
     let client = consumer(&pair.blue, &this.group, &[]);
-    client.commit(&stood, CommitMode::Sync).expect("committed by hand");
+    commit(&client, &stood);
     terminal.wait_for(SOON, |s| says(s, &["■ B Empty"]));
     terminal.send("g");
     terminal.wait_for(SOON, |s| says(s, &["Go on with"]));
@@ -123,7 +123,7 @@ fn the_group_is_deleted_on_green_while_soaking() {
     terminal.wait_for(SOON, |s| says(s, &["does not exist on green"]));
     show("a soak without a group is not complete", &terminal);
     // Set again where it stood, and started: it soaks on.
-    client.commit(&stood, CommitMode::Sync).expect("committed by hand");
+    commit(&client, &stood);
     this.switch.set("green");
     terminal.wait_for(SOON, |s| says(s, &["soaking", "▲ G Stable"]));
     drop(terminal);

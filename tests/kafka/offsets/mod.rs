@@ -17,7 +17,6 @@ mod truth;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use cutover::controller::names::TopicNames;
 use cutover::controller::translate::{Progress, Purpose, Translator, Wanted};
@@ -26,9 +25,6 @@ use cutover::kafka::properties::ClientProperties;
 use cutover::migration::estate::{Side, Trouble};
 use cutover::offsets::{GroupPlan, PartitionPlan};
 use cutover::plan::Plan;
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::faults::Desk;
@@ -91,17 +87,5 @@ fn commit(broker: &Broker, group: &str, offsets: &[(&str, i32, i64)]) {
     for (topic, partition, offset) in offsets {
         list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).expect("a valid offset");
     }
-    let (client, began) = (consumer(broker, group, &[]), Instant::now());
-    loop {
-        match client.commit(&list, CommitMode::Sync) {
-            Ok(()) => return,
-            // a broker that has just begun reads its groups first
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::CoordinatorLoadInProgress))
-                if began.elapsed() < Duration::from_secs(240) =>
-            {
-                std::thread::park_timeout(Duration::from_millis(100));
-            }
-            Err(e) => panic!("committing offsets of {group}: {e}"),
-        }
-    }
+    crate::support::kafka::commit(&consumer(broker, group, &[]), &list);
 }

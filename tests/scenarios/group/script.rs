@@ -51,6 +51,7 @@ impl Scripted for World {
             ["expire", s] => w.expire(side(s)),
             ["cut", s, end] => w.cut(side(s), number(end).try_into().unwrap()),
             ["start", s, offset] => w.start[at(side(s))] = number(offset).try_into().unwrap(),
+            ["endless", s] => w.endless[at(side(s))] = true,
             ["unsettled", n] => w.unsettled = number(n),
             ["recreated", s] => w.recreated[at(side(s))] = true,
             ["misread"] => w.misread = true,

@@ -120,6 +120,8 @@ pub struct World {
     pub held: [Option<i64>; 2],
     /// Where the logs of a side begin.
     pub start: [i64; 2],
+    /// A side does not tell its high watermarks.
+    pub endless: [bool; 2],
     /// Markers of transactions behind the last record of a side: nobody reads them.
     pub markers: [i64; 2],
     /// Whose transactions are open, where their leaders say so.
@@ -191,6 +193,7 @@ impl World {
             windows: Vec::new(),
             held: [None; 2],
             start: [0; 2],
+            endless: [false; 2],
             markers: [0; 2],
             holder: None,
             barred_group: [false; 2],
@@ -245,7 +248,7 @@ impl World {
             isr: 1,
             log_start: Some(self.start[at(side)]),
             lso: Some(self.stable(side) + markers),
-            high_watermark: Some(self.end[at(side)] + markers),
+            high_watermark: Some(self.end[at(side)] + markers).filter(|_| !self.endless[at(side)]),
             trouble: None,
         };
         let id = Some(format!("{side}-{}", if self.recreated[at(side)] { 2 } else { 1 }));

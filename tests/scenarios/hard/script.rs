@@ -20,7 +20,7 @@ use cutover::offsets::verdict::Verdict;
 
 use super::Driver;
 use super::asked::{command, settings};
-use super::world::{COUPLED, Instance, PRODUCER, READER, World, at};
+use super::world::{COUPLED, Instance, Loner, PRODUCER, READER, World, at};
 use crate::driver::{Fate, World as _};
 use crate::script::{Said, Scripted, has, number, same, side, typed};
 
@@ -81,6 +81,11 @@ impl Scripted for World {
                 if *s != "none" {
                     w.reader_runs[at(side(s))] = true;
                 }
+            }
+            // `loner blue moves`, `loner blue still`: where its commit is, it stays
+            ["loner", s, how] => {
+                let committed = w.loner.map_or(0, |l| l.committed);
+                w.loner = Some(Loner { side: side(s), committed, moves: *how == "moves" });
             }
             ["window", "none"] => w.window = None,
             ["window", "closed"] => {

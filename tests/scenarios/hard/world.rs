@@ -53,6 +53,15 @@ pub struct Id {
     pub started: At,
 }
 
+/// A group that is not in the plan and that nobody ever joined: it only commits.
+#[derive(Debug, Clone, Copy)]
+pub struct Loner {
+    pub side: Side,
+    pub committed: i64,
+    /// Its commits follow the end of the log.
+    pub moves: bool,
+}
+
 /// A process that writes with an id of a side, as it was initialised.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Instance {
@@ -101,6 +110,7 @@ pub struct World {
     pub verdict: Verdict,
     pub reader: [Option<BTreeMap<i32, i64>>; 2],
     pub reader_runs: [bool; 2],
+    pub loner: Option<Loner>,
     pub window: Option<WindowView>,
     pub carried: BTreeMap<String, bool>,
     /// Somebody has written at a moment of a test's own.
@@ -157,6 +167,7 @@ impl World {
             verdict: Verdict::Proven,
             reader: [Some([(0, 0), (1, 0)].into()), None],
             reader_runs: [false; 2],
+            loner: None,
             window: Some(WindowView { name: "sunday".into(), open_until: Some(At(10_000_000)), opens: None }),
             carried: BTreeMap::new(),
             meddled: false,
@@ -360,6 +371,10 @@ impl World {
         if let Some(read) = &self.reader[at(side)] {
             groups.insert(READER.to_owned(), group(TOPIC, read, self.reader_runs[at(side)]));
         }
+        if let Some(loner) = self.loner.filter(|l| l.side == side) {
+            let alone = group(TOPIC, &[(0, loner.committed)].into(), false);
+            groups.insert("flink".to_owned(), GroupView { protocol_type: String::new(), ..alone });
+        }
         ClusterView {
             cluster_id: Some(format!("{side}-id")),
             controller: 1,
@@ -521,6 +536,9 @@ impl driver::World for World {
             }
             let read = (0..PARTITIONS).map(|p| (p, self.stable(side, p)));
             self.reader[at(side)] = Some(read.collect());
+        }
+        if let Some(loner) = self.loner.filter(|l| l.moves) {
+            self.loner = Some(Loner { committed: self.stable(loner.side, 0), ..loner });
         }
     }
 

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::Broker;
+use crate::support::patience::Patience;
 
 const WITHIN: Duration = Duration::from_secs(120);
 
@@ -84,6 +87,21 @@ pub fn consumer(broker: &Broker, group: &str, properties: &[(&str, &str)]) -> Ba
         config.set(*name, *value);
     }
     config.create().expect("a consumer")
+}
+
+/// Commits, as a client's application would: a coordinator that has just begun reads its groups first, and takes none before.
+pub fn commit<X: ConsumerContext, C: Consumer<X>>(client: &C, offsets: &TopicPartitionList) {
+    let mut patience = Patience::new(WITHIN);
+    loop {
+        match client.commit(offsets, CommitMode::Sync) {
+            Ok(()) => return,
+            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::CoordinatorLoadInProgress)) => {
+                let left = patience.left().unwrap_or_else(|| panic!("its coordinator loads {}", patience.words()));
+                std::thread::park_timeout(left.min(Duration::from_millis(100)));
+            }
+            Err(e) => panic!("committing: {e}"),
+        }
+    }
 }
 
 /// Runs a future to its end from a plain or an async test alike: on a thread of its own.

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use super::turns;
 
-pub use admin::{consumer, create_topic, delete_records, end_offsets, end_offsets_as_seen, producer};
+pub use admin::{commit, consumer, create_topic, delete_records, end_offsets, end_offsets_as_seen, producer};
 pub use broker::Broker;
 pub use mirror::Mirror;
 pub use ports::{Port as HeldPort, take as take_port};

@@ -2,11 +2,13 @@
 
 use super::{Cut, Row, RowId, some};
 use crate::migration::eos::look::{EosLook, Stillness};
+use crate::migration::eos::rogue::{Rogue, Spotted};
 use crate::migration::eos::{Fenced, denials};
 use crate::migration::estate::{At, Side};
 use crate::migration::gate::span;
 use crate::migration::sight::Sight;
 use crate::migration::transactions::Answer;
+use crate::sanitise::visible_name;
 
 impl Cut<'_> {
     pub(in crate::migration::eos) fn settled(&self) -> Row {
@@ -19,24 +21,26 @@ impl Cut<'_> {
         let mut words = Vec::new();
         for id in self.ids(self.from()) {
             match look.ids.get(id) {
-                Some(Answer::Told(None)) => words.push(format!("{id} unused")),
-                Some(Answer::Told(Some(view))) if view.state.is_settled() => words.push(format!("{id} {}", view.state)),
+                Some(Answer::Told(None)) => words.push(format!("{id} unused", id = visible_name(id))),
+                Some(Answer::Told(Some(view))) if view.state.is_settled() => {
+                    words.push(format!("{id} {}", view.state, id = visible_name(id)))
+                }
                 Some(Answer::Told(Some(view))) => {
                     let age =
                         view.open_for_ms(self.sight.now).map(|ms| format!(", open {}", span(ms))).unwrap_or_default();
                     let timeout = u64::try_from(view.timeout_ms).unwrap_or(0);
                     let left = timeout.saturating_sub(view.open_for_ms(self.sight.now).unwrap_or(0));
-                    let why = format!("{id}, pid {}, is {}{age}", view.producer_id, view.state);
+                    let why = format!("{id}, pid {}, is {}{age}", view.producer_id, view.state, id = visible_name(id));
                     return row.hold(left, why, "wait for its end, or fence it: that aborts it");
                 }
-                Some(Answer::Unavailable(why)) => words.push(format!("{id}: {why}")),
+                Some(Answer::Unavailable(why)) => words.push(format!("{id}: {why}", id = visible_name(id))),
                 // A denial hides it from whoever is no super user; its log says the rest.
                 Some(Answer::Hidden(_)) if self.denied_from_here(self.from()) => {
-                    words.push(format!("{id}: hidden by the denial"));
+                    words.push(format!("{id}: hidden by the denial", id = visible_name(id)));
                 }
                 other => {
                     let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
-                    return row.unknown(format!("{id}: {why}"), "see that it may be described");
+                    return row.unknown(format!("{id}: {why}", id = visible_name(id)), "see that it may be described");
                 }
             }
         }
@@ -58,7 +62,7 @@ impl Cut<'_> {
         let unasked = look.and_then(|(look, _)| not_asked(look, fenced)).map(|why| format!("; {why}"));
         let unasked = unasked.unwrap_or_default();
         match self.ids(self.from()).iter().find(|id| !fenced.iter().any(|f| f.id == **id)) {
-            Some(id) => row.hold(0, format!("{id} is not fenced yet"), "it is fenced next"),
+            Some(id) => row.hold(0, format!("{id} is not fenced yet", id = visible_name(id)), "it is fenced next"),
             None if denied => row.value(format!("FENCED, and denied by ACL{unasked}")),
             None => row.value(format!("FENCED (current instances only){unasked}")),
         }
@@ -92,20 +96,21 @@ fn held(row: Row, since: Option<At>, sight: &Sight<'_>, last: Option<At>, needed
 /// An id whose coordinator has another producer id, or a higher epoch, than the fence gave it: somebody started again.
 #[must_use]
 pub fn initialised_again(look: &EosLook, fenced: &[Fenced], side: Side) -> Option<String> {
-    all_initialised_again(look, fenced, side).into_iter().next()
+    all_initialised_again(look, fenced, side).into_iter().next().map(|s| s.words)
 }
 
 /// Every such id.
-#[must_use]
-pub fn all_initialised_again(look: &EosLook, fenced: &[Fenced], side: Side) -> Vec<String> {
+pub(in crate::migration::eos) fn all_initialised_again(look: &EosLook, fenced: &[Fenced], side: Side) -> Vec<Spotted> {
     let again = |f: &Fenced| {
         let view = look.ids.get(&f.id)?.told()?.as_ref()?;
-        let again = view.producer_id != f.producer_id || view.epoch > f.epoch;
-        again.then(|| {
-            format!(
-                "{} was initialised again on {side}: pid {} epoch {}, and the fence was pid {} epoch {}",
-                f.id, view.producer_id, view.epoch, f.producer_id, f.epoch
-            )
+        let (id, producer_id, epoch) = (f.id.clone(), view.producer_id, view.epoch);
+        let again = producer_id != f.producer_id || epoch > f.epoch;
+        again.then(|| Spotted {
+            words: format!(
+                "{id} was initialised again on {side}: pid {producer_id} epoch {epoch}, and the fence was pid {} epoch {}",
+                f.producer_id, f.epoch, id = visible_name(&id)
+            ),
+            rogue: Rogue::Initialised { id, side, producer_id, epoch, fence: (f.producer_id, f.epoch) },
         })
     };
     fenced.iter().filter_map(again).collect()

@@ -7,6 +7,7 @@ use crate::migration::estate::{At, FlagState, Side, TopicPartition};
 use crate::migration::gate::span;
 use crate::migration::producer;
 use crate::migration::transactions::{Answer, Hanging, TransactionState, TransactionView, Unavailable};
+use crate::sanitise::visible_name;
 
 /// A transaction that is open on a partition and that nobody ends.
 pub(super) struct Hung {
@@ -51,7 +52,7 @@ impl Cut<'_> {
         }
         if let Some((id, whose)) = new.iter().find_map(|id| Some((id, self.owner_of(id)?))) {
             return row(None).fail(
-                format!("{id} is an id of {whose} too"),
+                format!("{id} is an id of {whose} too", id = visible_name(id)),
                 "a transactional id belongs to one producer on one cluster: choose another",
             );
         }
@@ -72,13 +73,22 @@ impl Cut<'_> {
                 Some(Answer::Unavailable(_)) if own => {}
                 Some(Answer::Told(Some(view))) => {
                     return row.fail(
-                        format!("{id} is in use on {}: {}, pid {}", self.to, view.state, view.producer_id),
+                        format!(
+                            "{id} is in use on {}: {}, pid {}",
+                            self.to,
+                            view.state,
+                            view.producer_id,
+                            id = visible_name(id)
+                        ),
                         "stop whoever uses it, or choose new ids in the plan",
                     );
                 }
                 other => {
                     let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
-                    return row.unknown(format!("{id} on {}: {why}", self.to), "see that its use there can be asked");
+                    return row.unknown(
+                        format!("{id} on {}: {why}", self.to, id = visible_name(id)),
+                        "see that its use there can be asked",
+                    );
                 }
             }
         }
@@ -88,12 +98,12 @@ impl Cut<'_> {
     /// Who else has an id of the side that is gone to.
     pub(super) fn owner_of(&self, id: &String) -> Option<String> {
         if self.ids(self.from()).contains(id) {
-            return Some(format!("{} on {}", self.name, self.from()));
+            return Some(format!("{} on {}", visible_name(self.name), self.from()));
         }
         let other = self.sight.settings.producers.iter().find(|(name, p)| {
             *name != self.name && (p.transactional_blue.contains(id) || p.transactional_green.contains(id))
         });
-        other.map(|(name, _)| name.clone())
+        other.map(|(name, _)| visible_name(name))
     }
 
     pub(super) fn window(&self, worst_case_ms: u64) -> Row {
@@ -104,12 +114,17 @@ impl Cut<'_> {
             _ if windows.is_empty() => row.fail("the plan has no [[windows]]", "add one, or override `window`"),
             Some((window, until)) => {
                 let left = until.since(self.sight.now);
-                let row = row.value(format!("{} open, {} left", window.name, span(left)));
+                let row = row.value(format!("{} open, {} left", visible_name(&window.name), span(left)));
                 if left > worst_case_ms {
                     row
                 } else {
                     row.fail(
-                        format!("{} left in {}, the worst case takes {}", span(left), window.name, span(worst_case_ms)),
+                        format!(
+                            "{} left in {}, the worst case takes {}",
+                            span(left),
+                            visible_name(&window.name),
+                            span(worst_case_ms)
+                        ),
                         "wait for the next window, or override `window`",
                     )
                 }
@@ -117,7 +132,11 @@ impl Cut<'_> {
             None => match windows.iter().filter_map(|w| Some((w, w.opens?))).min_by_key(|(_, opens)| *opens) {
                 Some((window, opens)) => {
                     let left = opens.since(self.sight.now);
-                    row.hold(left, format!("{} opens in {}", window.name, span(left)), "wait, or override `window`")
+                    row.hold(
+                        left,
+                        format!("{} opens in {}", visible_name(&window.name), span(left)),
+                        "wait, or override `window`",
+                    )
                 }
                 None => row.unknown("it can't be told when a window opens", "see the zones in the plan"),
             },
@@ -145,9 +164,14 @@ impl Cut<'_> {
         });
         match shared {
             Some((topic, other)) => row.fail(
-                format!("{topic} is written by {other} too: one seam can't serve two writers that move apart"),
                 format!(
-                    "stop {other} for the cut and take its topic out of its entry, or give them topics of their own"
+                    "{topic} is written by {other} too: one seam can't serve two writers that move apart",
+                    topic = visible_name(topic),
+                    other = visible_name(other)
+                ),
+                format!(
+                    "stop {other} for the cut and take its topic out of its entry, or give them topics of their own",
+                    other = visible_name(other)
                 ),
             ),
             None => row,
@@ -173,7 +197,10 @@ impl Cut<'_> {
                 Some(Answer::Told(None) | Answer::Unavailable(Unavailable::Before(_))) => {}
                 other => {
                     let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
-                    return row.unknown(format!("{id} on {}: {why}", self.from()), "see that it may be described");
+                    return row.unknown(
+                        format!("{id} on {}: {why}", self.from(), id = visible_name(id)),
+                        "see that it may be described",
+                    );
                 }
             }
         }
@@ -234,5 +261,5 @@ impl Cut<'_> {
 fn overlong(id: &str, view: &TransactionView, now: At) -> String {
     let open = view.open_for_ms(now).map_or("?".to_owned(), span);
     let timeout = u64::try_from(view.timeout_ms).map_or("?".to_owned(), span);
-    format!("{id}, pid {}, open {open}, its timeout is {timeout}", view.producer_id)
+    format!("{id}, pid {}, open {open}, its timeout is {timeout}", view.producer_id, id = visible_name(id))
 }

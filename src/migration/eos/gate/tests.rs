@@ -10,14 +10,15 @@ use crate::migration::stage::{Stage, WayBack};
 use crate::migration::state::{Approval, State};
 use crate::migration::transactions::{Answer, ProducerView, Since, TransactionState, TransactionView, Unavailable};
 
-const NOW: At = At(1_000_000);
+pub(super) const NOW: At = At(1_000_000);
 const WORST: u64 = 300_000;
 
 /// A world in which every row passes; each case breaks one thing.
-struct World {
-    settings: Settings,
-    state: State,
-    estate: Estate,
+pub(super) struct World {
+    pub settings: Settings,
+    pub state: State,
+    pub estate: Estate,
+    pub lag: LagBook,
 }
 
 fn view(state: TransactionState, producer_id: i64, open_ms: i64) -> TransactionView {
@@ -45,7 +46,7 @@ fn cluster(retention: &str) -> ClusterView {
     ClusterView { cluster_id: Some("c".into()), topics: [("ledger".to_owned(), topic)].into(), ..Default::default() }
 }
 
-fn reader() -> GroupView {
+pub(super) fn reader() -> GroupView {
     let committed = Committed { offset: 5, leader_epoch: -1 };
     GroupView {
         state: GroupState::Stable,
@@ -56,7 +57,7 @@ fn reader() -> GroupView {
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let producer = ProducerSettings {
             topics: vec!["ledger".into()],
             has_flag: true,
@@ -118,7 +119,7 @@ impl World {
             planes: [Observed::seen((), NOW), Observed::seen((), NOW)],
             ..Estate::default()
         };
-        World { settings, state: State::default(), estate }
+        World { settings, state: State::default(), estate, lag: LagBook::default() }
     }
 
     fn producer(&mut self) -> &mut ProducerSettings {
@@ -133,7 +134,7 @@ impl World {
         }
     }
 
-    fn on(&mut self, side: Side) -> &mut ClusterView {
+    pub fn on(&mut self, side: Side) -> &mut ClusterView {
         match self.estate.side_mut(side) {
             Observed::Known { value, .. } => value,
             Observed::Absent { .. } => unreachable!("the world is seen"),
@@ -156,31 +157,31 @@ impl World {
         self.estate.flags.insert("feeder".into(), Observed::seen(flag, NOW));
     }
 
-    fn back(&self) -> (Vec<Row>, Vec<String>) {
-        let lag = LagBook::default();
-        let sight = Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &lag, now: NOW };
+    fn sight(&self) -> Sight<'_> {
+        Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &self.lag, now: NOW }
+    }
+
+    pub fn back(&self) -> (Vec<Row>, Vec<String>) {
+        let sight = self.sight();
         let plan = &self.settings.producers["ledger"];
         let cut = Cut { sight: &sight, name: "ledger", plan, to: Side::Blue };
         (cut.back(), cut.foreign())
     }
 
     fn facts(&self) -> String {
-        let lag = LagBook::default();
-        let sight = Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &lag, now: NOW };
+        let sight = self.sight();
         Cut { sight: &sight, name: "ledger", plan: &self.settings.producers["ledger"], to: Side::Green }
             .approval_facts()
     }
 
-    fn rows(&self) -> Vec<Row> {
-        let lag = LagBook::default();
-        let sight = Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &lag, now: NOW };
+    pub fn rows(&self) -> Vec<Row> {
+        let sight = self.sight();
         let plan = &self.settings.producers["ledger"];
         Cut { sight: &sight, name: "ledger", plan, to: Side::Green }.live(WORST)
     }
 
     fn after(&self, still: [&Stillness; 2], fenced: &[&str]) -> Vec<Row> {
-        let lag = LagBook::default();
-        let sight = Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &lag, now: NOW };
+        let sight = self.sight();
         let plan = &self.settings.producers["ledger"];
         let fenced: Vec<_> =
             fenced.iter().map(|id| Fenced { id: (*id).to_owned(), producer_id: pid(id), epoch: 3 }).collect();
