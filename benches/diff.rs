@@ -21,9 +21,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Arguments, bare_consumer, child, resident, say};
-use cutover::controller::diff::{Ended, Request, Span, What, run};
+use cutover::base::Side;
+use cutover::diff::asked::{Span, What};
 use cutover::diff::{DiffReport, PartitionDiff, Spans};
-use cutover::migration::estate::Side;
+use cutover::jobs::compare::{Ended, Request, run};
 use cutover::plan::Plan;
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
@@ -133,7 +134,7 @@ fn ours(arguments: &Arguments) {
     let (memory, started) = (resident(), Instant::now());
     let waited = Arc::new(AtomicU64::new(0));
     let most = Arc::clone(&waited);
-    let quiet = Arc::new(move |p: &cutover::controller::diff::Progress| {
+    let quiet = Arc::new(move |p: &cutover::diff::asked::Progress| {
         most.fetch_max(p.waiting, Ordering::Relaxed);
         if let Some(why) = &p.held_back {
             println!("  held back: {why}");

@@ -17,9 +17,10 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use cutover::base::{Side, TopicPartition};
+use cutover::estate::ClusterView;
 use cutover::kafka::control::{Cluster, NewTopic, Outcome, SnapshotOptions};
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::{ClusterView, Side, TopicPartition};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use support::kafka::{Broker, old_blue, throwaway, tool_output};

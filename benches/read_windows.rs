@@ -11,10 +11,10 @@ mod support;
 use std::ops::ControlFlow::Continue;
 use std::time::{Duration, Instant};
 
+use cutover::base::TopicPartition;
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::records::{Isolation, Range, RecordReader};
 use cutover::kafka::writer::{Outgoing, Writer};
-use cutover::migration::estate::TopicPartition;
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use support::kafka;

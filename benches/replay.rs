@@ -13,13 +13,13 @@ mod support;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cutover::controller::replay::{Answer, Request, Stop, Ui, What, replay};
-use cutover::controller::{Options, Want};
+use cutover::base::{Side, TopicPartition};
+use cutover::jobs::replay::{Answer, Request, Stop, Ui, What, replay};
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::writer::{Outgoing, Writer};
-use cutover::migration::estate::{Side, TopicPartition};
 use cutover::plan::Plan;
 use cutover::replay::{Piece, Ranges};
+use cutover::session::options::{Options, Want};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use support::kafka::{self, Broker, Mirror, create_topic, end_offsets, throwaway};

@@ -17,9 +17,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use cutover::base::TopicPartition;
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::writer::{Outgoing, Writer};
-use cutover::migration::estate::TopicPartition;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use support::kafka::{self, Broker, create_topic, end_offsets, throwaway};

@@ -17,12 +17,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::{Arguments, bare_consumer, child, resident, say};
-use cutover::controller::names::TopicNames;
-use cutover::controller::tools::Tools;
-use cutover::controller::translate::{History, Purpose, Translator, Wanted};
-use cutover::migration::estate::Side;
+use cutover::base::Side;
+use cutover::jobs::translate::{History, Purpose, Translator, Wanted};
 use cutover::offsets::{GroupPlan, Verdict};
 use cutover::plan::Plan;
+use cutover::session::names::TopicNames;
+use cutover::session::tools::Tools;
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -130,7 +130,7 @@ fn ours(arguments: &Arguments) {
     let translator = Translator::new(plan, names, tools.clusters().clone(), history).expect("a translator");
     let (memory, started) = (resident(), Instant::now());
     let plans = runtime.block_on(async {
-        let quiet = Arc::new(|_| ()) as cutover::controller::translate::Progress;
+        let quiet = Arc::new(|_| ()) as cutover::jobs::translate::Progress;
         let planned = std::collections::BTreeSet::new();
         let wanted: Vec<_> = groups.iter().map(|group| Wanted { group, chosen: None, topics: &planned }).collect();
         translator.translate_many(&wanted, Side::Green, Purpose::Estimate, &quiet).await

@@ -2,16 +2,20 @@
 //!
 //! The map, one line a module; ARCHITECTURE.md has the data flow and the rules.
 
+/// Pure: nouns that know no neighbour, and the gates for what comes from outside.
+pub mod base;
 /// The command line: one file a verb.
 pub mod cli;
 /// Observe, decide, journal, act: the only room that joins the others.
 pub mod controller;
 /// Pure: two logs compared as multisets of records, in bounded memory; what one has and the other has not.
 pub mod diff;
+/// Pure: what was observed of both clusters, each fact with its age.
+pub mod estate;
 /// Switches of consumer groups and flags of producers: read, set, read back.
 pub mod flags;
-/// HTTP/1.1 requests over the one TLS stack, bounded in time and size.
-pub mod http;
+/// Long work beside the loop: translating offsets, comparing logs, replaying records.
+pub mod jobs;
 /// SQLite store of facts, hash chain, lease.
 pub mod journal;
 /// One cluster over the wire: control plane, data plane, and the properties of both.
@@ -20,27 +24,23 @@ pub mod kafka;
 pub mod metrics;
 /// Pure: what was observed, what is true, and what may happen next.
 pub mod migration;
+/// What every room that talks to something other than Kafka shares: TLS, HTTP, commands.
+pub mod net;
 /// Telling people who look at no screen: webhooks, Slack.
 pub mod notify;
 /// Pure: where a group must start on the other cluster, and the proof.
 pub mod offsets;
 /// `cutover.toml`: the typed plan, every error in it with its place, secrets, what the machine takes from it.
 pub mod plan;
-/// Commands without a shell: a timeout that ends the whole process group, bounded output.
-pub mod process;
-/// A library's panics, caught where they happen without a word on the screen.
-mod quiet;
-/// Takes secrets out of texts before they go anywhere: the one redactor.
-pub mod redact;
 /// Pure: which records a replay carries, what has been carried, what it does to the order of keys.
 pub mod replay;
 /// The same state as plain text and JSON.
 pub mod report;
-/// Makes strings from outside visible: the one sanitiser.
-pub mod sanitise;
+/// One process on one plan: its clock, pace, names, tools, journal, lease and options.
+pub mod session;
 /// A Kafka in memory: the demo's clusters, the deterministic simulation, wire-level tests.
 pub mod sim;
-/// TLS with the one OpenSSL: what is trusted, who the client is, the handshake.
-pub mod tls;
+/// What a screen sees and may ask.
+pub mod snapshot;
 /// The cockpit: screens and keys over the controller's snapshots.
 pub mod tui;

@@ -5,10 +5,10 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use cutover::base::At;
 use cutover::journal::{Holder, Journal, Opened, Reader};
-use cutover::migration::command::Subject;
-use cutover::migration::estate::At;
-use cutover::migration::event::{Entry, Event};
+use cutover::migration::facts::command::Subject;
+use cutover::migration::facts::event::{Entry, Event};
 
 const CHILD: &str = "CUTOVER_TEST_JOURNAL";
 const SMALL: &str = "CUTOVER_TEST_SMALL_DISK";

@@ -2,13 +2,14 @@
 
 use super::args::{Global, GroupArgs, GroupVerb, HardArgs, MoveArgs, ProducerArgs, ProducerVerb, RouteArg};
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
+use crate::base::Trouble;
+use crate::base::sanitise::visible;
 use crate::controller::headless::{RunReport, execute, hold};
 use crate::controller::run::Handle;
-use crate::migration::command::{Command, Subject, shell_word};
+use crate::estate::FlagState;
 use crate::migration::eos::GreenOnly;
-use crate::migration::estate::{FlagState, Trouble};
+use crate::migration::facts::command::{Command, Subject, shell_word};
 use crate::report;
-use crate::sanitise::visible;
 
 /// `cutover group ...`.
 pub fn group(global: &Global, verb: GroupVerb) -> Result<Exit, Error> {

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use strum::VariantNames as _;
 
 use super::overrides::OverrideArgs;
-use crate::migration::estate::Side;
+use crate::base::Side;
 use crate::offsets::Strategy;
 
 /// Move a Kafka estate from a blue cluster to a green one, with zero downtime.

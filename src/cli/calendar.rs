@@ -2,8 +2,8 @@
 
 use super::args::{CalendarArgs, CalendarFormat, Global};
 use super::{Error, Exit, load, print_json, print_text};
-use crate::controller::clock::Clock;
 use crate::report;
+use crate::session::clock::Clock;
 
 const WEEK_MS: u64 = 7 * 86_400_000;
 

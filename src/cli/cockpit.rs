@@ -2,13 +2,13 @@
 
 use super::args::Global;
 use super::{Error, Exit, controller, load, on_terminal, options, runtime};
-use crate::controller::clock::Clock;
+use crate::base::redact::Redacting;
+use crate::base::sanitise::visible_path;
+use crate::base::{At, Side, Trouble};
 use crate::controller::link::socket_path;
-use crate::controller::run::{Options, Want};
-use crate::migration::estate::{At, Side, Trouble};
 use crate::plan::Plan;
-use crate::redact::Redacting;
-use crate::sanitise::visible_path;
+use crate::session::clock::Clock;
+use crate::session::options::{Options, Want};
 use crate::tui::{self, ExitReason, Screen, theme};
 
 /// Opens the cockpit on the plan.

@@ -10,18 +10,20 @@ use serde_json::Value;
 use super::args::{DemoArgs, Global};
 use super::look::seen;
 use super::{Error, Exit, actor, cockpit, options, print_json, runtime};
-use crate::controller::clock::Clock;
+use crate::base::sanitise::visible_path;
+use crate::base::{Side, Trouble};
 use crate::controller::headless::{RunReport, execute};
-use crate::controller::run::{Controller, Handle, Options};
-use crate::controller::snapshot::{GroupRow, Snapshot, Witnessed};
-use crate::migration::command::{Command, Subject};
-use crate::migration::estate::{FlagState, Side, Trouble};
-use crate::migration::event::{Event, RunKind};
+use crate::controller::run::{Controller, Handle};
+use crate::estate::FlagState;
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::event::{Event, RunKind};
 use crate::offsets::verdict::GroupPlan;
 use crate::plan::Plan;
-use crate::sanitise::visible_path;
+use crate::session::clock::Clock;
+use crate::session::options::Options;
 use crate::sim::traffic::EstateSpec;
 use crate::sim::{DemoConfig, DemoEstate};
+use crate::snapshot::{GroupRow, Snapshot, Witnessed};
 
 /// The group that the headless story moves.
 const GROUP: &str = "loan-audit";
@@ -112,7 +114,7 @@ async fn story(
     predicted: &Predicted,
 ) -> Result<Vec<Chapter>, Error> {
     seen(handle).await?;
-    let mut say = |line: &str| say!("{}", crate::sanitise::visible(line));
+    let mut say = |line: &str| say!("{}", crate::base::sanitise::visible(line));
     let route = Command::route(PRODUCER, FlagState::Dual);
     let report = execute(handle, route, actor, Some(PRODUCER), &mut say).await;
     let mut chapters = vec![plain_chapter("route a producer to dual", &report)];

@@ -8,13 +8,15 @@ use super::act::interrupted;
 use super::args::{DiffArgs, Global, ProgressArg};
 use super::out::redraw;
 use super::{Error, Exit, load, print_json, print_text, runtime, tell};
-use crate::controller::diff::{self, Broken, Ended, Progress, Request, Span, Tell, What};
+use crate::base::Trouble;
+use crate::base::sanitise::{visible, visible_name};
 use crate::diff::Verdict;
-use crate::migration::estate::Trouble;
+use crate::diff::asked::{Progress, Span, What};
+use crate::jobs::compare as diff;
+use crate::jobs::compare::{Broken, Ended, Request, Tell};
 use crate::plan::Plan;
 use crate::replay::Ranges;
 use crate::report;
-use crate::sanitise::{visible, visible_name};
 
 /// `cutover diff`.
 pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
@@ -124,7 +126,7 @@ fn teller(how: ProgressArg) -> Tell {
         ProgressArg::None => {}
         ProgressArg::Json => {
             if let Ok(line) = serde_json::to_string(progress) {
-                say!("{}", crate::sanitise::ascii_json(&line));
+                say!("{}", crate::base::sanitise::ascii_json(&line));
             }
         }
         ProgressArg::Text if terminal => redraw(&words(progress)),

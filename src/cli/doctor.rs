@@ -2,9 +2,9 @@
 
 use super::args::{DoctorArgs, Global};
 use super::{Error, Exit, load, print_json, print_text, runtime};
+use crate::base::sanitise::visible;
 use crate::controller::doctor::{Check, Health, examine};
 use crate::report::text::table;
-use crate::sanitise::visible;
 
 /// Exit code 0 when all is well (warnings included), 1 when something fails, 4 when something could not be checked.
 pub fn run(global: &Global, args: &DoctorArgs) -> Result<Exit, Error> {

@@ -5,12 +5,13 @@ use std::io::Write as _;
 
 use super::args::{Global, InitArgs};
 use super::{Error, Exit, print_json, print_text, runtime};
+use crate::base::redact;
+use crate::base::sanitise::{visible_name, visible_path};
+use crate::base::{Side, Trouble};
 use crate::controller::discover::discover;
-use crate::migration::estate::{ClusterView, Side, Trouble};
+use crate::estate::ClusterView;
 use crate::plan::secrets::{ClientValue, Secret};
 use crate::plan::{Plan, PlanError, Problems, Severity, generate, properties as client};
-use crate::redact;
-use crate::sanitise::{visible_name, visible_path};
 
 /// `cutover init`.
 pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {

@@ -3,12 +3,12 @@
 use super::args::{Global, JournalVerb};
 use super::out::tell_line;
 use super::{Error, Exit, load, print_json, print_text, words};
-use crate::controller::snapshot::JournalLine;
-use crate::controller::words::Teller;
+use crate::base::Trouble;
+use crate::base::sanitise::{visible, visible_name, visible_path};
 use crate::journal::Reader;
-use crate::migration::estate::Trouble;
 use crate::report::text::{clock, table};
-use crate::sanitise::{visible, visible_name, visible_path};
+use crate::snapshot::JournalLine;
+use crate::snapshot::journal_text::Teller;
 
 /// `cutover journal ...`.
 pub fn run(global: &Global, verb: &JournalVerb) -> Result<Exit, Error> {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::args::Global;
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
-use crate::controller::run::{ASKED_FOR, Handle, Want};
-use crate::controller::snapshot::{Arming, Snapshot};
-use crate::migration::estate::{At, Cause, Observed, Side, Trouble};
+use crate::base::{At, Cause, Observed, Side, Trouble};
+use crate::controller::run::Handle;
 use crate::report;
+use crate::session::options::{ASKED_FOR, Want};
+use crate::snapshot::{Arming, Snapshot};
 
 /// How long one look may take before it is given up.
 const LOOK: Duration = Duration::from_secs(30);

@@ -5,16 +5,17 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::controller::clock::Clock;
+use crate::base::Trouble;
+use crate::base::redact;
+use crate::base::sanitise::{visible, visible_name, visible_path};
 use crate::controller::expose::{self, Exposition, Listening};
 use crate::controller::link::{attach::attach, serve::share};
-use crate::controller::run::{Controller, Handle, Options, Want};
+use crate::controller::run::{Controller, Handle};
 use crate::journal::Holder;
-use crate::migration::estate::Trouble;
 use crate::plan::{Loaded, Plan, Problems};
-use crate::redact;
 use crate::report;
-use crate::sanitise::{visible, visible_name, visible_path};
+use crate::session::clock::Clock;
+use crate::session::options::{Options, Want};
 
 // first: its macro is for all the others
 #[macro_use]
@@ -41,7 +42,7 @@ mod watch;
 use args::{Cli, Global, Verb};
 use out::{print_json_line, print_text, tell};
 
-/// How a verb ended, as an exit code (02-architecture, "Commands").
+/// How a verb ended, as an exit code (docs/cli.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit(pub u8);
 

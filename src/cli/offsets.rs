@@ -8,16 +8,17 @@ use super::args::{Global, OffsetsArgs, OffsetsVerb};
 use super::out::print_file;
 use super::overrides::OverrideArgs;
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
-use crate::controller::export;
+use crate::base::sanitise::{is_clean, visible, visible_name, visible_path};
+use crate::base::{At, Side, Trouble};
 use crate::controller::headless::{self, RunReport, execute};
-use crate::controller::run::{Controller, Want};
-use crate::migration::command::{Command, Refusal};
-use crate::migration::estate::{At, Side, Trouble};
+use crate::controller::run::Controller;
+use crate::migration::facts::command::{Command, Refusal};
 use crate::offsets::verdict::{GroupPlan, Verdict};
 use crate::offsets::{Chosen, Strategy, reset_file};
 use crate::plan::Plan;
 use crate::report;
-use crate::sanitise::{is_clean, visible, visible_name, visible_path};
+use crate::session::export;
+use crate::session::options::Want;
 
 /// `cutover offsets ...`.
 pub fn run(global: &Global, verb: OffsetsVerb) -> Result<Exit, Error> {
@@ -106,7 +107,7 @@ pub(super) fn measured(global: &Global, group: &str, to: Side) -> Result<GroupPl
 }
 
 /// 0 for what may be committed as it is, 3 for what a gate holds, 1 for what has no safe offset, 4 for what could not
-/// be observed (02-architecture, "Commands"): nothing can be waited for or passed over where there is no offset.
+/// be observed: nothing can be waited for or passed over where there is no offset.
 fn exit(result: &Result<GroupPlan, Refusal>) -> Exit {
     match result {
         Err(refusal) => Exit(refusal.exit_code),
@@ -311,7 +312,7 @@ fn moment(text: &str) -> Result<At, Trouble> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::estate::TopicPartition;
+    use crate::base::TopicPartition;
     use crate::offsets::verdict::PartitionPlan;
 
     #[test]

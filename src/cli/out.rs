@@ -7,8 +7,8 @@ use std::io::Write as _;
 
 use serde_json::Value;
 
-use crate::redact::hide_cow;
-use crate::sanitise::{ascii_json, visible_cow};
+use crate::base::redact::hide_cow;
+use crate::base::sanitise::{ascii_json, visible_cow};
 
 /// A line on standard error, written like `format!`.
 macro_rules! say {
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn nothing_leaves_with_a_secret_in_it() {
         let secret = "c4nary-of-the-door";
-        crate::redact::learn(secret);
+        crate::base::redact::learn(secret);
         assert_eq!(lines(&format!("a {secret}\nb password=\"x\ny\" z\n")), "a (hidden)\nb password=\"x\ny\" z\n");
         let mut value = serde_json::json!({"a": [secret, "password=\"x"], "b": {"c": 1}});
         hide_strings(&mut value);

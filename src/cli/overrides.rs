@@ -5,9 +5,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use strum::VariantNames as _;
 
 use super::Error;
-use crate::migration::estate::Trouble;
-use crate::migration::overrides::{GateName, Override};
-use crate::sanitise::visible_name;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_name;
+use crate::migration::facts::overrides::{GateName, Override};
 
 /// Gates to pass over.
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use clap::CommandFactory as _;
 use super::args::Cli;
 use super::out::print_file;
 use super::{Error, Exit};
-use crate::migration::estate::Trouble;
+use crate::base::Trouble;
 
 /// `cutover completions SHELL`.
 pub fn completions(shell: clap_complete::Shell) -> Result<Exit, Error> {

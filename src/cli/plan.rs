@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::args::{Global, PlanVerb};
 use super::{Error, Exit, print_json, print_text};
+use crate::base::sanitise::visible_path;
 use crate::plan::{Loaded, Plan};
-use crate::sanitise::visible_path;
 
 /// The example plan of the docs.
 pub const EXAMPLE: &str = include_str!("../../assets/example/cutover.toml");

@@ -1,5 +1,6 @@
 //! `cutover replay`: what is missing is carried to the other cluster.
 
+use crate::diff::asked;
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,16 +12,16 @@ use super::diff::to_its_end;
 use super::offsets::measured;
 use super::out::ask;
 use super::{Error, Exit, load, options, print_json, print_text, runtime, tell};
-use crate::controller::diff;
-use crate::controller::replay::{Answer, Question, Request, Stop, Ui, What, replay, source};
+use crate::base::sanitise::{visible, visible_name, visible_path};
+use crate::base::{Side, TopicPartition, Trouble};
 use crate::diff::{DiffReport, TopicDiff, Verdict};
-use crate::migration::command::shell_word;
-use crate::migration::estate::{Side, TopicPartition, Trouble};
+use crate::jobs::compare as diff;
+use crate::jobs::replay::{Answer, Question, Request, Stop, Ui, What, replay, source};
+use crate::migration::facts::command::shell_word;
 use crate::plan::Plan;
 use crate::replay::report::{After, Progress};
 use crate::replay::{Piece, Ranges, ReplayReport};
 use crate::report;
-use crate::sanitise::{visible, visible_name, visible_path};
 
 /// A document of missing ranges larger than this is none of ours, bytes.
 const LARGEST_DOCUMENT: u64 = 64 << 20;
@@ -65,8 +66,8 @@ pub fn run(global: &Global, args: &ReplayArgs) -> Result<Exit, Error> {
     if again && report.run.is_some() && report.exit_code == 0 && into_their_own(&plan, &report) {
         let again = match (&args.topic, args.from_time, args.all) {
             (Some(topic), Some(from), false) => {
-                let span = diff::Span::Times { from, to: args.to_time };
-                let what = diff::What::Topics(vec![topic.clone()]);
+                let span = asked::Span::Times { from, to: args.to_time };
+                let what = asked::What::Topics(vec![topic.clone()]);
                 compared(global, args, (what, span, report.from), Some(Ranges::default()))
             }
             _ => compared_again(global, args, &report),
@@ -112,8 +113,8 @@ fn what(global: &Global, args: &ReplayArgs) -> Result<(What, String), Error> {
     }
     if let (Some(topic), Some(from)) = (&args.topic, args.from_time) {
         if !args.all {
-            let span = diff::Span::Times { from, to: args.to_time };
-            let of = diff::What::Topics(vec![topic.clone()]);
+            let span = asked::Span::Times { from, to: args.to_time };
+            let of = asked::What::Topics(vec![topic.clone()]);
             let interrupted = || Error::Failed(Trouble::new("the diff was interrupted", "start it again"));
             let diff = compared(global, args, (of, span, args.from.into()), None)?.ok_or_else(interrupted)?;
             if diff.verdict() == Verdict::Unknown {
@@ -171,8 +172,8 @@ fn into_their_own(plan: &Plan, report: &ReplayReport) -> bool {
 fn compared_again(global: &Global, args: &ReplayArgs, report: &ReplayReport) -> Result<Option<DiffReport>, Error> {
     let carried = Ranges::of(report.ranges.iter().cloned());
     let topics: BTreeSet<String> = carried.partitions().map(|tp| tp.topic.clone()).collect();
-    let what = diff::What::Topics(topics.into_iter().collect());
-    let mut again = compared(global, args, (what, diff::Span::Comparable, report.from), Some(carried.clone()))?;
+    let what = asked::What::Topics(topics.into_iter().collect());
+    let mut again = compared(global, args, (what, asked::Span::Comparable, report.from), Some(carried.clone()))?;
     again.iter_mut().flat_map(|d| &mut d.topics).for_each(|t| only_carried(t, &carried));
     Ok(again)
 }
@@ -204,7 +205,7 @@ fn only_carried(topic: &mut TopicDiff, carried: &Ranges) {
 fn compared(
     global: &Global,
     args: &ReplayArgs,
-    (what, span, source): (diff::What, diff::Span, Side),
+    (what, span, source): (asked::What, asked::Span, Side),
     replayed: Option<Ranges>,
 ) -> Result<Option<DiffReport>, Error> {
     let plan = Arc::new(load(global)?);

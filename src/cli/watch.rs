@@ -11,14 +11,14 @@ use tokio::sync::watch::Receiver;
 use super::args::{Global, WatchArgs};
 use super::out::hidden_json;
 use super::{Error, Exit, attached, host, load, options, runtime};
+use crate::base::Trouble;
+use crate::base::redact::hide_cow;
+use crate::base::sanitise::{visible_cow, visible_name};
 use crate::controller::expose::{self, Listening};
-use crate::controller::run::Want;
-use crate::controller::snapshot::{Arming, Snapshot};
-use crate::migration::estate::Trouble;
 use crate::plan::Plan;
 use crate::plan::listen::exposed;
-use crate::redact::hide_cow;
-use crate::sanitise::{visible_cow, visible_name};
+use crate::session::options::Want;
+use crate::snapshot::{Arming, Snapshot};
 use crate::{report, tui};
 
 /// Runs until it is told to stop: SIGTERM and ctrl-c end it in order, a hangup does not end it.

@@ -9,13 +9,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::clock::Clock;
 use super::observe::{Seen, Sighting, Sightings};
-use super::tools::Tools;
+use crate::base::{Side, TopicPartition};
+use crate::estate::Estate;
+use crate::estate::blank::{Blank, WantedBlanks};
 use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, Range};
-use crate::migration::blank::{Blank, WantedBlanks};
-use crate::migration::estate::{Estate, Side, TopicPartition};
+use crate::session::clock::Clock;
+use crate::session::tools::Tools;
 
 /// How long nothing may arrive before a read is given up.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -24,33 +24,35 @@ use compare::Comparing;
 use fidelity::Fidelities;
 use strand::Stranding;
 
-use super::clock::{Clock, Stopwatch};
-use super::diff::sample::{self, Sampled};
 use super::eos::look::Watched as EosWatched;
 use super::eos::watch::EosFocus;
 use super::executor::{self, Executor};
 use super::herald::Herald;
-use super::ledger::{Access, Ledger};
 use super::meter::{self, Questions};
-use super::names::TopicNames;
 use super::observe::{self, Focus, Seen, Sighting};
-use super::pins;
 use super::present::{self, Scene};
-use super::run::{Options, Want};
-use super::snapshot::{Arming, Ask, JournalLine, Notice, Reply, Severity, Snapshot};
-use super::tools::Tools;
-use super::translate::{History, Translator};
-use super::words::Teller;
-use crate::migration::command::{Command, Refusal, Subject};
-use crate::migration::effect::Outcome;
-use crate::migration::estate::{At, Estate, Observed, Side, Trouble, WindowView};
-use crate::migration::event::{Entry, Event};
-use crate::migration::machine::Machine;
-use crate::migration::turns::Turns;
-use crate::migration::watch::Kept;
+use crate::base::{At, Observed, Side, Trouble};
+use crate::estate::{Estate, WindowView};
+use crate::jobs::compare::sample;
+use crate::jobs::compare::sample::Sampled;
+use crate::jobs::translate::{History, Translator};
+use crate::migration::facts::command::{Command, Refusal, Subject};
+use crate::migration::facts::effect::Outcome;
+use crate::migration::facts::event::{Entry, Event};
+use crate::migration::run::machine::Machine;
+use crate::migration::soak::watch::Kept;
+use crate::migration::tell::edges::Turns;
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
 use crate::plan::{Plan, WindowPlan};
+use crate::session::clock::{Clock, Stopwatch};
+use crate::session::ledger::{Access, Ledger};
+use crate::session::names::TopicNames;
+use crate::session::options::{Options, Want};
+use crate::session::pins;
+use crate::session::tools::Tools;
+use crate::snapshot::journal_text::Teller;
+use crate::snapshot::{Arming, Ask, JournalLine, Notice, Reply, Severity, Snapshot};
 
 /// Sightings that may wait for the machine; pollers wait beyond it.
 const SIGHTINGS: usize = 256;
@@ -584,9 +586,4 @@ fn late(command: &Command, asked: At, now: At) -> Result<(), Refusal> {
     }
     let why = format!("this was asked {} s ago: it comes too late", now.since(asked) / 1_000);
     Err(Refusal::unknown(why, "nothing was done; look again, and ask again"))
-}
-
-/// What a session may do that was asked to look only.
-pub(super) fn asked_for() -> Arming {
-    Arming::ReadOnly { why: super::run::ASKED_FOR.into() }
 }

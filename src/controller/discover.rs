@@ -1,9 +1,10 @@
 //! One look at both clusters without a controller: what `cutover init` writes a plan from.
 
-use super::tools::client_properties;
+use crate::base::{Side, Trouble};
+use crate::estate::ClusterView;
 use crate::kafka::control::{Cluster, SnapshotOptions};
-use crate::migration::estate::{ClusterView, Side, Trouble};
 use crate::plan::Plan;
+use crate::session::tools::client_properties;
 
 /// Reads both clusters whole, side by side: topics, groups of every kind, members, offsets. Blue first.
 ///

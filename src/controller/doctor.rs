@@ -13,24 +13,25 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use serde::Serialize;
 
-use super::clock::Clock;
 use super::meter::{about, providers};
-use super::names::TopicNames;
-use super::observe::too_long;
-use super::planes;
-use super::tools::Tools;
+use crate::base::redact;
+use crate::base::sanitise::{visible_name, visible_path};
+use crate::base::span;
+use crate::base::{Side, Trouble};
+use crate::estate::ClusterView;
 use crate::journal::{Reader, may_be_written};
 use crate::kafka::control::SnapshotOptions;
 use crate::metrics::{Provider, WRONG_QUERY};
-use crate::migration::criteria::Metric;
-use crate::migration::estate::{ClusterView, Side, Trouble};
-use crate::migration::gate::span;
-use crate::migration::news::News;
+use crate::migration::soak::criteria::Metric;
+use crate::migration::tell::notifications::News;
 use crate::notify::queue::Message;
 use crate::notify::{Again, NotSent};
 use crate::plan::Plan;
-use crate::redact;
-use crate::sanitise::{visible_name, visible_path};
+use crate::session::clock::Clock;
+use crate::session::names::TopicNames;
+use crate::session::planes;
+use crate::session::tools::Tools;
+use crate::session::tools::too_long;
 use cluster::Rights;
 
 /// The longest look at one cluster.

@@ -12,25 +12,15 @@ use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::{mpsc, watch};
 
 use super::core::Murmur;
-use super::replay::{Stop, Tell};
-use super::snapshot::Arming;
-use super::tools::Tools;
-use super::translate::{History, Progress, Purpose, Translator, Wanted};
-use crate::migration::effect::{Answer, Effect, Issued, Outcome};
-use crate::migration::estate::{Side, Trouble};
+use crate::base::{Side, Trouble};
+use crate::jobs::replay::{Stop, Tell};
+use crate::jobs::translate::{History, Progress, Purpose, Translator, Wanted};
+use crate::migration::facts::effect::{Answer, Effect, Issued, Outcome};
 use crate::offsets::Chosen;
 use crate::plan::Plan;
-
-/// The right to change something: this session holds the journal and is armed.
-#[derive(Debug)]
-pub struct WriteLease(());
-
-impl WriteLease {
-    /// Only the ledger that holds the journal gives one out.
-    pub(super) fn of_the_holder() -> Self {
-        Self(())
-    }
-}
+use crate::session::lease::WriteLease;
+use crate::session::tools::Tools;
+use crate::snapshot::Arming;
 
 /// Carries effects out.
 pub trait Executor: Send + Sync {

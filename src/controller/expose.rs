@@ -23,10 +23,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
-use super::clock::Clock;
-use super::snapshot::{Arming, Snapshot};
-use crate::migration::estate::{At, Trouble};
-use crate::migration::gate::span;
+use crate::base::span;
+use crate::base::{At, Trouble};
+use crate::session::clock::Clock;
+use crate::snapshot::{Arming, Snapshot};
 
 /// Connections at once.
 const CONNECTIONS: usize = 32;
@@ -183,7 +183,8 @@ impl Pages {
 
     fn about(&self) -> String {
         let s = self.snapshot();
-        let (version, migration) = (env!("CARGO_PKG_VERSION"), crate::sanitise::visible_name(&s.header.migration));
+        let (version, migration) =
+            (env!("CARGO_PKG_VERSION"), crate::base::sanitise::visible_name(&s.header.migration));
         format!("cutover {version}: the controller of {migration}\n/metrics  for Prometheus\n/healthz  is it well\n")
     }
 

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::Clock;
 use super::run::Handle;
-pub use super::snapshot::RunReport;
-use super::snapshot::{Ask, GroupRow, Reply, Snapshot};
-use super::words;
-use crate::migration::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
+use crate::base::sanitise::{quoted, visible_name};
+use crate::base::{Observed, Side};
 use crate::migration::eos::{EosView, GreenOnly, Row};
-use crate::migration::estate::{Observed, Side};
-use crate::migration::event::RunId;
-use crate::migration::gate::Gate;
-use crate::migration::overrides::{GateName, Held, Override};
-use crate::migration::stage::{RunView, SideState, Stage, StepState};
+use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
+use crate::migration::facts::event::RunId;
+use crate::migration::facts::overrides::{GateName, Held, Override};
+use crate::migration::facts::stage::{RunView, SideState, Stage, StepState};
+use crate::migration::rules::gate::Gate;
 use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupPlan;
-use crate::sanitise::{quoted, visible_name};
+use crate::session::clock::Clock;
+pub use crate::snapshot::RunReport;
+use crate::snapshot::journal_text as words;
+use crate::snapshot::{Ask, GroupRow, Reply, Snapshot};
 
 /// How long a fresh controller may take to see what a command needs, ms.
 const READY_MS: u64 = 60_000;

@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::clock::Clock;
-use super::snapshot::{Arming, Notice, Severity};
-use crate::migration::command::Subject;
-use crate::migration::event::Entry;
-use crate::migration::news::{Newsroom, Told};
+use crate::base::sanitise::visible_name;
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::event::Entry;
+use crate::migration::tell::notifications::{Newsroom, Told};
 use crate::notify::Target;
 use crate::notify::queue::{Message, OLD_MS, Queue};
 use crate::plan::Plan;
-use crate::sanitise::visible_name;
+use crate::session::clock::Clock;
+use crate::snapshot::{Arming, Notice, Severity};
 
 /// How long what still waits may take to be delivered when the controller ends, ms. The rest is told by the next one.
 const LAST_MS: u64 = 5_000;

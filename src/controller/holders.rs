@@ -8,14 +8,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::clock::Clock;
-use super::names::TopicNames;
-use super::observe::{Seen, Sighting, Sightings, too_long};
-use super::pace::Pace;
-use super::tools::Tools;
+use super::observe::{Seen, Sighting, Sightings};
+use crate::base::{At, Side, TopicPartition, Trouble};
+use crate::estate::holder::{Holder, Holders};
 use crate::kafka::control::{Cluster, TransactionFilter};
-use crate::migration::estate::{At, Side, TopicPartition, Trouble};
-use crate::migration::held::{Holder, Holders};
+use crate::session::clock::Clock;
+use crate::session::names::TopicNames;
+use crate::session::pace::Pace;
+use crate::session::tools::Tools;
+use crate::session::tools::too_long;
 
 /// The longest a look may take.
 const LOOK: Duration = Duration::from_secs(10);
@@ -62,7 +63,7 @@ async fn looks(tools: Arc<Tools>, side: Side, pause_ms: u64, mut wanted: watch::
 
 /// Takes what was told in; of what was not told, that it was not.
 pub(super) fn take(
-    slots: &mut BTreeMap<TopicPartition, crate::migration::estate::Observed<Holders>>,
+    slots: &mut BTreeMap<TopicPartition, crate::base::Observed<Holders>>,
     asked: Vec<TopicPartition>,
     mut told: Result<Told, Trouble>,
     at: At,
@@ -75,7 +76,7 @@ pub(super) fn take(
             }
             Err(why) => Err(why.clone()),
         };
-        let slot = slots.entry(tp).or_insert_with(crate::migration::estate::Observed::not_yet);
+        let slot = slots.entry(tp).or_insert_with(crate::base::Observed::not_yet);
         super::present::seen(slot, result, at);
     }
 }

@@ -7,14 +7,14 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::clock::Clock;
 use super::observe::{Seen, Sighting, Sightings};
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Side};
 use crate::metrics::{About, Provider};
-use crate::migration::criteria::Metric;
-use crate::migration::estate::{At, Side};
-use crate::migration::soaking::{Past, Question};
+use crate::migration::soak::criteria::Metric;
+use crate::migration::soak::soaking::{Past, Question};
 use crate::plan::Plan;
-use crate::sanitise::visible_name;
+use crate::session::clock::Clock;
 
 /// Queries of one provider under way at once (New Relic allows 25 a user).
 const AT_ONCE: usize = 4;

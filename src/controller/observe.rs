@@ -9,19 +9,20 @@ use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::clock::Clock;
 use super::eos::look::Watched;
 use super::eos::watch::{EosFocus, watch_side};
 use super::holders::Told;
-use super::pace::Pace;
-use super::planes;
-use super::tools::Tools;
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Side, TopicPartition, Trouble};
+use crate::estate::exactly_once::EosLook;
+use crate::estate::{ClusterView, FlagState, GroupView, SwitchState};
 use crate::kafka::control::{Cluster, SnapshotOptions};
-use crate::migration::criteria::Metric;
-use crate::migration::eos::EosLook;
-use crate::migration::estate::{At, ClusterView, FlagState, GroupView, Side, SwitchState, TopicPartition, Trouble};
+use crate::migration::soak::criteria::Metric;
 use crate::plan::Plan;
-use crate::sanitise::visible_name;
+use crate::session::clock::Clock;
+use crate::session::pace::Pace;
+use crate::session::planes;
+use crate::session::tools::{Tools, too_long};
 
 /// The longest a whole round may take: the control plane's own bounds are far shorter on each request.
 const ROUND: Duration = Duration::from_secs(60);
@@ -198,15 +199,5 @@ async fn look(cluster: &Cluster, group: &str) -> Result<GroupView, Trouble> {
     match tokio::time::timeout(LOOK, cluster.group(group)).await {
         Ok(result) => result,
         Err(_) => Err(too_long(cluster, &format!("looking at group {group}", group = visible_name(group)), LOOK)),
-    }
-}
-
-/// A look that took longer than it may; why, where the brokers said that they slow this client down.
-pub(super) fn too_long(cluster: &Cluster, what: &str, limit: Duration) -> Trouble {
-    let side = cluster.side();
-    let what = format!("{side}: {what} took longer than {} s", limit.as_secs());
-    match cluster.throttled() {
-        Some(slow) => Trouble::new(format!("{what}: {}", slow.words(side)), slow.trouble(side).advice),
-        None => Trouble::new(what, "the brokers are overloaded or the line is slow; cutover goes on trying"),
     }
 }

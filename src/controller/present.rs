@@ -8,16 +8,17 @@ mod sides;
 use std::collections::{BTreeMap, VecDeque};
 
 use super::core::Watched;
-use super::run::{Options, Want};
-use super::snapshot::{Arming, DiffView, Fidelity, Header, JournalLine, Notice, Snapshot};
-use crate::migration::command::Command;
-use crate::migration::estate::{At, Cause, Estate, FlagState, Observed, Side, Trouble};
-use crate::migration::machine::{Machine, Session};
-use crate::migration::producer::moves;
-use crate::migration::stage::Stage;
+use crate::base::sanitise::{visible_name, visible_path};
+use crate::base::{At, Cause, Observed, Side, Trouble};
+use crate::estate::{Estate, FlagState};
+use crate::migration::facts::command::Command;
+use crate::migration::facts::stage::Stage;
+use crate::migration::rules::producer::moves;
+use crate::migration::run::machine::{Machine, Session};
 use crate::plan::calendar::Calendar;
 use crate::plan::{Plan, ProviderPlan};
-use crate::sanitise::{visible_name, visible_path};
+use crate::session::options::{Options, Want};
+use crate::snapshot::{Arming, DiffView, Fidelity, Header, JournalLine, Notice, Snapshot};
 
 /// Why a session that has just started changes nothing yet.
 pub const OPENING: &str = "the journal is being opened";
@@ -97,7 +98,7 @@ pub(super) fn due(machine: &Machine, watched: &Watched, now: At, age_ms: u64) ->
 /// The picture before anything was seen: names from the plan, everything else unknown.
 pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
     let arming = match options.want {
-        Want::ReadOnly => super::core::asked_for(),
+        Want::ReadOnly => crate::session::options::asked_for(),
         Want::Armed | Want::DryRun => Arming::ReadOnly { why: OPENING.into() },
     };
     let machine = machine(plan, &arming);

@@ -5,68 +5,17 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::clock::Clock;
-use super::crash::CrashAt;
 use super::link::serve::Server;
-use super::snapshot::{Arming, Ask, Reply, Snapshot, Witnessed};
 use super::{core, present};
-use crate::migration::estate::Trouble;
-use crate::migration::event::Entry;
 use crate::plan::Plan;
+use crate::session::clock::Clock;
+use crate::session::options::Options;
+use crate::snapshot::{Arming, Ask, Reply, Snapshot};
 
 /// Questions and commands that may wait for the controller; a screen that sends more waits.
 const ASKS: usize = 64;
 /// Replies that may wait for a screen; to a screen that never reads, further ones are dropped.
 const REPLIES: usize = 256;
-
-/// What a session may do, as asked for. Whether it gets it is in the snapshot ([`super::snapshot::Arming`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Want {
-    /// Carry commands out.
-    #[default]
-    Armed,
-    /// Walk the same path without changing anything.
-    DryRun,
-    /// Only look.
-    ReadOnly,
-}
-
-/// What consumers that keep count say of a group.
-pub type Witness = Arc<dyn Fn(&str) -> Option<Witnessed> + Send + Sync>;
-/// Called with each entry once it is in the journal, in order, before the next effect starts. It must return at once.
-pub type OnEntry = Arc<dyn Fn(&Entry) + Send + Sync>;
-
-/// Why a session only looks that was started to.
-pub const ASKED_FOR: &str = "asked for with --read-only";
-
-/// How a controller is started.
-#[derive(Clone)]
-pub struct Options {
-    /// May it change anything?
-    pub want: Want,
-    /// Who starts it: user@host.
-    pub actor: String,
-    /// Pause between two rounds of looking at a cluster, ms.
-    pub poll_ms: u64,
-    /// Pause between two looks at a group that a run waits for, ms.
-    pub focus_ms: u64,
-    /// Counting consumers (the demo's, and tests').
-    pub witness: Option<Witness>,
-    /// Told of every journal entry (the demo's counting consumers mark where a run begins).
-    pub on_entry: Option<OnEntry>,
-    /// What its host could not do for it: notices on every screen.
-    pub said: Vec<Trouble>,
-    /// Test-only: where to die.
-    pub crash_at: Option<CrashAt>,
-}
-
-impl Options {
-    /// Defaults: a round a second, a focused look every 250 ms, no hooks.
-    pub fn new(want: Want, actor: impl Into<String>) -> Self {
-        let (said, actor) = (Vec::new(), actor.into());
-        Self { want, actor, poll_ms: 1_000, focus_ms: 250, witness: None, on_entry: None, said, crash_at: None }
-    }
-}
 
 /// The way in. [`Controller::start`] does no I/O itself.
 #[derive(Debug, Clone, Copy)]

@@ -22,7 +22,9 @@
 //! compaction are decided there with a bucket in memory at a time. Pairs of a key come in its order as long as nothing
 //! has moved, so order takes memory only for the keys of which something has.
 
+pub mod asked;
 mod bucket;
+mod document;
 mod entry;
 mod join;
 mod lines;
@@ -35,6 +37,7 @@ mod waiting;
 mod window;
 
 pub use bucket::Resolver;
+pub use document::document;
 pub use entry::Entry;
 pub use join::{Join, JoinState, PartitionCounts};
 pub use report::{DiffReport, Found, Moved, PartitionDiff, Spans, TopicDiff, Verdict};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::PartitionCounts;
 use super::bucket::Findings;
 use super::spans::OffsetSet;
-use crate::migration::estate::Side;
+use crate::base::Side;
 
 /// Ranges that are listed for one finding of a partition; `count` is exact beyond that too.
 const RANGES_LISTED: usize = 100_000;

@@ -19,8 +19,8 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::Mutex;
 
-use crate::migration::estate::{At, Trouble};
-use crate::sanitise::{quoted, visible, visible_name, visible_names, visible_path};
+use crate::base::sanitise::{quoted, visible, visible_name, visible_names, visible_path};
+use crate::base::{At, Trouble};
 
 /// Largest flag file, bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;

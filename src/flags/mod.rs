@@ -7,10 +7,11 @@ mod file;
 
 use std::str::FromStr;
 
-use crate::migration::estate::{At, FlagState, SwitchState, Trouble};
+use crate::base::sanitise::{quoted, visible, visible_name, visible_names, visible_path};
+use crate::base::{At, Trouble};
+use crate::estate::{FlagState, SwitchState};
+use crate::net::process::Run;
 use crate::plan::{Names, Plan, ProviderPlan};
-use crate::process::Run;
-use crate::sanitise::{quoted, visible, visible_name, visible_names, visible_path};
 
 /// What a provider says the state is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +212,7 @@ impl Provider {
             return Ok(state.to_owned());
         }
         let expected: Vec<&str> = known.iter().map(|s| self.plan.outside(s)).collect();
-        let shown: String = crate::redact::hide(word).chars().take(80).collect();
+        let shown: String = crate::base::redact::hide(word).chars().take(80).collect();
         Err(Trouble::new(
             format!("{} says {}, which is none of {}", visible(place), quoted(&shown), visible_names(expected)),
             "set it to one of them, or say what its words mean: states = { blue = \"...\", green = \"...\", off = \"...\" }",

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::migration::estate::At;
+use crate::base::At;
 
 /// A SHA-256.
 pub(super) type Hash = [u8; 32];

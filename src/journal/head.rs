@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::chain::{GENESIS, Hash, hex};
 use super::reader::Broken;
-use crate::sanitise::visible_path;
+use crate::base::sanitise::visible_path;
 
 /// Number and hash of an entry; 0 and [`GENESIS`] before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

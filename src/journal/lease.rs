@@ -11,8 +11,8 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::trouble::READ_ONLY;
-use crate::migration::estate::{At, Trouble};
-use crate::sanitise::{visible_name, visible_path};
+use crate::base::sanitise::{visible_name, visible_path};
+use crate::base::{At, Trouble};
 
 /// Holder information larger than this is not ours, bytes.
 const MAX_HOLDER: u64 = 4096;

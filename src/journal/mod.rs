@@ -31,7 +31,7 @@ pub use reader::{Broken, Reader, Verified};
 pub use reserve::Room;
 pub use writer::Journal;
 
-use crate::migration::estate::Trouble;
+use crate::base::Trouble;
 use lease::{Attempt, Lease};
 use writer::Start;
 

@@ -4,8 +4,8 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::migration::estate::Trouble;
-use crate::sanitise::visible_path;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_path;
 
 const ELSEWHERE: &str = "name another place with the key `journal` under [migration]";
 

@@ -13,9 +13,9 @@ use super::head::{self, Head, Noted};
 use super::lease::{self, Holder};
 use super::trouble::trouble;
 use super::{place, writer};
-use crate::migration::estate::{At, Trouble};
-use crate::migration::event::{Entry, Event};
-use crate::sanitise::{ascii_json, visible_path};
+use crate::base::sanitise::{ascii_json, visible_path};
+use crate::base::{At, Trouble};
+use crate::migration::facts::event::{Entry, Event};
 
 /// `application_id` in the file's header: "CUTV".
 pub(super) const APPLICATION_ID: i32 = 0x4355_5456;

@@ -11,8 +11,8 @@ use rustix::fs::FallocateFlags;
 use super::head::note_path;
 use super::lease::lock_path;
 use super::trouble::READ_ONLY;
-use crate::migration::estate::Trouble;
-use crate::sanitise::visible_path;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_path;
 
 /// Bytes that are kept free for entries of runs under way: some runs of thousands of partitions (the entries twice, in the
 /// WAL and in the file).

@@ -10,9 +10,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::reader::Reader;
 use super::trouble::trouble;
 use super::writer::Journal;
-use crate::migration::estate::{At, Trouble};
-use crate::migration::samples::{MAX_STRETCHES, Stretch};
-use crate::migration::watch::{Kept, Unsaved};
+use crate::base::{At, Trouble};
+use crate::migration::soak::samples::{MAX_STRETCHES, Stretch};
+use crate::migration::soak::watch::{Kept, Unsaved};
 
 /// Samples that are older than this when a controller takes the journal are dropped, ms (60 days: longer than any soak).
 const RETENTION_MS: u64 = 60 * 86_400_000;

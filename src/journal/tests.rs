@@ -2,9 +2,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::*;
-use crate::migration::command::Subject;
-use crate::migration::estate::At;
-use crate::migration::event::Event;
+use crate::base::At;
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::event::Event;
 
 fn me() -> Holder {
     Holder {
@@ -283,8 +283,8 @@ fn a_damaged_file_is_a_trouble_not_a_panic() {
 
 #[test]
 fn samples_lie_beside_the_chain_and_outlive_a_restart() {
-    use crate::migration::samples::{Change, Mark, Stretch};
-    use crate::migration::watch::Unsaved;
+    use crate::migration::soak::samples::{Change, Mark, Stretch};
+    use crate::migration::soak::watch::Unsaved;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.journal");
     let open = || match Journal::open(&path, &Holder::me(At(1))).unwrap() {
@@ -326,8 +326,8 @@ fn samples_lie_beside_the_chain_and_outlive_a_restart() {
 
 #[test]
 fn a_damaged_sample_is_a_hole_and_one_of_an_earlier_version_counts() {
-    use crate::migration::samples::{Change, Mark, Stretch};
-    use crate::migration::watch::Unsaved;
+    use crate::migration::soak::samples::{Change, Mark, Stretch};
+    use crate::migration::soak::watch::Unsaved;
     let (_dir, path) = place();
     let mut journal = writer(&path);
     let piece = |first: i64| Stretch {
@@ -367,7 +367,7 @@ fn a_journal_of_an_earlier_version_has_no_samples_and_gets_them() {
 
 #[test]
 fn how_far_each_target_was_told_survives_and_is_no_part_of_the_chain() {
-    use crate::migration::news::Told;
+    use crate::migration::tell::notifications::Told;
 
     let (_dir, path) = place();
     let mut journal = writer(&path);

@@ -5,8 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::reader::Reader;
 use super::trouble::trouble;
 use super::writer::Journal;
-use crate::migration::estate::{At, Trouble};
-use crate::migration::news::Told;
+use crate::base::{At, Trouble};
+use crate::migration::tell::notifications::Told;
 
 /// Rows that are read back at most: no plan has so many targets.
 const MAX_ROWS: usize = 10_000;

@@ -5,8 +5,8 @@ use std::path::Path;
 use rusqlite::ErrorCode;
 
 use super::reserve::is_read_only;
-use crate::migration::estate::Trouble;
-use crate::sanitise::visible_path;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_path;
 
 /// What to do about a filesystem that takes no writes.
 pub(super) const READ_ONLY: &str = "a disk error may have caused it (see the system log); `--read-only` looks all the same, and `journal` names another place";

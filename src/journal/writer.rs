@@ -12,9 +12,9 @@ use super::place;
 use super::reader::{APPLICATION_ID, BUSY, Reader, SCHEMA};
 use super::reserve::{Reserve, Room, free_room};
 use super::trouble::trouble;
-use crate::migration::estate::{At, Trouble};
-use crate::migration::event::{Entry, Event};
-use crate::sanitise::visible_path;
+use crate::base::sanitise::visible_path;
+use crate::base::{At, Trouble};
+use crate::migration::facts::event::{Entry, Event};
 
 pub(super) const COLUMNS: &str = "seq, at, actor, event, prev, hash";
 

@@ -13,10 +13,10 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 
 use super::properties::ClientProperties;
-use crate::migration::estate::Trouble;
+use crate::base::Trouble;
+use crate::base::redact;
+use crate::base::sanitise;
 use crate::plan::properties::canonical;
-use crate::redact;
-use crate::sanitise;
 
 /// The client properties with the bootstrap address and what this client must have, over them. Each property once, under
 /// librdkafka's own name: rdkafka sets them in no order, and the last one counts.

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::control::{Cluster, Verified};
 use super::records::{Isolation, Portion, Range, ReadError, RecordReader, Warden};
 use super::writer::{Carrying, Keeper, Writer};
-use crate::migration::estate::{TopicPartition, Trouble};
+use crate::base::{TopicPartition, Trouble};
 
 /// A client that was left alone for longer may have connected anew meanwhile, to wherever its addresses lead now.
 const VERIFY_AFTER: Duration = Duration::from_secs(30);

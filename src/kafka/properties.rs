@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::migration::estate::Trouble;
+use crate::base::Trouble;
+use crate::base::redact;
+use crate::base::redact::HIDDEN;
+use crate::base::sanitise::{visible, visible_name};
+pub use crate::net::tls::{Identity, Pem, Tls};
 pub use crate::plan::properties::Protocol;
 use crate::plan::properties::{self, canonical, is_secret, is_used};
-use crate::redact::{self, HIDDEN};
-use crate::sanitise::{visible, visible_name};
-pub use crate::tls::{Identity, Pem, Tls};
 
 /// Whole-connection setup (DNS, TCP, TLS, SASL) when `socket.connection.setup.timeout.ms` is not set.
 /// Shorter than librdkafka's 30 s: a dead broker must not hold the cockpit's picture of the others.

@@ -28,7 +28,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::librdkafka::{self, Context};
 use super::properties::ClientProperties;
-use crate::migration::estate::{TopicPartition, Trouble};
+use crate::base::{TopicPartition, Trouble};
 pub use error::ReadError;
 use error::{is_passing, moves_leader};
 use hold::Hold;
@@ -535,7 +535,7 @@ impl RecordReader {
     fn refused(&self, what: &str, partition: &TopicPartition, error: &KafkaError) -> ReadError {
         let code = error.rdkafka_error_code();
         let why = code.map_or_else(|| error.to_string(), |code| code.to_string());
-        let what = format!("{what} {partition} on {}: {}", self.bootstrap, crate::sanitise::visible(&why));
+        let what = format!("{what} {partition} on {}: {}", self.bootstrap, crate::base::sanitise::visible(&why));
         ReadError::Refused { what, advice: librdkafka::advice(code) }
     }
 

@@ -16,8 +16,8 @@ use rdkafka::topic_partition_list::Offset;
 use super::librdkafka::{self, Context};
 use super::properties::ClientProperties;
 use super::records::RecordRef;
-use crate::migration::estate::{TopicPartition, Trouble};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::{TopicPartition, Trouble};
 
 /// librdkafka's own `transaction.timeout.ms`.
 const TRANSACTION: Duration = Duration::from_secs(60);
@@ -159,7 +159,7 @@ impl Writer {
     fn initialised(self, transactional_id: &str) -> Result<Writer, Trouble> {
         let (writer, within) = (&self, self.within);
         let initialised = writer.producer.init_transactions(within);
-        let what = format!("initialising transactional id {}", crate::sanitise::visible_name(transactional_id));
+        let what = format!("initialising transactional id {}", crate::base::sanitise::visible_name(transactional_id));
         initialised.map_err(|e| writer.trouble(&what, &e))?;
         Ok(self)
     }

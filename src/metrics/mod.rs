@@ -8,12 +8,12 @@ mod command;
 mod newrelic;
 mod prometheus;
 
-use crate::http::Server;
-use crate::migration::criteria::Metric;
-use crate::migration::estate::{At, Side, Trouble};
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Side, Trouble};
+use crate::migration::soak::criteria::Metric;
+use crate::net::http::Server;
 use crate::plan::metrics::{MetricsPlan, MetricsSource};
 use crate::plan::secrets::client_properties;
-use crate::sanitise::visible_name;
 
 /// What to do about a query that its provider does not take: no later answer will be another one.
 pub const WRONG_QUERY: &str = "correct the query in the plan";
@@ -74,7 +74,7 @@ impl Provider {
     #[must_use]
     pub fn question(&self, metric: Metric, about: &About) -> Option<String> {
         let filled = self.fill(metric, about).ok()?;
-        Some(crate::sanitise::visible(&match self.plan.source {
+        Some(crate::base::sanitise::visible(&match self.plan.source {
             MetricsSource::Command { .. } => crate::plan::provider::command_line(&filled),
             _ => filled.join(" "),
         }))
@@ -151,7 +151,7 @@ impl Provider {
             return Err(Trouble::new(what, "if the query answers percent, write unit = \"%\" beside it"));
         }
         if let Some(age) = answer.at.map(|at| now.since(at)).filter(|age| *age > self.plan.max_age_ms) {
-            let age = crate::migration::gate::span(age);
+            let age = crate::base::span(age);
             let what = format!("the newest sample of {metric} is {age} old: the series has stopped");
             return Err(Trouble::new(what, "check what exports it, and both machines' clocks"));
         }

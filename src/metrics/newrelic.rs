@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::Answer;
-use crate::http::{Request, Server};
-use crate::migration::estate::Trouble;
+use crate::base::Trouble;
+use crate::base::sanitise::visible;
+use crate::net::http::{Request, Server};
 use crate::plan::secrets::Secret;
-use crate::sanitise::visible;
 
 /// `timeout` is NerdGraph's own bound, seconds.
 const QUERY: &str = "query($a:Int!,$q:Nrql!){actor{account(id:$a){nrql(query:$q,timeout:5){results}}}}";
@@ -55,7 +55,7 @@ pub(super) async fn ask(
 
 fn refused(at: &str, status: u16, error: &Value) -> Trouble {
     let class = error["extensions"]["errorClass"].as_str().unwrap_or_default();
-    let message = crate::redact::hide(error["message"].as_str().unwrap_or("no message"));
+    let message = crate::base::redact::hide(error["message"].as_str().unwrap_or("no message"));
     let message: String = visible(&message).chars().take(300).collect();
     let advice = match class {
         "TOO_MANY_REQUESTS" => "New Relic's limit for this account or user: ask less often (`every`)",

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Answer;
-use crate::http::{Request, Server};
-use crate::migration::estate::{At, Trouble};
+use crate::base::sanitise::visible;
+use crate::base::{At, Trouble};
+use crate::net::http::{Request, Server};
 use crate::plan::metrics::Credentials;
-use crate::sanitise::visible;
 
 /// Steps of a range at most: Prometheus itself refuses more than 11,000.
 const MAX_STEPS: u64 = 10_000;

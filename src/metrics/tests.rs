@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::http::fake as http;
+use crate::net::http::fake as http;
 use crate::plan::metrics::{Credentials, QueryPlan};
 use crate::plan::secrets::Secret;
 

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::Names;
 use super::queue::Message;
-use crate::migration::command::Subject;
-use crate::migration::estate::At;
-use crate::migration::notice::Severity;
+use crate::base::At;
+use crate::base::sanitise::{ascii_json, visible, visible_name};
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::notice::Severity;
 use crate::plan::notify::{NotifyKind, NotifyPlan, slack_escape};
-use crate::sanitise::{ascii_json, visible, visible_name};
 
 /// Layout version of the payload.
 const SCHEMA: u32 = 1;

@@ -2,7 +2,7 @@
 //! `migration::news`; when, how often and how far is the controller's (`controller::herald`).
 //!
 //! A target's address is a secret: errors show its host and nothing else, and what it answers loses what it repeats of
-//! it (`crate::redact`). Names are made visible and escaped for where they stand. Each try is bounded in time, and of an
+//! it (`crate::base::redact`). Names are made visible and escaped for where they stand. Each try is bounded in time, and of an
 //! answer a few KiB are read.
 
 mod body;
@@ -13,15 +13,15 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use crate::http::{Answer, Request, Server};
-use crate::migration::command::Subject;
-use crate::migration::estate::Trouble;
-use crate::migration::news::News;
+use crate::base::Trouble;
+use crate::base::redact;
+use crate::base::sanitise::visible_name;
+use crate::migration::facts::command::Subject;
+use crate::migration::tell::notifications::News;
+use crate::net::http::{Answer, Request, Server};
 use crate::plan::Plan;
 use crate::plan::notify::{NotifyPlan, split_url};
 use crate::plan::secrets::{client_properties, resolved};
-use crate::redact;
-use crate::sanitise::visible_name;
 use queue::Message;
 
 /// Most of an answer that is read, bytes: its status says what matters.

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::migration::estate::{At, Trouble};
-use crate::migration::news::{News, Told};
+use crate::base::{At, Trouble};
+use crate::migration::tell::notifications::{News, Told};
 
 /// News that may wait for one target; beyond it the oldest are dropped, and the next message says how many.
 pub const WAITING: usize = 100;
@@ -136,7 +136,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::news::Happening;
+    use crate::migration::tell::notifications::Happening;
 
     fn news(seq: u64) -> News {
         News { seq, what: format!("n{seq}"), ..News::test(At(i64::try_from(seq).unwrap()), "ada@bastion") }

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::http::fake::{answer, fake};
-use crate::migration::criteria::Metric;
-use crate::migration::estate::At;
-use crate::migration::news::{Happening, Topic};
-use crate::migration::notice::Severity;
+use crate::base::At;
+use crate::migration::facts::notice::Severity;
+use crate::migration::soak::criteria::Metric;
+use crate::migration::tell::notifications::{Happening, Topic};
+use crate::net::http::fake::{answer, fake};
 use crate::plan::notify::PLACEHOLDERS;
 
 const AT: At = At(1_764_000_000_123);
@@ -262,7 +262,7 @@ fn a_hostile_name_drives_nothing_and_is_told_apart() {
             let body = of.body(&message);
             assert!(body.bytes().all(|b| (0x20..0x7f).contains(&b)), "{body:?}");
             let value: Value = serde_json::from_str(&body).unwrap();
-            let clean = |text: &str| text.split('\n').all(crate::sanitise::is_clean);
+            let clean = |text: &str| text.split('\n').all(crate::base::sanitise::is_clean);
             assert!(["text", "group", "what"].iter().all(|k| clean(value[k].as_str().unwrap_or_default())), "{body}");
             keys.insert(value["key"].as_str().map(str::to_owned));
         }

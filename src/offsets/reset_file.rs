@@ -47,7 +47,7 @@ fn field(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::estate::{At, TopicPartition};
+    use crate::base::{At, TopicPartition};
     use crate::offsets::verdict::PartitionPlan;
 
     fn plan(offsets: [Option<i64>; 3]) -> GroupPlan {

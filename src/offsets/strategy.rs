@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::align::Unsettled;
 use super::verdict::{Cut, PartitionPlan, SourcePosition, TargetPosition, Times, Verdict};
 use super::window::{EndRead, LogWindow};
-use crate::migration::estate::{At, TopicPartition};
+use crate::base::{At, TopicPartition};
 
 /// How offsets of a topic are translated (03-offsets, "Strategies").
 #[derive(

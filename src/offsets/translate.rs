@@ -14,7 +14,7 @@ use super::identity::IdentityRule;
 use super::strategy::{Claim, Seam, Strategy};
 use super::verdict::PartitionPlan;
 use super::window::{EndRead, EndSample, LogWindow, Rec};
-use crate::migration::estate::{At, TopicPartition, Trouble};
+use crate::base::{At, TopicPartition, Trouble};
 
 mod asked;
 mod conclude;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::align::Unsettled;
-use crate::migration::estate::{At, TopicPartition};
+use crate::base::{At, TopicPartition};
 
 /// How far a translated offset can be trusted; from the best to the worst, so that the worst of several is their maximum.
 #[derive(

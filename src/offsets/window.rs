@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
-use crate::migration::estate::At;
+use crate::base::At;
 
 /// One committed data record (control records and aborted ones are not records), as the algorithm sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

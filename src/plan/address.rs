@@ -2,8 +2,8 @@
 //! for the control plane.
 
 use super::reader::quoted;
-use crate::migration::estate::Trouble;
-use crate::sanitise::{visible, visible_name};
+use crate::base::Trouble;
+use crate::base::sanitise::{visible, visible_name};
 
 /// Longest list of addresses, bytes.
 const LONGEST: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! The migration calendar: which team moves what, when, in which window. Published weeks ahead (01-product).
+//! The migration calendar: which team moves what, when, in which window. Published weeks ahead.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -11,9 +11,9 @@ use super::reader::{Report, TableReader};
 use super::schedule::DAYS;
 pub use super::windows::Opening;
 use super::windows::weekday;
-use crate::migration::estate::At;
-use crate::migration::settings::Slot;
-use crate::sanitise::{quoted, visible_name};
+use crate::base::At;
+use crate::base::sanitise::{quoted, visible_name};
+use crate::migration::facts::settings::Slot;
 
 /// When a group or producer is planned to move (keys `date` and `window`).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

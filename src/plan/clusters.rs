@@ -9,8 +9,8 @@ use super::model::{ClusterPlan, RegistryPlan};
 use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
 use super::{address, properties};
-use crate::redact;
-use crate::sanitise::{quoted, visible_name};
+use crate::base::redact;
+use crate::base::sanitise::{quoted, visible_name};
 
 pub(super) fn clusters(root: &mut TableReader<'_>, base: &Path) -> (ClusterPlan, ClusterPlan) {
     let Some(mut both) = root.table("clusters") else {

@@ -10,8 +10,9 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 /// # Errors
 /// What is wrong, and what could be meant.
 pub fn parse(text: &str) -> Result<u64, (String, Option<String>)> {
-    let wrong =
-        |hint: &str| (format!("{text} is not a duration", text = crate::sanitise::quoted(text)), Some(hint.to_owned()));
+    let wrong = |hint: &str| {
+        (format!("{text} is not a duration", text = crate::base::sanitise::quoted(text)), Some(hint.to_owned()))
+    };
     if text.len() > 40 {
         return Err(("this is not a duration: it is far too long".to_owned(), None));
     }
@@ -37,7 +38,7 @@ pub fn parse(text: &str) -> Result<u64, (String, Option<String>)> {
                 "" if after.starts_with(char::is_whitespace) => wrong("leave out the space"),
                 "" => wrong(&format!(
                     "add a unit: {} for seconds; ms, s, m, h and d are known",
-                    crate::sanitise::quoted(&format!("{text}s"))
+                    crate::base::sanitise::quoted(&format!("{text}s"))
                 )),
                 _ => wrong("units are ms, s, m, h and d"),
             });
@@ -52,7 +53,9 @@ pub fn parse(text: &str) -> Result<u64, (String, Option<String>)> {
             .and_then(|n| n.checked_mul(ms))
             .and_then(|part| total.checked_add(part))
             .filter(|t| *t <= LONGEST_MS)
-            .ok_or_else(|| (format!("{text} is longer than ten years", text = crate::sanitise::quoted(text)), None))?;
+            .ok_or_else(|| {
+                (format!("{text} is longer than ten years", text = crate::base::sanitise::quoted(text)), None)
+            })?;
         rest = after;
     }
     Ok(total)

@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 
 use super::model::ClusterPlan;
 use super::secrets::{ClientValue, Secret};
-use crate::migration::app;
-use crate::migration::estate::{ClusterView, GroupKind, GroupView, Side, TopicView};
-use crate::redact;
-use crate::sanitise::{is_inert, is_legible, visible, visible_name};
+use crate::base::Side;
+use crate::base::redact;
+use crate::base::sanitise::{is_inert, is_legible, visible, visible_name};
+use crate::estate::{ClusterView, GroupKind, GroupView, TopicView};
+use crate::migration::rules::app;
 
 /// Members of a group that are named in a comment; the rest is counted.
 const MEMBERS_SHOWN: usize = 8;
@@ -375,9 +376,8 @@ mod tests {
 
     use super::super::{Plan, Severity};
     use super::*;
-    use crate::migration::estate::{
-        BrokerView, Committed, GroupState, MemberView, PartitionView, TopicPartition, Trouble,
-    };
+    use crate::base::{TopicPartition, Trouble};
+    use crate::estate::{BrokerView, Committed, GroupState, MemberView, PartitionView};
 
     fn view(topics: &[(&str, usize)], groups: &[(&str, GroupView)]) -> ClusterView {
         let partition = |i: usize| PartitionView {
@@ -550,7 +550,7 @@ mod tests {
             let text = text(&name, &view(&topics, &groups), &view(&topics[topics.len() / 2..], &[]));
             let loaded = Plan::parse(&text, Path::new("x.toml"));
             prop_assert!(loaded.is_ok(), "{}\n{text}", loaded.unwrap_err());
-            prop_assert!(crate::sanitise::is_clean(&text.replace('\n', "")), "{text:?}");
+            prop_assert!(crate::base::sanitise::is_clean(&text.replace('\n', "")), "{text:?}");
             let loaded = loaded.unwrap_or_else(|e| panic!("{e}")).plan;
             let ids: std::collections::BTreeSet<&str> = loaded.groups.iter().map(|g| g.name.as_str()).collect();
             for (id, _) in groups.iter().filter(|(id, _)| usable_id(id)) {

@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use crate::migration::estate::Trouble;
-use crate::sanitise::quoted;
+use crate::base::Trouble;
+use crate::base::sanitise::quoted;
 
 /// Where the metrics are served when only "serve them" is said. The port is the usual one of exporters that come with a
 /// program of their own.

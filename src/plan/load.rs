@@ -11,8 +11,8 @@ use super::problem::{PlanError, Problems, Severity};
 use super::reader::{Places, Report, TableReader, quoted};
 use super::secrets::ClientValue;
 use super::{address, properties, sections, validate};
-use crate::redact;
-use crate::sanitise::{visible, visible_path};
+use crate::base::redact;
+use crate::base::sanitise::{visible, visible_path};
 
 /// Largest plan file, bytes: thousands of groups fit; something else that was named by mistake does not.
 const MAX_PLAN: u64 = 4 * 1024 * 1024;

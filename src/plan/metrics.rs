@@ -13,7 +13,7 @@ use super::provider::{expand, placeholders};
 use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
 use super::sections::positive;
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
 
 /// How often a query runs when the plan does not say, ms.
 const EVERY_MS: u64 = 15_000;
@@ -260,7 +260,7 @@ pub(super) fn client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<String, C
             let near = nearest(name, TLS.iter().copied()).map(|n| format!("did you mean {n:?}?"));
             let all =
                 || Some("\"ssl.ca.location\", \"ssl.certificate.location\", \"ssl.key.location\", ...".to_owned());
-            let what = format!("{} says nothing to HTTP", crate::sanitise::quoted(name));
+            let what = format!("{} says nothing to HTTP", crate::base::sanitise::quoted(name));
             t.report.error(&at, what, near.or_else(all));
         } else if let ClientValue::Plain(text) = value
             && let Some(trouble) = properties::check_value(name, text)
@@ -285,7 +285,7 @@ fn queries(field: &Field<'_>, kind: Kind) -> BTreeMap<Metric, QueryPlan> {
             }
             other => {
                 let near = nearest(other, ["error_rate", "p99"]).map(|w| format!("did you mean {w:?}?"));
-                let shown = crate::sanitise::quoted(other);
+                let shown = crate::base::sanitise::quoted(other);
                 field.error(format!("{shown} is not a metric (known here: \"error_rate\", \"p99\")"), near);
                 continue;
             }

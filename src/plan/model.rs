@@ -11,10 +11,10 @@ use super::metrics::MetricsPlan;
 use super::notify::NotifyPlan;
 use super::provider::ProviderPlan;
 use super::secrets::{self, ClientValue, Secret};
-pub use crate::migration::criteria::Metric;
-use crate::migration::estate::{At, Side, Trouble};
-use crate::migration::settings::Mode;
-pub use crate::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
+use crate::base::{At, Side, Trouble};
+use crate::migration::facts::settings::Mode;
+pub use crate::migration::soak::criteria::Metric;
+pub use crate::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode};
 use crate::offsets::identity::IdentityRule;
 use crate::offsets::strategy::{Chosen, Strategy};
 
@@ -153,7 +153,7 @@ pub struct RegistryPlan {
     pub password: Option<Secret>,
 }
 
-/// Success criteria of a soak (01-product).
+/// Success criteria of a soak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CriteriaPlan {
     /// Lag stays below this, records ...

@@ -13,9 +13,9 @@ use super::problem::nearest;
 use super::provider::expand;
 use super::reader::{Field, Report, TableReader};
 use super::secrets::{ClientValue, Secret};
-use crate::migration::news::Topic;
-use crate::redact;
-use crate::sanitise::quoted;
+use crate::base::redact;
+use crate::base::sanitise::quoted;
+use crate::migration::tell::notifications::Topic;
 
 /// How long one try may take when the plan does not say, ms.
 const TIMEOUT_MS: u64 = 10_000;

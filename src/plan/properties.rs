@@ -12,9 +12,9 @@ mod names;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::problem::nearest;
-use crate::migration::estate::Trouble;
-use crate::redact;
-use crate::sanitise::{visible_name, visible_path};
+use crate::base::Trouble;
+use crate::base::redact;
+use crate::base::sanitise::{visible_name, visible_path};
 use fate::{Fate, fate};
 
 /// What the value of a property must be.

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::model::Plan;
-use crate::migration::command::shell_word;
-use crate::redact::{self, HIDDEN};
-use crate::sanitise::{is_legible, visible, visible_name, visible_path};
+use crate::base::redact;
+use crate::base::redact::HIDDEN;
+use crate::base::sanitise::{is_legible, visible, visible_name, visible_path};
+use crate::migration::facts::command::shell_word;
 
 /// How long one command of a provider may take when the plan does not say, ms.
 pub const COMMAND_TIMEOUT_MS: u64 = 30_000;

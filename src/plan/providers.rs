@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::problem::{alternatives, nearest};
 use super::provider::{COMMAND_TIMEOUT_MS, Of, ProviderPlan, SetCommand, placeholders};
 use super::reader::{Field, TableReader};
-use crate::sanitise::quoted;
+use crate::base::sanitise::quoted;
 
 #[derive(Clone, Copy)]
 enum Kind {

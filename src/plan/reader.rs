@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{PlanError, Severity, alternatives, nearest};
 use super::{duration, size};
-use crate::redact;
-use crate::sanitise::{is_inert, visible, visible_name};
+use crate::base::redact;
+use crate::base::sanitise::{is_inert, visible, visible_name};
 
 /// At most this many findings are kept: a hostile file must not fill the memory or the screen.
 const MAX_FINDINGS: usize = 200;
@@ -198,7 +198,7 @@ fn heading(path: &str) -> String {
     if path.ends_with(']') { format!("[[{out}]]") } else { format!("[{out}]") }
 }
 
-pub(super) use crate::sanitise::quoted;
+pub(super) use crate::base::sanitise::quoted;
 
 impl<'a> Field<'a> {
     pub(super) fn error(&self, message: impl Into<String>, suggestion: Option<String>) {

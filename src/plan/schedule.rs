@@ -6,7 +6,7 @@ use super::model::{Arm, Comparison, Metric, Trigger, TriggerMode, WindowPlan};
 use super::problem::{alternatives, nearest};
 use super::reader::{Field, TableReader};
 use super::sections::positive;
-use crate::sanitise::quoted;
+use crate::base::sanitise::quoted;
 
 /// How long a person has to hold a trigger that fired when the plan does not say, ms.
 const COUNTDOWN_MS: u64 = 60_000;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::properties::{self, is_public};
-use crate::migration::estate::Trouble;
-use crate::redact::{self, HIDDEN};
-use crate::sanitise::{visible_name, visible_path};
+use crate::base::Trouble;
+use crate::base::redact;
+use crate::base::redact::HIDDEN;
+use crate::base::sanitise::{visible_name, visible_path};
 
 /// Largest secret file, bytes: keys and certificates are a few KiB.
 const MAX_SECRET: u64 = 256 * 1024;

@@ -13,11 +13,11 @@ use super::problem::nearest;
 use super::provider::Of;
 use super::reader::{Field, TableReader, quoted};
 use super::{clusters, listen, load, metrics, model, notify, providers, schedule};
-use crate::migration::estate::At;
-use crate::migration::settings::Mode;
+use crate::base::At;
+use crate::base::sanitise::visible;
+use crate::migration::facts::settings::Mode;
 use crate::offsets::identity::IdentityRule;
 use crate::offsets::strategy::{Chosen, Strategy};
-use crate::sanitise::visible;
 
 /// An observation is stale after this when the plan does not say, ms.
 pub(super) const STALE_AFTER_MS: u64 = 15_000;
@@ -329,7 +329,7 @@ fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
         both
     });
     let transactional_ids = ids.unwrap_or_default();
-    // 01-product: blue stays available 72 h after the hard cutover of an exactly-once producer
+    // the rule of the field case: blue stays available 72 h after the hard cutover of an exactly-once producer
     let keep_hours = if transactional_ids.blue.is_empty() { 48 } else { 72 };
     let principals = t.table("principal").map(|mut p| {
         let both = [p.name("blue"), p.name("green")];

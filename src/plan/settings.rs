@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::model::{ARRIVAL_SKEW_MS, GroupPlan, PAIR_DELTA_MS, Plan, ProducerPlan, SeamPlan, Selector, TopicPlan};
 use super::provider::{Names, ProviderPlan};
-use crate::migration::criteria::{Criterion, Limit, Metric};
-use crate::migration::estate::At;
-use crate::migration::settings::{Criteria, GroupSettings, ProducerSettings, Settings, Words};
+use crate::base::At;
+use crate::migration::facts::settings::{Criteria, GroupSettings, ProducerSettings, Settings, Words};
+use crate::migration::soak::criteria::{Criterion, Limit, Metric};
 use crate::offsets::identity::IdentityRule;
 use crate::offsets::strategy::Strategy;
 
@@ -177,7 +177,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::migration::settings::Mode;
+    use crate::migration::facts::settings::Mode;
 
     fn plan(text: &str) -> Plan {
         let clusters = "[clusters.blue]\nbootstrap = \"b:1\"\n[clusters.green]\nbootstrap = \"g:1\"\n";
@@ -293,7 +293,9 @@ mod tests {
 
     #[test]
     fn each_step_of_a_dialog_shows_the_command_of_its_own_state() {
-        use crate::migration::{estate::Side, event::RunKind, runbook::group_steps};
+        use crate::base::Side;
+        use crate::migration::facts::event::RunKind;
+        use crate::migration::run::runbook::group_steps;
         let plan = plan(
             r#"
             [[groups]]

@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Result<u64, String> {
     let wrong = || {
         format!(
             "{text} is not a size: write a whole number and a unit, such as \"64MiB\" or \"50MB\"",
-            text = crate::sanitise::quoted(text)
+            text = crate::base::sanitise::quoted(text)
         )
     };
     if text.len() > 40 {
@@ -38,9 +38,10 @@ pub fn parse_rate(text: &str) -> Result<u64, String> {
     match parse(text.strip_suffix("/s").unwrap_or(text)) {
         Ok(0) => Err("a rate of 0 would never end".to_owned()),
         Ok(rate) => Ok(rate),
-        Err(_) => {
-            Err(format!("{text} is not a rate: write \"50MB/s\" or \"512KiB/s\"", text = crate::sanitise::quoted(text)))
-        }
+        Err(_) => Err(format!(
+            "{text} is not a rate: write \"50MB/s\" or \"512KiB/s\"",
+            text = crate::base::sanitise::quoted(text)
+        )),
     }
 }
 

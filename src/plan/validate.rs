@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::model::{Metric, Plan, Selector};
 use super::problem::nearest;
 use super::reader::Report;
-use crate::migration::settings::Mode;
-use crate::sanitise::quoted;
+use crate::base::sanitise::quoted;
+use crate::migration::facts::settings::Mode;
 
 pub(super) fn validate(plan: &Plan, report: &Report) {
     clusters(plan, report);

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::model::WindowPlan;
-use crate::migration::estate::At;
+use crate::base::At;
 
 /// How far ahead the next opening is looked for, days: a window opens every week, and one that a change of the clocks
 /// swallows opens a week later.

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::migration::estate::{At, TopicPartition, Trouble};
-use crate::migration::gate::span;
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::span;
+use crate::base::{At, TopicPartition, Trouble};
 
 /// The part of a record batch of its own (message format 2) that does not depend on the record.
 const BATCH_HEAD: u64 = 61;

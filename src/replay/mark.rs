@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::migration::estate::TopicPartition;
+use crate::base::TopicPartition;
 
 /// Name of the header. It is never part of a record's identity: identities know key, value or a header of the plan.
 pub const HEADER: &str = "cutover-replay";

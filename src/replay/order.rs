@@ -54,7 +54,7 @@ impl Reordered {
                 .first
                 .into_iter()
                 .take(room)
-                .map(|key| format!("{topic}: {key}", topic = crate::sanitise::visible_name(topic))),
+                .map(|key| format!("{topic}: {key}", topic = crate::base::sanitise::visible_name(topic))),
         );
     }
 

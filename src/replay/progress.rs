@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use super::ranges::Ranges;
 use super::route::Routes;
-use crate::migration::estate::TopicPartition;
+use crate::base::TopicPartition;
 
 /// Source partitions that one slot can hold: Kafka takes 4,096 bytes of metadata (offset.metadata.max.bytes), an entry
 /// is at most 26.

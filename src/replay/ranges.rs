@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::migration::estate::TopicPartition;
-use crate::sanitise::visible_name;
+use crate::base::TopicPartition;
+use crate::base::sanitise::visible_name;
 
 /// Pieces that one replay may be made of: a bound of its journal entry (about 60 bytes each).
 pub const MAX_PIECES: usize = 100_000;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::order::Reordered;
 use super::ranges::Piece;
 use super::route::Routes;
-use crate::migration::estate::{Side, Trouble};
+use crate::base::{Side, Trouble};
 
 /// What came of a replay, or of asking for one.
 #[derive(Debug, Clone, Serialize)]

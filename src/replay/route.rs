@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::migration::estate::TopicPartition;
+use crate::base::TopicPartition;
 
 /// How a record's partition is chosen.
 #[derive(

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranges::Ranges;
 use super::route::Routes;
-use crate::migration::estate::{Side, TopicPartition};
+use crate::base::{Side, TopicPartition};
 
 /// What a replay carries, and where to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

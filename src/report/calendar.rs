@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use icalendar::Component as _;
 use jiff::Timestamp;
 
-use crate::controller::snapshot::calendar::{Calendar, Kind, Move, WindowDates, local, span};
-use crate::migration::estate::At;
-use crate::sanitise::{visible, visible_name};
+use crate::base::At;
+use crate::base::sanitise::{visible, visible_name};
+use crate::snapshot::calendar::{Calendar, Kind, Move, WindowDates, local, span};
 
 fn kind(m: &Move) -> &'static str {
     match (m.kind, m.hard) {
@@ -147,7 +147,7 @@ fn percent(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::snapshot::calendar::Calendar;
+    use crate::snapshot::calendar::Calendar;
 
     fn calendar() -> Calendar {
         let plan = r#"
@@ -191,7 +191,7 @@ name = "later"
 
     #[test]
     fn what_contradicts_what_names_each_as_its_row_does() {
-        use crate::controller::snapshot::calendar::Conflict;
+        use crate::snapshot::calendar::Conflict;
         let name = "p\u{430}y |";
         let (what, advice) = (format!("{} moves first", visible_name(name)), "plan it later".to_owned());
         let mut calendar = calendar();

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::text::table;
-use crate::controller::snapshot::document;
+use crate::base::sanitise::{visible, visible_name};
+use crate::diff::document;
 use crate::diff::{DiffReport, PartitionDiff, TopicDiff};
-use crate::sanitise::{visible, visible_name};
 
 /// Ranges that are written out in words; JSON has them all.
 const RANGES_SHOWN: usize = 8;
@@ -88,8 +88,8 @@ fn of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Side;
     use crate::diff::{PartitionCounts, Spans};
-    use crate::migration::estate::Side;
     use serde_json::json;
 
     #[test]

@@ -8,15 +8,16 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::words;
-use crate::controller::snapshot::{
+use crate::base::{At, Observed, Side, Trouble};
+use crate::estate::{FlagState, GroupState, SwitchState};
+use crate::migration::eos::EosView;
+use crate::migration::facts::stage::{RunView, SideState, Stage, WayBack};
+use crate::migration::rules::gate::Gate;
+use crate::migration::soak::watch::whole;
+use crate::snapshot::{
     Arming, Baseline, Countdown, DiffView, Fidelity, FidelityFigure, FidelityVerdict, GateRow, GroupRow, GroupSide,
     PartitionRow, PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, TriggerRow, Witnessed,
 };
-use crate::migration::eos::EosView;
-use crate::migration::estate::{At, FlagState, GroupState, Observed, Side, SwitchState, Trouble};
-use crate::migration::gate::Gate;
-use crate::migration::stage::{RunView, SideState, Stage, WayBack};
-use crate::migration::watch::whole;
 
 /// Number of this layout.
 pub const SCHEMA: u32 = 1;
@@ -165,7 +166,7 @@ pub struct Status<'a> {
     /// Rollback triggers that fired, by when they act.
     pub countdowns: &'a [Countdown],
     /// What should be read now.
-    pub notices: &'a [crate::controller::snapshot::Notice],
+    pub notices: &'a [crate::snapshot::Notice],
     /// The diff that is under way in the controller, or its last one.
     pub diff: Option<&'a DiffView>,
 }

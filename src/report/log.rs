@@ -9,11 +9,9 @@ use serde_json::{Value, json};
 
 use super::json::{fresh, stage};
 use super::words;
-use crate::controller::snapshot::{
-    Arming, Countdown, GateRow, GroupRow, Notice, ProducerRow, SideView, Snapshot, TriggerRow,
-};
-use crate::migration::estate::Observed;
-use crate::sanitise::ascii_json;
+use crate::base::Observed;
+use crate::base::sanitise::ascii_json;
+use crate::snapshot::{Arming, Countdown, GateRow, GroupRow, Notice, ProducerRow, SideView, Snapshot, TriggerRow};
 
 /// The lines for what changed. The journal as it stood at the first look is not repeated.
 #[must_use]

@@ -1,15 +1,15 @@
-//! A translation for people and for scripts (02-architecture, "Commands": the contract of `offsets plan --json`).
+//! A translation for people and for scripts (docs/json.md: the contract of `offsets plan --json`).
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
 use super::text::{clock, count, table};
-use crate::migration::command::shell_word;
-use crate::migration::estate::{At, Side};
-use crate::migration::gate::span;
+use crate::base::sanitise::{visible, visible_name};
+use crate::base::span;
+use crate::base::{At, Side};
+use crate::migration::facts::command::shell_word;
 use crate::offsets::verdict::{CutRecord, GroupPlan, PartitionPlan, Verdict};
-use crate::sanitise::{visible, visible_name};
 
 /// Reasons and ranges printed below the table for each partition at most; the JSON has all.
 const RANGES: usize = 20;
@@ -189,7 +189,7 @@ fn cut(out: &mut String, side: Side, word: &str, at: Option<i64>, records: &[Cut
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::estate::TopicPartition;
+    use crate::base::TopicPartition;
     use crate::offsets::verdict::{SourcePosition, TargetPosition};
 
     fn plan() -> GroupPlan {

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::offsets;
 use super::text::{count, table};
-use crate::controller::snapshot::RunReport;
-use crate::migration::command::Subject;
+use crate::base::TopicPartition;
+use crate::base::sanitise::{visible, visible_name};
 use crate::migration::eos::Row;
-use crate::migration::estate::TopicPartition;
-use crate::migration::stage::RunOffsets;
-use crate::sanitise::{visible, visible_name};
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::stage::RunOffsets;
+use crate::snapshot::RunReport;
 
 /// `group ... --json`, `offsets apply --json`, `producer ... --json`: docs/json.md.
 #[must_use]

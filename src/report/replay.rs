@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::base::sanitise::{visible, visible_name};
 use crate::replay::report::Progress;
 use crate::replay::{Piece, ReplayReport};
-use crate::sanitise::{visible, visible_name};
 
 /// `cutover replay --json`.
 #[derive(Debug, Serialize)]
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn two_topics_never_look_the_same() {
-        use crate::migration::estate::{Side, TopicPartition};
+        use crate::base::{Side, TopicPartition};
         use crate::replay::{By, Route, Routes};
         let route = |to: &str| Route { to: to.into(), partitions: 3, by: By::Number };
         let report = ReplayReport {

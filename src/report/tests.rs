@@ -3,14 +3,15 @@
 use serde_json::Value;
 
 use super::{json, log, prometheus, text};
-use crate::controller::snapshot::calendar::Calendar;
-use crate::controller::snapshot::{
+use crate::base::{At, Observed, Side, Trouble};
+use crate::estate::{FlagState, GroupKind, GroupState, SwitchState};
+use crate::migration::facts::settings::Mode;
+use crate::migration::facts::stage::{Stage, WayBack};
+use crate::snapshot::calendar::Calendar;
+use crate::snapshot::{
     Arming, Fidelity, GroupRow, GroupSide, Header, ObservedWriting, PartitionRow, PartitionSide, PhaseView,
     ProducerRow, SideView, Snapshot,
 };
-use crate::migration::estate::{At, FlagState, GroupKind, GroupState, Observed, Side, SwitchState, Trouble};
-use crate::migration::settings::Mode;
-use crate::migration::stage::{Stage, WayBack};
 
 const NOW: At = At(1_000_000);
 /// When something was seen that is old now.

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use super::json::troubles;
 use super::words;
-use crate::controller::snapshot::{Baseline, Fidelity, GroupRow, GroupSide, Place, ProducerRow, SideView, Snapshot};
-use crate::migration::estate::{At, Observed, Side};
-use crate::migration::gate::span;
-use crate::migration::stage::{SideState, Stage, WayBack};
-use crate::sanitise::{visible, visible_cow, visible_name};
+use crate::base::sanitise::{visible, visible_cow, visible_name};
+use crate::base::span;
+use crate::base::{At, Observed, Side};
+use crate::migration::facts::stage::{SideState, Stage, WayBack};
+use crate::snapshot::{Baseline, Fidelity, GroupRow, GroupSide, Place, ProducerRow, SideView, Snapshot};
 
 /// A count, or `-`: unknown, and what there is none of to measure, is not 0.
 #[must_use]

@@ -1,9 +1,9 @@
 //! States in a word, the same wherever a machine reads them.
 
-use crate::controller::snapshot::{Countdown, SideView, Snapshot};
-use crate::migration::estate::{Freshness, Observed};
-use crate::migration::gate::Gate;
-use crate::migration::trigger::{Arm, TriggerState};
+use crate::base::{Freshness, Observed};
+use crate::migration::rules::gate::Gate;
+use crate::migration::soak::trigger::{Arm, TriggerState};
+use crate::snapshot::{Countdown, SideView, Snapshot};
 
 /// The words of [`cluster`].
 pub const CLUSTERS: &[&str] = &["reachable", "stale", "unreachable", "another_cluster"];

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::state::{Limits, State};
 use super::wire::{self, Shared};
-use crate::migration::estate::{Side, Trouble};
+use crate::base::{Side, Trouble};
 
 /// How often time passes in a running cluster (sessions, rebalances, transaction timeouts), ms.
 const TICK_MS: u64 = 20;

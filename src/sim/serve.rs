@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::traffic::{DemoConfig, DemoEstate, EstateSpec, Incident, set_flag};
-use crate::migration::estate::{Side, Trouble};
+use crate::base::{Side, Trouble};
 
 /// What to serve.
 #[derive(Debug, Clone)]

@@ -4,11 +4,12 @@
 use super::model::{Focus, Model, Screen};
 use super::theme::Role;
 use super::words;
-use crate::controller::snapshot::calendar::{Calendar, Conflict, Due, Kind, Move};
-use crate::controller::snapshot::{ProducerRow, Snapshot};
-use crate::migration::command::Subject;
-use crate::migration::estate::{At, FlagState};
-use crate::migration::stage::Stage;
+use crate::base::At;
+use crate::estate::FlagState;
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::stage::Stage;
+use crate::snapshot::calendar::{Calendar, Conflict, Due, Kind, Move};
+use crate::snapshot::{ProducerRow, Snapshot};
 
 /// A move as it is shown.
 #[derive(Debug)]

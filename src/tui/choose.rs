@@ -4,7 +4,7 @@
 use strum::IntoEnumIterator as _;
 use tui_input::Input;
 
-use crate::migration::estate::{At, Side};
+use crate::base::{At, Side};
 use crate::offsets::{Chosen, Strategy};
 
 /// What is asked now.

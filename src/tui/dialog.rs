@@ -4,10 +4,10 @@
 use tui_input::Input;
 
 use super::model::Tone;
-use crate::controller::snapshot::{Ask, GroupRow};
-use crate::migration::command::{Command, Level, Prepared, Refusal, Subject};
-use crate::migration::estate::{At, Side};
+use crate::base::{At, Side};
+use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject};
 use crate::offsets::Chosen;
+use crate::snapshot::{Ask, GroupRow};
 
 /// Keys that arrive this soon after the dialog is shown were meant for what lay under it, ms.
 pub const TYPED_AHEAD_MS: u64 = 300;

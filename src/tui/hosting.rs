@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use super::model::Model;
 use super::update::Cmd;
-use crate::controller::snapshot::{Arming, Ask, Countdown, GroupRow, ProducerRow};
-use crate::migration::command::{Command, Subject};
-use crate::migration::stage::{RunView, Stage, StepState};
-use crate::migration::trigger::Arm;
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::stage::{RunView, Stage, StepState};
+use crate::migration::soak::trigger::Arm;
+use crate::snapshot::{Arming, Ask, Countdown, GroupRow, ProducerRow};
 
 /// Commands whose effect no picture shows yet. From the moment that one is sent to the first picture after its answer the
 /// picture says that nothing is under way, and something may be.

@@ -12,13 +12,14 @@ use super::hosting::{Sent, doing};
 use super::partitions::{self, Lines};
 use super::theme::{Role, Theme};
 use super::{text, words};
-use crate::controller::snapshot::{Arming, DiffView, DiffWhat, GroupRow, JournalLine, Notice, ProducerRow, Snapshot};
-use crate::migration::command::{Command, Subject};
-use crate::migration::estate::{At, FlagState, TopicPartition};
-use crate::migration::overrides::GateName;
-use crate::migration::stage::{SideState, Stage};
+use crate::base::sanitise::visible_name;
+use crate::base::{At, TopicPartition};
+use crate::estate::FlagState;
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::overrides::GateName;
+use crate::migration::facts::stage::{SideState, Stage};
 use crate::offsets::Cut;
-use crate::sanitise::visible_name;
+use crate::snapshot::{Arming, DiffView, DiffWhat, GroupRow, JournalLine, Notice, ProducerRow, Snapshot};
 
 /// Most requests whose answers are waited for at once; older ones are forgotten.
 const MAX_PENDING: usize = 64;

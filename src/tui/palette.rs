@@ -9,9 +9,9 @@ use super::actions::{self, ACTIONS, Action, Danger, Ready, Scope};
 use super::model::{Model, Pane, Screen, Tone};
 use super::update::Cmd;
 use super::verify;
-use crate::controller::snapshot::DiffWhat;
-use crate::migration::command::Subject;
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::migration::facts::command::Subject;
+use crate::snapshot::DiffWhat;
 
 /// Most lines offered.
 const MAX_ENTRIES: usize = 200;

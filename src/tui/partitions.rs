@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::filter::Filter;
 use super::model::{Model, Table};
 use super::words;
-use crate::controller::snapshot::{GroupRow, PartitionRow};
-use crate::migration::estate::TopicPartition;
+use crate::base::TopicPartition;
 use crate::offsets::verdict::{CutRecord, PartitionPlan, Verdict};
+use crate::snapshot::{GroupRow, PartitionRow};
 
 /// One partition: where the group stands, and where it would go.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +182,7 @@ fn across(above: &mut [Pair<'_>], below: &mut [Pair<'_>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::estate::At;
+    use crate::base::At;
     use crate::offsets::verdict::Cut;
 
     fn records(from: i64, ids: &str) -> Vec<CutRecord> {

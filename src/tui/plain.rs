@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use super::terminal::ExitReason;
 use super::{text, words};
-use crate::controller::snapshot::{Arming, DiffView, FidelityVerdict, GroupSide, SideView, Snapshot};
-use crate::migration::estate::{Freshness, Observed};
-use crate::sanitise::{visible_cow, visible_name};
+use crate::base::sanitise::{visible_cow, visible_name};
+use crate::base::{Freshness, Observed};
+use crate::snapshot::{Arming, DiffView, FidelityVerdict, GroupSide, SideView, Snapshot};
 
 /// Writes a line for each change until the controller stops or a signal comes.
 ///
@@ -111,7 +111,7 @@ fn side(v: &SideView, s: &Snapshot) -> String {
 fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
     for g in &next.groups {
-        let say = |g: &crate::controller::snapshot::GroupRow| {
+        let say = |g: &crate::snapshot::GroupRow| {
             let why = words::why(&g.side_state).map_or(String::new(), |w| w.1);
             format!(
                 "group {}: {}, way back {}",
@@ -131,7 +131,7 @@ fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         }
     }
     for p in &next.producers {
-        let say = |p: &crate::controller::snapshot::ProducerRow, s: &Snapshot| {
+        let say = |p: &crate::snapshot::ProducerRow, s: &Snapshot| {
             let flag = p.flag.as_ref().and_then(|f| f.value()).map_or("unknown".to_owned(), ToString::to_string);
             let odd = p.disagreement.as_ref().map_or(String::new(), |d| format!(", {d}"));
             // The age changes all the time; what it comes to is worth a line.

@@ -29,8 +29,8 @@ use typed::Typed;
 use super::model::{Model, Options, Overlay};
 use super::update::{Cmd, Msg, update};
 use super::view;
-use crate::controller::snapshot::{Ask, Reply, Snapshot};
-use crate::migration::estate::At;
+use crate::base::At;
+use crate::snapshot::{Ask, Reply, Snapshot};
 
 /// Snapshots and ages are drawn at most this often; keys at once.
 const FRAME: Duration = Duration::from_millis(250);

@@ -7,7 +7,7 @@ use ratatui::text::Span;
 use unicode_width::UnicodeWidthStr;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::sanitise::{visible_cow, visible_name};
+use crate::base::sanitise::{visible_cow, visible_name};
 
 /// Most code points of one grapheme that are drawn: a name made of combining marks must not flood a cell.
 const MAX_GRAPHEME_CHARS: usize = 6;

@@ -11,9 +11,9 @@ use super::choose::Step;
 use super::dialog::{self, Phase};
 use super::model::{Focus, Model, Overlay, Tone, Values};
 use super::words;
-use crate::controller::snapshot::{Ask, Reply, Snapshot};
-use crate::migration::command::{Command, Level, Refusal};
-use crate::migration::estate::{At, Observed};
+use crate::base::{At, Observed};
+use crate::migration::facts::command::{Command, Level, Refusal};
+use crate::snapshot::{Ask, Reply, Snapshot};
 
 /// How long the controller may take to answer before the dialog says so, ms.
 pub const ANSWER_MS: u64 = 10_000;

@@ -3,9 +3,9 @@
 use super::choose::moment;
 use super::model::{Focus, Model, Overlay, Screen, Tone};
 use super::update::Cmd;
-use crate::controller::snapshot::{Ask, DiffSpan, DiffState, DiffView, DiffWhat};
-use crate::migration::command::Subject;
-use crate::migration::estate::At;
+use crate::base::At;
+use crate::migration::facts::command::Subject;
+use crate::snapshot::{Ask, DiffSpan, DiffState, DiffView, DiffWhat};
 
 /// Which records, in the dialog: in words, and how long ago they begin, ms (`None`: where both logs do).
 pub const RANGES: [(&str, Option<u64>); 5] = [

@@ -3,15 +3,16 @@
 use super::model::Tone;
 use super::text;
 use super::theme::{Glyph, Role};
-use crate::controller::snapshot::{Fidelity, FidelityVerdict, GroupRow, GroupSide, Place, ProducerRow};
-use crate::migration::command::Subject;
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Side};
+use crate::estate::{FlagState, GroupKind, GroupState};
 use crate::migration::eos::EosView;
-use crate::migration::estate::{At, FlagState, GroupKind, GroupState, Side};
-use crate::migration::event::RunKind;
-use crate::migration::rollback::ESTIMATE_AGE_MS;
-use crate::migration::stage::{MovePhase, SideState, Stage, WayBack};
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::event::RunKind;
+use crate::migration::facts::stage::{MovePhase, SideState, Stage, WayBack};
+use crate::migration::rules::rollback::ESTIMATE_AGE_MS;
 use crate::offsets::verdict::{PartitionPlan, Verdict};
-use crate::sanitise::visible_name;
+use crate::snapshot::{Fidelity, FidelityVerdict, GroupRow, GroupSide, Place, ProducerRow};
 
 /// A state as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]

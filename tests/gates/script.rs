@@ -24,13 +24,14 @@
 
 use std::collections::BTreeMap;
 
-use cutover::migration::criteria::{Criterion, GateRow, Limit, Metric, Reading};
-use cutover::migration::estate::At;
-use cutover::migration::gate::{Gate, span};
-use cutover::migration::samples::Stretch;
-use cutover::migration::settings::Criteria;
-use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode, TriggerState};
-use cutover::migration::watch::{Watch, whole};
+use cutover::base::At;
+use cutover::base::span;
+use cutover::migration::facts::settings::Criteria;
+use cutover::migration::rules::gate::Gate;
+use cutover::migration::soak::criteria::{Criterion, GateRow, Limit, Metric, Reading};
+use cutover::migration::soak::samples::Stretch;
+use cutover::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode, TriggerState};
+use cutover::migration::soak::watch::{Watch, whole};
 
 type Said = Result<(), String>;
 

@@ -7,9 +7,10 @@ use std::slice;
 use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
+use cutover::base::{Side, TopicPartition};
+use cutover::estate::{GroupKind, GroupState};
 use cutover::kafka::control::{Cluster, Named, NewTopic, OffsetSpec, Outcome, SnapshotOptions, StableOffsets, Which};
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::{GroupKind, GroupState, Side, TopicPartition};
 use kafka_protocol::messages::{GroupId, RequestHeader, ShareGroupHeartbeatRequest, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use rdkafka::consumer::Consumer;

@@ -5,9 +5,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use cutover::base::{Side, TopicPartition, Trouble};
 use cutover::kafka::control::{Cluster, Named, NewTopic, OffsetSpec, Outcome, SnapshotOptions, Which};
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::{Side, TopicPartition, Trouble};
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{BrokerId, MetadataResponse};
 use kafka_protocol::protocol::{Encodable, StrBytes};

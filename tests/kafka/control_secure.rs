@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use cutover::base::{Side, TopicPartition, Trouble};
 use cutover::kafka::control::{Cluster, NewTopic, SnapshotOptions};
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::{Side, TopicPartition, Trouble};
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;

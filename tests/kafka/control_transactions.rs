@@ -5,13 +5,13 @@ use std::slice;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use cutover::kafka::control::{Cluster, Outcome, TransactionFilter, in_force};
-use cutover::kafka::properties::ClientProperties;
-use cutover::migration::acl::{Acl, AclFilter, Operation, Resource};
-use cutover::migration::estate::{At, Side, TopicPartition};
-use cutover::migration::transactions::{
+use cutover::base::{At, Side, TopicPartition};
+use cutover::estate::acl::{Acl, AclFilter, Operation, Resource};
+use cutover::estate::transactions::{
     Answer, Fencing, Hanging, ListedTransaction, ProducerView, Since, TransactionState, TransactionView, Unavailable,
 };
+use cutover::kafka::control::{Cluster, Outcome, TransactionFilter, in_force};
+use cutover::kafka::properties::ClientProperties;
 use cutover::sim::state::batch::encode;
 use cutover::sim::state::{NewRecord, Writer};
 use kafka_protocol::messages::ProduceRequest;

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::controller::snapshot::Snapshot;
-use cutover::controller::{Controller, Handle, Options, Want, headless};
-use cutover::migration::command::Command;
-use cutover::migration::stage::Stage;
+use cutover::controller::{Controller, Handle, headless};
+use cutover::migration::facts::command::Command;
+use cutover::migration::facts::stage::Stage;
 use cutover::plan::Plan;
+use cutover::session::options::{Options, Want};
 use cutover::sim::traffic::{Addresses, EstateSpec, ProducerSpec, TopicSpec, demo_plan_toml, write_flags};
 use cutover::sim::{Traffic, Witness, WitnessReport};
+use cutover::snapshot::Snapshot;
 
 use crate::kill_support::{carry_out, killed};
 use crate::receiver::Receiver;

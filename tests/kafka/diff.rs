@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cutover::base::TopicPartition;
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::writer::{Outgoing, Writer};
-use cutover::migration::estate::TopicPartition;
 use serde_json::{Value, json};
 
 use crate::support::faulty::{Faulty, Truth};

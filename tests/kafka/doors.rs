@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use cutover::base::Side;
 use cutover::kafka::control::{Cluster, SnapshotOptions};
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::Side;
 use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};

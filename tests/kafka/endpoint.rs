@@ -5,11 +5,11 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use cutover::controller::clock::Clock;
+use cutover::base::{Side, Trouble};
 use cutover::metrics::{About, Provider};
-use cutover::migration::criteria::Metric;
-use cutover::migration::estate::{Side, Trouble};
+use cutover::migration::soak::criteria::Metric;
 use cutover::plan::Plan;
+use cutover::session::clock::Clock;
 use rdkafka::producer::{BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use rustix::process::Signal;

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cutover::base::{Side, TopicPartition, Trouble};
 use cutover::controller::eos::look::{Watched, look};
-use cutover::controller::names::TopicNames;
-use cutover::controller::tools::Tools;
-use cutover::migration::acl::{Acl, Resource};
-use cutover::migration::eos::EosLook;
-use cutover::migration::estate::{Side, TopicPartition, Trouble};
-use cutover::migration::transactions::{Answer, TransactionState, Unavailable};
+use cutover::estate::acl::{Acl, Resource};
+use cutover::estate::exactly_once::EosLook;
+use cutover::estate::transactions::{Answer, TransactionState, Unavailable};
 use cutover::plan::Plan;
+use cutover::session::names::TopicNames;
+use cutover::session::tools::Tools;
 use rdkafka::producer::{BaseRecord, Producer};
 
 use crate::support::kafka::{create_topic, pair, producer};

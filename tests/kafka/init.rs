@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use cutover::base::Side;
+use cutover::estate::ClusterView;
 use cutover::kafka::control::{Cluster, SnapshotOptions};
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::{ClusterView, Side};
 use cutover::plan::Plan;
 use cutover::plan::generate::{Found, generate};
 use rdkafka::consumer::Consumer;

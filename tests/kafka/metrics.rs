@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use cutover::controller::clock::Clock;
-use cutover::controller::snapshot::{Baseline, BaselineFrom};
-use cutover::controller::{Controller, Options, Want};
+use cutover::base::{At, Side, Trouble};
+use cutover::controller::Controller;
 use cutover::metrics::{About, Answer, Provider};
-use cutover::migration::criteria::Metric;
-use cutover::migration::estate::{At, Side, Trouble};
+use cutover::migration::soak::criteria::Metric;
 use cutover::plan::Plan;
+use cutover::session::clock::Clock;
+use cutover::session::options::{Options, Want};
+use cutover::snapshot::{Baseline, BaselineFrom};
 
 use crate::control_secure::certificate;
 use crate::support::prometheus::Prometheus;

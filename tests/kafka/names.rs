@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use cutover::sanitise::{is_clean, visible_name};
+use cutover::base::sanitise::{is_clean, visible_name};
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -132,8 +132,10 @@ fn hostile_group_ids_drive_nothing_and_stay_addressable() {
     for args in [&["--plain", "--read-only"][..], &["watch"]] {
         says(dir, args, &rows).iter().for_each(|line| assert!(is_clean(line), "{args:?}: {line:?}"));
     }
-    let rows: Vec<String> =
-        ids.iter().map(|id| cutover::sanitise::ascii_json(&serde_json::json!(id).to_string()).into_owned()).collect();
+    let rows: Vec<String> = ids
+        .iter()
+        .map(|id| cutover::base::sanitise::ascii_json(&serde_json::json!(id).to_string()).into_owned())
+        .collect();
     for line in says(dir, &["watch", "--json"], &rows) {
         assert!(line.bytes().all(|b| (0x20..0x7f).contains(&b)), "{line:?}");
     }

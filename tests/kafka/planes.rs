@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cutover::base::{Side, TopicPartition};
 use cutover::kafka::control::{Cluster, Unverified};
 use cutover::kafka::plane::DataPlane;
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::records::{Isolation, Portion, Range, RecordRef};
 use cutover::kafka::writer::{Keeper, Writer};
-use cutover::migration::estate::{Side, TopicPartition};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::producer::{BaseRecord, Producer as _};
 use rdkafka::{Offset, TopicPartitionList};

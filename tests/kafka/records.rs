@@ -3,11 +3,11 @@
 use std::ops::ControlFlow::{self, Continue};
 use std::time::{Duration, Instant};
 
+use cutover::base::{TopicPartition, Trouble};
+use cutover::estate::transactions::Fencing;
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::records::{Isolation, Range, ReadError, RecordReader};
 use cutover::kafka::writer::{Outgoing, Writer};
-use cutover::migration::estate::{TopicPartition, Trouble};
-use cutover::migration::transactions::Fencing;
 use rdkafka::Message;
 use rdkafka::consumer::Consumer;
 

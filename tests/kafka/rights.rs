@@ -4,10 +4,10 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use cutover::base::{Side, TopicPartition};
+use cutover::estate::acl::{Acl, Operation, Pattern, Permission, Resource};
 use cutover::kafka::control::Cluster;
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::acl::{Acl, Operation, Pattern, Permission, Resource};
-use cutover::migration::estate::{Side, TopicPartition};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
@@ -78,7 +78,7 @@ impl Guarded {
         let cluster = Cluster::new(Side::Blue, &self.broker.bootstrap, &ClientProperties::default());
         let made = block_on(async { cluster.create_acls(&[acl.clone()].into()).await });
         assert!(made[&acl].is_done(), "{made:?}");
-        let all = cutover::migration::acl::AclFilter::default();
+        let all = cutover::estate::acl::AclFilter::default();
         loop {
             let found = block_on(async { cluster.describe_acls(&all).await }).unwrap();
             if cutover::kafka::control::in_force(&found, &acl) {

@@ -6,14 +6,13 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use cutover::controller::snapshot::{
-    Ask, DiffSpan, DiffState, DiffWhat, Fidelity, FidelityVerdict, ProducerRow, Reply, Snapshot,
-};
-use cutover::controller::{Controller, Handle, Options, Want};
+use cutover::base::TopicPartition;
+use cutover::controller::{Controller, Handle};
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::writer::{Outgoing, Writer};
-use cutover::migration::estate::TopicPartition;
 use cutover::plan::Plan;
+use cutover::session::options::{Options, Want};
+use cutover::snapshot::{Ask, DiffSpan, DiffState, DiffWhat, Fidelity, FidelityVerdict, ProducerRow, Reply, Snapshot};
 use serde_json::Value;
 
 use crate::support::faulty::Faulty;

@@ -8,15 +8,15 @@ use std::ops::ControlFlow::Continue;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use cutover::controller::names::TopicNames;
-use cutover::controller::tools::Tools;
-use cutover::controller::translate::{Progress, Purpose, Translator, Wanted};
+use cutover::base::{Side, TopicPartition, Trouble};
+use cutover::jobs::translate::{Progress, Purpose, Translator, Wanted};
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::records::{Isolation, Range, RecordReader};
 use cutover::kafka::writer::{Outgoing, Writer};
-use cutover::migration::estate::{Side, TopicPartition, Trouble};
 use cutover::offsets::{GroupPlan, Verdict};
 use cutover::plan::Plan;
+use cutover::session::names::TopicNames;
+use cutover::session::tools::Tools;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::support::kafka::{self, Broker, Pair};

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::migration::estate::At;
+use cutover::base::At;
 use cutover::offsets::translate::pool::{Pool, PoolAnswer, PoolNeed, PoolParams};
 use cutover::offsets::{EndRead, Log, LogWindow, PartitionPlan, Rec, Verdict};
 use fastrand::Rng;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::migration::estate::{At, TopicPartition};
+use cutover::base::{At, TopicPartition};
 use cutover::offsets::{Answer, Batch, EndRead, EndSample, Log, Need, Params, PartitionPlan, Rec, Translation};
 use fastrand::Rng;
 

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::controller::snapshot::{Ask, Reply};
-use cutover::migration::command::{Command, Refusal};
-use cutover::migration::estate::At;
+use cutover::base::At;
+use cutover::migration::facts::command::{Command, Refusal};
+use cutover::snapshot::{Ask, Reply};
 use cutover::tui::theme::{Depth, Glyphs, Theme};
 use cutover::tui::{ExitReason, Screen};
 use rustix::process::Signal;

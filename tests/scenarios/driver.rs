@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use cutover::migration::command::{Command, Level, Refusal, Subject};
-use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
-use cutover::migration::estate::{At, Estate, Observed, Side, Trouble};
-use cutover::migration::event::{Entry, Event};
-use cutover::migration::machine::{Action, Machine, Session};
-use cutover::migration::samples::Stretch;
-use cutover::migration::settings::Settings;
-use cutover::migration::stage::SideState;
-use cutover::migration::watch::Kept;
+use cutover::base::{At, Observed, Side, Trouble};
+use cutover::estate::Estate;
+use cutover::migration::facts::command::{Command, Level, Refusal, Subject};
+use cutover::migration::facts::effect::{Answer, Effect, Issued, Outcome};
+use cutover::migration::facts::event::{Entry, Event};
+use cutover::migration::facts::settings::Settings;
+use cutover::migration::facts::stage::SideState;
+use cutover::migration::run::machine::{Action, Machine, Session};
+use cutover::migration::soak::samples::Stretch;
+use cutover::migration::soak::watch::Kept;
 use cutover::offsets::verdict::GroupPlan;
 
 /// What the machine is run over.

@@ -27,12 +27,12 @@
 
 use std::collections::BTreeMap;
 
-use cutover::migration::command::{Command, Level, Subject};
-use cutover::migration::effect::Outcome;
-use cutover::migration::estate::Side;
-use cutover::migration::event::{Event, RunEnd};
-use cutover::migration::machine::Session;
-use cutover::migration::settings::Settings;
+use cutover::base::Side;
+use cutover::migration::facts::command::{Command, Level, Subject};
+use cutover::migration::facts::effect::Outcome;
+use cutover::migration::facts::event::{Event, RunEnd};
+use cutover::migration::facts::settings::Settings;
+use cutover::migration::run::machine::Session;
 
 use crate::driver::{Driver, Fate, World, name};
 

@@ -1,8 +1,8 @@
 //! The migration calendar on the screen.
 
-use cutover::controller::snapshot::Snapshot;
-use cutover::controller::snapshot::calendar::{Calendar, Kind};
-use cutover::migration::command::Subject;
+use cutover::migration::facts::command::Subject;
+use cutover::snapshot::Snapshot;
+use cutover::snapshot::calendar::{Calendar, Kind};
 use cutover::tui::calendar::{counts, lines};
 use cutover::tui::model::{Model, Screen};
 use cutover::tui::theme::Glyphs;
@@ -124,7 +124,7 @@ fn what_moved_while_its_window_was_closed_says_so() {
     let mut s = estate(fixture::calendar());
     let group = s.groups.iter_mut().find(|g| g.group == "loan-ledger").expect("there");
     let opening = s.calendar.moves.iter().find(|p| p.name == "loan-ledger").and_then(|p| p.opening).expect("dated");
-    group.stage = cutover::migration::stage::Stage::Soaking { since: opening.from };
+    group.stage = cutover::migration::facts::stage::Stage::Soaking { since: opening.from };
     let mut m = fixture::model(s, (120, 40));
     press(&mut m, &["6", "end"]);
     assert!(!page(&m).contains("outside"), "{}", page(&m));

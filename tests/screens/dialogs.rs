@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use cutover::controller::snapshot::{Arming, Ask, Reply, Snapshot};
-use cutover::migration::command::{Command, Level, Prepared, Refusal};
-use cutover::migration::estate::Side;
-use cutover::migration::overrides::GateName;
-use cutover::migration::stage::Stage;
+use cutover::base::Side;
+use cutover::migration::facts::command::{Command, Level, Prepared, Refusal};
+use cutover::migration::facts::overrides::GateName;
+use cutover::migration::facts::stage::Stage;
 use cutover::offsets::{Chosen, Strategy};
+use cutover::snapshot::{Arming, Ask, Reply, Snapshot};
 use cutover::tui::dialog::{EXPIRES_MS, Phase, TYPED_AHEAD_MS};
 use cutover::tui::model::{DEAF_MS, Focus, Model, Overlay, Pane, Screen};
 use cutover::tui::update::{Cmd, Msg, update};
@@ -274,7 +274,7 @@ fn letters_of_the_phrase_are_no_keys_of_a_dialog_that_was_refused_meanwhile() {
     s.seq += 1;
     let g = s.groups.iter_mut().find(|g| g.group == "loan-audit").expect("there");
     let plan = g.estimate.as_ref().and_then(|e| e.value()).expect("measured").clone();
-    g.estimate = Some(cutover::migration::estate::Observed::seen(plan, NOW.plus(900)));
+    g.estimate = Some(cutover::base::Observed::seen(plan, NOW.plus(900)));
     let at = m.now.plus(100);
     let id = question(&update(&mut m, Msg::Snapshot(Arc::new(s), at)));
     let held = Refusal::holds("23 records are MISSING on green", "replay them").of(GateName::Missing);
@@ -335,7 +335,7 @@ fn a_newer_measurement_asks_anew_and_keeps_what_was_typed_unless_there_is_news()
         s.seq += ms;
         let g = s.groups.iter_mut().find(|g| g.group == "loan-audit").expect("there");
         let plan = g.estimate.as_ref().and_then(|e| e.value()).expect("measured").clone();
-        g.estimate = Some(cutover::migration::estate::Observed::seen(plan, NOW.plus(ms)));
+        g.estimate = Some(cutover::base::Observed::seen(plan, NOW.plus(ms)));
         let at = m.now.plus(100);
         update(m, Msg::Snapshot(Arc::new(s), at))
     };

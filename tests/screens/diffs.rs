@@ -1,11 +1,11 @@
 //! The diff's screen: how far it is, what it found, and its keys.
 
-use cutover::controller::snapshot::{
+use cutover::base::{Side, Trouble};
+use cutover::migration::facts::command::Refusal;
+use cutover::snapshot::{
     Ask, DiffProgress, DiffResult, DiffRow, DiffSpan, DiffState, DiffVerdict, DiffView, DiffWhat, Found, Reply,
     Snapshot,
 };
-use cutover::migration::command::Refusal;
-use cutover::migration::estate::{Side, Trouble};
 use cutover::tui::model::{Model, Overlay, Screen};
 use cutover::tui::theme::Glyphs;
 use cutover::tui::update::{Cmd, Msg, update};

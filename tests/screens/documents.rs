@@ -3,18 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::controller::snapshot::RunReport;
+use cutover::base::sanitise::visible_name;
+use cutover::base::{Side, TopicPartition, Trouble};
 use cutover::diff::{DiffReport, PartitionDiff, Spans, TopicDiff};
 use cutover::migration::eos::{Row, RowId};
-use cutover::migration::estate::{Side, TopicPartition, Trouble};
-use cutover::migration::gate::Gate;
-use cutover::migration::overrides::{GateName, PassedOver};
-use cutover::migration::stage::{RunOffsets, RunView};
+use cutover::migration::facts::overrides::{GateName, PassedOver};
+use cutover::migration::facts::stage::{RunOffsets, RunView};
+use cutover::migration::rules::gate::Gate;
 use cutover::offsets::{GroupPlan, PartitionPlan};
 use cutover::replay::report::After;
 use cutover::replay::{By, Piece, ReplayReport, Route};
 use cutover::report;
-use cutover::sanitise::visible_name;
+use cutover::snapshot::RunReport;
 
 use crate::fixture::{self, NOW};
 use crate::hostile::{POISONS, Poison, TWINS, lines, poisoned, printed};

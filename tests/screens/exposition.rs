@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::controller::snapshot::*;
-use cutover::migration::criteria::{Criterion, Limit, Metric, Reading};
+use cutover::base::*;
+use cutover::estate::*;
 use cutover::migration::eos::{EosView, Row, RowId};
-use cutover::migration::estate::*;
-use cutover::migration::event::RunKind;
-use cutover::migration::gate::Gate;
-use cutover::migration::settings::Criteria;
-use cutover::migration::stage::{RunView, Stage, StepState};
-use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
-use cutover::migration::watch::Watch;
+use cutover::migration::facts::event::RunKind;
+use cutover::migration::facts::settings::Criteria;
+use cutover::migration::facts::stage::{RunView, Stage, StepState};
+use cutover::migration::rules::gate::Gate;
+use cutover::migration::soak::criteria::{Criterion, Limit, Metric, Reading};
+use cutover::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode};
+use cutover::migration::soak::watch::Watch;
 use cutover::report::prometheus::{FAMILIES, Kind, SNAPSHOT_STALE_MS, text};
+use cutover::snapshot::*;
 
 use crate::fixture::{self, NOW, ago};
 use crate::format::{Page, parse};
@@ -276,7 +277,7 @@ fn names_that_try_to_break_the_page() {
     s.countdowns.clear();
     let page = page(&s);
     for (name, i) in names.iter().zip(1_u32..) {
-        let shown = cutover::sanitise::visible_name(name);
+        let shown = cutover::base::sanitise::visible_name(name);
         let lag = page.value("cutover_group_lag_records", &[("group", &shown), ("side", "blue")]);
         assert_eq!(lag, Some(f64::from(i)), "{name:?}");
     }

@@ -1,12 +1,13 @@
 //! The hard cutover of an exactly-once producer: its gate, its run, its soak, its alarm.
 
-use cutover::controller::snapshot::{ProducerRow, Reply, Snapshot};
-use cutover::migration::command::{Command, Level, Offer, Prepared, Refusal, StepLine};
+use cutover::base::{Observed, Side, TopicPartition};
+use cutover::estate::FlagState;
 use cutover::migration::eos::{EosView, Fenced, GreenOnly, Row, RowId, Seam};
-use cutover::migration::estate::{FlagState, Observed, Side, TopicPartition};
-use cutover::migration::event::RunKind;
-use cutover::migration::gate::Gate;
-use cutover::migration::stage::{MovePhase, RunView, SideState, Stage, StepState};
+use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Refusal, StepLine};
+use cutover::migration::facts::event::RunKind;
+use cutover::migration::facts::stage::{MovePhase, RunView, SideState, Stage, StepState};
+use cutover::migration::rules::gate::Gate;
+use cutover::snapshot::{ProducerRow, Reply, Snapshot};
 use cutover::tui::model::Model;
 use cutover::tui::update::{Msg, update};
 

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use cutover::controller::snapshot::{JournalLine, Notice, Snapshot};
-use cutover::migration::command::Subject;
-use cutover::migration::estate::Trouble;
+use cutover::base::Trouble;
+use cutover::base::sanitise::{ascii_json, is_clean, visible_name};
+use cutover::migration::facts::command::Subject;
 use cutover::report;
-use cutover::sanitise::{ascii_json, is_clean, visible_name};
+use cutover::snapshot::{JournalLine, Notice, Snapshot};
 use cutover::tui::model::{Model, Overlay, Pane, Screen};
 use cutover::tui::plain::changes;
 use ratatui::buffer::Buffer;

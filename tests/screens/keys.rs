@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use cutover::controller::snapshot::{Arming, Ask, Countdown, JournalLine, Reply, Snapshot};
-use cutover::migration::command::{Command, Level, Offer, Prepared, Subject};
+use cutover::base::Side;
+use cutover::estate::FlagState;
 use cutover::migration::eos::GreenOnly;
-use cutover::migration::estate::{FlagState, Side};
-use cutover::migration::stage::Stage;
-use cutover::migration::trigger::Arm;
+use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Subject};
+use cutover::migration::facts::stage::Stage;
+use cutover::migration::soak::trigger::Arm;
+use cutover::snapshot::{Arming, Ask, Countdown, JournalLine, Reply, Snapshot};
 use cutover::tui::actions::{self, ACTIONS, Ready};
 use cutover::tui::model::{DEAF_MS, Model, Overlay, Pane, Screen};
 use cutover::tui::theme::{Depth, Glyphs, Theme};

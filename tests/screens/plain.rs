@@ -1,7 +1,7 @@
 //! Plain mode: a line a change, and nothing without one.
 
-use cutover::migration::estate::{At, Observed, Trouble};
-use cutover::migration::stage::Stage;
+use cutover::base::{At, Observed, Trouble};
+use cutover::migration::facts::stage::Stage;
 use cutover::tui::plain::changes;
 
 use crate::fixture;
@@ -34,7 +34,7 @@ fn the_first_picture_is_told_whole_and_then_only_what_changes() {
     after.blue.link.failed(Trouble::new("blue-1 refuses connections", "Look whether it runs."));
     let moved = after.groups.iter_mut().find(|g| g.group == "loan-report").expect("there");
     moved.stage = Stage::Soaking { since: after.now };
-    after.journal.push(cutover::controller::snapshot::JournalLine {
+    after.journal.push(cutover::snapshot::JournalLine {
         seq: 215,
         text: "run 9 done".into(),
         ..first.journal[0].clone()

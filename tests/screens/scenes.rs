@@ -2,9 +2,9 @@
 
 use crokey::KeyCombination;
 use crossterm::event::KeyEvent;
-use cutover::controller::snapshot::{Arming, Ask, Reply, Snapshot};
-use cutover::migration::command::{Command, Level, Offer, Prepared, Refusal};
-use cutover::migration::estate::{At, Observed, Trouble};
+use cutover::base::{At, Observed, Trouble};
+use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Refusal};
+use cutover::snapshot::{Arming, Ask, Reply, Snapshot};
 use cutover::tui::model::Model;
 use cutover::tui::theme::Glyphs;
 use cutover::tui::update::{Cmd, Msg, update};
@@ -141,7 +141,7 @@ pub fn hostile() -> Snapshot {
 }
 
 /// The estate with another row for one of its groups.
-pub fn replaced(row: cutover::controller::snapshot::GroupRow) -> Snapshot {
+pub fn replaced(row: cutover::snapshot::GroupRow) -> Snapshot {
     with(|s| {
         let at = s.groups.iter().position(|g| g.group == row.group).expect("in the fixture");
         s.groups[at] = row.clone();
@@ -151,7 +151,7 @@ pub fn replaced(row: cutover::controller::snapshot::GroupRow) -> Snapshot {
 /// A group's partitions, and one of them opened.
 fn partitions(out: &mut Vec<(&'static str, Model)>) {
     let at = |row, size, keys: &[&str]| {
-        let row: cutover::controller::snapshot::GroupRow = row;
+        let row: cutover::snapshot::GroupRow = row;
         let mut m = fixture::model(replaced(row.clone()), size);
         m.group = Some(row.group);
         press(&mut m, keys);
@@ -183,7 +183,7 @@ fn partitions(out: &mut Vec<(&'static str, Model)>) {
 }
 
 /// What the controller says that setting the offsets of `loan-audit` by a strategy would do.
-fn reset_prepared(strategy: &str, phrase: &str, warnings: &[&str]) -> cutover::migration::command::Prepared {
+fn reset_prepared(strategy: &str, phrase: &str, warnings: &[&str]) -> cutover::migration::facts::command::Prepared {
     let mut p = fixture::prepared();
     p.title = format!("Set the offsets of loan-audit on GREEN{strategy}");
     p.steps.drain(..2);
@@ -239,7 +239,7 @@ fn offsets(out: &mut Vec<(&'static str, Model)>) {
         "replay them, or pass over it: --override missing --reason TEXT",
     );
     let at = m.now.plus(30);
-    let result = Err(held.of(cutover::migration::overrides::GateName::Missing));
+    let result = Err(held.of(cutover::migration::facts::overrides::GateName::Missing));
     update(&mut m, Msg::Reply(Reply::Prepared { id, result }, at));
     out.push(("gate_holds", m.clone()));
     press(&mut m, &["p", "they were replayed by hand, INC-4711"]);
@@ -344,8 +344,8 @@ pub fn all() -> Vec<(&'static str, Model)> {
         let mut g = fixture::soaking();
         let run = g.run.as_mut().expect("a run");
         run.offsets.as_mut().expect("translated").plan.totals.missing = Some(23);
-        run.passed_over = vec![cutover::migration::overrides::PassedOver {
-            gate: cutover::migration::overrides::GateName::Missing,
+        run.passed_over = vec![cutover::migration::facts::overrides::PassedOver {
+            gate: cutover::migration::facts::overrides::GateName::Missing,
             what: "23 records are MISSING on green".into(),
             by: "ana@bastion".into(),
             reason: "they were replayed by hand, INC-4711".into(),

@@ -1,12 +1,12 @@
 //! Soaks: how long still, can the clock be trusted, and what a trigger is about to do.
 
-use cutover::controller::snapshot::{Countdown, GateRow, TriggerRow};
-use cutover::migration::criteria::Metric;
-use cutover::migration::estate::At;
-use cutover::migration::gate::Gate;
-use cutover::migration::samples::{Hole, Mark};
-use cutover::migration::stage::Stage;
-use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode, TriggerState};
+use cutover::base::At;
+use cutover::migration::facts::stage::Stage;
+use cutover::migration::rules::gate::Gate;
+use cutover::migration::soak::criteria::Metric;
+use cutover::migration::soak::samples::{Hole, Mark};
+use cutover::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode, TriggerState};
+use cutover::snapshot::{Countdown, GateRow, TriggerRow};
 use cutover::tui::model::Model;
 use cutover::tui::theme::Glyphs;
 

@@ -1,9 +1,9 @@
 //! What is shown is what is known: nothing exact, ticked or armed while a side can't be trusted, and absence only of lists
 //! that are whole and fresh.
 
-use cutover::controller::snapshot::{GroupRow, PhaseView, Snapshot, Throttling};
-use cutover::migration::estate::{At, Observed, Trouble};
+use cutover::base::{At, Observed, Trouble};
 use cutover::report;
+use cutover::snapshot::{GroupRow, PhaseView, Snapshot, Throttling};
 use cutover::tui::model::Model;
 use cutover::tui::plain::changes;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use cutover::migration::estate::Side;
+use cutover::base::Side;
 use cutover::sim::state::{Isolation, NewRecord, Writer};
 use cutover::sim::{SimCluster, SimConfig};
 use rdkafka::ClientConfig;

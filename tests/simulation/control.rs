@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use cutover::base::Side;
+use cutover::estate::{ClusterView, GroupKind, GroupState};
 use cutover::kafka::control::{Cluster, SnapshotOptions, Which};
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::{ClusterView, GroupKind, GroupState, Side};
 use cutover::sim::{DemoConfig, DemoEstate, Incident};
 
 const PATIENCE: Duration = Duration::from_secs(240);

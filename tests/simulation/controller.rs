@@ -4,16 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::controller::snapshot::{Arming, Ask, Reply, Snapshot};
-use cutover::controller::{Controller, Handle, Options, Want, headless};
+use cutover::base::{At, Observed, Side};
+use cutover::controller::{Controller, Handle, headless};
+use cutover::estate::FlagState;
 use cutover::journal::Reader;
-use cutover::migration::command::{Command, Level};
-use cutover::migration::estate::{At, FlagState, Observed, Side};
-use cutover::migration::event::{Event, RunKind};
-use cutover::migration::stage::{Stage, StepState};
+use cutover::migration::facts::command::{Command, Level};
+use cutover::migration::facts::event::{Event, RunKind};
+use cutover::migration::facts::stage::{Stage, StepState};
 use cutover::plan::Plan;
+use cutover::session::options::{Options, Want};
 use cutover::sim::traffic::set_flag;
 use cutover::sim::{DemoConfig, DemoEstate, Incident};
+use cutover::snapshot::{Arming, Ask, Reply, Snapshot};
 
 use crate::patience::{Patience, in_time};
 
@@ -139,8 +141,10 @@ async fn a_second_session_only_looks_and_says_who_holds_the_journal() {
     let report = run(&mut second, Command::cut_over(GROUP), GROUP).await;
     assert_eq!(report.exit_code, 1, "{report:?}");
     // what the first one does is seen by the second
-    let held =
-        Command::Hold { subject: cutover::migration::command::Subject::Group(GROUP.into()), why: "lunch".into() };
+    let held = Command::Hold {
+        subject: cutover::migration::facts::command::Subject::Group(GROUP.into()),
+        why: "lunch".into(),
+    };
     assert_eq!(run(&mut first, held, GROUP).await.exit_code, 0);
     until(&mut second, "the hold is seen", |s| s.journal.iter().any(|l| l.text.contains("lunch"))).await;
     second.shutdown().await;
@@ -203,16 +207,18 @@ async fn a_dry_run_walks_beside_the_session_that_holds_the_journal() {
     assert_eq!(report.exit_code, 0, "{report:?}");
     assert!(report.run.is_some_and(|r| r.dry_run));
     assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
-    let held =
-        Command::Hold { subject: cutover::migration::command::Subject::Group(GROUP.into()), why: "lunch".into() };
+    let held = Command::Hold {
+        subject: cutover::migration::facts::command::Subject::Group(GROUP.into()),
+        why: "lunch".into(),
+    };
     assert_eq!(run(&mut first, held, GROUP).await.exit_code, 0);
     let said = |s: &Snapshot| s.notices.iter().any(|n| n.trouble.what.contains("has gone on since this dry run began"));
     until(&mut dry, "the other one's hold is said", said).await;
     dry.shutdown().await;
     first.shutdown().await;
     let entries = cutover::journal::Reader::open(&demo.plan().journal).unwrap().entries(1).unwrap();
-    let of_the_dry_run = |e: &&cutover::migration::event::Entry| {
-        e.actor == "ben@bastion" || matches!(e.event, cutover::migration::event::Event::RunStarted { .. })
+    let of_the_dry_run = |e: &&cutover::migration::facts::event::Entry| {
+        e.actor == "ben@bastion" || matches!(e.event, cutover::migration::facts::event::Event::RunStarted { .. })
     };
     assert_eq!(entries.iter().find(of_the_dry_run), None, "a dry run beside another session journals nothing");
     assert!(entries.iter().enumerate().all(|(i, e)| e.seq == i as u64 + 1));
@@ -228,7 +234,7 @@ fn doing(s: &Snapshot, what: &str) -> bool {
 }
 
 pub fn now() -> At {
-    cutover::controller::clock::Clock.now()
+    cutover::session::clock::Clock.now()
 }
 
 /// Starts a cutover without waiting for its end.

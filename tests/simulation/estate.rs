@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cutover::migration::estate::Side;
+use cutover::base::Side;
 use cutover::sim::state::{Commit, Isolation, StoredRecord};
 use cutover::sim::traffic::{ID_HEADER, set_flag};
 use cutover::sim::{DemoConfig, DemoEstate};

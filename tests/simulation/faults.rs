@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use cutover::base::{Side, TopicPartition};
 use cutover::kafka::control::{Cluster, Outcome};
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::{Side, TopicPartition};
 use cutover::sim::state::{Commit, Cut, NewRecord, ResponseError, Writer};
 use cutover::sim::{SimCluster, SimConfig};
 use kafka_protocol::messages::ApiKey;

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::migration::command::Command;
-use cutover::migration::estate::{Side, SwitchState};
+use cutover::base::Side;
+use cutover::estate::SwitchState;
+use cutover::migration::facts::command::Command;
 use cutover::sim::traffic::GroupSpec;
 use cutover::sim::{DemoConfig, DemoEstate};
 

@@ -4,12 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use cutover::base::At;
 use cutover::controller::link::{attach::attach, serve::share, socket_path};
-use cutover::controller::snapshot::{Arming, Ask, Reply};
-use cutover::controller::{Controller, Handle, Options, Want};
-use cutover::migration::command::{Command, Subject};
-use cutover::migration::estate::At;
+use cutover::controller::{Controller, Handle};
+use cutover::migration::facts::command::{Command, Subject};
 use cutover::plan::Plan;
+use cutover::session::options::{Options, Want};
+use cutover::snapshot::{Arming, Ask, Reply};
 
 use super::controller::{Demo, GROUP, PATIENCE, now, run, until};
 
@@ -139,7 +140,7 @@ async fn an_answer_never_overtakes_its_picture() {
         let Some(Reply::Executed { result, .. }) = second.replies.recv().await else { panic!("an answer") };
         assert_eq!(result, Ok(None));
         let row = second.snapshot().groups.iter().find(|g| g.group == GROUP).cloned().unwrap();
-        let held = matches!(row.side_state, Some(cutover::migration::stage::SideState::Held { .. }));
+        let held = matches!(row.side_state, Some(cutover::migration::facts::stage::SideState::Held { .. }));
         assert_eq!(held, n % 2 == 0, "answer {n}: {:?}", row.side_state);
     }
     second.shutdown().await;

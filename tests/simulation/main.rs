@@ -45,7 +45,7 @@ mod verify;
 /// What real Kafka 4.3.1 answered (recorded by `tests/kafka`), answer by answer.
 #[test]
 fn it_answers_as_kafka_does() {
-    use cutover::migration::estate::Side;
+    use cutover::base::Side;
     use cutover::sim::{SimCluster, SimConfig};
 
     let start = || SimCluster::start(SimConfig { brokers: 1, ..SimConfig::new(Side::Blue) }).unwrap();

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use cutover::controller::{Controller, Options, Want};
+use cutover::controller::Controller;
 use cutover::journal::Reader;
-use cutover::migration::command::Command;
+use cutover::migration::facts::command::Command;
 use cutover::plan::Plan;
+use cutover::session::options::{Options, Want};
 use serde_json::Value;
 
 use crate::controller::{Demo, GROUP, run, until};

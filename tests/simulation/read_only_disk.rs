@@ -13,7 +13,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use cutover::migration::command::Command;
+use cutover::migration::facts::command::Command;
 use serde_json::Value;
 
 use crate::kill::World;

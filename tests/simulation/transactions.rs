@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
 use std::time::Duration;
 
-use cutover::kafka::control::{Cluster, Outcome, TransactionFilter, in_force};
-use cutover::kafka::properties::ClientProperties;
-use cutover::migration::acl::{Acl, AclFilter, Resource};
-use cutover::migration::estate::{Side, TopicPartition};
-use cutover::migration::transactions::{
+use cutover::base::{Side, TopicPartition};
+use cutover::estate::acl::{Acl, AclFilter, Resource};
+use cutover::estate::transactions::{
     Answer, Fencing, Hanging, ProducerView, Since, TransactionState, TransactionView, Unavailable,
 };
+use cutover::kafka::control::{Cluster, Outcome, TransactionFilter, in_force};
+use cutover::kafka::properties::ClientProperties;
 use cutover::sim::state::{Cut, Isolation, Limits, NewRecord, State, Writer};
 use cutover::sim::{SimCluster, SimConfig};
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::controller::snapshot::{Ask, DiffSpan, DiffState, DiffView, DiffWhat, Reply, Snapshot};
-use cutover::controller::{Controller, Handle, Options, Want};
+use cutover::controller::{Controller, Handle};
 use cutover::journal::Reader;
-use cutover::migration::command::Subject;
-use cutover::migration::event::Event;
+use cutover::migration::facts::command::Subject;
+use cutover::migration::facts::event::Event;
 use cutover::plan::Plan;
+use cutover::session::options::{Options, Want};
 use cutover::sim::{DemoConfig, DemoEstate};
+use cutover::snapshot::{Ask, DiffSpan, DiffState, DiffView, DiffWhat, Reply, Snapshot};
 
 const PATIENCE: Duration = Duration::from_secs(240);
 

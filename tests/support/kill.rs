@@ -6,10 +6,11 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command as Process, Stdio};
 
+use cutover::controller::Controller;
 use cutover::controller::headless::{self, RunReport};
-use cutover::controller::{Controller, Options, Want};
-use cutover::migration::command::Command;
+use cutover::migration::facts::command::Command;
 use cutover::plan::Plan;
+use cutover::session::options::{Options, Want};
 
 const DIR: &str = "CUTOVER_KILL_DIR";
 const COMMAND: &str = "CUTOVER_KILL_COMMAND";
@@ -27,12 +28,11 @@ fn the_process_that_dies() {
 }
 
 /// Carries a command out in the plan of `dir`, with a controller of its own that ends in order.
-pub fn carry_out(dir: &Path, command: Command, crash_at: Option<cutover::controller::crash::CrashAt>) -> RunReport {
+pub fn carry_out(dir: &Path, command: Command, crash_at: Option<cutover::session::crash::CrashAt>) -> RunReport {
     let plan = Plan::load(&dir.join("cutover.toml")).unwrap_or_else(|p| panic!("{p:?}")).plan;
     let name = match command.subject() {
-        cutover::migration::command::Subject::Group(name) | cutover::migration::command::Subject::Producer(name) => {
-            name
-        }
+        cutover::migration::facts::command::Subject::Group(name)
+        | cutover::migration::facts::command::Subject::Producer(name) => name,
         other => panic!("{other:?}"),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use super::{Core, ESTIMATE_AGE_MS, Measured, ToMeasure};
-use crate::controller::clock::Clock;
-use crate::controller::crash::{self, Boundary};
+use crate::base::{At, Side, Trouble};
 use crate::controller::eos::watch::EosFocus;
 use crate::controller::observe::Focus;
 use crate::controller::present;
-use crate::controller::snapshot::{Arming, Severity};
-use crate::controller::translate::{Progress, Purpose, Translator, Wanted};
-use crate::migration::command::Subject;
-use crate::migration::effect::{Issued, Outcome};
-use crate::migration::estate::{At, Side, Trouble};
-use crate::migration::event::Event;
-use crate::migration::machine::Action;
+use crate::jobs::translate::{Progress, Purpose, Translator, Wanted};
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::effect::{Issued, Outcome};
+use crate::migration::facts::event::Event;
+use crate::migration::run::machine::Action;
+use crate::session::clock::Clock;
+use crate::session::crash;
+use crate::session::crash::Boundary;
+use crate::snapshot::{Arming, Severity};
 
 impl Core {
     /// Carries out what the machine wants, each journal entry durable before the next action is taken.

@@ -7,12 +7,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Core;
+use crate::base::{At, Side};
 use crate::controller::blanks;
 use crate::controller::holders::{self, HolderFocus};
 use crate::controller::observe::{Sighting, Sightings};
-use crate::controller::tools::Tools;
-use crate::migration::blank::WantedBlanks;
-use crate::migration::estate::{At, Estate, Side};
+use crate::estate::Estate;
+use crate::estate::blank::WantedBlanks;
+use crate::session::tools::Tools;
 
 /// What is asked now.
 pub(super) struct Behind {

@@ -7,13 +7,15 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 
 use super::Core;
-use crate::controller::clock::Clock;
-use crate::controller::diff::{self, Broken, Ended, Progress, Request, finish};
-use crate::controller::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, DiffWhat, Severity};
-use crate::migration::command::Refusal;
-use crate::migration::estate::{Side, Trouble};
-use crate::migration::event::{Compared, Event};
+use crate::base::{Side, Trouble};
+use crate::diff::asked::Progress;
+use crate::jobs::compare as diff;
+use crate::jobs::compare::{Broken, Ended, Request, finish};
+use crate::migration::facts::command::Refusal;
+use crate::migration::facts::event::{Compared, Event};
 use crate::replay::Ranges;
+use crate::session::clock::Clock;
+use crate::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, DiffWhat, Severity};
 
 /// How long a diff that was told to stop may take to save when the controller ends.
 const LAST_SAVE: Duration = Duration::from_secs(20);
@@ -122,7 +124,7 @@ impl Core {
                 };
                 let clean = result.known && !result.found.differs();
                 let notice = Trouble::new(
-                    format!("{about}{}; {}", result.said, super::super::words::compared(&counts)),
+                    format!("{about}{}; {}", result.said, crate::snapshot::journal_text::compared(&counts)),
                     result.next.first().cloned().unwrap_or_default(),
                 );
                 view.state = DiffState::Done { at, result };

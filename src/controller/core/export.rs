@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use tokio::sync::Semaphore;
 
 use super::Core;
-use crate::controller::export::create;
-use crate::controller::snapshot::Reply;
-use crate::migration::command::Refusal;
-use crate::migration::estate::{Side, Trouble};
+use crate::base::sanitise::{visible_name, visible_path};
+use crate::base::{Side, Trouble};
+use crate::migration::facts::command::Refusal;
 use crate::offsets::{Chosen, reset_file};
-use crate::sanitise::{visible_name, visible_path};
+use crate::session::export::create;
+use crate::snapshot::Reply;
 
 /// Most files of one group and side: nothing is ever overwritten, and a held key must not fill the disk.
 const MOST: usize = 100;

@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
 
 use super::Core;
-use crate::controller::clock::Clock;
-use crate::controller::diff::sample::{Counts, Missed, Sampled, Target};
-use crate::controller::snapshot::{Fidelity, FidelityFigure, Severity};
-use crate::migration::command::{Command, Subject, shell_word};
-use crate::migration::estate::{At, ClusterView, FlagState, Observed, Side, Trouble};
-use crate::migration::event::{Entry, Event, RunEnd, RunId};
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Observed, Side, Trouble};
+use crate::estate::{ClusterView, FlagState};
+use crate::jobs::compare::sample::{Counts, Missed, Sampled, Target};
+use crate::migration::facts::command::{Command, Subject, shell_word};
+use crate::migration::facts::event::{Entry, Event, RunEnd, RunId};
 use crate::plan::{Plan, ProducerPlan};
-use crate::sanitise::visible_name;
+use crate::session::clock::Clock;
+use crate::snapshot::{Fidelity, FidelityFigure, Severity};
 
 /// A window counts for two rounds over the topic's partitions, and at most for so long, ms.
 const KEPT_MS: u64 = 3_600_000;

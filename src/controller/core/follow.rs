@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use super::Core;
-use crate::controller::snapshot::{Arming, Severity};
-use crate::migration::command::Subject;
-use crate::migration::estate::{At, ClusterView, Side};
-use crate::migration::reads;
-use crate::migration::sight::Sight;
+use crate::base::{At, Side};
+use crate::estate::ClusterView;
+use crate::migration::facts::command::Subject;
+use crate::migration::rules::context::Sight;
+use crate::migration::rules::reads;
+use crate::snapshot::{Arming, Severity};
 
 impl Core {
     /// A session that only looks takes in what the holder of the journal has written since.
@@ -63,10 +64,11 @@ fn read(sight: &Sight<'_>) -> Option<BTreeSet<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::estate::{Estate, GroupState, GroupView, MemberView, Observed, TopicPartition};
-    use crate::migration::lag::LagBook;
-    use crate::migration::settings::{GroupSettings, Settings};
-    use crate::migration::state::State;
+    use crate::base::{Observed, TopicPartition};
+    use crate::estate::{Estate, GroupState, GroupView, MemberView};
+    use crate::migration::facts::settings::{GroupSettings, Settings};
+    use crate::migration::facts::state::State;
+    use crate::migration::rules::lag::LagBook;
 
     fn settings(topics: &[&str]) -> Settings {
         let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();

@@ -3,11 +3,11 @@
 use tokio::sync::Semaphore;
 
 use super::Core;
-use crate::controller::snapshot::Reply;
-use crate::controller::translate::Translator;
-use crate::migration::command::Refusal;
-use crate::migration::estate::{Observed, Side, TopicPartition};
+use crate::base::{Observed, Side, TopicPartition};
+use crate::jobs::translate::Translator;
+use crate::migration::facts::command::Refusal;
 use crate::offsets::{Chosen, Cut, GroupPlan};
+use crate::snapshot::Reply;
 
 /// One person looks at one partition at a time.
 static ONE: Semaphore = Semaphore::const_new(1);

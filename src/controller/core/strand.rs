@@ -6,16 +6,17 @@ use std::sync::Arc;
 use tokio::task::{JoinError, JoinSet};
 
 use super::Core;
-use crate::controller::clock::Clock;
-use crate::controller::snapshot::{Arming, Severity};
-use crate::controller::tools::Tools;
-use crate::migration::command::{Command, Refusal, Subject};
-use crate::migration::effect::{Effect, Outcome};
-use crate::migration::estate::{FlagState, SwitchState, Trouble};
-use crate::migration::event::Event;
-use crate::migration::state::State;
-use crate::migration::stranded::Stranded;
-use crate::sanitise::visible_path;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_path;
+use crate::estate::{FlagState, SwitchState};
+use crate::migration::facts::command::{Command, Refusal, Subject};
+use crate::migration::facts::effect::{Effect, Outcome};
+use crate::migration::facts::event::Event;
+use crate::migration::facts::state::State;
+use crate::migration::run::stranded::Stranded;
+use crate::session::clock::Clock;
+use crate::session::tools::Tools;
+use crate::snapshot::{Arming, Severity};
 
 /// A stranded run, and what came of starting again what it stopped.
 type Tried = (Stranded, Option<Outcome>);
@@ -125,9 +126,9 @@ async fn set_by_others(tools: &Tools, stranded: &Stranded) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::At;
     use crate::migration::eos::GreenOnly;
-    use crate::migration::estate::At;
-    use crate::migration::event::{Entry, RunKind};
+    use crate::migration::facts::event::{Entry, RunKind};
 
     fn started(kind: RunKind, command: &Command) -> State {
         let mut state = State::default();

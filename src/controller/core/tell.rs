@@ -1,12 +1,12 @@
 //! What people are told of: gates and phases that turned become entries; how far each target was told is kept.
 
 use super::{Core, NOTICES};
-use crate::controller::clock::Clock;
-use crate::controller::snapshot::{Arming, Notice, Severity};
-use crate::migration::command::Subject;
-use crate::migration::estate::{At, Side, Trouble};
-use crate::migration::event::Event;
-use crate::migration::machine::CONTROLLER;
+use crate::base::{At, Side, Trouble};
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::event::Event;
+use crate::migration::run::machine::CONTROLLER;
+use crate::session::clock::Clock;
+use crate::snapshot::{Arming, Notice, Severity};
 
 impl Core {
     /// Something a person should read, on every screen.

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::{Check, Health, LOOK};
-use crate::controller::tools::Tools;
+use crate::base::sanitise::{quoted, visible_name, visible_names};
+use crate::base::span;
+use crate::base::{Side, Trouble};
+use crate::estate::acl::Operation;
+use crate::estate::partial::Operations;
+use crate::estate::{ClusterView, GroupView, PartitionView, TopicView};
 use crate::kafka::control::OperationsOf;
-use crate::migration::acl::Operation;
-use crate::migration::estate::{ClusterView, GroupView, PartitionView, Side, TopicView, Trouble};
-use crate::migration::gate::span;
-use crate::migration::partial::Operations;
 use crate::plan::{GroupPlan, Plan};
-use crate::sanitise::{quoted, visible_name, visible_names};
+use crate::session::tools::Tools;
 
 /// Groups that are shown: one that was asked for by name and refused is none of them, and has no coordinator.
 fn visible(view: &ClusterView) -> usize {

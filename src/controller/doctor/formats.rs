@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::{Check, Health, LOOK};
-use crate::controller::tools::Tools;
-use crate::migration::estate::{ClusterView, Side, TopicPartition};
+use crate::base::sanitise::{visible_name, visible_names};
+use crate::base::{Side, TopicPartition};
+use crate::estate::ClusterView;
 use crate::plan::Plan;
-use crate::sanitise::{visible_name, visible_names};
+use crate::session::tools::Tools;
 
 /// Formats before record batches (KIP-98, Kafka 0.11).
 const OLD: [&str; 3] = ["0.8", "0.9", "0.10"];

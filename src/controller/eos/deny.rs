@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::look::enforced;
-use crate::controller::clock::Clock;
+use crate::base::{Cause, Trouble};
+use crate::estate::acl::Acl;
+use crate::estate::transactions::{Answer, Unavailable};
 use crate::kafka::control::{Cluster, Outcome as Sent};
-use crate::migration::acl::Acl;
-use crate::migration::estate::{Cause, Trouble};
-use crate::migration::transactions::{Answer, Unavailable};
+use crate::session::clock::Clock;
 
 /// How long brokers may take to enforce a change: they follow the controller's log within a second or so, ms.
 const IN_FORCE_MS: u64 = 30_000;

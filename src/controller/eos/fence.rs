@@ -1,9 +1,9 @@
 //! Fencing a transactional id: again while its markers are under way or another instance takes it over, bounded.
 
-use crate::controller::clock::Clock;
+use crate::base::Trouble;
+use crate::estate::transactions::Fencing;
 use crate::kafka::control::Cluster;
-use crate::migration::estate::Trouble;
-use crate::migration::transactions::Fencing;
+use crate::session::clock::Clock;
 
 /// How long markers that are under way are waited for, ms: a coordinator writes them in well under a second, and tries
 /// again while a leader is away.

@@ -6,14 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::controller::names::TopicNames;
+use crate::base::sanitise::visible_name;
+use crate::base::{Side, TopicPartition, Trouble};
+use crate::estate::acl::{Acl, AclFilter, Operation, Permission, Resource};
+use crate::estate::exactly_once::{Ends, EosLook};
+use crate::estate::transactions::{Answer, Hanging, ProducerView, TransactionView};
 use crate::kafka::control::{Cluster, OffsetSpec, in_force};
-use crate::migration::acl::{Acl, AclFilter, Operation, Permission, Resource};
-use crate::migration::eos::{Ends, EosLook, denials};
-use crate::migration::estate::{Side, TopicPartition, Trouble};
-use crate::migration::settings::{ProducerSettings, Settings};
-use crate::migration::transactions::{Answer, Hanging, ProducerView, TransactionView};
-use crate::sanitise::visible_name;
+use crate::migration::eos::denials;
+use crate::migration::facts::settings::{ProducerSettings, Settings};
+use crate::session::names::TopicNames;
 
 /// Where groups' offsets are kept.
 const OFFSETS_TOPIC: &str = "__consumer_offsets";
@@ -260,7 +261,7 @@ mod tests {
         let (blue, green) = (start(Side::Blue), start(Side::Green));
         let plan = plan(&blue, &green);
         let names = std::sync::Arc::new(TopicNames::new(&plan));
-        let tools = crate::controller::tools::Tools::new(&plan, std::sync::Arc::clone(&names));
+        let tools = crate::session::tools::Tools::new(&plan, std::sync::Arc::clone(&names));
         let none = look(tools.cluster(Side::Blue), &names, &watched()).await.unwrap_err();
         assert!(none.what.contains("postings"), "{none:?}");
         blue.with_state(|s| s.create_topic("postings", 2, 3, &[], false)).unwrap();

@@ -10,12 +10,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::look::{Watched, look};
-use crate::controller::clock::Clock;
-use crate::controller::observe::{Seen, Sighting, Sightings, too_long};
-use crate::controller::pace::Pace;
-use crate::controller::tools::Tools;
-use crate::migration::estate::Side;
-use crate::sanitise::visible_name;
+use crate::base::Side;
+use crate::base::sanitise::visible_name;
+use crate::controller::observe::{Seen, Sighting, Sightings};
+use crate::session::clock::Clock;
+use crate::session::pace::Pace;
+use crate::session::tools::Tools;
+use crate::session::tools::too_long;
 
 /// The longest a look may take.
 const LOOK: Duration = Duration::from_secs(15);

@@ -5,19 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, StreamExt as _};
 
-use super::{WriteLease, done, failed};
+use super::{done, failed};
+use crate::base::sanitise::visible_name;
+use crate::base::{Side, TopicPartition, Trouble};
 use crate::controller::eos::deny::{self, NotSet};
 use crate::controller::eos::fence::{NotFenced, fence};
-use crate::controller::replay::{Back, NotBrought, Stop, Tell, carry_back};
-use crate::controller::tools::Tools;
-use crate::controller::translate::History;
-use crate::migration::acl::Acl;
-use crate::migration::effect::{Answer, Outcome};
+use crate::estate::acl::Acl;
+use crate::jobs::replay::{Back, NotBrought, Stop, Tell, carry_back};
+use crate::jobs::translate::History;
 use crate::migration::eos::Fenced;
-use crate::migration::estate::{Side, TopicPartition, Trouble};
+use crate::migration::facts::effect::{Answer, Outcome};
 use crate::plan::Plan;
 use crate::replay::Ranges;
-use crate::sanitise::visible_name;
+use crate::session::lease::WriteLease;
+use crate::session::tools::Tools;
 
 /// Ids fenced at the same time.
 const TOGETHER: usize = 8;
@@ -115,9 +116,9 @@ fn ends_when_left(history: &History, from: Side, ranges: &Ranges) -> Option<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controller::names::TopicNames;
-    use crate::migration::acl::Resource;
-    use crate::migration::effect::Outcome::{Done, Failed};
+    use crate::estate::acl::Resource;
+    use crate::migration::facts::effect::Outcome::{Done, Failed};
+    use crate::session::names::TopicNames;
     use crate::sim::{SimCluster, SimConfig};
 
     fn world() -> (SimCluster, SimCluster, Arc<Tools>) {

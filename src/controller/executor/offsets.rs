@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::controller::clock::Clock;
-use crate::controller::names::TopicNames;
-use crate::controller::tools::Tools;
-use crate::controller::translate::list;
+use crate::base::sanitise::visible_name;
+use crate::base::{Side, TopicPartition, Trouble};
+use crate::estate::{GroupState, GroupView};
+use crate::jobs::translate::list;
 use crate::kafka::control::{Cluster, Outcome as Sent, StableOffsets};
-use crate::migration::effect::{Answer, Outcome};
-use crate::migration::estate::{GroupState, GroupView, Side, TopicPartition, Trouble};
-use crate::sanitise::visible_name;
+use crate::migration::facts::effect::{Answer, Outcome};
+use crate::session::clock::Clock;
+use crate::session::names::TopicNames;
+use crate::session::tools::Tools;
 
 /// How long offsets in an open transaction are waited for before a commit, and when it is read back, ms.
 const STABLE_MS: u64 = 60_000;

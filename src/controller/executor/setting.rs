@@ -4,10 +4,11 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::{done, failed};
-use crate::controller::clock::Clock;
-use crate::controller::tools::{NotSet, Tools};
-use crate::migration::effect::{Answer, Outcome};
-use crate::migration::estate::{FlagState, SwitchState, Trouble};
+use crate::base::Trouble;
+use crate::estate::{FlagState, SwitchState};
+use crate::migration::facts::effect::{Answer, Outcome};
+use crate::session::clock::Clock;
+use crate::session::tools::{NotSet, Tools};
 
 /// How long a setting may take to be read back as set: flag servers answer a second or so behind, ms.
 const READ_BACK_MS: u64 = 10_000;

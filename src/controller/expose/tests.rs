@@ -4,8 +4,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::controller::present;
-use crate::controller::run::{Options, Want};
 use crate::plan::Plan;
+use crate::session::options::{Options, Want};
 
 /// Whatever is waited for comes much sooner; a machine may be slow.
 const SOON: Duration = Duration::from_secs(120);

@@ -12,13 +12,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{FromController, FromScreen, LONGEST_PICTURE, PROTOCOL, address, frame, same_user, socket_path};
-use crate::controller::clock::Clock;
-use crate::controller::run::{Handle, Want};
-use crate::controller::snapshot::{Arming, Ask, Reply, Snapshot};
-use crate::migration::command::Refusal;
-use crate::migration::estate::Trouble;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_path;
+use crate::controller::run::Handle;
+use crate::migration::facts::command::Refusal;
 use crate::plan::Plan;
-use crate::sanitise::visible_path;
+use crate::session::clock::Clock;
+use crate::session::options::Want;
+use crate::snapshot::{Arming, Ask, Reply, Snapshot};
 
 /// Questions that may wait for the line.
 const ASKS: usize = 64;
@@ -168,7 +169,7 @@ async fn read(mut from: OwnedReadHalf, frames: mpsc::Sender<FromController>) {
 fn as_seen(mut picture: Snapshot, want: Want, other_plan: bool) -> Snapshot {
     if want == Want::ReadOnly {
         picture.header.arming = match other_plan {
-            false => crate::controller::core::asked_for(),
+            false => crate::session::options::asked_for(),
             true => Arming::ReadOnly {
                 why: "asked for with --read-only; the controller that runs has read another version of the plan".into(),
             },

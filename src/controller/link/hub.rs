@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 
-use super::super::snapshot::{Ask, Reply};
+use crate::snapshot::{Ask, Reply};
 
 /// Questions that may be unanswered at once; beyond it the oldest are forgotten (their screens stopped waiting).
 const OPEN_QUESTIONS: usize = 4_096;
@@ -103,7 +103,7 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::command::Command;
+    use crate::migration::facts::command::Command;
 
     fn prepare(id: u64) -> Ask {
         Ask::Prepare { id, command: Command::cut_over("g") }

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::snapshot::{Ask, Reply, Snapshot};
-use crate::migration::estate::Trouble;
+use crate::base::Trouble;
+use crate::snapshot::{Ask, Reply, Snapshot};
 
 /// Version of what is said over the line. Both ends must also be the same version of cutover: a screen that reads an
 /// older picture would leave out what it does not know.

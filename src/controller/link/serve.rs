@@ -13,12 +13,12 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::hub::{self, Said, ScreenId};
 use super::{FromController, FromScreen, LONGEST_ASK, PROTOCOL, address, frame, same_user, socket_path};
-use crate::controller::clock::Clock;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_path;
 use crate::controller::run::Handle;
-use crate::controller::snapshot::{Arming, Ask, Reply, Snapshot};
-use crate::migration::command::{Command, Refusal};
-use crate::migration::estate::Trouble;
-use crate::sanitise::visible_path;
+use crate::migration::facts::command::{Command, Refusal};
+use crate::session::clock::Clock;
+use crate::snapshot::{Arming, Ask, Reply, Snapshot};
 
 /// Screens that may be attached at once.
 const SCREENS: usize = 32;

@@ -1,10 +1,10 @@
 //! What a picture may still claim when the journal is not the whole truth (damaged, cut off, unreadable): what is observed of
 //! the clusters stands, and nothing that rests on the journal does.
 
-use crate::controller::snapshot::Snapshot;
-use crate::migration::estate::Trouble;
-use crate::migration::gate::Gate;
-use crate::migration::stage::{SideState, WayBack};
+use crate::base::Trouble;
+use crate::migration::facts::stage::{SideState, WayBack};
+use crate::migration::rules::gate::Gate;
+use crate::snapshot::Snapshot;
 
 /// Takes back every claim that rests on the journal.
 pub(super) fn distrust(snapshot: &mut Snapshot, why: &Trouble) {

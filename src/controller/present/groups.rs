@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Scene;
-use crate::controller::snapshot::{GroupRow, GroupSide, PartitionRow, PartitionSide};
-use crate::migration::command::Subject;
-use crate::migration::estate::{ClusterView, GroupKind, GroupView, Observed, Side, Trouble};
-use crate::migration::settings::Mode;
-use crate::migration::sight::Sight;
-use crate::migration::stage::{RunView, SideState, Stage, StepState};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::{Observed, Side, Trouble};
+use crate::estate::{ClusterView, GroupKind, GroupView};
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::settings::Mode;
+use crate::migration::facts::stage::{RunView, SideState, Stage, StepState};
+use crate::migration::rules::context::Sight;
+use crate::snapshot::{GroupRow, GroupSide, PartitionRow, PartitionSide};
 
 /// All rows: what needs a person first, then what is under way, then by name.
 pub(super) fn rows(scene: &Scene<'_>, sight: &Sight<'_>) -> Vec<GroupRow> {
@@ -228,7 +229,7 @@ pub(super) fn with_progress(run: &mut RunView, progress: &BTreeMap<String, Strin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::estate::{Committed, PartitionView, TopicView};
+    use crate::estate::{Committed, PartitionView, TopicView};
 
     #[test]
     fn without_the_high_watermark_a_partition_has_no_lag() {

@@ -1,11 +1,11 @@
 //! Producers in a snapshot: those of the plan.
 
 use super::{Scene, groups::with_progress};
-use crate::controller::snapshot::ProducerRow;
-use crate::migration::command::Subject;
-use crate::migration::estate::Observed;
-use crate::migration::stage::SideState;
+use crate::base::Observed;
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::stage::SideState;
 use crate::plan::ProducerPlan;
+use crate::snapshot::ProducerRow;
 
 /// All rows: what needs a person first, then by name.
 pub(super) fn rows(scene: &Scene<'_>) -> Vec<ProducerRow> {

@@ -1,11 +1,12 @@
 //! One cluster in a snapshot.
 
 use super::Scene;
-use crate::controller::snapshot::{SideView, Throttling};
-use crate::migration::estate::{ClusterView, GroupView, Observed, Side, Trouble};
-use crate::migration::group::left_behind;
-use crate::migration::sight::Sight;
-use crate::sanitise::visible_names;
+use crate::base::sanitise::visible_names;
+use crate::base::{Observed, Side, Trouble};
+use crate::estate::{ClusterView, GroupView};
+use crate::migration::rules::context::Sight;
+use crate::migration::rules::group::left_behind;
+use crate::snapshot::{SideView, Throttling};
 
 /// A cluster as last seen.
 pub(super) fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side) -> SideView {

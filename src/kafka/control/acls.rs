@@ -13,9 +13,9 @@ use super::failure::{Class, Failure, check_message};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
 use super::scatter::{Ask, Replies};
 use super::transactions::{answer, offered};
-use crate::migration::acl::{Acl, AclFilter, Operation, Pattern, Permission, Resource};
-use crate::migration::estate::Trouble;
-use crate::migration::transactions::{Answer, Since};
+use crate::base::Trouble;
+use crate::estate::acl::{Acl, AclFilter, Operation, Pattern, Permission, Resource};
+use crate::estate::transactions::{Answer, Since};
 
 /// A filter's number for anything.
 const ANY: i8 = 1;

@@ -15,8 +15,9 @@ use super::connection::Connection;
 use super::failure::{Class, Failure, check};
 use super::group_requests::group_id;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, KeyType, pause};
-use crate::migration::estate::{GroupKind, GroupState, TopicPartition, Trouble};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::{TopicPartition, Trouble};
+use crate::estate::{GroupKind, GroupState};
 
 /// Partitions in one OffsetCommit: the broker writes them as one batch, which must stay below `message.max.bytes`
 /// (1 MB by default) even with the longest names.

@@ -22,8 +22,8 @@ use super::failure::{Class, Failure, check};
 use super::throttle::{Answer, Book, Gate};
 use super::transport::{Endpoint, Stream, dial, seconds};
 use super::{guard, sasl};
+use crate::base::Trouble;
 use crate::kafka::properties::ControlProperties;
-use crate::migration::estate::Trouble;
 
 /// Requests under way on one connection; more wait for a place.
 const MAX_IN_FLIGHT: usize = 256;
@@ -386,7 +386,7 @@ impl Shared {
 fn because(error: &std::io::Error) -> String {
     let text = error.to_string();
     let alert = text.split(':').find(|part| part.contains("alert") && !part.contains("alert number"));
-    format!(" ({})", crate::sanitise::visible(alert.unwrap_or(&text)))
+    format!(" ({})", crate::base::sanitise::visible(alert.unwrap_or(&text)))
 }
 
 /// Closes when a task ends in a way of its own: with the runtime, or by a panic.

@@ -9,7 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::connection::Connection;
 use super::failure::{Class, Failure, check_message};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Inner, KeyType, lock, pause};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
 
 /// Groups in one FindCoordinator request (v4, KIP-699).
 const KEYS_PER_LOOKUP: usize = 500;

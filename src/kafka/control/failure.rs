@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use kafka_protocol::ResponseError;
 
-use crate::migration::estate::{Cause, Trouble};
+use crate::base::{Cause, Trouble};
 
 /// What is known of a request that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +84,8 @@ pub(super) fn check_message(
 }
 
 fn refused(error: ResponseError, message: Option<&str>, subject: impl Display, broker: &str) -> Failure {
-    let said = message.filter(|m| !m.is_empty()).map(crate::sanitise::visible);
-    let subject = crate::sanitise::visible(&subject.to_string());
+    let said = message.filter(|m| !m.is_empty()).map(crate::base::sanitise::visible);
+    let subject = crate::base::sanitise::visible(&subject.to_string());
     let what = match said {
         Some(said) => format!("{subject}: {broker} answered {} ({said})", protocol_name(error)),
         None => format!("{subject}: {broker} answered {}", protocol_name(error)),

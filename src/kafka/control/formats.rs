@@ -27,7 +27,7 @@ use super::failure::{Class, Failure, check};
 use super::offsets::OffsetSpec;
 use super::router::{ATTEMPTS, Cluster, Inner};
 use super::scatter::{Ask, Replies};
-use crate::migration::estate::{TopicPartition, Trouble};
+use crate::base::{TopicPartition, Trouble};
 
 /// Fetch versions from here on are those that librdkafka misreads old sets of.
 const FLEXIBLE_FETCH: i16 = 12;

@@ -18,8 +18,9 @@ use kafka_protocol::protocol::StrBytes;
 use super::connection::Connection;
 use super::failure::{Class, Failure, check, check_message};
 use super::guard;
-use crate::migration::estate::{Committed, GroupKind, GroupState, GroupView, MemberView, TopicPartition, Trouble};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::{TopicPartition, Trouble};
+use crate::estate::{Committed, GroupKind, GroupState, GroupView, MemberView};
 
 /// Groups in one DescribeGroups, ConsumerGroupDescribe or OffsetFetch (v8) request. Brokers answer the requests of one
 /// connection one after the other: with pieces of this size we decode one answer while the broker works on the next.

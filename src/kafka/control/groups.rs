@@ -12,7 +12,8 @@ use super::group_requests::{
     unanswered,
 };
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, KeyType, pause};
-use crate::migration::estate::{Committed, GroupKind, GroupState, GroupView, TopicPartition, Trouble};
+use crate::base::{TopicPartition, Trouble};
+use crate::estate::{Committed, GroupKind, GroupState, GroupView};
 
 /// A group's committed offsets when only final ones are wanted (KIP-447).
 #[derive(Debug, Clone, PartialEq, Eq)]

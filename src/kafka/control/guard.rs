@@ -176,7 +176,7 @@ mod tests {
             let ids: Vec<String> = groups.iter().map(|g| g.group_id.to_string()).collect();
             assert_eq!(ids, ["loan-audit", "g\u{f7ff}1", "g\u{f79b}2"]);
             assert!(!has_stray(&ids[0]) && has_stray(&ids[1]) && has_stray(&ids[2]) && frame.is_empty());
-            assert_eq!(crate::sanitise::visible_name(&ids[1]), "g\\u{f7ff}1");
+            assert_eq!(crate::base::sanitise::visible_name(&ids[1]), "g\\u{f7ff}1");
         }
     }
 

@@ -14,9 +14,9 @@ use super::connection::Connection;
 use super::failure::{Class, Failure};
 use super::router::{Cluster, Inner, lock};
 use super::transport::{Endpoint, addresses, seconds};
-use crate::migration::estate::{Side, Trouble, host_port};
-use crate::migration::sight::{PinnedBy, two_clusters, wrong_cluster};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::{Side, Trouble, host_port};
+use crate::estate::identity::{PinnedBy, two_clusters, wrong_cluster};
 
 /// How long an address is waited for when one that serves has answered: one that is silent is not used either.
 const GRACE: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@
 //! wrong one), `scatter` (many things at once, each at its broker), `connection` (pipelining, versions), `transport`,
 //! `tls`, `sasl`, `guard` (malformed answers), `throttle` (quotas). `snapshot`, `rights`, `groups`, `commits`, `offsets`, `topics`, `transactions`,
 //! `producers` and `acls` say what is asked. Nothing here waits without a bound, and every failure is a
-//! [`Trouble`](crate::migration::estate::Trouble).
+//! [`Trouble`](crate::base::Trouble).
 
 mod acls;
 mod commits;
@@ -40,7 +40,7 @@ pub use snapshot::{Named, SnapshotOptions, Which};
 pub use topics::{ConfigValue, NewTopic};
 pub use transactions::TransactionFilter;
 
-use crate::migration::estate::Trouble;
+use crate::base::Trouble;
 
 /// What came of one part of a change.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -10,7 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::connection::Connection;
 use super::failure::{Class, Failure, check};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
-use crate::migration::estate::{TopicPartition, Trouble};
+use crate::base::{TopicPartition, Trouble};
 
 /// Partitions in one ListOffsets request.
 const PARTITIONS_PER_REQUEST: usize = 5_000;

@@ -12,8 +12,8 @@ use super::failure::check_message;
 use super::router::Cluster;
 use super::scatter::{Ask, Replies};
 use super::transactions::{answer, offered};
-use crate::migration::estate::{At, TopicPartition};
-use crate::migration::transactions::{Answer, ProducerView, Since};
+use crate::base::{At, TopicPartition};
+use crate::estate::transactions::{Answer, ProducerView, Since};
 
 impl Cluster {
     /// The producers that each partition's leader remembers (idempotent and transactional ones; others leave no trace, so

@@ -16,9 +16,10 @@ use super::group_requests::{
 };
 use super::groups::maybe;
 use super::router::{ATTEMPTS, Cluster, Inner, KeyType, pause};
-use crate::migration::estate::{ClusterView, GroupKind, GroupState, GroupView, Trouble};
-use crate::migration::partial::{Operations, Shown};
-use crate::sanitise::visible_name;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_name;
+use crate::estate::partial::{Operations, Shown};
+use crate::estate::{ClusterView, GroupKind, GroupState, GroupView};
 
 /// Operations by name, or why they could not be told.
 pub type OperationsOf = BTreeMap<String, Result<Operations, Trouble>>;

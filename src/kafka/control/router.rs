@@ -18,11 +18,11 @@ use super::failure::{Class, Failure, check_message};
 use super::identity::Identity;
 use super::throttle::{Book, Mark};
 use super::transport::Endpoint;
+use crate::base::sanitise::visible_name;
+use crate::base::{Side, Trouble, host_port};
+use crate::estate::partial::Throttled;
 use crate::kafka::properties::{ClientProperties, ControlProperties};
-use crate::migration::estate::{Side, Trouble, host_port};
-use crate::migration::partial::Throttled;
 use crate::plan::address;
-use crate::sanitise::visible_name;
 
 /// How often something is asked in all when brokers answer "come back later". With [`pause`] that is 3.6 s of waiting:
 /// longer than an election (about 3 s), shorter than a person's patience.
@@ -428,7 +428,7 @@ impl Inner {
         let Some(settings) = &properties.tls else { return Ok(None) };
         let mut connector = lock(&self.connector);
         if connector.is_none() {
-            let built = crate::tls::connector(settings);
+            let built = crate::net::tls::connector(settings);
             let named = |t: Trouble| Failure::new(Class::Final, format!("{}: {}", self.side, t.what), t.advice);
             *connector = Some(built.map_err(named)?);
         }
@@ -488,8 +488,8 @@ fn none_answered(side: Side, seeds: usize, mut failures: Vec<Failure>) -> Failur
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::estate::Cause;
-    use crate::migration::sight::two_clusters;
+    use crate::base::Cause;
+    use crate::estate::identity::two_clusters;
 
     #[test]
     fn an_advertised_address_is_to_blame_only_where_nobody_answers() {

@@ -7,8 +7,8 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
 use super::failure::{Class, Failure, check_message};
+use crate::base::sanitise::visible_name;
 use crate::kafka::properties::Sasl;
-use crate::sanitise::visible_name;
 
 /// Authenticates a fresh connection. A session that expires later (KIP-368) is closed by the broker, and the next
 /// request opens and authenticates a new one.

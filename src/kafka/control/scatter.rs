@@ -10,8 +10,8 @@ use super::connection::Connection;
 use super::failure::{Class, Failure, check};
 use super::offsets::leader;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Inner, KeyType, pause};
-use crate::migration::estate::TopicPartition;
-use crate::sanitise::visible_name;
+use crate::base::TopicPartition;
+use crate::base::sanitise::visible_name;
 
 /// Things in one request.
 const KEYS_PER_REQUEST: usize = 1_000;

@@ -14,11 +14,10 @@ use super::group_requests::{Fetched, Listed, describe_classic, describe_consumer
 use super::guard::has_stray;
 use super::offsets::{Found, OffsetSpec, list_offsets};
 use super::router::{Cluster, Inner, KeyType, lock, pause};
-use crate::migration::estate::{
-    BrokerView, ClusterView, GroupKind, GroupState, GroupView, PartitionView, Side, TopicPartition, TopicView, Trouble,
-};
-use crate::migration::partial::Shown;
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::{Side, TopicPartition, Trouble};
+use crate::estate::partial::Shown;
+use crate::estate::{BrokerView, ClusterView, GroupKind, GroupState, GroupView, PartitionView, TopicView};
 
 /// How often a part is asked in all while leaders or coordinators move. Few: the next picture comes soon.
 const SNAPSHOT_ATTEMPTS: u32 = 3;
@@ -485,8 +484,8 @@ mod tests {
     use kafka_protocol::protocol::StrBytes;
 
     use super::*;
-    use crate::migration::acl::Operation;
-    use crate::migration::partial::Operations;
+    use crate::estate::acl::Operation;
+    use crate::estate::partial::Operations;
 
     /// A topic whose partitions have these leaders.
     fn topic(name: &'static str, leaders: &[i32]) -> MetadataResponseTopic {

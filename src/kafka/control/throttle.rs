@@ -10,7 +10,7 @@ use kafka_protocol::messages as m;
 use tokio::sync::watch;
 
 use super::router::wait_out;
-use crate::migration::partial::Throttled;
+use crate::estate::partial::Throttled;
 
 /// The longest that a request is held up by throttling, beyond its own limit. A quota's own window is 1 s, and 11 s for
 /// bytes (`quota.window.size.seconds` and `.num`): whatever asks for more is not waited for.
@@ -161,7 +161,7 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::estate::Side;
+    use crate::base::Side;
 
     #[tokio::test]
     async fn the_time_that_a_broker_asks_for_counts_for_no_limit() {

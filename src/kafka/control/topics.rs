@@ -15,8 +15,8 @@ use super::Outcome;
 use super::connection::Connection;
 use super::failure::{Class, Failure, check, check_message};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
-use crate::migration::estate::Trouble;
-use crate::sanitise::visible_name;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_name;
 
 /// DescribeConfigs' and CreateTopics' number for a topic.
 const TOPIC: i8 = 2;

@@ -17,11 +17,11 @@ use super::connection::Connection;
 use super::failure::{Class, Failure, check};
 use super::router::{Cluster, KeyType};
 use super::scatter::{Ask, Replies, TransactionalId};
-use crate::migration::estate::{At, TopicPartition, Trouble};
-use crate::migration::transactions::{
+use crate::base::sanitise::visible_name;
+use crate::base::{At, TopicPartition, Trouble};
+use crate::estate::transactions::{
     Answer, Fencing, Hanging, ListedTransaction, Since, TransactionState, TransactionView, Unavailable,
 };
-use crate::sanitise::visible_name;
 
 /// The transaction timeout that a fence sets on its id, until a producer initialises it again, ms. It also bounds how
 /// long the coordinator waits for its own log, so it must not be tiny (KAFKA-16047).
@@ -373,9 +373,9 @@ impl Ask<TopicPartition> for AbortMarker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Side;
+    use crate::estate::acl::AclFilter;
     use crate::kafka::properties::ClientProperties;
-    use crate::migration::acl::AclFilter;
-    use crate::migration::estate::Side;
 
     /// The controller spawns them. Nothing is sent: no future is polled.
     #[test]

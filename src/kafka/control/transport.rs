@@ -10,9 +10,9 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::failure::{Class, Failure};
+use crate::base::Trouble;
 use crate::kafka::properties::Tls;
-use crate::migration::estate::Trouble;
-use crate::tls;
+use crate::net::tls;
 
 /// A name may resolve to many addresses; more than this many are not tried.
 const MAX_ADDRESSES: usize = 8;
@@ -85,7 +85,7 @@ pub(super) async fn addresses(endpoint: &Endpoint, limit: Duration) -> Result<Ve
 
 fn unresolved(endpoint: &Endpoint, why: &str) -> Failure {
     Failure::nobody(
-        format!("{}: the host name does not resolve: {}", endpoint.label, crate::sanitise::visible(why)),
+        format!("{}: the host name does not resolve: {}", endpoint.label, crate::base::sanitise::visible(why)),
         "check the spelling and this machine's DNS (`getent hosts NAME`), or add the host to /etc/hosts",
     )
 }

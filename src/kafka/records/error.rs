@@ -2,7 +2,7 @@
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use crate::migration::estate::{TopicPartition, Trouble};
+use crate::base::{TopicPartition, Trouble};
 
 /// Why a read did not reach its end. What the sink was given until then is a prefix of each range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

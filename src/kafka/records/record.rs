@@ -5,7 +5,7 @@ use std::cell::Cell;
 use rdkafka::Timestamp;
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message, OwnedHeaders};
 
-use crate::quiet;
+use crate::base::quiet;
 
 /// One record, borrowed from librdkafka's buffer.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::migration::estate::TopicPartition;
+use crate::base::TopicPartition;
 
 /// The grain of waiting.
 pub(super) const TICK: Duration = Duration::from_millis(50);

@@ -2,17 +2,17 @@
 
 use super::runbook::REPEATS;
 use super::seam::Seam;
-use crate::migration::command::Refusal;
-use crate::migration::effect::{Answer, Effect, Outcome};
-use crate::migration::estate::{At, Side, TopicPartition};
-use crate::migration::event::{Event, RunId};
-use crate::migration::machine::{CONTROLLER, Machine};
-use crate::migration::runbook::StepKind;
-use crate::migration::settings::ProducerSettings;
-use crate::migration::state::{Done, Run};
-use crate::migration::steps::{Next, fail};
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Side, TopicPartition};
+use crate::migration::facts::command::Refusal;
+use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::event::{Event, RunId};
+use crate::migration::facts::settings::ProducerSettings;
+use crate::migration::facts::state::{Done, Run};
+use crate::migration::run::machine::{CONTROLLER, Machine};
+use crate::migration::run::runbook::StepKind;
+use crate::migration::run::steps::{Next, fail};
 use crate::replay::ranges::{Piece, Ranges};
-use crate::sanitise::visible_name;
 
 impl Machine {
     /// What only the side that is left holds goes to the other, exactly once. From here the way is on: records that
@@ -92,7 +92,7 @@ impl Machine {
                 "carry them by hand (cutover replay), or say that they are lost: --lose",
             ));
         }
-        let piece = |(tp, ends): (&TopicPartition, &super::Ends)| match begins(tp) {
+        let piece = |(tp, ends): (&TopicPartition, &crate::estate::exactly_once::Ends)| match begins(tp) {
             Some(start) if start < ends.high_watermark => Some(Ok(Piece::new(tp.clone(), start, ends.high_watermark))),
             Some(_) => None,
             None => Some(Err(fail(

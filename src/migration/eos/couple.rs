@@ -3,21 +3,22 @@
 
 use std::collections::BTreeMap;
 
-use crate::migration::command::Subject;
-use crate::migration::cost;
-use crate::migration::drain::committed;
-use crate::migration::effect::{Answer, Effect, Outcome};
-use crate::migration::estate::{At, Side, TopicPartition};
-use crate::migration::event::{Event, RunId};
-use crate::migration::group;
-use crate::migration::machine::{CONTROLLER, Machine};
-use crate::migration::offset_steps::{carried, carried_on};
-use crate::migration::overrides::{self, GateName};
-use crate::migration::runbook::{Step, TRANSLATE_ATTEMPTS};
-use crate::migration::settings::ProducerSettings;
-use crate::migration::steps::{Next, fail};
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Side, TopicPartition};
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::event::{Event, RunId};
+use crate::migration::facts::overrides;
+use crate::migration::facts::overrides::GateName;
+use crate::migration::facts::settings::ProducerSettings;
+use crate::migration::rules::cost;
+use crate::migration::rules::drain::committed;
+use crate::migration::rules::group;
+use crate::migration::run::machine::{CONTROLLER, Machine};
+use crate::migration::run::offset_steps::{carried, carried_on};
+use crate::migration::run::runbook::{Step, TRANSLATE_ATTEMPTS};
+use crate::migration::run::steps::{Next, fail};
 use crate::offsets::verdict::{GroupPlan, Verdict};
-use crate::sanitise::visible_name;
 
 impl Machine {
     /// Translates one group after the other.

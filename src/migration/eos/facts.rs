@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::gate::Cut;
-use crate::migration::estate::Side;
-use crate::migration::gate::Gate;
-use crate::migration::producer;
-use crate::migration::sight::Sight;
-use crate::sanitise::visible_name;
+use crate::base::Side;
+use crate::base::sanitise::visible_name;
+use crate::migration::rules::context::Sight;
+use crate::migration::rules::gate::Gate;
+use crate::migration::rules::producer;
 
 /// FNV-1a over the plan as it is understood: the same plan has the same number in every session and version that reads
 /// it the same way.

@@ -1,11 +1,11 @@
 //! What a journal amounts to for exactly-once producers.
 
-use crate::migration::command::Subject;
-use crate::migration::effect::{Answer, Effect, Outcome};
-use crate::migration::estate::{At, Side};
-use crate::migration::event::{Entry, Event, RunId, RunKind};
-use crate::migration::stage::Stage;
-use crate::migration::state::{Approval, ProducerState, State};
+use crate::base::{At, Side};
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::event::{Entry, Event, RunId, RunKind};
+use crate::migration::facts::stage::Stage;
+use crate::migration::facts::state::{Approval, ProducerState, State};
 
 impl ProducerState {
     /// The side on which an exactly-once producer rests.
@@ -114,7 +114,7 @@ impl State {
                 }
             }
             (Effect::SetFlag { to, .. }, Outcome::Done { .. }) => {
-                let side = Side::BOTH.into_iter().find(|s| *to == crate::migration::estate::FlagState::only(*s));
+                let side = Side::BOTH.into_iter().find(|s| *to == crate::estate::FlagState::only(*s));
                 producer.ran_on.extend(side);
             }
             _ => {}

@@ -15,14 +15,15 @@ pub(super) use after::all_initialised_again;
 pub use after::{initialised_again, not_asked, not_told};
 
 use super::Fenced;
-use super::look::{EosLook, Stillness};
-use crate::migration::estate::{At, Observed, Side};
-use crate::migration::gate::{Gate, span};
-use crate::migration::group;
-use crate::migration::overrides::GateName;
-use crate::migration::settings::ProducerSettings;
-use crate::migration::sight::Sight;
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::span;
+use crate::base::{At, Observed, Side};
+use crate::estate::exactly_once::{EosLook, Stillness};
+use crate::migration::facts::overrides::GateName;
+use crate::migration::facts::settings::ProducerSettings;
+use crate::migration::rules::context::Sight;
+use crate::migration::rules::gate::Gate;
+use crate::migration::rules::group;
 
 /// What a row is about; its word is what `--override` takes.
 #[derive(

@@ -1,4 +1,4 @@
-//! Exactly-once producers: the hard cutover (02-architecture, "EOS producer").
+//! Exactly-once producers: the hard cutover.
 //!
 //! A transaction can't span clusters, so such a producer is never dual. It is stopped on blue, proven quiet, fenced,
 //! and started on green with transactional ids that are new there; where its topics end on blue and begin on green is
@@ -17,7 +17,6 @@ mod couple;
 mod facts;
 mod fold;
 pub mod gate;
-pub mod look;
 mod prepare;
 mod readers;
 mod rogue;
@@ -30,12 +29,11 @@ mod watch;
 
 use serde::{Deserialize, Serialize};
 
-use super::acl::{Acl, Resource};
-use super::estate::Side;
-use super::settings::ProducerSettings;
+use super::facts::settings::ProducerSettings;
+use crate::base::Side;
+use crate::estate::acl::{Acl, Resource};
 
 pub use gate::{Row, RowId};
-pub use look::{Ends, EosLook, Stillness};
 pub use readers::{green_past, may_leave, read_past_seam};
 pub use rogue::Rogue;
 pub use seam::{Seam, Seams};
@@ -91,7 +89,7 @@ impl ProducerSettings {
     /// The principal that is kept from writing on a side.
     #[must_use]
     pub fn principal(&self, side: Side) -> Option<&str> {
-        self.principals[super::state::index(side)].as_deref()
+        self.principals[super::facts::state::index(side)].as_deref()
     }
 }
 

@@ -7,18 +7,20 @@ use super::runbook::{hard_steps, worst_case_ms};
 use super::seam::Seam;
 use super::view::green_only_words;
 use super::{GreenOnly, Row, RowId};
-use crate::migration::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
-use crate::migration::estate::{At, BrokerView, FlagState, Side};
-use crate::migration::event::{Event, RunId, RunKind};
-use crate::migration::gate::span;
-use crate::migration::machine::{CONTROLLER, Machine};
-use crate::migration::overrides::{GateName, Held, PassedOver};
-use crate::migration::prepare::{passed_readers, plain, upper};
-use crate::migration::runbook::{self, Step, StepKind};
-use crate::migration::settings::ProducerSettings;
-use crate::migration::stage::Stage;
-use crate::migration::steps::unresolved;
-use crate::sanitise::{visible_name, visible_names};
+use crate::base::sanitise::{visible_name, visible_names};
+use crate::base::span;
+use crate::base::{At, Side};
+use crate::estate::{BrokerView, FlagState};
+use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
+use crate::migration::facts::event::{Event, RunId, RunKind};
+use crate::migration::facts::overrides::{GateName, Held, PassedOver};
+use crate::migration::facts::settings::ProducerSettings;
+use crate::migration::facts::stage::Stage;
+use crate::migration::run::machine::{CONTROLLER, Machine};
+use crate::migration::run::runbook;
+use crate::migration::run::runbook::{Step, StepKind};
+use crate::migration::run::steps::unresolved;
+use crate::migration::tell::prepare::{passed_readers, plain, upper};
 
 impl Machine {
     pub(in crate::migration) fn prepare_hard(

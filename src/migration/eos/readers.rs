@@ -1,14 +1,14 @@
 //! Groups that read what an exactly-once producer writes: they follow it over its seam, one by one.
 
-use crate::migration::command::Refusal;
-use crate::migration::drain::committed;
-use crate::migration::estate::{At, Observed, Side, TopicPartition};
-use crate::migration::event::RunKind;
-use crate::migration::group;
-use crate::migration::machine::Machine;
-use crate::migration::rollback::ESTIMATE_AGE_MS;
-use crate::migration::sight::Sight;
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Observed, Side, TopicPartition};
+use crate::migration::facts::command::Refusal;
+use crate::migration::facts::event::RunKind;
+use crate::migration::rules::context::Sight;
+use crate::migration::rules::drain::committed;
+use crate::migration::rules::group;
+use crate::migration::rules::rollback::ESTIMATE_AGE_MS;
+use crate::migration::run::machine::Machine;
 
 /// Offsets of a topic on green past a group's position there, transaction markers included; `None` when that can't be
 /// told.
@@ -17,7 +17,7 @@ pub fn green_past(sight: &Sight<'_>, group: &str, topic: &str) -> Option<u64> {
     let view = sight.seen(group, Side::Green)?.view?;
     let log = sight.fresh(Side::Green).ok()?.topics.get(topic)?;
     let has = view.offsets.get(topic)?;
-    let past = |(n, p): (usize, &crate::migration::estate::PartitionView)| {
+    let past = |(n, p): (usize, &crate::estate::PartitionView)| {
         let at = has.get(&i32::try_from(n).ok()?)?.offset;
         // A position beyond the end is one of another log, or newer than the end: it tells nothing.
         u64::try_from(p.high_watermark?.saturating_sub(at)).ok()

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::migration::estate::{Side, TopicPartition};
+use crate::base::{Side, TopicPartition};
 
 /// Something on the side that was left that is not as it was left. Another value is another thing; who did it is no part
 /// of it, because leaders forget.
@@ -55,11 +55,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::migration::command::Command;
-    use crate::migration::estate::At;
-    use crate::migration::event::{Entry, Event, RunEnd, RunKind};
-    use crate::migration::machine::{Machine, Session};
-    use crate::migration::settings::Settings;
+    use crate::base::At;
+    use crate::migration::facts::command::Command;
+    use crate::migration::facts::event::{Entry, Event, RunEnd, RunKind};
+    use crate::migration::facts::settings::Settings;
+    use crate::migration::run::machine::{Machine, Session};
 
     fn written(end: i64) -> Rogue {
         Rogue::Written { tp: TopicPartition::new("ledger-out", 0), side: Side::Blue, end, seam: Some(10) }

@@ -2,13 +2,14 @@
 //! alone, so that a run is at the same step after a restart, whatever the plan says then.
 
 use super::GreenOnly;
-use crate::migration::command::Command;
-use crate::migration::estate::{FlagState, Side};
-use crate::migration::event::RunKind;
-use crate::migration::gate::span;
-use crate::migration::runbook::{Step, StepKind, TRANSLATE_MS};
-use crate::migration::settings::ProducerSettings;
-use crate::sanitise::{visible_name, visible_names};
+use crate::base::Side;
+use crate::base::sanitise::{visible_name, visible_names};
+use crate::base::span;
+use crate::estate::FlagState;
+use crate::migration::facts::command::Command;
+use crate::migration::facts::event::RunKind;
+use crate::migration::facts::settings::ProducerSettings;
+use crate::migration::run::runbook::{Step, StepKind, TRANSLATE_MS};
 
 /// How long fencing all ids of a side may take, ms: InitProducerId is asked again while markers are under way.
 pub const FENCE_MS: u64 = 60_000;
@@ -90,7 +91,7 @@ fn cut(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
             StepKind::Left { side: from },
             format!("see {from} stand still for {}, nobody past the fence", span(producer.still_ms)),
         )
-        .within(producer.still_ms.saturating_mul(3).max(crate::migration::runbook::FRESH_MS))
+        .within(producer.still_ms.saturating_mul(3).max(crate::migration::run::runbook::FRESH_MS))
         .undo(forth),
     ]);
     steps

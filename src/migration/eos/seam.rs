@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::migration::estate::{At, Side, TopicPartition};
+use crate::base::{At, Side, TopicPartition};
 
 /// One partition's seam. The name is the topic's on blue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,22 +3,25 @@
 use std::collections::BTreeSet;
 
 use super::gate::{Cut, all};
-use super::look::EosLook;
 use super::runbook::{QUIET_MS, REPEATS};
 use super::switch::writer;
 use super::{Fenced, GreenOnly, Row, RowId, denials};
-use crate::migration::command::{Command, Refusal, Subject};
-use crate::migration::drain::MIN_GAP_MS;
-use crate::migration::effect::{Answer, Effect, Outcome};
-use crate::migration::estate::{At, FlagState, Observed, Side};
-use crate::migration::event::{Event, RunId};
-use crate::migration::gate::{Gate, span};
-use crate::migration::machine::{CONTROLLER, Machine};
-use crate::migration::overrides::{self, GateName, Held, PassedOver};
-use crate::migration::runbook::{Step, StepKind};
-use crate::migration::settings::ProducerSettings;
-use crate::migration::steps::{Next, fail};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::span;
+use crate::base::{At, Observed, Side};
+use crate::estate::FlagState;
+use crate::estate::exactly_once::EosLook;
+use crate::migration::facts::command::{Command, Refusal, Subject};
+use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::event::{Event, RunId};
+use crate::migration::facts::overrides;
+use crate::migration::facts::overrides::{GateName, Held, PassedOver};
+use crate::migration::facts::settings::ProducerSettings;
+use crate::migration::rules::drain::MIN_GAP_MS;
+use crate::migration::rules::gate::Gate;
+use crate::migration::run::machine::{CONTROLLER, Machine};
+use crate::migration::run::runbook::{Step, StepKind};
+use crate::migration::run::steps::{Next, fail};
 
 impl Machine {
     pub(in crate::migration) fn perform_hard(&mut self, id: RunId, step: &Step, now: At) -> Next {
@@ -320,7 +323,7 @@ impl Machine {
 }
 
 /// The ids that a run has fenced, as it was told.
-pub(super) fn fenced_by(run: &crate::migration::state::Run) -> Vec<Fenced> {
+pub(super) fn fenced_by(run: &crate::migration::facts::state::Run) -> Vec<Fenced> {
     let last = run.effects.iter().rev().find_map(|e| match &e.outcome {
         Some((Outcome::Done { result: Answer::Fenced { ids } }, _)) => Some(ids.clone()),
         _ => None,

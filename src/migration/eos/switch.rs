@@ -3,24 +3,25 @@
 use std::collections::BTreeMap;
 
 use super::gate::{all_initialised_again, initialised_again, not_asked, not_told};
-use super::look::EosLook;
 use super::rogue;
 use super::seam::Seam;
 use super::steps::fenced_by;
 use super::watch::all_moved;
-use crate::migration::command::{Command, Subject};
-use crate::migration::effect::Effect;
-use crate::migration::estate::{At, FlagState, Observed, Side, TopicPartition};
-use crate::migration::event::{Event, RunId};
-use crate::migration::gate::span;
-use crate::migration::machine::{CONTROLLER, Machine};
-use crate::migration::overrides::GateName;
-use crate::migration::runbook::{FRESH_MS, Step, StepKind};
-use crate::migration::settings::ProducerSettings;
-use crate::migration::state::Run;
-use crate::migration::steps::{Next, fail};
-use crate::migration::transactions::{Answer as Told, TransactionState};
-use crate::sanitise::{visible_name, visible_names};
+use crate::base::sanitise::{visible_name, visible_names};
+use crate::base::span;
+use crate::base::{At, Observed, Side, TopicPartition};
+use crate::estate::FlagState;
+use crate::estate::exactly_once::EosLook;
+use crate::estate::transactions::{Answer as Told, TransactionState};
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::effect::Effect;
+use crate::migration::facts::event::{Event, RunId};
+use crate::migration::facts::overrides::GateName;
+use crate::migration::facts::settings::ProducerSettings;
+use crate::migration::facts::state::Run;
+use crate::migration::run::machine::{CONTROLLER, Machine};
+use crate::migration::run::runbook::{FRESH_MS, Step, StepKind};
+use crate::migration::run::steps::{Next, fail};
 
 /// Fresh looks at both sides since a step began: the one that is left, and the one that is gone to.
 pub(super) struct Both<'a> {
@@ -111,7 +112,7 @@ impl Machine {
                     "create it, with as many partitions as on the other",
                 );
             }
-            let one = |(tp, e): (&TopicPartition, &super::Ends)| Seam {
+            let one = |(tp, e): (&TopicPartition, &crate::estate::exactly_once::Ends)| Seam {
                 tp: tp.clone(),
                 source: e.high_watermark,
                 target: target[tp].high_watermark,
@@ -257,7 +258,9 @@ impl Machine {
                     // It came back to where it was: whatever moves from the first look on.
                     None => self.live.entry(id).or_default().base.get_or_insert_with(stable).clone(),
                 };
-                let beyond = |(tp, e): (&TopicPartition, &super::Ends)| base.get(tp).is_none_or(|b| e.stable > *b);
+                let beyond = |(tp, e): (&TopicPartition, &crate::estate::exactly_once::Ends)| {
+                    base.get(tp).is_none_or(|b| e.stable > *b)
+                };
                 match (look.ends.iter().any(beyond), committing(&look, plan.ids(side))) {
                     (true, true) => return Next::Done,
                     (true, false) => {
@@ -355,7 +358,7 @@ fn committing(look: &EosLook, ids: &[String]) -> bool {
     let told: Vec<_> = ids.iter().filter_map(|id| look.ids.get(id)).collect();
     let alive = |a: &&Told<Option<_>>| match a {
         Told::Told(Some(view)) => {
-            let view: &crate::migration::transactions::TransactionView = view;
+            let view: &crate::estate::transactions::TransactionView = view;
             matches!(view.state, S::Ongoing | S::PrepareCommit | S::CompleteCommit)
         }
         Told::Told(None) => false,

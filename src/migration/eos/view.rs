@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::gate::{Cut, Row, all};
-use super::look::Ends;
 use super::runbook::worst_case_ms;
 use super::seam::Seam;
 use super::{Fenced, GreenOnly};
-use crate::migration::command::{Command, Subject};
-use crate::migration::estate::{At, Side, TopicPartition};
-use crate::migration::gate::{Gate, span};
-use crate::migration::machine::Machine;
-use crate::migration::runbook;
-use crate::migration::stage::{MovePhase, Stage};
+use crate::base::span;
+use crate::base::{At, Side, TopicPartition};
+use crate::estate::exactly_once::Ends;
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::stage::{MovePhase, Stage};
+use crate::migration::rules::gate::Gate;
+use crate::migration::run::machine::Machine;
+use crate::migration::run::runbook;
 
 /// Where an exactly-once producer stands, with both gates of its next move row by row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,7 +169,7 @@ impl Machine {
         let growth = (rate.max(0.0) * 120.0).ceil();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is finite and not negative")]
         let growth = if growth.is_finite() { growth.min(1e15) as u64 } else { 0 };
-        Some(crate::migration::overrides::rounded_up(held.saturating_add(growth)))
+        Some(crate::migration::facts::overrides::rounded_up(held.saturating_add(growth)))
     }
 }
 

@@ -2,16 +2,16 @@
 //! nobody may come back past the fence.
 
 use super::gate::all_initialised_again;
-use super::look::EosLook;
 use super::rogue::{self, Rogue, Spotted};
 use super::seam::Seam;
 use super::switch::{rogue_advice, writer};
-use crate::migration::command::Subject;
-use crate::migration::estate::{At, Observed, Side};
-use crate::migration::event::Event;
-use crate::migration::machine::{CONTROLLER, Machine};
-use crate::migration::settings::ProducerSettings;
-use crate::migration::stage::Stage;
+use crate::base::{At, Observed, Side};
+use crate::estate::exactly_once::EosLook;
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::event::Event;
+use crate::migration::facts::settings::ProducerSettings;
+use crate::migration::facts::stage::Stage;
+use crate::migration::run::machine::{CONTROLLER, Machine};
 
 /// How many one alarm names at most: the rest is named by the next.
 const AT_ONCE: usize = 5;

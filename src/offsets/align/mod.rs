@@ -31,14 +31,14 @@
 //! the copies of identities that occur more than once. An identity that is not owed sets no bound: a retry's
 //! duplicate on the target and a record whose source send failed long ago are passed.
 //!
-//! # What differs from the design note, and why
-//! - The note scans the target from `F(Tc)` with one cut-off for all identities. Taking `m` and the play region
+//! # What differs from one scan with a shared bound, and why
+//! - Such a scan goes over the target from `F(Tc)` with one cut-off for all identities. Taking `m` and the play region
 //!   per identity needs no scan start, and is strictly closer to the optimum: one old unconsumed record no longer
 //!   widens the region of every other identity. A gap of one `pair_delta` between neighbours suffices, where the
-//!   note asks for no copy within `pair_delta` on *both* sides of the cut.
-//! - The note passes a green record whose identity is somewhere in `C`. That loses when an identical payload is
+//!   scan needs no copy within `pair_delta` on *both* sides of the cut.
+//! - It passes a green record whose identity is somewhere in `C`. That loses when an identical payload is
 //!   still on its way to the source. Here the copies are matched one to one, and what is left over and young is owed.
-//! - The note passes everything older than `Tc`. A send that is retried against the source for two minutes is
+//! - It passes everything older than `Tc`. A send that is retried against the source for two minutes is
 //!   older than that and still owed, so unsettled records bind wherever they are.
 
 mod index;

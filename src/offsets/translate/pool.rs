@@ -11,7 +11,7 @@ use super::reach::{hidden, wider};
 use super::settling::{Settling, count, grow};
 use super::side::Side;
 use super::{Log, OPEN_FOR_MS, Params, ms};
-use crate::migration::estate::{At, Trouble};
+use crate::base::{At, Trouble};
 
 mod rows;
 

@@ -6,7 +6,7 @@ use super::super::window::EndRead;
 use super::asked::Floor;
 use super::settling::grow;
 use super::{Log, Need, OPEN_FOR_MS, Params, Translation, ms};
-use crate::migration::estate::At;
+use crate::base::At;
 
 impl Translation {
     pub(super) fn look_up(&mut self, log: Log, ts: i64) -> Option<Need> {

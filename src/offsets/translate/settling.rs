@@ -1,7 +1,7 @@
 //! Waiting for young records: what is waited for, how long, and how often is looked.
 
 use super::Params;
-use crate::migration::estate::At;
+use crate::base::At;
 use crate::offsets::align::Unsettled;
 
 /// The first pause of the settle rounds; each next one is twice as long, up to [`MAX_PAUSE_MS`].

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::window::{EndRead, EndSample, LogWindow};
 use super::Log;
-use crate::migration::estate::At;
+use crate::base::At;
 
 /// One log: its bounds, what was loaded of it, and what it answered about times.
 #[derive(Debug, Clone, Default)]

@@ -2,9 +2,10 @@
 
 use super::families as f;
 use super::{Page, count, number, seconds};
-use crate::controller::snapshot::{GroupSide, SideView, Snapshot};
-use crate::migration::estate::{GroupState, Observed, Side};
+use crate::base::{Observed, Side};
+use crate::estate::GroupState;
 use crate::report::words;
+use crate::snapshot::{GroupSide, SideView, Snapshot};
 
 pub(super) fn write(page: &mut Page, s: &Snapshot) {
     let sides = || [&s.blue, &s.green].into_iter().map(|v| ([v.side.name()], v));

@@ -2,10 +2,11 @@
 
 use super::families as f;
 use super::{HINDRANCES, Page, count, hindrance, number, seconds, stage, yes};
-use crate::controller::snapshot::{GroupRow, GroupSide, Place, Snapshot};
-use crate::migration::estate::{Observed, Side, SwitchState};
-use crate::migration::stage::{Stage, WayBack};
+use crate::base::{Observed, Side};
+use crate::estate::SwitchState;
+use crate::migration::facts::stage::{Stage, WayBack};
 use crate::offsets::verdict::{GroupPlan, Verdict};
+use crate::snapshot::{GroupRow, GroupSide, Place, Snapshot};
 
 /// Where a group of the plan can stand: as its stages, and found on green without having been moved.
 const GROUP_STAGES: &[&str] = &["on_blue", "on_green", "moving", "soaking", "complete", "rolled_back"];

@@ -15,10 +15,10 @@ use std::fmt::Write as _;
 
 pub use families::{ALL as FAMILIES, Family, Kind};
 
-use crate::controller::snapshot::{Arming, PhaseView, Severity, Snapshot};
-use crate::migration::estate::At;
-use crate::migration::stage::{RunView, SideState, Stage, StepState};
-use crate::sanitise::visible_name;
+use crate::base::At;
+use crate::base::sanitise::visible_name;
+use crate::migration::facts::stage::{RunView, SideState, Stage, StepState};
+use crate::snapshot::{Arming, PhaseView, Severity, Snapshot};
 
 /// Content type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::families as f;
 use super::{Family, HINDRANCES, Page, STAGES, hindrance, moment, number, stage};
-use crate::controller::snapshot::{Fidelity, FidelityFigure, FidelityVerdict, ProducerRow, Snapshot};
+use crate::estate::FlagState;
 use crate::migration::eos::EosView;
-use crate::migration::estate::FlagState;
-use crate::migration::gate::Gate;
+use crate::migration::rules::gate::Gate;
 use crate::report::words::{GATES, gate};
+use crate::snapshot::{Fidelity, FidelityFigure, FidelityVerdict, ProducerRow, Snapshot};
 
 pub(super) fn write(page: &mut Page, s: &Snapshot) {
     let (now, stale_ms) = (page.now, page.stale_ms);

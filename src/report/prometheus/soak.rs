@@ -2,13 +2,13 @@
 
 use super::families as f;
 use super::{Family, Page, count, moment, seconds, yes};
-use crate::controller::snapshot::{GateRow, GroupRow, Snapshot, TriggerRow};
-use crate::migration::criteria::Metric;
-use crate::migration::gate::Gate;
-use crate::migration::stage::Stage;
-use crate::migration::trigger::{Arm, TriggerState};
-use crate::migration::watch::whole;
+use crate::migration::facts::stage::Stage;
+use crate::migration::rules::gate::Gate;
+use crate::migration::soak::criteria::Metric;
+use crate::migration::soak::trigger::{Arm, TriggerState};
+use crate::migration::soak::watch::whole;
 use crate::report::words::{self, GATES, gate};
+use crate::snapshot::{GateRow, GroupRow, Snapshot, TriggerRow};
 
 pub(super) fn write(page: &mut Page, s: &Snapshot) {
     let soaking: Vec<&GroupRow> = s.groups.iter().filter(|g| g.listed && !g.gates.is_empty()).collect();

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use kafka_protocol::ResponseError;
 
 use super::State;
-use crate::migration::acl::{Acl, Operation, Pattern, Permission, Resource};
+use crate::estate::acl::{Acl, Operation, Pattern, Permission, Resource};
 
 /// Who every client of the simulation is.
 const PRINCIPAL: &str = "User:ANONYMOUS";

@@ -33,7 +33,7 @@ pub use produce::{Lookup, ProduceAsk};
 pub use topics::{Topic, legal_topic_name, topic_defaults};
 pub use transactions::{MarkerAsk, Transaction, TxnState};
 
-use crate::migration::acl::Acl;
+use crate::estate::acl::Acl;
 
 /// Names a waiting request: the wire server matches replies to it.
 pub type Ticket = u64;

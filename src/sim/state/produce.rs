@@ -6,7 +6,7 @@ use kafka_protocol::ResponseError;
 use super::batch::{self, Batch, NewRecord, Writer};
 use super::log::{Appended, Isolation};
 use super::{State, TxnState};
-use crate::migration::acl::{Operation, Resource};
+use crate::estate::acl::{Operation, Resource};
 
 /// One partition of a produce request.
 #[derive(Debug, Clone)]

@@ -9,11 +9,11 @@ use kafka_protocol::protocol::Decodable;
 
 use super::State;
 use super::group::{Group, GroupState as Phase};
-use crate::migration::estate::{
-    BrokerView, ClusterView, Committed, GroupKind, GroupState, GroupView, MemberView, PartitionView, TopicPartition,
-    TopicView,
+use crate::base::TopicPartition;
+use crate::estate::partial::{Operations, Shown};
+use crate::estate::{
+    BrokerView, ClusterView, Committed, GroupKind, GroupState, GroupView, MemberView, PartitionView, TopicView,
 };
-use crate::migration::partial::{Operations, Shown};
 
 impl State {
     /// The whole cluster now. Configuration is left out, as it is in an ordinary snapshot.

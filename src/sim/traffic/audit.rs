@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::witness::{ID_HEADER, Witness};
-use crate::migration::estate::Side;
+use crate::base::Side;
 use crate::sim::cluster::SimCluster;
 use crate::sim::state::{Isolation, State};
 

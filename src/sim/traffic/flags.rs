@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Map, Value, json};
 
 use super::spec::EstateSpec;
-use crate::migration::estate::Side;
+use crate::base::Side;
 
 /// The flags as last read.
 #[derive(Debug)]

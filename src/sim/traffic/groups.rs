@@ -15,7 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::Shared;
 use super::spec::GroupSpec;
 use super::witness::ID_HEADER;
-use crate::migration::estate::Side;
+use crate::base::Side;
 
 /// How often a stopped group looks at its switch.
 const LOOK: Duration = Duration::from_millis(50);

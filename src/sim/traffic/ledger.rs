@@ -15,7 +15,7 @@ use super::producers::payload;
 use super::spec::LedgerSpec;
 use super::witness::ID_HEADER;
 use super::{Shared, partition_for};
-use crate::migration::estate::Side;
+use crate::base::Side;
 
 /// Bound of every call to the coordinator.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -26,7 +26,7 @@ pub use witness::{ID_HEADER, Witness, WitnessReport};
 
 use super::cluster::{SimCluster, SimConfig};
 use super::wire::now_ms;
-use crate::migration::estate::{Side, Trouble};
+use crate::base::{Side, Trouble};
 
 /// How often services look at the flag file.
 const FLAG_POLL: Duration = Duration::from_millis(200);

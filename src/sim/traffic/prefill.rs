@@ -3,7 +3,7 @@
 use super::spec::{EstateSpec, GroupSpec, TopicSpec};
 use super::witness::{ID_HEADER, Witness};
 use super::{partition_for, producers::payload};
-use crate::migration::estate::{Side, Trouble};
+use crate::base::{Side, Trouble};
 use crate::sim::cluster::SimCluster;
 use crate::sim::state::{Commit, NewRecord, ResponseError, State, Writer};
 

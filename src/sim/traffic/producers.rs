@@ -15,7 +15,7 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use super::spec::{EstateSpec, ProducerSpec};
 use super::witness::{ID_HEADER, Witness};
 use super::{Shared, partition_for};
-use crate::migration::estate::Side;
+use crate::base::Side;
 
 /// Longest wait between the two sends of one record, ms.
 const JITTER_MS: f64 = 150.0;

@@ -1,7 +1,7 @@
 //! What the demo's bank runs: topics, producers of several teams, consumer groups. Plain data, so that a test can
 //! run another estate with the same engine.
 
-use crate::migration::estate::Side;
+use crate::base::Side;
 
 /// A topic.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use crate::migration::estate::Side;
+use crate::base::Side;
 
 /// The header that carries the send id.
 pub const ID_HEADER: &str = "demo-id";

@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Context, code, text};
-use crate::migration::acl::{Acl, Operation, Pattern, Permission, Resource};
+use crate::estate::acl::{Acl, Operation, Pattern, Permission, Resource};
 use crate::sim::state::{CLUSTER, State};
 
 const ANY: i8 = 1;

@@ -16,7 +16,7 @@ use kafka_protocol::messages::{
 };
 
 use super::{Context, code, text};
-use crate::migration::acl::{Operation, Resource};
+use crate::estate::acl::{Operation, Resource};
 use crate::sim::state::{State, Topic, id_text, legal_topic_name, topic_defaults};
 
 /// "No authorised operations were asked for".

@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 use tokio::time::Instant;
 
 use super::{Context, code};
-use crate::migration::acl::{Operation, Resource};
+use crate::estate::acl::{Operation, Resource};
 use crate::sim::state::{Isolation, Lookup, ProduceAsk, State};
 
 /// Longest that a fetch waits, whatever it asks for, ms.

@@ -25,7 +25,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{oneshot, watch};
 
 use super::state::{GroupReply, State, Ticket};
-use crate::migration::acl::{Operation, Resource};
+use crate::estate::acl::{Operation, Resource};
 
 pub(super) use server::{bind, run_broker};
 

@@ -24,8 +24,8 @@ use kafka_protocol::messages::{
 };
 
 use super::{Context, code, text};
-use crate::migration::acl::{Operation, Resource};
-use crate::migration::transactions::TransactionState;
+use crate::estate::acl::{Operation, Resource};
+use crate::estate::transactions::TransactionState;
 use crate::sim::state::{CLUSTER, Commit, CommitAsk, Marker, MarkerAsk, State, Transaction};
 
 /// Clients before a version know a fenced producer only as INVALID_PRODUCER_EPOCH (KIP-588).

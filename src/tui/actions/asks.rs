@@ -9,10 +9,10 @@ use super::super::update::Cmd;
 use super::super::verify;
 use super::super::words;
 use super::ready::{exportable, is_hard_move, is_losing, offers};
-use crate::controller::snapshot::Ask;
-use crate::migration::command::{Command, Offer, Subject};
-use crate::migration::estate::Side;
-use crate::migration::stage::Stage;
+use crate::base::Side;
+use crate::migration::facts::command::{Command, Offer, Subject};
+use crate::migration::facts::stage::Stage;
+use crate::snapshot::Ask;
 
 /// Sends a command that needs no dialog.
 pub(super) fn send(m: &mut Model, command: Command, about: &str) -> Vec<Cmd> {

@@ -12,9 +12,9 @@ use super::super::verify;
 use super::super::words;
 use super::asks::{open_confirm, said};
 use super::ready;
-use crate::controller::snapshot::Ask;
-use crate::migration::command::{Command, Offer};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::migration::facts::command::{Command, Offer};
+use crate::snapshot::Ask;
 
 /// Closes what lies over the screen.
 pub(in crate::tui) fn close_overlay(m: &mut Model) -> Vec<Cmd> {

@@ -9,9 +9,9 @@ use super::super::palette;
 use super::super::update::Cmd;
 use super::super::verify;
 use super::super::view;
-use crate::controller::snapshot::DiffState;
-use crate::migration::command::Subject;
-use crate::migration::stage::Stage;
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::stage::Stage;
+use crate::snapshot::DiffState;
 
 fn show(m: &mut Model, pane: Pane) -> Vec<Cmd> {
     m.screen = Screen::Cockpit;

@@ -9,13 +9,13 @@ use super::super::view;
 use super::super::words;
 use super::Ready;
 use super::places::notice_subject;
-use crate::controller::snapshot::{Arming, DiffState, DiffView, GroupRow};
-use crate::migration::command::{Command, Offer};
+use crate::base::Side;
 use crate::migration::eos::GreenOnly;
-use crate::migration::estate::Side;
-use crate::migration::overrides::GateName;
-use crate::migration::stage::SideState;
+use crate::migration::facts::command::{Command, Offer};
+use crate::migration::facts::overrides::GateName;
+use crate::migration::facts::stage::SideState;
 use crate::offsets::Chosen;
+use crate::snapshot::{Arming, DiffState, DiffView, GroupRow};
 
 pub(super) fn always(_: &Model) -> Ready {
     Ready::Now

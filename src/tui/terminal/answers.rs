@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 
-use crate::migration::estate::At;
+use crate::base::At;
 
 /// The question. Ended by BEL, which every terminal that answers takes, and answers with.
 pub(super) const QUESTION: &str = "\x1b]11;?\x07";

@@ -61,7 +61,7 @@ pub(super) fn hook_panics() {
     }
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if !crate::quiet::is_expected() {
+        if !crate::base::quiet::is_expected() {
             restore();
             before(info);
         }

@@ -12,7 +12,7 @@ pub use role::Role;
 
 use ratatui::style::Style;
 
-use crate::migration::estate::Side;
+use crate::base::Side;
 
 /// Names of the themes that come with the program.
 pub const NAMES: [&str; 6] = ["dark", "light", "either", "ansi16", "mono", "high-contrast"];

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 
 use super::groups::more;
 use super::line::{self, Row, window};
-use crate::controller::snapshot::calendar::{Due, Kind, Opening, short, span};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::snapshot::calendar::{Due, Kind, Opening, short, span};
 use crate::tui::calendar::{self, Counts, Line, Standing};
 use crate::tui::model::{Focus, Model};
 use crate::tui::text;

@@ -7,10 +7,10 @@ use ratatui::layout::Rect;
 
 use super::line::Row;
 use super::prompts::{boxed, cells, typed};
-use crate::controller::snapshot::GroupRow;
-use crate::migration::estate::Side;
+use crate::base::Side;
+use crate::base::sanitise::visible_name;
 use crate::offsets::Strategy;
-use crate::sanitise::visible_name;
+use crate::snapshot::GroupRow;
 use crate::tui::choose::{self, Choose, Step};
 use crate::tui::model::Model;
 use crate::tui::text;
@@ -77,7 +77,7 @@ fn known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<
             lag.map(|n| format!("{} now", text::count(n)))
         }
         Strategy::Earliest => {
-            let held = |p: &crate::controller::snapshot::PartitionRow| {
+            let held = |p: &crate::snapshot::PartitionRow| {
                 let p = if to == Side::Green { p.green } else { p.blue };
                 u64::try_from(p.end?.checked_sub(p.log_start?)?).ok()
             };

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 
 use super::header::{side_title, unseen};
 use super::line::{Row, frame};
-use crate::controller::snapshot::{SideView, Snapshot};
-use crate::migration::estate::{Observed, Side};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::{Observed, Side};
+use crate::snapshot::{SideView, Snapshot};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
@@ -94,7 +94,7 @@ fn side_frame(v: &SideView) -> Role {
 
 /// What stands in the way of seeing this cluster, the worst first.
 fn trouble(m: &Model, v: &SideView) -> Option<(Role, String)> {
-    let t = |t: &crate::migration::estate::Trouble| words::sentence(&t.what, &t.advice);
+    let t = |t: &crate::base::Trouble| words::sentence(&t.what, &t.advice);
     // The lines on top say it in full.
     if v.identity_trouble.is_some() {
         return Some((Role::Fail, "wrong cluster: see above".into()));

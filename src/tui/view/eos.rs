@@ -1,11 +1,11 @@
 //! A hard cutover: its gates row by row, where the producer stands, and what keeps the side out that it left.
 
 use super::line::Row;
+use crate::base::sanitise::visible_name;
 use crate::migration::eos::gate::Row as GateRow;
 use crate::migration::eos::{EosView, Fenced, Seam};
-use crate::migration::gate::Gate;
-use crate::migration::stage::{SideState, Stage};
-use crate::sanitise::visible_name;
+use crate::migration::facts::stage::{SideState, Stage};
+use crate::migration::rules::gate::Gate;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};

@@ -6,8 +6,8 @@ use ratatui::layout::Rect;
 
 use super::line::{Row, wipe};
 use super::{groups, producers};
-use crate::controller::snapshot::GroupSide;
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::snapshot::GroupSide;
 use crate::tui::actions::{self, Action};
 use crate::tui::hosting;
 use crate::tui::model::{Model, Overlay, Pane, Screen};

@@ -4,12 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
-use crate::controller::snapshot::{GateRow, GroupRow, TriggerRow};
-use crate::migration::estate::At;
-use crate::migration::gate::Gate;
-use crate::migration::samples::Mark;
-use crate::migration::trigger::{Arm, TriggerState};
-use crate::sanitise::visible_name;
+use crate::base::At;
+use crate::base::sanitise::visible_name;
+use crate::migration::rules::gate::Gate;
+use crate::migration::soak::samples::Mark;
+use crate::migration::soak::trigger::{Arm, TriggerState};
+use crate::snapshot::{GateRow, GroupRow, TriggerRow};
 use crate::tui::model::{Focus, Model};
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
@@ -54,7 +54,7 @@ pub fn completes(g: &GroupRow) -> Option<(Role, String)> {
     let left = left.collect::<Option<Vec<u64>>>()?.into_iter().max()?;
     Some(match left {
         0 => (Role::Ok, "all pass: d".to_owned()),
-        ms => (Role::Hold, format!("passes in {}", crate::migration::gate::span(ms))),
+        ms => (Role::Hold, format!("passes in {}", crate::base::span(ms))),
     })
 }
 
@@ -82,7 +82,7 @@ fn gate<'t>(m: &'t Model, row: &GateRow, width: usize) -> Row<'t> {
     let value = row.value.map(|v| row.metric.show(v)).unwrap_or_default();
     let line = line.put(Role::Strong, value).to(at + GATE + VALUE);
     let end = match &row.gate {
-        Gate::Hold { left_ms, .. } => format!("{} left", crate::migration::gate::span(*left_ms)),
+        Gate::Hold { left_ms, .. } => format!("{} left", crate::base::span(*left_ms)),
         _ => String::new(),
     };
     let cells = width.saturating_sub(line.width() + end.len() + age.width() + 3);
@@ -154,7 +154,7 @@ fn trigger<'t>(m: &'t Model, row: &TriggerRow, width: usize) -> Row<'t> {
     let (role, says) = match &row.state {
         TriggerState::Quiet { worst } => (Role::Dim, format!("quiet, worst {} ({})", t.metric.show(*worst), t.words())),
         TriggerState::Rising { left_ms, why } => {
-            (Role::Hold, format!("fires in {}: {why}", crate::migration::gate::span(*left_ms)))
+            (Role::Hold, format!("fires in {}: {why}", crate::base::span(*left_ms)))
         }
         TriggerState::Met { why } => (Role::Fail, format!("MET: {why}")),
         TriggerState::Unknown { why } => (Role::Unknown, format!("UNKNOWN: {why}")),

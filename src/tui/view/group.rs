@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 
 use super::line::{self, Row, rule};
 use super::{partitions, run};
-use crate::controller::snapshot::GroupRow;
-use crate::migration::estate::{Observed, Side};
-use crate::migration::stage::Stage;
+use crate::base::sanitise::visible_name;
+use crate::base::{Observed, Side};
+use crate::migration::facts::stage::Stage;
 use crate::offsets::verdict::{GroupPlan, Verdict};
-use crate::sanitise::visible_name;
+use crate::snapshot::GroupRow;
 use crate::tui::model::{Focus, Model};
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
@@ -165,7 +165,7 @@ pub fn folds(m: &Model, id: &str, area: Rect) -> bool {
 fn short_run<'t>(m: &'t Model, g: &GroupRow, moving: bool) -> Row<'t> {
     let row = Row::new(m.theme()).gap(1);
     let Some(r) = &g.run else { return row };
-    let done = r.steps.iter().filter(|s| matches!(s.1, crate::migration::stage::StepState::Done { .. })).count();
+    let done = r.steps.iter().filter(|s| matches!(s.1, crate::migration::facts::stage::StepState::Done { .. })).count();
     let row = row.put(
         if moving { Role::Strong } else { Role::Dim },
         format!("{} run {}: {done} of {} steps", r.kind, r.run, r.steps.len()),

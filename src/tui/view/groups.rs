@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::{Row, window};
-use crate::controller::snapshot::{GroupRow, SideView};
-use crate::migration::estate::Side;
-use crate::sanitise::visible_name;
+use crate::base::Side;
+use crate::base::sanitise::visible_name;
+use crate::snapshot::{GroupRow, SideView};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};

@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
-use crate::controller::snapshot::{Arming, PhaseView, SideView, Snapshot};
-use crate::migration::estate::{Observed, Side, Trouble};
-use crate::migration::stage::{Stage, WayBack};
-use crate::migration::trigger::Arm;
-use crate::sanitise::{visible, visible_name};
+use crate::base::sanitise::{visible, visible_name};
+use crate::base::{Observed, Side, Trouble};
+use crate::migration::facts::stage::{Stage, WayBack};
+use crate::migration::soak::trigger::Arm;
+use crate::snapshot::{Arming, PhaseView, SideView, Snapshot};
 use crate::tui::hosting;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};

@@ -4,8 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::{Row, rule, window};
-use crate::controller::snapshot::{JournalLine, Severity};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::snapshot::{JournalLine, Severity};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};

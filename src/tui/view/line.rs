@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::migration::estate::Side;
-use crate::sanitise::visible_name;
+use crate::base::Side;
+use crate::base::sanitise::visible_name;
 use crate::tui::theme::{Glyph, Role, Theme, side_role};
 use crate::tui::{spark, text};
 

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::line::{Row, frame, window, wipe};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
 use crate::tui::actions::Ready;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};

@@ -5,9 +5,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::{self, Row, rule_row};
-use crate::migration::estate::Side;
+use crate::base::Side;
+use crate::base::sanitise::visible_name;
 use crate::offsets::verdict::{CutRecord, PartitionPlan};
-use crate::sanitise::visible_name;
 use crate::tui::model::{Model, Values};
 use crate::tui::partitions::{self, Pair, Twin};
 use crate::tui::theme::{Glyph, Role, side_role};

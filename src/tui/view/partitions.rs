@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 
 use super::groups::more;
 use super::line::{Row, rule, window};
-use crate::controller::snapshot::{GroupRow, GroupSide, PartitionSide};
-use crate::migration::estate::Side;
+use crate::base::Side;
 use crate::offsets::verdict::{Cut, CutRecord, PartitionPlan, Verdict};
+use crate::snapshot::{GroupRow, GroupSide, PartitionSide};
 use crate::tui::model::{Model, Table};
 use crate::tui::partitions::Line;
 use crate::tui::theme::{Glyph, Role, side_role};

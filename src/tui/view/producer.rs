@@ -5,11 +5,11 @@ use ratatui::layout::Rect;
 
 use super::line::{self, Row};
 use super::{eos, run};
-use crate::controller::snapshot::{Fidelity, ProducerRow};
+use crate::base::sanitise::visible_name;
+use crate::base::{Observed, Side};
 use crate::migration::eos::EosView;
-use crate::migration::estate::{Observed, Side};
-use crate::migration::stage::{SideState, Stage};
-use crate::sanitise::visible_name;
+use crate::migration::facts::stage::{SideState, Stage};
+use crate::snapshot::{Fidelity, ProducerRow};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
@@ -148,7 +148,7 @@ fn gates<'t>(m: &'t Model, eos: &EosView, moving: bool, width: usize) -> Vec<Row
     rows
 }
 
-fn flag<'t>(m: &'t Model, flag: Option<&Observed<crate::migration::estate::FlagState>>) -> Row<'t> {
+fn flag<'t>(m: &'t Model, flag: Option<&Observed<crate::estate::FlagState>>) -> Row<'t> {
     let row = Row::new(m.theme()).gap(1).left(Role::Dim, "flag", 14);
     match flag {
         None => row.put(Role::Dim, "the plan gives it no flag: it can be watched, not routed"),

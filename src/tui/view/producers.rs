@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 
 use super::groups::more;
 use super::line::{Row, window};
-use crate::controller::snapshot::ProducerRow;
-use crate::migration::estate::{Observed, Side};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::{Observed, Side};
+use crate::snapshot::ProducerRow;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};

@@ -5,12 +5,12 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::line::{Row, centred, frame, wipe};
-use crate::migration::command::{Command, Subject};
-use crate::migration::estate::FlagState;
-use crate::migration::overrides::GateName;
-use crate::migration::stage::{RunView, SideState, Stage, StepState};
-use crate::migration::trigger::Arm;
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::estate::FlagState;
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::overrides::GateName;
+use crate::migration::facts::stage::{RunView, SideState, Stage, StepState};
+use crate::migration::soak::trigger::Arm;
 use crate::tui::hosting::{self, Hosted};
 use crate::tui::model::{Model, ROUTES, Saying};
 use crate::tui::theme::{Glyph, Role};

@@ -4,10 +4,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
-use crate::controller::snapshot::Witnessed;
-use crate::migration::event::RunKind;
-use crate::migration::stage::{RunView, StepState};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::migration::facts::event::RunKind;
+use crate::migration::facts::stage::{RunView, StepState};
+use crate::snapshot::Witnessed;
 use crate::tui::model::{Focus, Model};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};

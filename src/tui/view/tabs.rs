@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
-use crate::controller::snapshot::{DiffState, Severity};
+use crate::snapshot::{DiffState, Severity};
 use crate::tui::calendar;
 use crate::tui::model::{Model, Pane};
 use crate::tui::theme::Role;

@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use cutover::base::{At, Side};
+use cutover::estate::transactions::{Answer, TransactionView};
 use cutover::kafka::control::Cluster as Control;
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::{At, Side};
-use cutover::migration::transactions::{Answer, TransactionView};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers as _, Message as _};

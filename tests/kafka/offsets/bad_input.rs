@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use cutover::migration::estate::Side;
+use cutover::base::Side;
 use cutover::offsets::Verdict;
 use rdkafka::producer::{BaseRecord, Producer};
 

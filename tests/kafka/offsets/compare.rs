@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use cutover::migration::estate::Side;
+use cutover::base::Side;
 use cutover::offsets::{Axioms, PartitionPlan, Rec, Verdict};
 use serde_json::Value;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use cutover::base::Side;
 use cutover::kafka::control::Cluster;
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::Side;
 use cutover::offsets::{GroupPlan, PartitionPlan, Verdict};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::ops::ControlFlow::Continue;
 use std::time::Duration;
 
+use cutover::base::TopicPartition;
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::records::{Isolation, Range, RecordReader};
-use cutover::migration::estate::TopicPartition;
 
 use super::truth::Copy;
 use crate::support::kafka::Broker;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cutover::migration::estate::Side;
+use cutover::base::Side;
 use cutover::offsets::Verdict;
 
 use super::ground::{committed, fill};

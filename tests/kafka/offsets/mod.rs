@@ -18,13 +18,13 @@ mod truth;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cutover::controller::names::TopicNames;
-use cutover::controller::translate::{Progress, Purpose, Translator, Wanted};
+use cutover::base::{Side, Trouble};
+use cutover::jobs::translate::{Progress, Purpose, Translator, Wanted};
 use cutover::kafka::control::Cluster;
 use cutover::kafka::properties::ClientProperties;
-use cutover::migration::estate::{Side, Trouble};
 use cutover::offsets::{GroupPlan, PartitionPlan};
 use cutover::plan::Plan;
+use cutover::session::names::TopicNames;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::faults::Desk;

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use cutover::base::{Side, TopicPartition};
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::records::{Isolation, Range, RecordReader, RecordRef};
-use cutover::migration::estate::{Side, TopicPartition};
 use cutover::offsets::{PartitionPlan, Verdict};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 

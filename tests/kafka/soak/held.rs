@@ -1,7 +1,7 @@
 //! A transaction that hangs on green while a group soaks there: it starves, and everything says so.
 
-use cutover::migration::criteria::Metric;
-use cutover::migration::gate::Gate;
+use cutover::migration::rules::gate::Gate;
+use cutover::migration::soak::criteria::Metric;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ async fn a_group_that_starves_behind_a_hanging_transaction_never_passes_its_soak
     let (code, _, err) = run(&["group", "cutover", &group, &format!("--yes={group}")]);
     assert_eq!(code, Some(0), "{err}");
     let mut look = Look::at(dir.path()).await;
-    let lag = |s: &cutover::controller::snapshot::Snapshot| {
+    let lag = |s: &cutover::snapshot::Snapshot| {
         row(s, &group).gates.iter().find(|g| g.metric == Metric::Lag).map(|g| g.gate.clone())
     };
     look.until("PASS", |s| lag(s) == Some(Gate::Pass)).await;
@@ -47,7 +47,7 @@ async fn a_group_that_starves_behind_a_hanging_transaction_never_passes_its_soak
     let id = unique("hangs");
     let hanging = tokio::task::block_in_place(|| hang(&topic, &id));
     let named = format!("({id}), open for");
-    let starves = |s: &cutover::controller::snapshot::Snapshot| {
+    let starves = |s: &cutover::snapshot::Snapshot| {
         let unknown =
             matches!(lag(s), Some(Gate::Unknown { why }) if why.contains(&named) && why.contains("on green at"));
         let side = &row(s, &group).green;

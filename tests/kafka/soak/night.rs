@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use cutover::controller::snapshot::{GroupRow, Snapshot};
-use cutover::migration::stage::{SideState, Stage};
+use cutover::migration::facts::stage::{SideState, Stage};
+use cutover::snapshot::{GroupRow, Snapshot};
 use rustix::process::Signal;
 use serde_json::Value;
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
-use cutover::controller::snapshot::{Ask, GroupRow, Reply};
-use cutover::migration::command::{Command, Prepared, Refusal};
-use cutover::migration::criteria::{GateRow, Metric};
-use cutover::migration::gate::Gate;
-use cutover::migration::samples::Mark;
-use cutover::migration::stage::Stage;
+use cutover::migration::facts::command::{Command, Prepared, Refusal};
+use cutover::migration::facts::stage::Stage;
+use cutover::migration::rules::gate::Gate;
+use cutover::migration::soak::criteria::{GateRow, Metric};
+use cutover::migration::soak::samples::Mark;
+use cutover::snapshot::{Ask, GroupRow, Reply};
 
 use super::rig::{Estate, Look, PATIENT, SOON, events, journal, row, write_plan};
 use crate::support::kafka::{create_topic, pair};
@@ -141,7 +141,7 @@ async fn a_soak_passes_in_its_time_and_a_silent_exporter_is_a_hole() {
     // The exporter falls silent half way: UNKNOWN, drawn, and nothing is complete.
     let hole =
         |g: &GateRow| g.line.iter().any(|(.., m)| *m == Mark::Good) && g.holes.last().is_some_and(|h| h.to > g.since);
-    let unknown = |s: &cutover::controller::snapshot::Snapshot| {
+    let unknown = |s: &cutover::snapshot::Snapshot| {
         let g = row(s, &group);
         let p99 = gate(g, Metric::P99);
         assert!(!passed(g), "it passes only after the hole: {:?}", g.gates);

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use cutover::controller::snapshot::Snapshot;
-use cutover::migration::criteria::{GateRow, Metric};
-use cutover::migration::gate::Gate;
-use cutover::migration::stage::Stage;
+use cutover::migration::facts::stage::Stage;
+use cutover::migration::rules::gate::Gate;
+use cutover::migration::soak::criteria::{GateRow, Metric};
+use cutover::snapshot::Snapshot;
 use rustix::process::Signal;
 
 use super::rig::{Estate, Look, PATIENT, row, write_plan};

@@ -6,10 +6,11 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cutover::controller::Handle;
 use cutover::controller::link::attach::attach;
-use cutover::controller::snapshot::{GroupRow, Snapshot};
-use cutover::controller::{Handle, Want};
 use cutover::plan::Plan;
+use cutover::session::options::Want;
+use cutover::snapshot::{GroupRow, Snapshot};
 use serde_json::Value;
 
 use crate::support::kafka::{create_topic, pair};

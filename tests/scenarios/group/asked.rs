@@ -1,9 +1,9 @@
 //! The plan of the group's world, and the words of commands.
 
-use cutover::migration::command::{Command, Subject};
-use cutover::migration::estate::Side;
-use cutover::migration::overrides::Override;
-use cutover::migration::settings::{Criteria, GroupSettings, Mode, ProducerSettings, Settings};
+use cutover::base::Side;
+use cutover::migration::facts::command::{Command, Subject};
+use cutover::migration::facts::overrides::Override;
+use cutover::migration::facts::settings::{Criteria, GroupSettings, Mode, ProducerSettings, Settings};
 use cutover::offsets::Chosen;
 
 use super::world::{GROUP, PRODUCER, TOPIC};

@@ -1,7 +1,7 @@
 //! Whatever happens to the process, and whenever: the group ends up running on exactly one side, nothing is lost, and
 //! the two sides never run together.
 
-use cutover::migration::machine::Session;
+use cutover::migration::run::machine::Session;
 
 use super::Driver;
 use super::asked::{command, settings};
@@ -87,7 +87,8 @@ fn check(d: &Driver, what: &str) {
     // Without green all that was read there is read again.
     let most = if d.world.hidden[1] { u64::MAX } else { 400 };
     assert!(d.world.re_read <= most, "{what}: {} re-read\n{story}", d.world.re_read);
-    let rests = cutover::migration::group::rests_on(d.machine.state().groups.get(super::world::GROUP).map(|g| &g.rest));
+    let rests =
+        cutover::migration::rules::group::rests_on(d.machine.state().groups.get(super::world::GROUP).map(|g| &g.rest));
     assert_eq!(d.world.runs_on(), [rests], "{what}: the journal says {rests}\n{story}");
 }
 
@@ -115,7 +116,7 @@ fn killed_at_every_entry_and_after_every_effect() {
 /// Killed after the preflight and before anything was stopped: however long that was ago, the facts are checked again.
 #[test]
 fn continued_before_the_first_effect_it_checks_the_facts_again() {
-    use cutover::migration::estate::FlagState;
+    use cutover::estate::FlagState;
     let mut d = begin(Story::CutOver);
     d.die_at = Some(d.journal.len() + 5);
     let _ = d.ask(&command("cutover"));

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use cutover::migration::command::{Command, Subject};
-use cutover::migration::criteria::{Criterion, Limit, Metric};
-use cutover::migration::estate::{At, GroupKind, Observed, Side, SwitchState, WindowView};
-use cutover::migration::held::Holder;
-use cutover::migration::phase::PhaseView;
-use cutover::migration::settings::{Settings, Slot};
-use cutover::migration::trigger::{Arm, Comparison, Trigger, TriggerMode};
+use cutover::base::{At, Observed, Side};
+use cutover::estate::holder::Holder;
+use cutover::estate::{GroupKind, SwitchState, WindowView};
+use cutover::migration::facts::command::{Command, Subject};
+use cutover::migration::facts::settings::{Settings, Slot};
+use cutover::migration::rules::phase::PhaseView;
+use cutover::migration::soak::criteria::{Criterion, Limit, Metric};
+use cutover::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode};
 use cutover::offsets::verdict::Verdict;
 
 use super::Driver;
@@ -130,7 +131,7 @@ impl Scripted for World {
             ["drain_timeout", n] => g.drain_timeout_ms = number(n) * 1000,
             ["drain_still", n] => g.drain_still_ms = number(n) * 1000,
             ["no_switch"] => g.has_switch = false,
-            ["overlap"] => g.mode = cutover::migration::settings::Mode::Overlap,
+            ["overlap"] => g.mode = cutover::migration::facts::settings::Mode::Overlap,
             ["not_critical"] => p.critical = false,
             ["no_producer"] => s.producers.clear(),
             ["transactional"] => p.transactional_blue = vec!["shop-1".into()],
@@ -186,7 +187,7 @@ impl Scripted for World {
             "lost" => w.lost.to_string(),
             "re_read" => w.re_read.to_string(),
             "never_both" => format!("{}", !w.both_ran).replace("true", ""),
-            "way_back" => cutover::migration::rollback::words(&d.machine.way_back(GROUP, w.now)),
+            "way_back" => cutover::migration::rules::rollback::words(&d.machine.way_back(GROUP, w.now)),
             "stage" => d.stage(),
             "switch" => w.switch.to_string(),
             "flag" => w.flag.to_string(),
@@ -242,7 +243,7 @@ impl Scripted for World {
             "accepted" => {
                 let state = d.machine.state();
                 let run = state.last_run_of(&World::subject()).ok_or("no run")?;
-                let one = |a: &cutover::migration::overrides::Accepted| {
+                let one = |a: &cutover::migration::facts::overrides::Accepted| {
                     format!("{} {}: {}", a.gate, a.at_most.map_or("-".into(), |n| n.to_string()), a.reason)
                 };
                 let found = run.accepted.iter().map(one).collect::<Vec<_>>().join(" | ");

@@ -3,16 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::migration::command::Subject;
-use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
-use cutover::migration::estate::{
-    At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, Observed,
-    PartitionView, Side, SwitchState, TopicPartition, TopicView, Trouble, WindowView,
+use cutover::base::{At, Observed, Side, TopicPartition, Trouble};
+use cutover::estate::holder::{Holder, Holders as Answered};
+use cutover::estate::partial::{Operations, Shown, Throttled};
+use cutover::estate::{
+    BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, PartitionView,
+    SwitchState, TopicView, WindowView,
 };
-use cutover::migration::held::{Holder, Holders as Answered};
-use cutover::migration::machine::Machine;
-use cutover::migration::partial::{Operations, Shown, Throttled};
-use cutover::migration::settings::Settings;
+use cutover::migration::facts::command::Subject;
+use cutover::migration::facts::effect::{Answer, Effect, Issued, Outcome};
+use cutover::migration::facts::settings::Settings;
+use cutover::migration::run::machine::Machine;
 use cutover::offsets::Unsettled;
 use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
 
@@ -513,10 +514,9 @@ impl driver::World for World {
         }
         for side in Side::BOTH {
             match self.mute[at(side)] {
-                true => e.plane_mut(side).failed(cutover::migration::estate::Trouble::new(
-                    "TLS handshake failed",
-                    "check security.protocol",
-                )),
+                true => e
+                    .plane_mut(side)
+                    .failed(cutover::base::Trouble::new("TLS handshake failed", "check security.protocol")),
                 false => *e.plane_mut(side) = Observed::seen((), self.now),
             }
         }

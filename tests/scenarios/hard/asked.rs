@@ -1,9 +1,9 @@
 //! The plan of the pipeline's world, and the words of commands.
 
-use cutover::migration::command::Command;
 use cutover::migration::eos::GreenOnly;
-use cutover::migration::overrides::Override;
-use cutover::migration::settings::{GroupSettings, ProducerSettings, Settings};
+use cutover::migration::facts::command::Command;
+use cutover::migration::facts::overrides::Override;
+use cutover::migration::facts::settings::{GroupSettings, ProducerSettings, Settings};
 
 use super::world::{COUPLED, INPUT, PRODUCER, READER, TOPIC, World};
 use crate::driver::World as _;
@@ -58,7 +58,7 @@ pub fn command(words: &str) -> Command {
         "reader cut" => Command::cut_over(group),
         "reader back" => Command::roll_back(group),
         "coupled cut" => Command::cut_over(COUPLED),
-        "route green" => Command::route(producer, cutover::migration::estate::FlagState::Green),
+        "route green" => Command::route(producer, cutover::estate::FlagState::Green),
         other => panic!("no command {other:?}"),
     };
     if let Command::HardCut { overrides, .. } | Command::HardBack { overrides, .. } = &mut command {

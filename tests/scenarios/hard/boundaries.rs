@@ -1,9 +1,9 @@
 //! Whatever happens to the process, and whenever, in both directions: the pipeline ends up writing on exactly one
 //! side, and every record is there once and in order.
 
-use cutover::migration::command::Command;
 use cutover::migration::eos::GreenOnly;
-use cutover::migration::machine::Session;
+use cutover::migration::facts::command::Command;
+use cutover::migration::run::machine::Session;
 
 use super::Driver;
 use super::asked::{command, settings};

@@ -1,12 +1,13 @@
 //! What happens at one moment of a run: between two of its steps.
 
-use cutover::migration::effect::{Effect, Outcome};
-use cutover::migration::estate::{FlagState, Side, TopicPartition};
-use cutover::migration::event::Event;
-use cutover::migration::machine::Session;
-use cutover::migration::runbook::StepKind;
-use cutover::migration::settings::Settings;
-use cutover::migration::stage::SideState;
+use cutover::base::{Side, TopicPartition};
+use cutover::estate::FlagState;
+use cutover::migration::facts::effect::{Effect, Outcome};
+use cutover::migration::facts::event::Event;
+use cutover::migration::facts::settings::Settings;
+use cutover::migration::facts::stage::SideState;
+use cutover::migration::run::machine::Session;
+use cutover::migration::run::runbook::StepKind;
 
 use super::Driver;
 use super::asked::{command, settings};
@@ -149,7 +150,7 @@ fn the_flag_is_set_on_a_look_of_its_own() {
         let from = d.journal.len();
         d.ask(&command("cut")).unwrap();
         let steps = cutover::migration::eos::runbook::hard_steps(
-            cutover::migration::event::RunKind::HardCut,
+            cutover::migration::facts::event::RunKind::HardCut,
             &d.settings.producers[super::world::PRODUCER],
             &command("cut"),
             Side::Green,

@@ -12,10 +12,11 @@
 
 use std::collections::BTreeMap;
 
-use cutover::migration::command::{Command, Subject};
+use cutover::base::{Observed, Side};
+use cutover::estate::WindowView;
 use cutover::migration::eos::Row;
-use cutover::migration::estate::{Observed, Side, WindowView};
-use cutover::migration::settings::Settings;
+use cutover::migration::facts::command::{Command, Subject};
+use cutover::migration::facts::settings::Settings;
 use cutover::offsets::verdict::Verdict;
 
 use super::Driver;

@@ -1,6 +1,6 @@
 //! What must be so of the pipeline, whatever happens to it.
 
-use cutover::migration::estate::{Side, TopicPartition};
+use cutover::base::{Side, TopicPartition};
 
 use super::Driver;
 use super::world::{TOPIC, World, at};

@@ -3,19 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cutover::migration::acl::Acl;
-use cutover::migration::command::Subject;
-use cutover::migration::effect::{Answer, Effect, Issued, Outcome};
-use cutover::migration::eos::{Ends, EosLook, Fenced, denials};
-use cutover::migration::estate::{
-    At, BrokerView, ClusterView, Committed, Estate, FlagState, GroupState, GroupView, MemberView, Observed,
-    PartitionView, Side, TopicPartition, TopicView, Trouble, WindowView,
-};
-use cutover::migration::machine::Machine;
-use cutover::migration::settings::{ProducerSettings, Settings};
-use cutover::migration::transactions::{
+use cutover::base::{At, Observed, Side, TopicPartition, Trouble};
+use cutover::estate::acl::Acl;
+use cutover::estate::exactly_once::{Ends, EosLook};
+use cutover::estate::transactions::{
     Answer as Told, ProducerView, Since, TransactionState, TransactionView, Unavailable,
 };
+use cutover::estate::{
+    BrokerView, ClusterView, Committed, Estate, FlagState, GroupState, GroupView, MemberView, PartitionView, TopicView,
+    WindowView,
+};
+use cutover::migration::eos::{Fenced, denials};
+use cutover::migration::facts::command::Subject;
+use cutover::migration::facts::effect::{Answer, Effect, Issued, Outcome};
+use cutover::migration::facts::settings::{ProducerSettings, Settings};
+use cutover::migration::run::machine::Machine;
 use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
 
 use super::{Driver, truth};
@@ -332,7 +334,7 @@ impl World {
                 false => Told::Unavailable(Unavailable::NoAuthorizer),
             }),
             offsets_partitions: Some(50),
-            commits: Some(Told::Told([cutover::migration::eos::look::offsets_partition(COUPLED, 50).unwrap()].into())),
+            commits: Some(Told::Told([cutover::estate::exactly_once::offsets_partition(COUPLED, 50).unwrap()].into())),
         }
     }
 
@@ -550,7 +552,7 @@ impl driver::World for World {
             looks.insert(PRODUCER.into(), Observed::seen(self.look(side), self.now));
         }
         e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
-        e.switches.insert(READER.into(), Observed::seen(cutover::migration::estate::SwitchState::Blue, self.now));
+        e.switches.insert(READER.into(), Observed::seen(cutover::estate::SwitchState::Blue, self.now));
         e.windows = self.window.clone().into_iter().collect();
         Side::BOTH.into_iter().for_each(|side| *e.plane_mut(side) = Observed::seen((), self.now));
         e

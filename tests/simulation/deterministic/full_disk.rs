@@ -2,10 +2,11 @@
 //! there is room again the next process goes on or back, and nothing is lost. What this process did not stop, or what a person
 //! has a hand in, it leaves alone.
 
-use cutover::migration::command::{Command, Subject};
-use cutover::migration::effect::{Answer, Effect, Outcome};
-use cutover::migration::estate::{Side, SwitchState, Trouble};
-use cutover::migration::stage::SideState;
+use cutover::base::{Side, Trouble};
+use cutover::estate::SwitchState;
+use cutover::migration::facts::command::{Command, Subject};
+use cutover::migration::facts::effect::{Answer, Effect, Outcome};
+use cutover::migration::facts::stage::SideState;
 
 use super::world::GROUP;
 use super::{Run, cut_over, roll_back};

@@ -7,12 +7,12 @@ mod world;
 
 use std::collections::VecDeque;
 
-use cutover::migration::command::{Command, Level, Subject};
-use cutover::migration::effect::Outcome;
-use cutover::migration::estate::Side;
-use cutover::migration::event::{Entry, Event};
-use cutover::migration::machine::{Action, Machine, Session};
-use cutover::migration::settings::{Criteria, GroupSettings, Mode, ProducerSettings, Settings};
+use cutover::base::Side;
+use cutover::migration::facts::command::{Command, Level, Subject};
+use cutover::migration::facts::effect::Outcome;
+use cutover::migration::facts::event::{Entry, Event};
+use cutover::migration::facts::settings::{Criteria, GroupSettings, Mode, ProducerSettings, Settings};
+use cutover::migration::run::machine::{Action, Machine, Session};
 use world::{GROUP, PRODUCER, TOPIC, World};
 
 const LIMIT: u64 = 500;

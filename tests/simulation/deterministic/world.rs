@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::{BufMut, BytesMut};
-use cutover::migration::effect::{Answer as Done, Effect, Outcome};
-use cutover::migration::estate::{At, Estate, FlagState, Observed, Side, SwitchState, TopicPartition, Trouble};
+use cutover::base::{At, Observed, Side, TopicPartition, Trouble};
+use cutover::estate::{Estate, FlagState, SwitchState};
+use cutover::migration::facts::effect::{Answer as Done, Effect, Outcome};
 use cutover::offsets::identity::identify;
 use cutover::offsets::{
     Answer, Batch, EndRead, EndSample, GroupPlan, IdentityRule, Log, Need, NoSchemas, Params, PartitionPlan, Rec,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use cutover::migration::estate::Side;
+use cutover::base::Side;
 use cutover::sim::state::{Commit, GroupReply, JoinAsk, NewRecord, State, SyncAsk, Writer};
 use cutover::sim::{SimCluster, SimConfig};
 use kafka_protocol::messages::consumer_protocol_assignment::TopicPartition as Assigned;

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use cutover::base::{At, Side};
 use cutover::journal::{Holder, Journal, Opened};
-use cutover::migration::estate::{At, Side};
-use cutover::migration::event::Event;
+use cutover::migration::facts::event::Event;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};

@@ -11,8 +11,8 @@ mod line;
 mod program;
 mod providers;
 
-use cutover::migration::estate::Side;
-use cutover::sanitise::{ascii_json, visible_name};
+use cutover::base::Side;
+use cutover::base::sanitise::{ascii_json, visible_name};
 use serde_json::Value;
 
 use crate::pty::{self, key};

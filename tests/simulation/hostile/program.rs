@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use cutover::sanitise::is_clean;
+use cutover::base::sanitise::is_clean;
 use serde_json::Value;
 
 use super::{FORGED, PASSES_FOR_A};
@@ -94,7 +94,7 @@ impl Reader {
         let json = args.contains(&"--json") || args == ["journal", "export"];
         self.read(&what, if json { Form::Json } else { self.form }, &output.stdout);
         self.read(&format!("{what} (stderr)"), self.form, &output.stderr);
-        let visible = cutover::sanitise::visible(&what);
+        let visible = cutover::base::sanitise::visible(&what);
         println!("{visible}: {:?}, {} and {} bytes", output.status.code(), output.stdout.len(), output.stderr.len());
         output.status.code()
     }

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use cutover::sanitise::visible_name;
+use cutover::base::sanitise::visible_name;
 use serde_json::json;
 
 use super::estate::{Estate, IDLE, quoted};

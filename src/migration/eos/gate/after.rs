@@ -1,14 +1,14 @@
 //! Rows after the stop, before the switch: settled, fenced, closed, and nobody on the other side yet.
 
 use super::{Cut, Row, RowId, some};
-use crate::migration::eos::look::{EosLook, Stillness};
+use crate::base::sanitise::visible_name;
+use crate::base::span;
+use crate::base::{At, Side};
+use crate::estate::exactly_once::{EosLook, Stillness};
+use crate::estate::transactions::Answer;
 use crate::migration::eos::rogue::{Rogue, Spotted};
 use crate::migration::eos::{Fenced, denials};
-use crate::migration::estate::{At, Side};
-use crate::migration::gate::span;
-use crate::migration::sight::Sight;
-use crate::migration::transactions::Answer;
-use crate::sanitise::visible_name;
+use crate::migration::rules::context::Sight;
 
 impl Cut<'_> {
     pub(in crate::migration::eos) fn settled(&self) -> Row {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Cut, Row, RowId};
-use crate::migration::command::shell_word;
-use crate::migration::eos::look::offsets_partition;
-use crate::migration::estate::Side;
-use crate::migration::gate::span;
-use crate::migration::transactions::Answer;
-use crate::sanitise::{visible_name, visible_names};
+use crate::base::Side;
+use crate::base::sanitise::{visible_name, visible_names};
+use crate::base::span;
+use crate::estate::exactly_once::offsets_partition;
+use crate::estate::transactions::Answer;
+use crate::migration::facts::command::shell_word;
 
 impl Cut<'_> {
     pub(in crate::migration::eos) fn coupled(&self) -> Row {

@@ -1,13 +1,14 @@
 //! Rows about the producer itself: its flag, its ids, its topics, its transactions, and the window.
 
 use super::{Cut, Row, RowId, at_of, some};
-use crate::migration::command::Subject;
-use crate::migration::eos::look::EosLook;
-use crate::migration::estate::{At, FlagState, Side, TopicPartition};
-use crate::migration::gate::span;
-use crate::migration::producer;
-use crate::migration::transactions::{Answer, Hanging, TransactionState, TransactionView, Unavailable};
-use crate::sanitise::visible_name;
+use crate::base::sanitise::visible_name;
+use crate::base::span;
+use crate::base::{At, Side, TopicPartition};
+use crate::estate::FlagState;
+use crate::estate::exactly_once::EosLook;
+use crate::estate::transactions::{Answer, Hanging, TransactionState, TransactionView, Unavailable};
+use crate::migration::facts::command::Subject;
+use crate::migration::rules::producer;
 
 /// A transaction that is open on a partition and that nobody ends.
 pub(super) struct Hung {

@@ -2,15 +2,17 @@
 //! would starve. One that only commits (`assign()`) has no members that could be seen: its commits tell where it works.
 
 use super::{Cut, Row, RowId, at_of, some};
-use crate::migration::app;
-use crate::migration::command::Subject;
+use crate::base::Side;
+use crate::base::sanitise::visible_name;
+use crate::base::span;
+use crate::estate::{FlagState, GroupState, GroupView};
 use crate::migration::eos;
-use crate::migration::estate::{FlagState, GroupState, GroupView, Side};
-use crate::migration::gate::span;
-use crate::migration::group;
-use crate::migration::producer::{self, Reads, Untold};
-use crate::migration::settings::{GroupSettings, Mode};
-use crate::sanitise::visible_name;
+use crate::migration::facts::command::Subject;
+use crate::migration::facts::settings::{GroupSettings, Mode};
+use crate::migration::rules::app;
+use crate::migration::rules::group;
+use crate::migration::rules::producer;
+use crate::migration::rules::producer::{Reads, Untold};
 
 /// A reason against a cut, and what to do about it.
 type Against = (String, String);

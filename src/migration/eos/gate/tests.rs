@@ -1,14 +1,14 @@
 use super::*;
-use crate::migration::eos::look::Ends;
-use crate::migration::estate::{
-    ClusterView, Committed, Estate, FlagState, GroupState, GroupView, MemberView, PartitionView, TopicPartition,
-    TopicView, Trouble, WindowView,
+use crate::base::{TopicPartition, Trouble};
+use crate::estate::exactly_once::Ends;
+use crate::estate::transactions::{Answer, ProducerView, Since, TransactionState, TransactionView, Unavailable};
+use crate::estate::{
+    ClusterView, Committed, Estate, FlagState, GroupState, GroupView, MemberView, PartitionView, TopicView, WindowView,
 };
-use crate::migration::lag::LagBook;
-use crate::migration::settings::{Criteria, GroupSettings, Mode, Settings};
-use crate::migration::stage::{Stage, WayBack};
-use crate::migration::state::{Approval, State};
-use crate::migration::transactions::{Answer, ProducerView, Since, TransactionState, TransactionView, Unavailable};
+use crate::migration::facts::settings::{Criteria, GroupSettings, Mode, Settings};
+use crate::migration::facts::stage::{Stage, WayBack};
+use crate::migration::facts::state::{Approval, State};
+use crate::migration::rules::lag::LagBook;
 
 pub(super) const NOW: At = At(1_000_000);
 const WORST: u64 = 300_000;
@@ -210,7 +210,7 @@ fn whose_offsets_it_commits_is_remembered_between_two_transactions() {
         let rows = world.rows();
         rows.into_iter().find(|r| r.id == RowId::Coupled).unwrap()
     };
-    let of = |group| Some(Answer::Told([crate::migration::eos::look::offsets_partition(group, 50).unwrap()].into()));
+    let of = |group| Some(Answer::Told([crate::estate::exactly_once::offsets_partition(group, 50).unwrap()].into()));
     let hidden = || Some(Answer::Hidden(Trouble::new("no READ", "")));
     assert_eq!(
         row(Some(Answer::Told(BTreeSet::new())), Some(&[])).value,
@@ -514,7 +514,7 @@ fn a_group_that_read_green_goes_back_after_its_producer_only() {
     let ask = |w: &World| {
         let lag = LagBook::default();
         let sight = Sight { settings: &w.settings, state: &w.state, estate: &w.estate, lag: &lag, now: NOW };
-        let way = crate::migration::rollback::way_back(&sight, "enrich", None);
+        let way = crate::migration::rules::rollback::way_back(&sight, "enrich", None);
         (crate::migration::eos::may_leave(&sight, "enrich", "ledger", "ledger", Side::Blue), way)
     };
     let (may, way) = ask(&world);

@@ -2,8 +2,9 @@
 
 use super::tests::{NOW, World, reader};
 use super::*;
-use crate::migration::estate::{Committed, Estate, GroupState, GroupView, TopicPartition};
-use crate::migration::event::DrainProof;
+use crate::base::TopicPartition;
+use crate::estate::{Committed, Estate, GroupState, GroupView};
+use crate::migration::facts::event::DrainProof;
 
 const MOVES: &[(i64, i64)] = &[(60_000, 5), (30_000, 6), (0, 6)];
 const YOUNG: &[(i64, i64)] = &[(60_000, 6), (0, 6)];

@@ -7,7 +7,7 @@ use super::super::super::window::{EndRead, LogWindow};
 use super::super::conclude::{Grounds, and, cut, expired_words, metadata_words};
 use super::super::side::Side;
 use super::Pool;
-use crate::migration::estate::TopicPartition;
+use crate::base::TopicPartition;
 
 impl Pool {
     fn tp(&self, partition: usize) -> TopicPartition {

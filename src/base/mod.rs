@@ -1,0 +1,17 @@
+//! Nouns that know no neighbour: times, sides, partitions, what was observed of something and why it was not, and the
+//! gates that every string from outside passes.
+
+mod observed;
+pub(crate) mod quiet;
+pub mod redact;
+pub mod sanitise;
+mod side;
+mod time;
+mod topic;
+mod trouble;
+
+pub use observed::{Freshness, Observed};
+pub use side::Side;
+pub use time::{At, span};
+pub use topic::{TopicPartition, host_port};
+pub use trouble::{Cause, Trouble};

@@ -1,0 +1,35 @@
+//! Moments.
+
+use serde::{Deserialize, Serialize};
+
+/// A moment: milliseconds since the Unix epoch, UTC. The controller's clock is the only source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct At(pub i64);
+
+impl At {
+    /// Milliseconds from `earlier` to `self`; 0 when the clock stepped back.
+    #[must_use]
+    pub fn since(self, earlier: At) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+
+    /// The moment `ms` milliseconds later.
+    #[must_use]
+    pub fn plus(self, ms: u64) -> At {
+        At(self.0.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
+    }
+}
+
+/// A duration for people: `340ms`, `9s`, `2m05s`, `31h04m`, `3d02h`.
+#[must_use]
+pub fn span(ms: u64) -> String {
+    let s = ms / 1000;
+    match s {
+        0 => format!("{ms}ms"),
+        1..60 => format!("{s}s"),
+        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
+        3600..172_800 => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
+        _ => format!("{}d{:02}h", s / 86_400, s % 86_400 / 3600),
+    }
+}

@@ -1,0 +1,588 @@
+//! Where two logs can be compared: which offsets are read on each side, and which records of them are judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Side, TopicPartition, Trouble};
+use crate::diff::asked::Span;
+use crate::diff::{Judged, Rules};
+use crate::kafka::control::{Cluster, OffsetSpec, SnapshotOptions, Which};
+use crate::offsets::identity::IdentityRule;
+use crate::plan::Plan;
+use crate::replay::Ranges;
+use crate::session::clock::Clock;
+use crate::session::names::TopicNames;
+use crate::session::tools::{Tools, after_max_ms};
+use crate::snapshot::moment;
+
+/// One topic's ground.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Ground {
+    /// Its name on blue ...
+    pub topic: String,
+    /// ... on the source and on the target.
+    pub names: [String; 2],
+    /// What makes two records the same.
+    pub identity: IdentityRule,
+    /// How much later a twin may arrive, ms.
+    pub arrival_skew_ms: u64,
+    /// How far ahead of their clocks the source and the target take timestamps, ms.
+    #[serde(default)]
+    pub after_max_ms: [Option<u64>; 2],
+    /// Which records are judged; buckets and memory are set when the work begins.
+    pub rules: Rules,
+    /// Offsets that are read, by log and partition; nothing where they are equal.
+    pub ranges: [Vec<(i64, i64)>; 2],
+    /// When the ends of the source and of the target were asked for.
+    pub asked: [At; 2],
+    /// The range goes up to the ends: what arrived since may hold the twins of the youngest records.
+    pub to_ends: bool,
+    /// The last stable offset where an open transaction hides what is beyond it, by log and partition.
+    pub hidden: Hidden,
+    /// Partitions of which a side could not be asked: nothing of them is compared.
+    pub unasked: BTreeSet<usize>,
+    /// Why something of it can't be compared.
+    pub unknown: Vec<String>,
+    /// What else is good to know.
+    pub remarks: Vec<String>,
+}
+
+/// Where open transactions begin to hide records, by log and partition.
+pub(super) type Hidden = [Vec<Option<i64>>; 2];
+
+impl Ground {
+    /// Leaves out the partitions of which a side could not be asked: the other side's records would look lost.
+    fn leave_out(&mut self) {
+        for log in 0..2 {
+            for p in &self.unasked {
+                if let (Some(range), Some(judged)) = (self.ranges[log].get_mut(*p), self.rules.judged[log].get_mut(*p))
+                {
+                    *range = (range.1, range.1);
+                    judged.from_ts = i64::MAX;
+                    self.hidden[log][*p] = None;
+                }
+            }
+        }
+    }
+
+    /// What of `hidden` matters when the logs were read up to `ends`: twins do not lie beyond an earlier end.
+    pub fn veil(&self, mut hidden: Hidden, ends: &[Vec<i64>; 2]) -> Hidden {
+        for (hidden, ends) in hidden.iter_mut().zip(ends) {
+            for (hidden, end) in hidden.iter_mut().zip(ends) {
+                *hidden = hidden.filter(|from| end >= from);
+            }
+        }
+        hidden
+    }
+
+    /// Says where open transactions hide records; whether a range that ends there is known is another matter.
+    pub fn tell_hidden(&self, hidden: &Hidden, source: Side, unknown: &mut Vec<String>, remarks: &mut Vec<String>) {
+        for (log, hidden) in hidden.iter().enumerate() {
+            let side = if log == 0 { source } else { source.other() };
+            let mut all = (0..).zip(hidden).filter_map(|(p, from)| Some((p, (*from)?)));
+            let Some((p, from)) = all.next() else { continue };
+            let more = match all.count() {
+                0 => String::new(),
+                n => format!(" (and {n} more partitions)"),
+            };
+            let tp = TopicPartition::new(&self.names[log], p);
+            let what = format!("an open transaction on {side} holds {tp} from offset {from} on{more}");
+            // A range with an end promises all that lies before it, and some of it may be in there.
+            if self.rules.judged[log].iter().any(|j| j.to_ts < i64::MAX) {
+                unknown.push(format!("{what}: not all of the range can be read"));
+            } else {
+                // One that stood there from the first look on hides records that are neither equal nor missing.
+                if (0..).zip(hidden).any(|(p, from)| from.is_some() && self.hidden_at(log, p) == *from) {
+                    unknown.push(format!("{what}, and has not moved: what lies behind it can't be compared yet"));
+                }
+                remarks.push(format!("{what}: compared up to there"));
+            }
+        }
+    }
+
+    /// Where an open transaction began to hide records of a partition when the range was laid down.
+    fn hidden_at(&self, log: usize, p: usize) -> Option<i64> {
+        self.hidden[log].get(p).copied().flatten()
+    }
+
+    /// Whether any transaction that was open then still holds its log.
+    pub fn stands(&self, hidden: &Hidden) -> bool {
+        let same = |log: usize| {
+            hidden[log].iter().enumerate().any(|(p, from)| from.is_some() && self.hidden_at(log, p) == *from)
+        };
+        same(0) || same(1)
+    }
+
+    /// Offsets to be read, both logs together.
+    pub fn offsets(&self) -> u64 {
+        self.ranges.iter().flatten().map(|(from, to)| to.saturating_sub(*from).max(0).unsigned_abs()).sum()
+    }
+}
+
+/// What the ground of a topic is made from.
+pub(super) struct Grounds<'a> {
+    pub plan: &'a Plan,
+    pub tools: &'a Tools,
+    pub names: &'a TopicNames,
+    pub source: Side,
+    pub span: Span,
+    /// What was replayed lies at the target's end, whatever its timestamps say.
+    pub replayed: bool,
+    /// When it is not empty: each partition from its first of these offsets to its last.
+    pub carried: &'a Ranges,
+}
+
+/// One log as it stands: by partition.
+struct Standing {
+    side: Side,
+    name: String,
+    start: Vec<i64>,
+    end: Vec<i64>,
+    /// The end, where an open transaction hides records from there on.
+    hidden: Vec<Option<i64>>,
+    /// Timestamp of the first record; `None` when there is none.
+    first: Vec<Option<i64>>,
+    asked: At,
+}
+
+impl Standing {
+    fn count(&self) -> usize {
+        self.start.len()
+    }
+
+    /// The oldest record of all partitions.
+    fn begins(&self) -> Option<i64> {
+        self.first.iter().flatten().min().copied()
+    }
+
+    /// Forgets what is known of partitions of which the other side could not be asked.
+    fn leave_out(&mut self, unasked: &BTreeSet<usize>) {
+        let count = self.count();
+        for p in unasked.iter().copied().filter(|p| *p < count) {
+            (self.start[p], self.end[p], self.hidden[p], self.first[p]) = (0, 0, None, None);
+        }
+    }
+
+    /// Whether a timestamp of it is no time of arrival: it lies further ahead than anything that is late lies behind.
+    fn is_ahead(&self, ts: i64, late: i64) -> bool {
+        ts > self.asked.0.saturating_add(late)
+    }
+
+    fn cut(&self, p: usize) -> bool {
+        self.start.get(p).is_some_and(|start| *start > 0)
+    }
+
+    /// What a lookup by time found in a partition, as far as it lies within the log as it stands.
+    fn hit(&self, p: usize, found: Option<(i64, i64)>) -> Hit {
+        let (start, end) = (self.start[p], self.end[p]);
+        match found.filter(|(offset, _)| *offset < end) {
+            Some((offset, ts)) => Hit { offset: offset.max(start), ts: Some(ts) },
+            None => Hit { offset: end, ts: None },
+        }
+    }
+}
+
+/// The first record with a timestamp or a later one, and its own timestamp; the log's end where there is none.
+struct Hit {
+    offset: i64,
+    ts: Option<i64>,
+}
+
+const FROM: i64 = i64::MIN;
+
+impl Grounds<'_> {
+    fn side(&self, log: usize) -> Side {
+        if log == 0 { self.source } else { self.source.other() }
+    }
+
+    /// The ground of a topic (its name on blue), or why nothing of it can be compared.
+    ///
+    /// # Errors
+    /// A side can't be observed.
+    pub async fn of(&self, topic: &str) -> Result<Result<Ground, String>, Trouble> {
+        let mut counts = [0; 2];
+        for (log, count) in counts.iter_mut().enumerate() {
+            match self.partitions(topic, self.side(log)).await? {
+                Ok(n) => *count = n,
+                Err(why) => return Ok(Err(why)),
+            }
+        }
+        // The target's ends are asked for first: what is on the source by then and not there is late, not only new.
+        let (mut unknown, mut unasked) = (Vec::new(), BTreeSet::new());
+        let target = self.standing(topic, 1, counts[1], (&mut unknown, &mut unasked)).await;
+        let source = self.standing(topic, 0, counts[0], (&mut unknown, &mut unasked)).await;
+        let mut logs = [source, target];
+        let compacted = self.compacted(&logs).await?;
+        let after_max_ms = [self.after_max_ms(&logs[0]).await, self.after_max_ms(&logs[1]).await];
+        let rule = self.plan.topic(topic);
+        let over_topic = counts[0] != counts[1];
+        let all_of_it = over_topic || unasked.len() >= counts[0];
+        if !unasked.is_empty() && all_of_it {
+            // A twin may be in any partition, or there is no other.
+            return Ok(Err(unknown.join("; ")));
+        }
+        logs.iter_mut().for_each(|log| log.leave_out(&unasked));
+        let mut remarks = Vec::new();
+        if over_topic {
+            let (s, t) = (&logs[0], &logs[1]);
+            let counts = format!("{} partitions on {}, {} on {}", s.count(), s.side, t.count(), t.side);
+            remarks.push(format!("{counts}: compared over the whole topic"));
+        }
+        if rule.identity == IdentityRule::Key {
+            remarks.push("compared by key only: a changed value is not seen".to_owned());
+        }
+        if compacted {
+            remarks.push("compacted: records that a later one of their key supersedes are excused".to_owned());
+        }
+        let judged = [vec![Judged::default(); counts[0]], vec![Judged::default(); counts[1]]];
+        let first_asked = logs[0].asked.min(logs[1].asked).0;
+        let slack = rule.arrival_skew_ms.saturating_add(rule.pair_delta_ms).cast_signed();
+        let old_before_ts = first_asked.saturating_sub(slack);
+        let rules = Rules { over_topic, compacted, judged, old_before_ts, ..Rules::whole(0, rule.pair_delta_ms) };
+        let mut ground = Ground {
+            topic: topic.to_owned(),
+            names: logs.each_ref().map(|l| l.name.clone()),
+            identity: rule.identity,
+            arrival_skew_ms: rule.arrival_skew_ms,
+            after_max_ms,
+            rules,
+            ranges: logs.each_ref().map(|l| l.start.iter().copied().zip(l.end.iter().copied()).collect()),
+            asked: logs.each_ref().map(|l| l.asked),
+            to_ends: true,
+            hidden: logs.each_ref().map(|l| l.hidden.clone()),
+            unasked,
+            unknown,
+            remarks,
+        };
+        for (judged, log) in ground.rules.judged.iter_mut().zip(&logs) {
+            judged.iter_mut().zip(&log.end).for_each(|(j, end)| j.to = *end);
+        }
+        let carried = || self.carried.hulls().filter(|hull| hull.tp.topic == topic);
+        let refused = match self.span {
+            _ if !self.carried.is_empty() => {
+                self.stretches(&mut ground, &logs, carried().map(|h| (h.tp.partition, h.from, Some(h.to))))
+            }
+            Span::Comparable => self.comparable(&mut ground, &logs).await?,
+            Span::Times { from, to } => self.times(&mut ground, &logs, from, to).await?,
+            Span::Offsets { partition, from, to } => {
+                self.stretches(&mut ground, &logs, std::iter::once((partition, from, to)))
+            }
+        };
+        ground.leave_out();
+        if let Some(why) = self.misread(&ground).await? {
+            return Ok(Err(why));
+        }
+        Ok(match refused {
+            Some(why) => Err(why),
+            None => Ok(ground),
+        })
+    }
+
+    /// Why the built-in librdkafka would misread something of it: then both sides might share the mistake.
+    async fn misread(&self, ground: &Ground) -> Result<Option<String>, Trouble> {
+        for (log, ranges) in ground.ranges.iter().enumerate() {
+            let tp = |p: usize| TopicPartition::new(&ground.names[log], number(p));
+            let windows: Vec<_> = ranges.iter().enumerate().map(|(p, (from, to))| (tp(p), *from, *to)).collect();
+            let old = self.tools.cluster(self.side(log)).old_sets(&windows).await?;
+            if let Some(old) = old.into_iter().next() {
+                return Ok(Some(format!("{}; {}", old.why.what, old.why.advice)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// From where both logs can be compared: the younger of their beginnings.
+    async fn comparable(&self, ground: &mut Ground, logs: &[Standing; 2]) -> Result<Option<String>, Trouble> {
+        let late = ground.arrival_skew_ms.cast_signed();
+        // A time that lies ahead is none at which a log began: all of it is judged then.
+        let begins = |log: &Standing| log.begins().map(|ts| if log.is_ahead(ts, late) { FROM } else { ts });
+        let (b0, b1) = match (begins(&logs[0]), begins(&logs[1])) {
+            (None, None) => {
+                ground.remarks.push("both are empty".to_owned());
+                return Ok(None);
+            }
+            (Some(a), Some(b)) => (a, b),
+            _ if !ground.unasked.is_empty() => return Ok(Some(ground.unknown.join("; "))),
+            (a, _) => {
+                let (full, empty) = if a.is_some() { (&logs[0], &logs[1]) } else { (&logs[1], &logs[0]) };
+                let why =
+                    format!("{} holds no record of {}, {} does", empty.side, visible_name(&empty.name), full.side);
+                return Ok(Some(format!(
+                    "{why}: nothing can be compared; ask for a time range to list what is missing"
+                )));
+            }
+        };
+        if ground.rules.compacted {
+            return Ok(None);
+        }
+        let delta = ground.rules.pair_delta_ms.cast_signed();
+        let (young, began) = if b1 >= b0 { (1, b1) } else { (0, b0) };
+        let apart = b0.abs_diff(b1) > ground.rules.pair_delta_ms;
+        let partitions = logs[0].count().max(logs[1].count());
+        let mut from_ts = vec![FROM; partitions];
+        for (p, from) in from_ts.iter_mut().enumerate() {
+            if apart && !logs[young].cut(p) {
+                *from = began.saturating_sub(delta);
+                // Before the first pair nothing may have been written to both yet.
+                if let Some(judged) = ground.rules.judged[1 - young].get_mut(p) {
+                    judged.excused_before_ts = began.saturating_add(delta);
+                }
+            }
+            for log in logs.iter().filter(|l| l.cut(p)) {
+                match log.first[p] {
+                    Some(first) if log.is_ahead(first, late) => {
+                        ground.unknown.push(format!(
+                            "partition {p}: part of it has expired on {}, and its first record's time lies ahead: from where \
+                             on both can be compared can't be told",
+                            log.side
+                        ));
+                        *from = i64::MAX;
+                    }
+                    // What expired was written by its first record's time, give or take.
+                    Some(first) => *from = (*from).max(first + delta),
+                    None if logs.iter().all(|l| l.first.get(p).is_none_or(Option::is_none)) => {}
+                    None => {
+                        let side = log.side;
+                        ground.unknown.push(format!("partition {p}: everything on {side} has expired"));
+                        *from = i64::MAX;
+                    }
+                }
+            }
+        }
+        if ground.rules.over_topic {
+            let latest = from_ts.iter().max().copied().unwrap_or(FROM);
+            from_ts.fill(latest);
+        }
+        if let Some(earliest) = from_ts.iter().filter(|ts| **ts > FROM && **ts < i64::MAX).min() {
+            ground.remarks.push(format!("compared from {} on, where both logs begin", moment(*earliest)));
+        }
+        self.from(ground, logs, &from_ts).await?;
+        Ok(None)
+    }
+
+    async fn times(
+        &self,
+        ground: &mut Ground,
+        logs: &[Standing; 2],
+        from: i64,
+        to: Option<i64>,
+    ) -> Result<Option<String>, Trouble> {
+        let delta = ground.rules.pair_delta_ms.cast_signed();
+        let partitions = logs[0].count().max(logs[1].count());
+        let mut from_ts = vec![from; partitions];
+        for (p, begin) in from_ts.iter_mut().enumerate() {
+            for log in logs.iter().filter(|l| l.cut(p)) {
+                let expired = log.first[p].map_or(i64::MAX, |first| first + delta);
+                if expired > *begin {
+                    let since =
+                        log.first[p].map_or("everything".to_owned(), |f| format!("what is older than {}", moment(f)));
+                    ground.unknown.push(format!("partition {p}: {since} has expired on {}", log.side));
+                    *begin = expired;
+                }
+            }
+        }
+        self.from(ground, logs, &from_ts).await?;
+        if let Some(to) = to {
+            ground.to_ends = false;
+            ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = to);
+            if !ground.rules.compacted {
+                let late = ground.arrival_skew_ms.cast_signed();
+                let bounded = if self.replayed { 1 } else { 2 };
+                for (log, standing) in logs.iter().enumerate().take(bounded) {
+                    let reach = to.saturating_add(2 * delta).saturating_add(late);
+                    let ends = self.find(standing, &vec![reach; standing.count()]).await?;
+                    // A record whose time lies ahead of now says nothing of those behind it: it does not end the range.
+                    let ahead = |end: &Hit| end.ts.is_some_and(|ts| standing.is_ahead(ts, late));
+                    if ends.iter().any(ahead) {
+                        ground.remarks.push(format!(
+                            "timestamps of {} on {} lie ahead: read to its end",
+                            standing.name, standing.side
+                        ));
+                    }
+                    for (range, end) in ground.ranges[log].iter_mut().zip(ends).filter(|(_, end)| !ahead(end)) {
+                        range.1 = range.1.min(end.offset);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Judges from these timestamps on, and reads from as far before them as a twin may lie.
+    async fn from(&self, ground: &mut Ground, logs: &[Standing; 2], from_ts: &[i64]) -> Result<(), Trouble> {
+        let reach = 2 * ground.rules.pair_delta_ms.cast_signed();
+        for (log, standing) in logs.iter().enumerate() {
+            for (judged, from) in ground.rules.judged[log].iter_mut().zip(from_ts) {
+                judged.from_ts = *from;
+            }
+            let asks: Vec<i64> = from_ts.iter().map(|ts| ts.saturating_sub(reach)).collect();
+            let found = self.find(standing, &asks).await?;
+            for ((range, at), from) in ground.ranges[log].iter_mut().zip(found).zip(from_ts) {
+                if *from > FROM {
+                    range.0 = range.0.max(at.offset);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stretches of the source's partitions: their records alone are judged.
+    fn stretches(
+        &self,
+        ground: &mut Ground,
+        logs: &[Standing; 2],
+        wanted: impl Iterator<Item = (i32, i64, Option<i64>)>,
+    ) -> Option<String> {
+        let [source, target] = logs;
+        let mut taken = BTreeMap::new();
+        for (partition, from, to) in wanted {
+            let p = usize::try_from(partition).unwrap_or(usize::MAX);
+            if ground.unasked.contains(&p) {
+                return Some(ground.unknown.join("; "));
+            }
+            let Some((start, end)) = ground.ranges[0].get(p).copied() else {
+                return Some(format!("{} has no partition {partition} on {}", visible_name(&source.name), source.side));
+            };
+            let to = to.unwrap_or(end);
+            if from < start || to > end || from > to {
+                let what =
+                    format!("{}-{partition} on {} holds [{start}, {end})", visible_name(&source.name), source.side);
+                return Some(format!("{what}: [{from}, {to}) is not in it"));
+            }
+            taken.insert(p, (from, to));
+        }
+        ground.to_ends = taken.iter().any(|(p, (_, to))| *to == source.end[*p]);
+        for (q, range) in ground.ranges[0].iter_mut().enumerate() {
+            let mine = taken.get(&q).copied();
+            *range = mine.unwrap_or((range.1, range.1));
+            ground.hidden[0][q] = ground.hidden[0][q].filter(|_| mine.is_some());
+            if let Some((from, to)) = mine {
+                ground.rules.judged[0][q] = Judged { from, to, ..Judged::default() };
+            }
+        }
+        // Without timestamps of its own to go by, all of the target that is left may hold the twins.
+        for (q, range) in ground.ranges[1].iter_mut().enumerate() {
+            if !taken.contains_key(&q) && !ground.rules.over_topic {
+                range.0 = range.1;
+                ground.hidden[1][q] = None;
+            }
+        }
+        ground.rules.judged[1].iter_mut().for_each(|j| (j.from, j.to) = (0, 0));
+        let alone = format!("what is on {} alone is not looked for", target.side);
+        ground.remarks.push(format!("a range of offsets of {}: {alone}", source.side));
+        None
+    }
+
+    /// The first records with a timestamp or a later one, by partition.
+    async fn find(&self, log: &Standing, ts: &[i64]) -> Result<Vec<Hit>, Trouble> {
+        let tp = |p: usize| TopicPartition::new(&log.name, number(p));
+        let asks: Vec<_> = (0..log.count())
+            .filter(|p| log.start[*p] < log.end[*p])
+            .map(|p| (tp(p), OffsetSpec::Timestamp(ts.get(p).copied().unwrap_or(0))))
+            .collect();
+        let mut found = self.tools.cluster(log.side).list_offsets(&asks).await;
+        let hit = |p| found.remove(&tp(p)).unwrap_or(Ok(None)).map(|found| log.hit(p, found));
+        (0..log.count()).map(hit).collect()
+    }
+
+    /// How a log stands. A partition that can't be asked is put into `unasked`, and `unknown` says why.
+    async fn standing(
+        &self,
+        topic: &str,
+        log: usize,
+        count: usize,
+        (unknown, unasked): (&mut Vec<String>, &mut BTreeSet<usize>),
+    ) -> Standing {
+        let side = self.side(log);
+        let name = self.names.on(side, topic);
+        let tps: Vec<_> = (0..count).map(|p| TopicPartition::new(&name, number(p))).collect();
+        let ask = |spec| {
+            let asks: Vec<_> = tps.iter().map(|tp| (tp.clone(), spec)).collect();
+            async move { self.tools.cluster(side).list_offsets(&asks).await }
+        };
+        let asked = Clock.now();
+        // Before the last stable offsets: what is written in between is not hidden.
+        let highs = ask(OffsetSpec::Latest).await;
+        let (starts, ends, firsts) =
+            tokio::join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::LatestStable), ask(OffsetSpec::Timestamp(0)));
+        let (start, end, hidden, first) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut standing = Standing { side, name, start, end, hidden, first, asked };
+        for (p, tp) in tps.iter().enumerate() {
+            match (told(&starts, tp), told(&ends, tp), told(&firsts, tp), told(&highs, tp)) {
+                (Ok(Some((start, _))), Ok(Some((end, _))), Ok(first), Ok(Some((high, _)))) => {
+                    standing.start.push(start);
+                    standing.end.push(end);
+                    standing.hidden.push((end < high).then_some(end));
+                    standing.first.push(first.filter(|_| start < end).map(|(_, ts)| ts));
+                }
+                (start, end, first, high) => {
+                    let why = [start.err(), end.err(), first.err(), high.err()].into_iter().flatten().next();
+                    let why = why.map_or("it did not answer".to_owned(), |t| t.what);
+                    unknown.push(format!("{tp} on {side}: {why}"));
+                    unasked.insert(p);
+                    standing.start.push(0);
+                    standing.end.push(0);
+                    standing.hidden.push(None);
+                    standing.first.push(None);
+                }
+            }
+        }
+        standing
+    }
+
+    /// How far ahead a log takes timestamps. Where it does not say, no record is taken for refused.
+    async fn after_max_ms(&self, log: &Standing) -> Option<u64> {
+        let configs = self.tools.cluster(log.side).describe_configs(std::slice::from_ref(&log.name)).await;
+        configs.get(&log.name)?.as_ref().ok().and_then(after_max_ms)
+    }
+
+    async fn compacted(&self, logs: &[Standing; 2]) -> Result<bool, Trouble> {
+        for log in logs {
+            if is_compacted(self.tools.cluster(log.side), &log.name).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// How many partitions a topic has on a side, or why that can't be said.
+    async fn partitions(&self, topic: &str, side: Side) -> Result<Result<usize, String>, Trouble> {
+        let options = SnapshotOptions {
+            topics: Which::only([self.names.on(side, topic)]),
+            groups: Which::None,
+            members: Which::None,
+            ..SnapshotOptions::default()
+        };
+        let view = self.tools.cluster(side).snapshot(&options).await?;
+        Ok(self.names.partitions(topic, side, &view))
+    }
+}
+
+/// Whether a topic is compacted on a cluster.
+///
+/// # Errors
+/// The cluster does not say: excusing records without knowing would hide losses.
+pub(super) async fn is_compacted(cluster: &Cluster, name: &str) -> Result<bool, Trouble> {
+    let name = name.to_owned();
+    let configs = cluster.describe_configs(std::slice::from_ref(&name)).await;
+    let policy = configs.get(&name).and_then(|c| c.as_ref().ok()).and_then(|c| c.get("cleanup.policy"));
+    policy.and_then(|p| p.value.as_deref()).map(|policy| policy.contains("compact")).ok_or_else(|| {
+        let what = format!("{} does not say whether {name} is compacted", cluster.side(), name = visible_name(&name));
+        Trouble::new(what, "give this principal DESCRIBE_CONFIGS on the topic")
+    })
+}
+
+type Listed = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
+
+fn told(listed: &Listed, tp: &TopicPartition) -> Result<Option<(i64, i64)>, Trouble> {
+    listed.get(tp).cloned().unwrap_or_else(|| Err(Trouble::new("it was left out of the answer", "try again")))
+}
+
+fn number(p: usize) -> i32 {
+    i32::try_from(p).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

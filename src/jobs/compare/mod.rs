@@ -1,0 +1,274 @@
+//! Two clusters compared, topic by topic: where both logs can be compared, both read at once, and what the pure
+//! [`crate::diff`] makes of it.
+//!
+//! `ground` settles which offsets are read and judged, `read` reads both sides in step, `pace` keeps it from hurting
+//! the brokers, `place` is the directory with what does not fit into memory and with the progress, `work` joins them.
+
+mod ground;
+mod pace;
+mod place;
+mod read;
+pub(crate) mod sample;
+mod summary;
+mod work;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::base::sanitise::visible_name;
+use crate::base::{Side, Trouble};
+use crate::diff::asked::{Progress, Span, What};
+use crate::diff::{DiffReport, TopicDiff};
+use crate::kafka::control::StableOffsets;
+use crate::plan::Plan;
+use crate::replay::Ranges;
+use crate::session::clock::Clock;
+use crate::session::names::TopicNames;
+use crate::session::pins;
+use crate::session::tools::Tools;
+use ground::Grounds;
+use pace::Pace;
+use place::Place;
+pub(crate) use summary::finish;
+
+/// A diff to be made.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is compared.
+    pub what: What,
+    /// Which of its records.
+    pub span: Span,
+    /// The side that should hold everything; the other one is the target.
+    pub source: Side,
+    /// Bytes a second over both sides; `None` for what the plan says.
+    pub rate: Option<u64>,
+    /// Bytes of memory; `None` for what the plan says.
+    pub memory: Option<u64>,
+    /// Go on with the same diff where it was broken off.
+    pub resume: bool,
+    /// Something of the range was replayed before: it lies at the target's end, so that is read up to there.
+    pub replayed: bool,
+    /// When it is not empty: each partition is compared from its first of these offsets of the source to its last,
+    /// whatever `span` says.
+    pub carried: Ranges,
+}
+
+/// Where a diff tells how far it is, about once a second.
+pub type Tell = Arc<dyn Fn(&Progress) + Send + Sync>;
+
+/// How a diff ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// To its end.
+    Done(Box<DiffReport>),
+    /// Broken off by `stop`; the same request with `resume` goes on with it.
+    Interrupted,
+}
+
+/// Why a diff came to no end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// The request makes no sense with this plan.
+    Usage(Trouble),
+    /// This machine's side of it: the disk, another run, nothing to resume.
+    Failed(Trouble),
+    /// A cluster could not be observed.
+    Unknown(Trouble),
+}
+
+impl Broken {
+    /// What happened, and what to do.
+    #[must_use]
+    pub fn trouble(&self) -> &Trouble {
+        match self {
+            Broken::Usage(trouble) | Broken::Failed(trouble) | Broken::Unknown(trouble) => trouble,
+        }
+    }
+}
+
+/// Trouble of a cluster's.
+impl From<Trouble> for Broken {
+    fn from(trouble: Trouble) -> Self {
+        Broken::Unknown(trouble)
+    }
+}
+
+impl From<pins::Mistaken> for Broken {
+    fn from(why: pins::Mistaken) -> Self {
+        match why {
+            pins::Mistaken::Wrong(trouble) => Broken::Failed(trouble),
+            pins::Mistaken::Unknown(trouble) => Broken::Unknown(trouble),
+        }
+    }
+}
+
+/// Makes a diff. Reads only. `stop` breaks it off within about a second, so that it can be resumed.
+///
+/// # Errors
+/// A side can't be observed, is another cluster than the plan says, or the disk refuses. What was read until then is
+/// kept for `resume` where reading had begun.
+pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<AtomicBool>) -> Result<Ended, Broken> {
+    let watch = Clock.stopwatch();
+    let names = Arc::new(TopicNames::new(&plan));
+    let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
+    if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.unreachable(side)) {
+        return Err(trouble.clone().into());
+    }
+    let held = Arc::clone(&plan);
+    let journalled = tokio::task::spawn_blocking(move || pins::in_journal(&held)).await;
+    let journalled = journalled.map_err(|e| Trouble::new(format!("the journal was not read: {e}"), "try again"))??;
+    let clusters = pins::check(tools.clusters(), &plan, &journalled).await?;
+    let topics = topics(&plan, &tools, &names, &request).await?;
+    topics.iter().for_each(|topic| names.learn(&plan, topic));
+    let mark = fingerprint(&clusters, &topics, &request);
+    let at = plan.diff.dir.clone().unwrap_or_else(|| plan.journal.with_file_name("diff"));
+    let mut place = Place::open(&at, &mark)?;
+    let mut saved = if request.resume { place.load()? } else { place.clear().map(|()| place::Saved::default())? };
+    let pace = Arc::new(Pace::new(request.rate.or(plan.diff.rate), plan.diff.back_off_above_ms));
+    let (source, span, replayed) = (request.source, request.span, request.replayed);
+    let carried = &request.carried;
+    let grounds = Grounds { plan: &plan, tools: &tools, names: &names, source, span, replayed, carried };
+    let mut session = work::Session::new(&plan, &tools, &request, Arc::clone(&pace), tell, stop, (watch, topics.len()));
+    for topic in &topics {
+        if saved.done.iter().any(|t| t.topic == *topic) {
+            continue;
+        }
+        let resumed = saved.topic.take().filter(|t| t.ground.topic == *topic);
+        let ground = match resumed.as_ref().map(|t| Ok(t.ground.clone())) {
+            Some(ground) => ground,
+            None => grounds.of(topic).await?,
+        };
+        let done = match ground {
+            Err(why) => {
+                let target = names.on(request.source.other(), topic);
+                TopicDiff::unknown(topic.clone(), target, why)
+            }
+            Ok(ground) => match session.topic(ground, resumed, &mut place, &mut saved).await? {
+                Some(done) => done,
+                None => return Ok(Ended::Interrupted),
+            },
+        };
+        saved.done.push(done);
+        saved.topic = None;
+        place.next_topic(&saved)?;
+    }
+    session.close().await;
+    place.remove();
+    let report = DiffReport {
+        schema: 1,
+        at_ms: Clock.now().0,
+        source: request.source,
+        target: request.source.other(),
+        clusters,
+        read: saved.records,
+        bytes: saved.bytes,
+        ms: saved.ms + watch.ms(),
+        topics: saved.done,
+    };
+    Ok(Ended::Done(Box::new(report)))
+}
+
+/// The topics, by their names on blue, each once.
+async fn topics(plan: &Plan, tools: &Tools, names: &TopicNames, request: &Request) -> Result<Vec<String>, Broken> {
+    let found: BTreeSet<String> = match &request.what {
+        What::Topics(topics) => topics.iter().cloned().collect(),
+        What::Producer(name) => match plan.producer(name) {
+            Some(producer) => producer.topics.iter().cloned().collect(),
+            None => {
+                let what = format!("the plan has no producer {name}", name = visible_name(name));
+                return Err(Broken::Usage(Trouble::new(what, "name one of the plan's")));
+            }
+        },
+        What::Group(name) => {
+            let listed: BTreeSet<String> =
+                plan.group(name).into_iter().flat_map(|g| g.topics.iter().cloned()).collect();
+            if listed.is_empty() { committed(tools, names, name, request.source).await? } else { listed }
+        }
+        What::Plan => {
+            let of_groups = plan.groups.iter().flat_map(|g| &g.topics);
+            plan.producers.iter().flat_map(|p| &p.topics).chain(of_groups).cloned().collect()
+        }
+    };
+    match found.is_empty() {
+        false => Ok(found.into_iter().collect()),
+        true => Err(Broken::Usage(Trouble::new(
+            "there is no topic to compare",
+            "name topics with --topic, or list those of the producer or group in the plan",
+        ))),
+    }
+}
+
+async fn committed(tools: &Tools, names: &TopicNames, group: &str, source: Side) -> Result<BTreeSet<String>, Trouble> {
+    let id = names.group(group, source);
+    let offsets = match tools.cluster(source).stable_offsets(&id, &[]).await? {
+        StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => found,
+        StableOffsets::Pending(_) => {
+            return Err(Trouble::new(
+                format!("a transaction with offsets of group {id} is open on {source}", id = visible_name(&id)),
+                "try again, or name its topics with --topic",
+            ));
+        }
+    };
+    Ok(offsets.into_keys().map(|topic| names.blue(source, &topic)).collect())
+}
+
+/// Tells requests apart: only the very same one can be resumed.
+fn fingerprint(clusters: &[Option<String>; 2], topics: &[String], request: &Request) -> String {
+    let Request { span, source, replayed, carried, .. } = request;
+    let words = format!("{clusters:?} {topics:?} {span:?} {source} {replayed} {carried:?}");
+    let mut digest = format!("{:x}", Sha256::digest(words.as_bytes()));
+    digest.truncate(16);
+    digest
+}
+
+/// Two clusters of brokers before Kafka 3.0, which can't say the greatest timestamp of a log. On both, a record whose own time
+/// lies ahead of now stands before others that are minutes old; the last of these is on blue alone.
+#[cfg(test)]
+mod tests_kit {
+    use std::sync::Arc;
+
+    use crate::base::Side;
+    use crate::plan::Plan;
+    use crate::session::names::TopicNames;
+    use crate::session::tools::Tools;
+    use crate::sim::state::{NewRecord, Writer};
+    use crate::sim::{SimCluster, SimConfig};
+
+    const LIST_OFFSETS: i16 = 2;
+    /// How old the records are, s.
+    const AGES: [i64; 4] = [600, -1_800, 400, 350];
+
+    /// See the module's words; the topic is `t`, with one partition.
+    pub(crate) struct Old {
+        pub plan: Arc<Plan>,
+        pub tools: Arc<Tools>,
+        /// When the ages count from, ms since the epoch.
+        pub now: i64,
+        _clusters: [SimCluster; 2],
+    }
+
+    /// Starts them.
+    pub(crate) fn old() -> Old {
+        let clusters = Side::BOTH.map(|side| SimCluster::start(SimConfig::new(side)).unwrap());
+        let mut then = 0;
+        for (cluster, count) in clusters.iter().zip([AGES.len(), AGES.len() - 1]) {
+            cluster.with_state_at(|state, now| {
+                then = now;
+                state.faults.age(LIST_OFFSETS, 6);
+                state.create_topic("t", 1, 3, &[], false).unwrap();
+                for (n, age) in AGES.into_iter().enumerate().take(count) {
+                    let record = NewRecord::new(format!("k{n}"), format!("v{n}"), now - age * 1_000);
+                    state.append(now, "t", 0, &[record], Writer::PLAIN, None).unwrap();
+                }
+            });
+        }
+        let mut plan = Plan::from_bootstraps(&clusters[0].bootstrap(), &clusters[1].bootstrap()).unwrap().plan;
+        // A machine that is busy with other tests is no broker that is.
+        plan.diff.back_off_above_ms = 60_000;
+        let tools = Arc::new(Tools::new(&plan, Arc::new(TopicNames::new(&plan))));
+        Old { plan: Arc::new(plan), tools, now: then, _clusters: clusters }
+    }
+}

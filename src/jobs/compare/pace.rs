@@ -1,0 +1,150 @@
+//! How fast a diff may read: a rate over both sides, and room for brokers that get slow.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::base::Side;
+use crate::plan::size;
+use crate::session::clock::{Clock, Stopwatch};
+
+/// Grain of waiting, so that an interrupt is seen soon.
+const STEP: Duration = Duration::from_millis(50);
+/// However slow a broker is, a diff goes on with this many bytes a second: it must end some day.
+const LEAST: f64 = 256_000.0;
+/// Bytes that may be taken ahead of time: a tenth of a second's worth, at least a batch.
+const BURST: f64 = 64_000.0;
+
+/// Shared by both readers.
+pub(super) struct Pace {
+    state: Mutex<State>,
+    bell: Condvar,
+    back_off_above_ms: u64,
+}
+
+struct State {
+    /// Asked for by a person.
+    rate: Option<f64>,
+    /// 1 while the brokers keep up.
+    share: f64,
+    /// What was read a second when the brokers got slow.
+    measured: f64,
+    why: Option<String>,
+    credit: f64,
+    refilled: Stopwatch,
+    taken: f64,
+    counted: Stopwatch,
+}
+
+impl Pace {
+    pub fn new(rate: Option<u64>, back_off_above_ms: u64) -> Self {
+        let now = Clock.stopwatch();
+        let state = State {
+            rate: rate.map(|r| r as f64),
+            share: 1.0,
+            measured: 0.0,
+            why: None,
+            credit: BURST,
+            refilled: now,
+            taken: 0.0,
+            counted: now,
+        };
+        Self { state: Mutex::new(state), bell: Condvar::new(), back_off_above_ms }
+    }
+
+    /// Takes `bytes` that were read, and waits as long as that was too fast, or until `stopped`.
+    pub fn take(&self, bytes: u64, stopped: &dyn Fn() -> bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.taken += bytes as f64;
+        state.credit -= bytes as f64;
+        while !stopped() {
+            let Some(limit) = state.limit() else {
+                state.credit = 0.0;
+                return;
+            };
+            state.refill(limit);
+            if state.credit >= 0.0 {
+                return;
+            }
+            let wait = Duration::from_secs_f64((-state.credit / limit).min(STEP.as_secs_f64()));
+            state = self.bell.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Takes in how long a small request to a side took.
+    pub fn answered(&self, side: Side, ms: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = state.counted.elapsed().as_secs_f64().max(0.001);
+        let speed = state.taken / seconds;
+        if ms > self.back_off_above_ms {
+            if state.share >= 1.0 {
+                state.measured = speed.max(LEAST);
+            }
+            state.share = (state.share / 2.0).max(1.0 / 256.0);
+            let limit = state.limit().unwrap_or(LEAST);
+            let shown = size::format(limit as u64);
+            let allowed = self.back_off_above_ms;
+            state.why = Some(format!("{side} takes {ms} ms to answer (limit {allowed} ms): reading {shown}/s"));
+        } else if state.share < 1.0 {
+            state.share *= 1.25;
+            if state.share >= 1.0 {
+                state.share = 1.0;
+                state.why = None;
+            }
+        }
+        (state.taken, state.counted) = (0.0, Clock.stopwatch());
+        self.bell.notify_all();
+    }
+
+    /// Why it reads slower than it could.
+    pub fn why(&self) -> Option<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.why.clone().or_else(|| Some(format!("limited to {}/s", size::format(state.rate? as u64))))
+    }
+}
+
+impl State {
+    fn limit(&self) -> Option<f64> {
+        let slowed = (self.share < 1.0).then(|| (self.measured * self.share).max(LEAST));
+        match (self.rate, slowed) {
+            (Some(rate), Some(slowed)) => Some(rate.min(slowed)),
+            (rate, slowed) => rate.or(slowed),
+        }
+    }
+
+    fn refill(&mut self, limit: f64) {
+        let seconds = self.refilled.elapsed().as_secs_f64();
+        self.refilled = Clock.stopwatch();
+        self.credit = (self.credit + seconds * limit).min(BURST.max(limit / 10.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_broker_is_given_time_and_the_reason_is_said() {
+        let pace = Pace::new(None, 100);
+        pace.take(1 << 40, &|| false); // without a limit nothing waits
+        assert_eq!(pace.why(), None);
+        pace.answered(Side::Green, 101);
+        let why = pace.why().expect("it is slowed down");
+        assert!(why.starts_with("green takes 101 ms to answer (limit 100 ms): reading "), "{why}");
+        let limit = |pace: &Pace| pace.state.lock().unwrap().limit();
+        let first = limit(&pace).expect("a limit");
+        pace.answered(Side::Green, 5_000);
+        assert!(limit(&pace).expect("a limit") < first);
+        (0..40).for_each(|_| pace.answered(Side::Green, 3));
+        assert_eq!((limit(&pace), pace.why()), (None, None));
+    }
+
+    #[test]
+    fn a_rate_holds_and_an_interrupt_ends_the_wait() {
+        let pace = Pace::new(Some(1_000), 100);
+        assert_eq!(pace.why().as_deref(), Some("limited to 1.0 kB/s"));
+        pace.take(1 << 40, &|| true); // would take 35 years
+        let slowed = Pace::new(Some(1_000_000), 100);
+        slowed.answered(Side::Blue, 200);
+        assert_eq!(slowed.state.lock().unwrap().limit(), Some(LEAST));
+    }
+}

@@ -1,0 +1,257 @@
+//! A diff's directory: buckets that do not fit into memory, and the progress from which it can go on.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use super::Broken;
+use super::ground::Ground;
+use crate::base::Trouble;
+use crate::base::sanitise::visible_path;
+use crate::diff::{JoinState, TopicDiff};
+
+const STATE: &str = "progress.json";
+/// Bytes read from a bucket in one go: a multiple of an entry's 48.
+const PIECE: usize = 48 * 2_048;
+const ELSEWHERE: &str = "make room, or name another place with the key `dir` under [diff]";
+
+/// What a diff needs to go on.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Saved {
+    /// Topics that are done.
+    pub done: Vec<TopicDiff>,
+    /// The one that was under way.
+    pub topic: Option<SavedTopic>,
+    /// Records and bytes read so far, and the time it took, ms.
+    pub records: u64,
+    pub bytes: u64,
+    pub ms: u64,
+}
+
+/// A topic that was under way.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedTopic {
+    pub ground: Ground,
+    /// The next offset to read, by log and partition.
+    pub next: [Vec<i64>; 2],
+    pub join: JoinState,
+    /// How long each bucket's file was; what is beyond was written after this was saved.
+    lengths: Vec<u64>,
+    /// The file with the records that waited.
+    waiting: String,
+}
+
+/// The directory of one diff, locked: two of the same would spoil each other.
+pub(super) struct Place {
+    dir: PathBuf,
+    _lock: File,
+    /// Whether the directory it is in was made for it.
+    made: bool,
+    lengths: Vec<u64>,
+    saves: u64,
+}
+
+impl Place {
+    /// Makes the directory, for its owner alone. Errors: the disk, or the same diff is running already.
+    pub fn open(dir: &Path, name: &str) -> Result<Self, Broken> {
+        let made = !dir.exists();
+        let dir = dir.join(name);
+        let at = |e: std::io::Error| trouble("can't use the directory", &dir, &e);
+        DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(at)?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join("lock"));
+        let lock = lock.map_err(at)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+            refused(
+                format!("the same diff is running already, in {}", visible_path(&dir)),
+                "wait for it, or compare something else",
+            )
+        })?;
+        Ok(Self { dir, _lock: lock, made, lengths: Vec::new(), saves: 0 })
+    }
+
+    /// What an earlier run left; errors when there is nothing to go on with.
+    pub fn load(&mut self) -> Result<Saved, Broken> {
+        let path = self.dir.join(STATE);
+        let text = std::fs::read(&path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => refused(
+                "there is nothing to resume: no such diff was broken off",
+                "give the same topics and range as then, or leave out --resume",
+            ),
+            _ => trouble("can't read", &path, &e),
+        })?;
+        let saved: Saved = serde_json::from_slice(&text).map_err(|e| {
+            refused(format!("{} can't be understood: {e}", visible_path(&path)), "leave out --resume to start again")
+        })?;
+        if let Some(topic) = &saved.topic {
+            self.lengths.clone_from(&topic.lengths);
+            for (bucket, length) in self.lengths.iter().enumerate() {
+                let path = self.bucket(bucket);
+                if path.exists() || *length > 0 {
+                    let file = OpenOptions::new().write(true).open(&path);
+                    let cut = file.and_then(|f| match f.metadata()?.len() < *length {
+                        true => Err(std::io::Error::new(ErrorKind::UnexpectedEof, "it is shorter than it was")),
+                        false => f.set_len(*length),
+                    });
+                    cut.map_err(|e| trouble("can't go on with", &path, &e))?;
+                }
+            }
+        }
+        Ok(saved)
+    }
+
+    /// The waiting records of a saved topic.
+    pub fn waiting(&self, topic: &SavedTopic) -> Result<Vec<u8>, Broken> {
+        let path = self.dir.join(&topic.waiting);
+        std::fs::read(&path).map_err(|e| trouble("can't read", &path, &e))
+    }
+
+    /// A new topic with so many buckets. Files of an earlier one are removed.
+    pub fn begin(&mut self, buckets: usize) -> Result<(), Broken> {
+        self.sweep(&["bucket-", "waiting-"])?;
+        self.lengths = vec![0; buckets];
+        Ok(())
+    }
+
+    /// Appends to a bucket.
+    pub fn append(&mut self, bucket: usize, bytes: &[u8]) -> Result<(), Broken> {
+        let path = self.bucket(bucket);
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+        file.and_then(|mut f| f.write_all(bytes)).map_err(|e| trouble("can't write", &path, &e))?;
+        self.lengths[bucket] += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes of a bucket on disk.
+    pub fn bytes(&self, bucket: usize) -> u64 {
+        self.lengths.get(bucket).copied().unwrap_or(0)
+    }
+
+    /// Reads a bucket from its start, in pieces.
+    pub fn replay(&self, bucket: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
+        let path = self.bucket(bucket);
+        let at = |e: std::io::Error| trouble("can't read", &path, &e);
+        let mut file = File::open(&path).map_err(at)?;
+        let mut left = self.bytes(bucket);
+        let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
+        while left > 0 {
+            let now = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
+            file.read_exact(&mut piece[..now]).map_err(at)?;
+            take(&piece[..now]);
+            left -= now as u64;
+        }
+        Ok(())
+    }
+
+    /// Saves a topic that is under way; all its buckets have been appended before.
+    pub fn save(
+        &mut self,
+        saved: &mut Saved,
+        ground: &Ground,
+        next: &[Vec<i64>; 2],
+        (join, waiting): (JoinState, Vec<u8>),
+    ) -> Result<(), Broken> {
+        let before = saved.topic.as_ref().map(|t| t.waiting.clone());
+        self.saves += 1;
+        let mut name = format!("waiting-{}", self.saves % 2);
+        if before.as_ref() == Some(&name) {
+            self.saves += 1;
+            name = format!("waiting-{}", self.saves % 2);
+        }
+        self.write(&name, &waiting)?;
+        let lengths = self.lengths.clone();
+        saved.topic = Some(SavedTopic { ground: ground.clone(), next: next.clone(), join, lengths, waiting: name });
+        self.put(saved)
+    }
+
+    /// A topic is done, and its buckets are of no more use.
+    pub fn next_topic(&mut self, saved: &Saved) -> Result<(), Broken> {
+        self.put(saved)?;
+        for bucket in 0..std::mem::take(&mut self.lengths).len() {
+            let _ = std::fs::remove_file(self.bucket(bucket)); // one that was never written
+        }
+        Ok(())
+    }
+
+    fn put(&self, saved: &Saved) -> Result<(), Broken> {
+        let text = serde_json::to_vec(saved)
+            .map_err(|e| refused(format!("progress can't be written: {e}"), "report this as a bug"))?;
+        let new = format!("{STATE}.new");
+        self.write(&new, &text)?;
+        let path = self.dir.join(STATE);
+        std::fs::rename(self.dir.join(new), &path).map_err(|e| trouble("can't write", &path, &e))
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Broken> {
+        let path = self.dir.join(name);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.and_then(|mut f| f.write_all(bytes)).map_err(|e| trouble("can't write", &path, &e))
+    }
+
+    /// Removes what an earlier run left.
+    pub fn clear(&self) -> Result<(), Broken> {
+        self.sweep(&["bucket-", "waiting-", STATE])
+    }
+
+    fn sweep(&self, prefixes: &[&str]) -> Result<(), Broken> {
+        let at = |e: std::io::Error| trouble("can't clear", &self.dir, &e);
+        for entry in std::fs::read_dir(&self.dir).map_err(at)? {
+            let entry = entry.map_err(at)?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if prefixes.iter().any(|prefix| name.starts_with(prefix)) {
+                std::fs::remove_file(entry.path()).map_err(at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The diff is done: nothing of it stays.
+    pub fn remove(self) {
+        if let Err(e) = std::fs::remove_dir_all(&self.dir) {
+            tracing::warn!("{} stays behind: {e}", visible_path(&self.dir));
+        }
+        if self.made {
+            let _ = self.dir.parent().map(std::fs::remove_dir); // unless another diff is in it by now
+        }
+    }
+
+    fn bucket(&self, bucket: usize) -> PathBuf {
+        self.dir.join(format!("bucket-{bucket}"))
+    }
+}
+
+fn refused(what: impl Into<String>, advice: &str) -> Broken {
+    Broken::Failed(Trouble::new(what, advice))
+}
+
+fn trouble(what: &str, path: &Path, e: &std::io::Error) -> Broken {
+    Broken::Failed(Trouble::new(format!("{what} {}: {e}", visible_path(path)), ELSEWHERE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_diff_of_its_own_and_for_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut place = Place::open(&dir.path().join("diff"), "abc").unwrap();
+        let again = Place::open(&dir.path().join("diff"), "abc").err().expect("it is locked");
+        assert!(again.trouble().what.starts_with("the same diff is running already"), "{again:?}");
+        assert!(place.load().unwrap_err().trouble().what.contains("nothing to resume"));
+        place.begin(2).unwrap();
+        place.append(1, &[7; 96]).unwrap();
+        let mode = |name: &str| std::fs::metadata(place.dir.join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(""), mode("bucket-1"), place.bytes(0), place.bytes(1)), (0o700, 0o600, 0, 96));
+        let mut read = Vec::new();
+        place.replay(1, &mut |piece| read.extend_from_slice(piece)).unwrap();
+        assert_eq!(read, [7; 96]);
+        place.remove();
+        assert!(!dir.path().join("diff").exists());
+    }
+}

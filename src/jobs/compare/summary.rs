@@ -1,0 +1,131 @@
+//! What a screen is shown of a diff: rows in words, bounded, and what to do next.
+
+use std::path::PathBuf;
+
+use crate::base::sanitise::{visible_name, visible_path};
+use crate::base::{Side, Trouble};
+use crate::diff::document;
+use crate::diff::{DiffReport, Found, PartitionDiff, TopicDiff, Verdict};
+use crate::migration::facts::command::shell_word;
+use crate::plan::Plan;
+use crate::session::export;
+use crate::snapshot::{DIFF_RANGES, DIFF_ROWS, DiffResult, DiffRow, DiffWhat};
+
+/// Most reasons and remarks of one topic that are written out.
+const SAID: usize = 20;
+/// Most letters of a subject in the document's name.
+const NAME: usize = 80;
+
+/// Writes the whole document beside the journal, over the last one of the same subject; blocking. Gives what screens
+/// see.
+pub(crate) fn finish(plan: &Plan, what: &DiffWhat, report: &DiffReport) -> DiffResult {
+    let file = write(plan, what, report);
+    let mut result = summary(report);
+    result.next = next(plan, report, &file);
+    result.file = file.ok().map(|path| visible_path(&path));
+    result
+}
+
+fn write(plan: &Plan, what: &DiffWhat, report: &DiffReport) -> Result<PathBuf, Trouble> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+    let name: String = what.words().chars().map(plain).take(NAME).collect();
+    let path = plan.journal.with_file_name(format!("diff-{name}.json"));
+    export::write(&path, &document(report).to_string(), true).map(|()| path)
+}
+
+/// The rows: topics with something to say first, then by name; each followed by its partitions that have findings.
+fn summary(report: &DiffReport) -> DiffResult {
+    let mut topics: Vec<&TopicDiff> = report.topics.iter().collect();
+    topics.sort_by_key(|t| (t.verdict == Verdict::Clean, t.topic.clone()));
+    let mut rows = Vec::new();
+    for t in topics {
+        rows.push(of_topic(report, t));
+        let mut some: Vec<&PartitionDiff> =
+            t.partitions.iter().filter(|p| !p.findings(report.source, report.target).is_empty()).collect();
+        some.sort_by_key(|p| (!Found::from(*p).differs(), p.partition));
+        rows.extend(some.into_iter().map(|p| of_partition(report, t, p)));
+    }
+    let left_out = rows.len().saturating_sub(DIFF_ROWS);
+    rows.truncate(DIFF_ROWS);
+    DiffResult {
+        verdict: report.verdict(),
+        known: report.is_known(),
+        said: report.said(),
+        found: report.found(),
+        read: report.read,
+        bytes: report.bytes,
+        ms: report.ms,
+        rows,
+        left_out,
+        file: None,
+        next: Vec::new(),
+    }
+}
+
+fn of_topic(report: &DiffReport, t: &TopicDiff) -> DiffRow {
+    let clean = t.partitions.iter().filter(|p| p.findings(report.source, report.target).is_empty()).count();
+    let mut lines: Vec<String> = t.unknown.iter().take(SAID).map(|why| format!("unknown: {why}")).collect();
+    lines.extend((t.unknown.len() > SAID).then(|| format!("and {} more reasons", t.unknown.len() - SAID)));
+    lines.extend(t.remarks.iter().take(SAID).cloned());
+    if t.target_topic != t.topic {
+        lines.push(format!("on green it is called {}", visible_name(&t.target_topic)));
+    }
+    if !t.partitions.is_empty() {
+        lines.push(format!("{clean} of {} partitions without a finding", t.partitions.len()));
+    }
+    DiffRow { topic: t.topic.clone(), partition: None, said: t.said(), found: t.found, lines }
+}
+
+fn of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> DiffRow {
+    let found = Found::from(p);
+    let findings = p.findings(report.source, report.target);
+    let lines = findings.iter().map(|(what, spans)| format!("{} {what}: {}", spans.count, spans.words(DIFF_RANGES)));
+    let said = if found.differs() { Verdict::Differs.to_string() } else { String::new() };
+    DiffRow { topic: t.topic.clone(), partition: Some(p.partition), said, found, lines: lines.collect() }
+}
+
+/// What to do next. A command can be copied as it stands.
+fn next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>) -> Vec<String> {
+    let found = report.found();
+    let mut lines = Vec::new();
+    let truncated = report.topics.iter().flat_map(|t| &t.partitions).any(|p| p.missing.truncated);
+    match file {
+        _ if found.missing == 0 => {}
+        _ if !report.is_known() => {
+            let one = "verify the topics that are known by themselves";
+            lines.push(format!("a replay takes no document with something unknown: see to that, or {one}"));
+        }
+        _ if truncated => {
+            lines.push(
+                "too many ranges for a document: carry topic by topic, `cutover replay --topic T --from-time M`".into(),
+            );
+        }
+        Ok(path) => {
+            let mut command = "cutover replay".to_owned();
+            if let Some(file) = plan.file.as_ref().filter(|f| f.as_os_str() != "cutover.toml") {
+                command += &format!(" --plan {}", shell_word(&file.to_string_lossy()));
+            }
+            command += &format!(" --from-diff {}", shell_word(&path.to_string_lossy()));
+            if report.source == Side::Green {
+                command += " --from green";
+            }
+            lines.push(command);
+        }
+        Err(trouble) => lines.push(format!("the document of the ranges was not written: {}", trouble.what)),
+    }
+    let beyond = found.only_target + found.duplicated_source + found.duplicated_target + found.reordered;
+    if beyond > 0 {
+        let target = report.target;
+        lines.push(format!(
+            "what is only on {target}, doubled or out of order no replay mends: readers meet it as it is"
+        ));
+    }
+    if found.unsettled > 0 {
+        lines.push(format!("{} records may still arrive: verify again once they are settled", found.unsettled));
+    }
+    if lines.is_empty() {
+        let nothing = report.verdict() == Verdict::Clean;
+        lines.push(if nothing { "nothing to do" } else { "see to what is unknown, and verify again" }.to_owned());
+    }
+    lines
+}

@@ -1,0 +1,6 @@
+//! Long work beside the controller's loop. Each job takes a plan and tools, reads (a replay also writes), tells how far it is,
+//! and stops within about a second when it is told to.
+
+pub mod compare;
+pub mod replay;
+pub mod translate;

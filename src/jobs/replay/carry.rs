@@ -1,0 +1,287 @@
+//! Carrying: each transaction holds a batch of records and the progress that they make. Blocking.
+//!
+//! A process that dies leaves at most one open transaction. The next start's `init_transactions` fences it and ends it,
+//! and what is committed for the group says then, and only then, where to go on.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stop::Stop;
+use super::walk::{Link, Place, Tell, Teller, Walked, walk};
+use crate::base::sanitise::visible_name;
+use crate::base::{TopicPartition, Trouble};
+use crate::kafka::records::RecordRef;
+use crate::kafka::writer::{Carrying, Keeper, Kept, Writer};
+use crate::replay::spec::transactional_id;
+use crate::replay::{Batch, Limits, ReplaySpec, Slot, Slots, Throttle, mark};
+use crate::session::clock::{Clock, Stopwatch};
+use crate::session::lease::WriteLease;
+use crate::session::names::TopicNames;
+
+/// Bound of one step of a transaction.
+const WITHIN: Duration = Duration::from_secs(60);
+/// When the coordinator ends a transaction that was left open. Read_committed consumers wait for it so long.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes that wait in the writer's queue, at least.
+const QUEUE: u64 = 32 << 20;
+/// A wait for the rate shorter than this is left to the next record, ms.
+const SHORTEST_WAIT_MS: u64 = 20;
+
+/// A replay to be carried out.
+pub(super) struct Work {
+    pub run: String,
+    pub spec: ReplaySpec,
+    pub from: Link,
+    pub to: Link,
+    pub names: Arc<TopicNames>,
+    pub rate: Option<u64>,
+    pub limits: Limits,
+    pub stop: Arc<Stop>,
+    pub tell: Tell,
+}
+
+/// What one go carried.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Carried {
+    pub records: u64,
+    pub bytes: u64,
+    pub transactions: u64,
+    pub ms: u64,
+}
+
+impl Carried {
+    /// Adds another go.
+    pub fn add(&mut self, other: Carried) {
+        self.records += other.records;
+        self.bytes += other.bytes;
+        self.transactions += other.transactions;
+        self.ms += other.ms;
+    }
+}
+
+/// How one go ended.
+pub(super) enum End {
+    /// Everything is on the target.
+    Done,
+    /// Asked to stop; it did, after a transaction.
+    Stopped,
+    /// It could not go on.
+    Failed(Trouble),
+}
+
+/// What was found when the earlier instance had been fenced.
+pub(super) enum Standing {
+    /// Nothing is committed: nothing was carried, or the progress is gone.
+    Nothing,
+    /// The next source offsets.
+    At(Vec<i64>),
+}
+
+/// A replay whose earlier instances are fenced, ready to go on.
+pub(super) struct Carrier<'a> {
+    work: &'a Work,
+    _lease: &'a WriteLease,
+    writer: Writer,
+    keeper: Keeper,
+    slots: Slots,
+    sources: Vec<TopicPartition>,
+    next: Vec<i64>,
+    moved: Vec<bool>,
+    batch: Batch,
+    open: bool,
+    throttle: Throttle,
+    watch: Stopwatch,
+    carried: Carried,
+    mark: String,
+}
+
+impl<'a> Carrier<'a> {
+    /// Fences earlier instances of the run and reads how far they came.
+    pub fn open(work: &'a Work, lease: &'a WriteLease) -> Result<(Self, Standing), Trouble> {
+        let slots = Slots::new(&work.spec.ranges, &work.spec.routes).map_err(|e| unfit(&e))?;
+        let id = transactional_id(&work.run);
+        let carrying = Carrying {
+            transactional_id: &id,
+            timeout: TIMEOUT,
+            max_batch: work.spec.max_batch,
+            queue: QUEUE.max(work.spec.largest.saturating_mul(2)),
+        };
+        let writer = work.to.plane.carrier(&carrying, WITHIN)?;
+        let keeper = work.to.plane.keeper(&id, WITHIN)?;
+        let places: Vec<TopicPartition> = slots.places().cloned().collect();
+        let kept: Vec<Slot> =
+            keeper.kept(&places)?.into_iter().map(|(at, offset, metadata)| Slot { at, offset, metadata }).collect();
+        let standing = match kept.len() {
+            0 => Standing::Nothing,
+            n if n < places.len() => return Err(gone_in_part(&work.run)),
+            _ => Standing::At(slots.read(&kept).map_err(|e| unfit(&e))?),
+        };
+        let next = match &standing {
+            Standing::Nothing => slots.start(),
+            Standing::At(next) => next.clone(),
+        };
+        // The first transaction commits every slot, so that one which is missing later is known to be lost.
+        let moved = vec![matches!(standing, Standing::Nothing); next.len()];
+        let carrier = Self {
+            work,
+            _lease: lease,
+            writer,
+            keeper,
+            sources: slots.sources().cloned().collect(),
+            slots,
+            next,
+            moved,
+            batch: Batch::default(),
+            open: false,
+            throttle: Throttle::new(work.rate),
+            watch: Clock.stopwatch(),
+            carried: Carried::default(),
+            mark: String::new(),
+        };
+        Ok((carrier, standing))
+    }
+
+    /// Carries what is left. Whatever happens, no transaction stays open.
+    pub fn carry(mut self) -> (Carried, End) {
+        self.watch = Clock.stopwatch();
+        let end = self.all().unwrap_or_else(|why| {
+            if self.open
+                && let Err(e) = self.writer.abort()
+            {
+                // The next start ends it; until then its timeout does.
+                tracing::warn!("{}", e.what);
+            }
+            End::Failed(why)
+        });
+        self.carried.ms = self.watch.ms();
+        (self.carried, end)
+    }
+
+    fn all(&mut self) -> Result<End, Trouble> {
+        let work = self.work;
+        let next: BTreeMap<TopicPartition, i64> = self.sources.iter().cloned().zip(self.next.iter().copied()).collect();
+        let left = work.spec.ranges.left(&next);
+        let before = work.spec.records.saturating_sub(left.offsets()).min(work.spec.records);
+        let mut teller = Teller::new(&work.tell, "carrying", before, work.spec.records);
+        let mut reader = work.from.reader()?;
+        let sources = self.sources.clone();
+        let name = |tp: &TopicPartition| work.names.tp_on(work.spec.from, tp);
+        let walked = walk(&mut reader, &left, &sources, &name, &mut |place, record| {
+            let flow = self.take(place, record)?;
+            if flow.is_continue() {
+                teller.add(1, record.size as u64);
+            }
+            Ok(flow)
+        });
+        // What was read is whole, also when reading on failed: it is committed. What the writer refused is not.
+        let end = match walked? {
+            Walked::Whole => {
+                self.finish();
+                End::Done
+            }
+            Walked::Broken => End::Stopped,
+            Walked::Failed(why) => End::Failed(why),
+        };
+        self.commit()?;
+        teller.end(matches!(end, End::Done));
+        Ok(end)
+    }
+
+    fn take(&mut self, place: Place<'_>, record: &RecordRef<'_>) -> Result<ControlFlow<()>, Trouble> {
+        if self.work.stop.is_set() || self.pause()? {
+            return Ok(ControlFlow::Break(()));
+        }
+        if !self.open {
+            self.begin()?;
+        }
+        let spec = &self.work.spec;
+        let Some(route) = spec.routes.get(&place.tp.topic) else {
+            return Err(Trouble::new(format!("{} has no route", place.tp), "report this as a bug"));
+        };
+        let header = spec.mark.then(|| {
+            mark::write(&mut self.mark, &self.work.run, place.tp, record.offset);
+            (mark::HEADER, self.mark.as_str())
+        });
+        self.writer.carry(&route.to, route.partition(place.tp.partition, record.key), record, header)?;
+        self.next[place.index] = record.offset + 1;
+        self.moved[place.index] = true;
+        self.batch.add(record.size);
+        self.throttle.add(record.size);
+        if self.batch.is_full(&self.work.limits, self.watch.ms()) {
+            self.commit()?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Waits for the rate; returns whether it was told to stop meanwhile. No transaction is held open over it.
+    fn pause(&mut self) -> Result<bool, Trouble> {
+        if self.work.rate.is_none() {
+            return Ok(false);
+        }
+        let now = self.watch.ms();
+        let wait = self.throttle.wait_ms(now);
+        if wait < SHORTEST_WAIT_MS {
+            return Ok(false);
+        }
+        if self.open && self.batch.is_full(&self.work.limits, now.saturating_add(wait)) {
+            self.commit()?;
+        }
+        Ok(self.work.stop.wait(wait))
+    }
+
+    fn begin(&mut self) -> Result<(), Trouble> {
+        self.writer.begin()?;
+        self.open = true;
+        self.batch = Batch { begun_ms: self.watch.ms(), ..Batch::default() };
+        Ok(())
+    }
+
+    /// Nothing is left: each partition stands at its end, where a hole may be.
+    fn finish(&mut self) {
+        for (i, end) in self.slots.end().into_iter().enumerate() {
+            self.moved[i] |= self.next[i] != end;
+            self.next[i] = end;
+        }
+    }
+
+    /// Commits what is open, with the progress.
+    fn commit(&mut self) -> Result<(), Trouble> {
+        let progress: Vec<Kept> =
+            self.slots.commit(&self.next, &self.moved).into_iter().map(|s| (s.at, s.offset, s.metadata)).collect();
+        if progress.is_empty() && !self.open {
+            return Ok(());
+        }
+        if !self.open {
+            self.begin()?;
+        }
+        self.writer.keep(&self.keeper, &progress)?;
+        self.writer.commit()?;
+        self.open = false;
+        self.moved.fill(false);
+        self.carried.records += self.batch.records;
+        self.carried.bytes += self.batch.bytes;
+        self.carried.transactions += 1;
+        self.batch = Batch::default();
+        Ok(())
+    }
+}
+
+fn unfit(error: &crate::replay::progress::SlotError) -> Trouble {
+    use crate::replay::progress::SlotError;
+    let advice = match error {
+        SlotError::TooMany { .. } => "replay fewer partitions at a time, or into a topic with more partitions",
+        SlotError::NotOurs { .. } => {
+            "something else commits for this replay's group: find out what, and start a new replay"
+        }
+    };
+    Trouble::new(error.to_string(), advice)
+}
+
+fn gone_in_part(run: &str) -> Trouble {
+    Trouble::new(
+        format!("a part of the progress of replay {run} is gone from group {}", visible_name(&transactional_id(run))),
+        "it can't be known what was carried: compare both clusters (`cutover diff`) and replay what is missing",
+    )
+}

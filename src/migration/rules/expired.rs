@@ -1,0 +1,141 @@
+//! Offsets that lay past a group's position and that its logs have lost since. They may have been records that it never
+//! read, or only markers of transactions, which nobody reads: once they are gone nobody can tell. So nothing that rests on
+//! them is proven any more, and a person who knows better says so by name.
+
+use super::app;
+use super::context::Sight;
+use super::gate::Gate;
+use super::group;
+use super::lag::Astray;
+use crate::base::{At, Side, TopicPartition};
+use crate::estate::GroupView;
+use crate::migration::facts::overrides::{GateName, Held};
+use crate::migration::run::machine::Machine;
+use crate::migration::soak::criteria::{Criterion, Metric};
+
+/// What one log lost before a group read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Expired {
+    /// Where.
+    tp: TopicPartition,
+    /// What is committed.
+    committed: i64,
+    /// The same, past what is known to have held no record.
+    from: i64,
+    /// Where the log starts.
+    start: i64,
+}
+
+impl Expired {
+    /// `orders-0 [100, 101)`: what a person types.
+    fn words(&self) -> String {
+        format!("{} [{}, {})", self.tp, self.committed, self.start)
+    }
+}
+
+/// What the logs of a side lost before a group read it, as the newest round shows it.
+fn of(sight: &Sight<'_>, id: &str, side: Side) -> Vec<Expired> {
+    let mut all = Vec::new();
+    let Some((view, group)) = sight.estate.side(side).value().and_then(|v| Some((v, v.groups.get(id)?))) else {
+        return all;
+    };
+    if !matches!(sight.lag.astray(side, id), Some(Astray::Expired { .. })) {
+        return all;
+    }
+    for (topic, partitions) in &group.offsets {
+        let Some(log) = view.topics.get(topic) else { continue };
+        for (partition, at) in partitions {
+            let log = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p));
+            let Some(start) = log.and_then(|p| p.log_start) else { continue };
+            let tp = TopicPartition::new(topic.clone(), *partition);
+            let blank = sight.estate.blanks(side).get(&tp).filter(|b| b.is_of(view, topic));
+            let from = blank.map_or(at.offset, |b| b.past(at.offset));
+            if start > from {
+                all.push(Expired { tp, committed: at.offset, from, start });
+            }
+        }
+    }
+    all
+}
+
+/// How many offsets that is.
+fn offsets(all: &[Expired]) -> u64 {
+    all.iter().map(|e| e.start.abs_diff(e.from)).fold(0, u64::saturating_add)
+}
+
+/// The group as if it stood where the logs begin: from there on it can read.
+fn past(view: &GroupView, all: &[Expired]) -> GroupView {
+    let mut moved = view.clone();
+    for e in all {
+        let at = moved.offsets.get_mut(&e.tp.topic).and_then(|ps| ps.get_mut(&e.tp.partition));
+        if let Some(at) = at {
+            at.offset = at.offset.max(e.start);
+        }
+    }
+    moved
+}
+
+impl Machine {
+    /// What expired on green before a group read it, as a gate that a person may pass over.
+    pub(in crate::migration) fn expired(&self, group: &str, now: At) -> Option<Held> {
+        let (sight, side) = (self.sight(now), Side::Green);
+        let all = of(&sight, sight.id_on(group, side), side);
+        let names: Vec<String> = all.iter().map(Expired::words).collect();
+        let why = format!(
+            "{} offsets on {side} expired before they were read, and whether records lay there can't be told any more: {}",
+            offsets(&all),
+            names.join(", ")
+        );
+        (!all.is_empty()).then(|| Held { names, ..Held::new(GateName::Expired, Some(offsets(&all)), why) })
+    }
+
+    /// How a criterion of a group's soak stands when it counts from where the logs begin now, past what expired: what it
+    /// is, in words, or what is wrong with it.
+    pub(in crate::migration) fn count_from_start(&self, name: &str, rule: &Criterion, now: At) -> Result<String, Gate> {
+        let (sight, side) = (self.sight(now), Side::Green);
+        let (id, label) = (sight.id_on(name, side), rule.metric.label());
+        let gone = of(&sight, id, side);
+        let unknown = |why: String| Gate::Unknown { why };
+        sight.fresh(side).map_err(|r| unknown(r.why))?;
+        let view = sight.fresh_group(name, side).map_err(|r| unknown(r.why))?;
+        let value = match (rule.metric, view) {
+            (Metric::Lag, Some(_)) => self.lag.lag(side, id).map(|lag| lag.saturating_sub(offsets(&gone))),
+            (Metric::TimeLag, Some(view)) => self.lag.time_lag_ms(side, &past(view, &gone)),
+            _ => None,
+        };
+        let (Some(view), Some(value), Some(bound)) = (view, value, rule.limit.bound(None)) else {
+            return Err(unknown(format!("{label} from where the logs begin now can't be told")));
+        };
+        let left = self.lag.readable(side, id).is_some_and(|n| n > offsets(&gone));
+        #[allow(clippy::cast_precision_loss)] // no lag and no age is beyond 2^52
+        let number = value as f64;
+        let is = format!("{label} {} from where the logs begin now", rule.metric.show(number));
+        if group::is_empty(view) && !app::commits_alone(&sight, name, Side::Blue) {
+            return Err(Gate::Fail { why: format!("nobody consumes on {side}") });
+        }
+        if self.lag.stuck(side, id) && left {
+            return Err(Gate::Fail { why: format!("stuck: {is}, and no commit moves") });
+        }
+        match rule.limit.admits(number, bound) {
+            true => Ok(is),
+            false => Err(Gate::Fail { why: format!("{is}: it has to be {}", rule.words(None)) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::estate::Committed;
+
+    #[test]
+    fn what_expired_is_named_from_the_commit_to_where_the_log_begins() {
+        let e = Expired { tp: TopicPartition::new("t", 3), committed: 100, from: 101, start: 104 };
+        assert_eq!((e.words().as_str(), offsets(&[e.clone(), e.clone()])), ("t-3 [100, 104)", 6));
+        let at: BTreeMap<i32, Committed> = [(3, Committed { offset: 100, leader_epoch: -1 })].into();
+        let view = GroupView { offsets: [("t".to_owned(), at)].into(), ..GroupView::default() };
+        assert_eq!(past(&view, &[e]).committed("t", 3), Some(104));
+    }
+}

@@ -1,0 +1,526 @@
+//! The rules for producers: one step at a time between blue, dual and green, and nobody is starved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::app;
+use super::context::Sight;
+use super::group;
+use crate::base::sanitise::{visible_name, visible_names};
+use crate::base::span;
+use crate::base::{At, Observed, Side};
+use crate::estate::{FlagState, GroupState, GroupView};
+use crate::migration::facts::command::{Refusal, Subject};
+use crate::migration::facts::overrides::{GateName, Held, Override};
+use crate::migration::facts::settings::ProducerSettings;
+
+/// A group that only commits reads as long as one of its commits moved so recently, ms; and it is known not to once it was
+/// watched for as long without one.
+const ALIVE_MS: u64 = 600_000;
+
+/// Groups that one sentence names at most.
+const NAMED: usize = 5;
+
+/// Writing seen at the ends of a producer's topics.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ObservedWriting {
+    /// Records a second on blue.
+    pub blue_rate: Option<f64>,
+    /// Records a second on green.
+    pub green_rate: Option<f64>,
+    /// Topics that other producers of the plan write too: not attributable.
+    pub shared: Vec<String>,
+    /// When.
+    pub at: Option<At>,
+}
+
+/// Whether a rate counts as movement: more than one record in a thousand seconds.
+#[must_use]
+pub fn moves(rate: f64) -> bool {
+    rate > 0.001
+}
+
+/// What the ends of its topics show.
+#[must_use]
+pub fn observed(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> ObservedWriting {
+    let rate = |side: Side| {
+        let rates = p.topics.iter().map(|t| sight.lag.topic_rate(side, t));
+        rates.sum::<Option<f64>>().filter(|_| !p.topics.is_empty() && sight.is_fresh(sight.estate.side(side)))
+    };
+    let at = |side: Side| match sight.estate.side(side) {
+        Observed::Known { at, .. } => Some(*at),
+        Observed::Absent { .. } => None,
+    };
+    ObservedWriting {
+        blue_rate: rate(Side::Blue),
+        green_rate: rate(Side::Green),
+        shared: p.topics.iter().filter(|t| is_shared(sight, name, t)).cloned().collect(),
+        at: at(Side::Blue).min(at(Side::Green)),
+    }
+}
+
+fn is_shared(sight: &Sight<'_>, name: &str, topic: &str) -> bool {
+    sight.settings.producers.iter().any(|(n, p)| n != name && p.topics.iter().any(|t| t == topic))
+}
+
+/// The flag as configured, if it is known now.
+#[must_use]
+pub fn flag(sight: &Sight<'_>, name: &str) -> Option<FlagState> {
+    sight.estate.flags.get(name)?.fresh(sight.now, sight.settings.stale_after_ms).copied()
+}
+
+/// Flag and observation contradict each other, in words. Topics that others write too prove nothing.
+#[must_use]
+pub fn disagreement(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> Option<String> {
+    let flag = flag(sight, name)?;
+    p.topics.iter().filter(|t| !is_shared(sight, name, t)).find_map(|t| {
+        let fresh = Side::BOTH.into_iter().all(|s| sight.is_fresh(sight.estate.side(s)));
+        let on = |side| sight.lag.topic_rate(side, t).filter(|_| fresh).map(moves);
+        contradiction(flag, on(Side::Blue)?, on(Side::Green)?).map(|what| format!("flag says {flag}, but {t} {what}"))
+    })
+}
+
+fn contradiction(flag: FlagState, blue: bool, green: bool) -> Option<&'static str> {
+    match (flag, blue, green) {
+        (FlagState::Blue, _, true) => Some("is written on green"),
+        (FlagState::Green, true, _) => Some("is written on blue"),
+        (FlagState::Off, true, _) => Some("is written on blue"),
+        (FlagState::Off, _, true) => Some("is written on green"),
+        (FlagState::Dual, true, false) => Some("is written on blue only"),
+        (FlagState::Dual, false, true) => Some("is written on green only"),
+        _ => None,
+    }
+}
+
+/// Whether the ends show what a flag set to `to` promises: `None` while nothing moves or it can't be told.
+#[must_use]
+pub fn seen_writing(sight: &Sight<'_>, name: &str, p: &ProducerSettings, to: FlagState) -> Option<bool> {
+    let mut any = false;
+    for t in p.topics.iter().filter(|t| !is_shared(sight, name, t)) {
+        let (b, g) = (sight.lag.topic_rate(Side::Blue, t)?, sight.lag.topic_rate(Side::Green, t)?);
+        any |= moves(b) || moves(g);
+        if contradiction(to, moves(b), moves(g)).is_some() {
+            return Some(false);
+        }
+    }
+    any.then_some(true)
+}
+
+/// Whether a producer is proven to be migrated: dual or green by its flag, and by what is observed.
+#[must_use]
+pub fn proven(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> bool {
+    if p.is_exactly_once() {
+        return sight.state.producer_rests_on(name) == Side::Green;
+    }
+    let flagged = flag(sight, name).is_some_and(|f| matches!(f, FlagState::Dual | FlagState::Green));
+    let seen = observed(sight, name, p);
+    let green = seen.green_rate.is_some_and(moves);
+    flagged && green && seen.blue_rate.is_some() && disagreement(sight, name, p).is_none()
+}
+
+/// A producer that may be routed.
+pub struct Routable<'a> {
+    /// The plan's entry.
+    pub settings: &'a ProducerSettings,
+    /// Its flag as it stands.
+    pub from: FlagState,
+    /// What can't be told, and is passed over by name.
+    pub gates: Vec<Held>,
+}
+
+/// A producer that may be routed to `to` now; or why not.
+pub fn may_route<'a>(
+    sight: &Sight<'a>,
+    name: &str,
+    to: FlagState,
+    overrides: &[Override],
+) -> Result<Routable<'a>, Refusal> {
+    let Some(p) = sight.settings.producers.get(name) else {
+        return Err(Refusal::refused(
+            format!("producer {name} is not in the plan", name = visible_name(name)),
+            "add a [[producers]] entry for it",
+        ));
+    };
+    if p.is_exactly_once() {
+        return Err(Refusal::refused(
+            format!(
+                "{name} is transactional: a transaction can't span clusters, so it is never dual and never just routed",
+                name = visible_name(name)
+            ),
+            format!(
+                "cut it over as a whole: `e` in the cockpit, or cutover producer cutover {name}",
+                name = visible_name(name)
+            ),
+        ));
+    }
+    if !p.has_flag {
+        return Err(Refusal::refused(
+            format!("{name} has no flag in the plan", name = visible_name(name)),
+            "give its [[producers]] entry a flag",
+        ));
+    }
+    sight.may_be_seen()?;
+    sight.identities()?;
+    for side in Side::BOTH {
+        sight.fresh(side)?;
+    }
+    let Some(from) = flag(sight, name) else {
+        return Err(Refusal::unknown(
+            format!("the flag of {name} is not known now", name = visible_name(name)),
+            "wait until its flag can be read",
+        ));
+    };
+    one_step(name, p.critical, from, to)?;
+    let mut untold = Untold::default();
+    let left = match to {
+        FlagState::Green => Some(Side::Blue),
+        FlagState::Blue => Some(Side::Green),
+        FlagState::Dual | FlagState::Off => None,
+    };
+    for topic in &p.topics {
+        nobody_moves(sight, name, topic)?;
+        if let Some(side) = left {
+            nobody_starves(sight, name, topic, side, &mut untold)?;
+        }
+    }
+    let mut gates = Vec::new();
+    if let Some(side) = left.filter(|_| !untold.is_empty()) {
+        let why = untold
+            .words(&format!("what {name} writes: on {side} it would read nothing new", name = visible_name(name)));
+        if !overrides.iter().any(|o| o.gate == GateName::Readers) {
+            let refusal = Refusal::unknown(why, untold.advice()).of(GateName::Readers);
+            return Err(refusal.told_in(untold.told_in_ms()));
+        }
+        gates.push(Held { names: untold.names(), ..Held::new(GateName::Readers, None, why) });
+    }
+    if to == FlagState::Dual {
+        topics_exist(sight, name, p)?;
+    }
+    Ok(Routable { settings: p, from, gates })
+}
+
+fn one_step(name: &str, critical: bool, from: FlagState, to: FlagState) -> Result<(), Refusal> {
+    use FlagState::{Blue, Dual, Green, Off};
+    let no = |why: String, advice: &str| Err(Refusal::refused(why, advice));
+    match (from, to) {
+        _ if from == to => no(format!("{name} is {to} already", name = visible_name(name)), "nothing to do"),
+        (_, Off) => no(
+            format!("stopping {name} is part of a seam cut, which a later version has", name = visible_name(name)),
+            "stop it by hand if you have to",
+        ),
+        (Off, Dual | Green) => no(
+            format!("{name} is off: it starts on blue first", name = visible_name(name)),
+            "route it to blue, then to dual",
+        ),
+        (Blue, Green) if critical => no(
+            format!("{name} is critical: it passes through dual", name = visible_name(name)),
+            "route it to dual first, and prove parity",
+        ),
+        (Green, Blue) => {
+            no(format!("{name} goes back one step at a time", name = visible_name(name)), "route it to dual first")
+        }
+        (Blue, Dual | Green) | (Dual, Blue | Green) | (Green, Dual) | (Off, Blue) => Ok(()),
+        _ => no(
+            format!("{name} can't go from {from} to {to}", name = visible_name(name)),
+            "one step at a time: blue, dual, green",
+        ),
+    }
+}
+
+/// Producers and consumers of one topic never move at the same time.
+fn nobody_moves(sight: &Sight<'_>, name: &str, topic: &str) -> Result<(), Refusal> {
+    for group in sight.settings.groups.keys() {
+        if sight.state.open_run(&Subject::Group(group.clone())).is_some_and(|r| !r.dry_run)
+            && group::topics(sight, group, Side::Blue).iter().any(|t| t == topic)
+        {
+            return Err(Refusal::holds(
+                format!(
+                    "group {group} of {topic} is being moved: {name} stays where it is meanwhile",
+                    group = visible_name(group),
+                    topic = visible_name(topic),
+                    name = visible_name(name)
+                ),
+                format!("wait until {group} rests", group = visible_name(group)),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// No group may be left reading a topic on a side that nobody writes any more. `untold`: groups of which that can't be
+/// told.
+fn nobody_starves(sight: &Sight<'_>, name: &str, topic: &str, side: Side, untold: &mut Untold) -> Result<(), Refusal> {
+    let view = sight.fresh(side)?;
+    // Where these rest the journal says.
+    let planned: BTreeSet<&str> = sight.settings.groups.keys().map(|group| sight.id_on(group, side)).collect();
+    let mut readers: Vec<&str> = Vec::new();
+    for (id, seen) in &view.groups {
+        match reads_on(sight, (side, id.as_str()), seen, topic) {
+            Reads::Yes => readers.push(id),
+            Reads::Watched { .. } if planned.contains(id.as_str()) => {}
+            reads => untold.take(id, reads),
+        }
+    }
+    for group in sight.settings.groups.keys() {
+        let id = sight.id_on(group, side);
+        let rests_here = group::rests_on(sight.state.groups.get(group).map(|g| &g.rest)) == side;
+        if rests_here && !readers.contains(&id) && group::topics(sight, group, side).iter().any(|t| t == topic) {
+            readers.push(id);
+        }
+    }
+    if readers.is_empty() {
+        return Ok(());
+    }
+    readers.sort_unstable();
+    let more = readers.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let names = visible_names(readers.iter().take(NAMED));
+    Err(Refusal::holds(
+        format!(
+            "{names}{more} would starve: {topic} is still read on {side}, and {name} would not write there any more",
+            topic = visible_name(topic),
+            name = visible_name(name)
+        ),
+        format!("move the readers to {} first, or keep {name} dual", side.other(), name = visible_name(name)),
+    ))
+}
+
+/// Whether a group reads what a producer writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::migration) enum Reads {
+    /// It does: its members show it, or commits that move.
+    Yes,
+    /// It does not, or not any more.
+    No,
+    /// Nobody is in it, it only commits, and it was not watched for long enough to tell whether its commits move.
+    Watched {
+        /// How long that takes still, ms.
+        left_ms: u64,
+    },
+    /// It can't be told, however long it is watched: a share group, or one of which a part is missing.
+    Hidden,
+}
+
+impl Reads {
+    /// Of several topics together: one that it reads is enough, and one of which that can't be told is none that it does
+    /// not read.
+    pub(in crate::migration) fn or(self, other: Reads) -> Reads {
+        match (self, other) {
+            (Reads::Yes, _) | (_, Reads::Yes) => Reads::Yes,
+            (Reads::Hidden, _) | (_, Reads::Hidden) => Reads::Hidden,
+            (Reads::Watched { left_ms: a }, Reads::Watched { left_ms: b }) => Reads::Watched { left_ms: a.max(b) },
+            (watched @ Reads::Watched { .. }, Reads::No) | (Reads::No, watched) => watched,
+        }
+    }
+}
+
+/// Whether a group, by its id on a side, reads a topic there: one that members join by what they say, one that only
+/// commits as long as its commits move.
+pub(in crate::migration) fn reads_on(
+    sight: &Sight<'_>,
+    (side, id): (Side, &str),
+    seen: &GroupView,
+    topic: &str,
+) -> Reads {
+    match reads(seen, topic) {
+        Some(true) => Reads::Yes,
+        None => Reads::Hidden,
+        // Nobody is in it, and it reads all the same as long as its commits move.
+        Some(false) if app::only_commits(seen) => match seen.offsets.contains_key(topic) {
+            true => commits_move(sight, side, id),
+            false => Reads::No,
+        },
+        // Nobody ever joined it, and what it commits can't be seen.
+        Some(false) if seen.trouble.is_some() && !app::was_joined(seen) => Reads::Hidden,
+        Some(false) => Reads::No,
+    }
+}
+
+/// Whether the commits of a group move.
+fn commits_move(sight: &Sight<'_>, side: Side, id: &str) -> Reads {
+    let for_ms = |at: At| sight.now.since(at);
+    match (sight.lag.commits_moved_at(side, id), sight.lag.watched_since(side, id)) {
+        (Some(moved), _) if for_ms(moved) <= ALIVE_MS => Reads::Yes,
+        (Some(_), _) => Reads::No,
+        (None, Some(since)) if for_ms(since) > ALIVE_MS => Reads::No,
+        // A moment more: not before it has been watched for longer.
+        (None, since) => Reads::Watched { left_ms: ALIVE_MS - since.map_or(0, for_ms) + 1 },
+    }
+}
+
+/// Groups of which it can't be told whether they read, each with how long it takes until watching tells, ms; `None`:
+/// watching does not tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::migration) struct Untold(BTreeMap<String, Option<u64>>);
+
+impl Untold {
+    /// Takes a group in, if it is one of them.
+    pub(in crate::migration) fn take(&mut self, id: &str, reads: Reads) {
+        let told_in = match reads {
+            Reads::Yes | Reads::No => return,
+            Reads::Watched { left_ms } => Some(left_ms),
+            Reads::Hidden => None,
+        };
+        self.0.insert(id.to_owned(), told_in);
+    }
+
+    pub(in crate::migration) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(in crate::migration) fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// In how long watching has told of all of them, ms; `None`: of one of them it never does.
+    pub(in crate::migration) fn told_in_ms(&self) -> Option<u64> {
+        self.0.values().copied().collect::<Option<Vec<u64>>>()?.into_iter().max()
+    }
+
+    /// Why they hold, in a sentence that stays the same while they are watched. `what` they may read, and what of it.
+    pub(in crate::migration) fn words(&self, what: &str) -> String {
+        let names = visible_names(self.0.keys().take(NAMED));
+        let more = self.0.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let watched = "; nobody is ever in a group that only commits (assign(), as Flink and Spark do), and whether one \
+                       was only left behind shows by whether its commits move";
+        let because = if self.told_in_ms().is_some() { watched } else { "" };
+        format!("it can't be told whether {}{more} reads {what}{because}", names)
+    }
+
+    /// What to do about it.
+    pub(in crate::migration) fn advice(&self) -> String {
+        let held = Held::new(GateName::Readers, None, String::new()).advice();
+        match self.told_in_ms() {
+            Some(ms) => format!("{} more of watching tells: wait, or {held}", span(ms)),
+            None => held,
+        }
+    }
+}
+
+/// Whether a group reads a topic now; `None` when that can't be told.
+fn reads(group: &GroupView, topic: &str) -> Option<bool> {
+    if group.members.is_empty() && matches!(group.state, GroupState::Empty | GroupState::Dead) {
+        return Some(false);
+    }
+    if app::reads_nothing(group) {
+        return Some(group.offsets.contains_key(topic));
+    }
+    let members = || group.members.iter();
+    if group.offsets.contains_key(topic)
+        || members().flat_map(|m| &m.assigned).any(|a| a.topic == topic)
+        || members().flat_map(|m| &m.subscribed).any(|t| t == topic)
+    {
+        return Some(true);
+    }
+    // A member without assignment, in a group without commits: it may be about to read anything.
+    let nothing_known = group.offsets.is_empty() && group.members.iter().all(|m| m.assigned.is_empty());
+    if nothing_known || group.trouble.is_some() { None } else { Some(false) }
+}
+
+pub(in crate::migration) fn topics_exist(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> Result<(), Refusal> {
+    let (blue, green) = (sight.fresh(Side::Blue)?, sight.fresh(Side::Green)?);
+    for t in &p.topics {
+        let (Some(b), Some(g)) = (blue.topics.get(t), green.topics.get(t)) else {
+            let side = if blue.topics.contains_key(t) { Side::Green } else { Side::Blue };
+            return Err(sight.no_topic(
+                t,
+                side,
+                &format!("create it first: {name} writes it", name = visible_name(name)),
+            ));
+        };
+        if b.partitions.len() != g.partitions.len() {
+            return Err(Refusal::refused(
+                format!("topic {t} has {} partitions on blue and {} on green", b.partitions.len(), g.partitions.len()),
+                "make them equal first: keys would land elsewhere",
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lag::LagBook;
+    use super::*;
+    use crate::base::Trouble;
+    use crate::estate::{ClusterView, Committed, Estate};
+    use crate::migration::facts::settings::Settings;
+    use crate::migration::facts::state::State;
+
+    /// Blue with a group that nobody ever joined, and its commit on `t`.
+    fn blue(offset: i64) -> ClusterView {
+        let at = BTreeMap::from([(0, Committed { offset, leader_epoch: -1 })]);
+        let loner = GroupView { state: GroupState::Empty, offsets: [("t".into(), at)].into(), ..GroupView::default() };
+        ClusterView { groups: [("loner".into(), loner)].into(), ..ClusterView::default() }
+    }
+
+    /// What is told of it after these looks, (second, offset): the last of them is now.
+    fn told(looks: &[(i64, i64)], topic: &str) -> Reads {
+        let (settings, state, mut lag) = (Settings::of_groups(BTreeMap::new()), State::default(), LagBook::default());
+        let (mut estate, mut now) = (Estate::default(), At(0));
+        for (second, offset) in looks {
+            now = At(second * 1_000);
+            estate.blue = Observed::seen(blue(*offset), now);
+            lag.observe(&estate, now, 3_600_000, &BTreeSet::new());
+        }
+        let sight = Sight { settings: &settings, state: &state, estate: &estate, lag: &lag, now };
+        let seen = &estate.blue.value().unwrap().groups["loner"];
+        reads_on(&sight, (Side::Blue, "loner"), seen, topic)
+    }
+
+    #[test]
+    fn a_group_that_only_commits_reads_while_its_commits_move_and_one_look_tells_nothing() {
+        assert_eq!(told(&[(0, 5)], "t"), Reads::Watched { left_ms: ALIVE_MS + 1 });
+        assert_eq!(told(&[(0, 5), (10, 5)], "t"), Reads::Watched { left_ms: ALIVE_MS - 10_000 + 1 });
+        assert_eq!(told(&[(0, 5), (10, 6)], "t"), Reads::Yes);
+        assert_eq!(told(&[(0, 5), (10, 6), (610, 6)], "t"), Reads::Yes);
+        assert_eq!(told(&[(0, 5), (10, 6), (611, 6)], "t"), Reads::No, "it was left behind");
+        assert_eq!(told(&[(0, 5), (601, 5)], "t"), Reads::No);
+        assert_eq!(told(&[(0, 5), (10, 6)], "u"), Reads::No, "it has no commit there");
+        let (settings, state, lag) = (Settings::of_groups(BTreeMap::new()), State::default(), LagBook::default());
+        let estate = Estate::default();
+        let sight = Sight { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
+        let unread = GroupView {
+            state: GroupState::Empty,
+            trouble: Some(Trouble::new("its coordinator is loading", "")),
+            ..GroupView::default()
+        };
+        assert_eq!(reads_on(&sight, (Side::Blue, "loner"), &unread, "t"), Reads::Hidden, "its commits can't be seen");
+        let left = GroupView { protocol_type: "consumer".into(), ..unread };
+        assert_eq!(reads_on(&sight, (Side::Blue, "left"), &left, "t"), Reads::No, "its members have gone");
+    }
+
+    #[test]
+    fn what_watching_tells_is_said_with_how_long_and_what_it_does_not_tell_is_not() {
+        let mut untold = Untold::default();
+        untold.take("gone", Reads::No);
+        untold.take("here", Reads::Yes);
+        assert!(untold.is_empty());
+        untold.take("a", Reads::Watched { left_ms: 60_000 });
+        untold.take("b", Reads::Watched { left_ms: 90_000 });
+        assert_eq!((untold.told_in_ms(), untold.names()), (Some(90_000), vec!["a".to_owned(), "b".to_owned()]));
+        let (words, advice) = (untold.words("what shop writes"), untold.advice());
+        assert!(
+            words.starts_with("it can't be told whether a, b reads what shop writes; nobody is ever in"),
+            "{words}"
+        );
+        assert!(
+            advice.starts_with("1m30s more of watching tells") && advice.contains("--override readers"),
+            "{advice}"
+        );
+        untold.take("share", Reads::Hidden);
+        assert_eq!(untold.told_in_ms(), None, "watching does not tell what a share group reads");
+        assert_eq!(untold.words("what shop writes"), "it can't be told whether a, b, share reads what shop writes");
+    }
+
+    #[test]
+    fn of_several_topics_the_one_that_is_read_counts() {
+        let watched = |left_ms| Reads::Watched { left_ms };
+        assert_eq!(Reads::No.or(watched(1)).or(Reads::Yes), Reads::Yes);
+        assert_eq!(watched(1).or(Reads::No).or(watched(3)).or(watched(2)), watched(3));
+        assert_eq!(watched(1).or(Reads::Hidden), Reads::Hidden, "however long it is watched");
+        assert_eq!(Reads::No.or(Reads::No), Reads::No);
+    }
+}

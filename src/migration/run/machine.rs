@@ -1,0 +1,493 @@
+//! The machine: observations, commands, outcomes and time go in; journal entries, effects and measurements come out.
+//! It does nothing itself (sans-I/O, as quinn-proto and raft-rs). The order of its actions is the contract: each
+//! `Journal` is durable before the next action is taken, so an intent is always on disk before its effect starts.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Observed, Side, TopicPartition, Trouble};
+use crate::estate::Estate;
+use crate::estate::exactly_once::Stillness;
+use crate::migration::eos::Rogue;
+use crate::migration::facts::command::{Command, Refusal, Subject};
+use crate::migration::facts::effect::{Effect, Issued, Outcome};
+use crate::migration::facts::event::{Entry, Event, RunEnd, RunId, RunKind};
+use crate::migration::facts::overrides::{Accepted, Override};
+use crate::migration::facts::settings::Settings;
+use crate::migration::facts::stage::Stage;
+use crate::migration::facts::state::{Run, State, index};
+use crate::migration::rules::context::Sight;
+use crate::migration::rules::drain::Drain;
+use crate::migration::rules::lag::LagBook;
+use crate::migration::soak::firing::Firing;
+use crate::migration::soak::soaking::Soaking;
+use crate::offsets::strategy::{Chosen, Strategy};
+use crate::offsets::verdict::GroupPlan;
+
+/// Who writes what nobody typed.
+pub const CONTROLLER: &str = "controller";
+
+/// What a session may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Session {
+    /// Walk every path with an executor that changes nothing.
+    pub dry_run: bool,
+    /// Take no command that changes anything, and why.
+    pub read_only: Option<String>,
+}
+
+/// What the controller does next.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "a handful wait at a time, and most are entries")]
+pub enum Action {
+    /// Write this durably before anything that follows.
+    Journal {
+        /// When it became true for this machine: the entry has this time, or a replay would see another one.
+        at: At,
+        /// Who caused it: user@host, or `controller`.
+        actor: String,
+        /// The fact.
+        event: Event,
+    },
+    /// Carry this out and report with [`Machine::handle_outcome`].
+    Do(Issued),
+    /// Translate without a run (reads only) and report with [`Machine::handle_estimate`].
+    Measure {
+        /// Group id on blue.
+        group: String,
+        /// The side the offsets are for.
+        to: Side,
+        /// Another strategy than the plan's.
+        chosen: Option<Chosen>,
+        /// The topics that it reads, by their names on blue; empty where nothing is known of them.
+        topics: BTreeSet<String>,
+    },
+}
+
+/// What a measurement is by: the plan's own strategies, or one that was chosen.
+pub(in crate::migration) type How = Option<(Strategy, Option<At>)>;
+
+/// What a choice comes to; the reason makes no other measurement of it.
+pub(in crate::migration) fn how(chosen: Option<&Chosen>) -> How {
+    chosen.map(|c| (c.strategy, c.at))
+}
+
+/// A run that is to be started.
+pub(in crate::migration) struct Start<'a> {
+    /// What it does.
+    pub kind: RunKind,
+    /// As given.
+    pub command: &'a Command,
+    /// Who asks.
+    pub actor: &'a str,
+    /// What was typed.
+    pub typed: &'a str,
+    /// Gates that were passed over with it.
+    pub accepted: Vec<Accepted>,
+}
+
+/// What a run under way knows besides the journal. Lost in a restart, on purpose: evidence must be continuous.
+#[derive(Debug, Clone, Default)]
+pub(in crate::migration) struct Live {
+    /// Since when this attempt at the step runs.
+    pub since: At,
+    /// What is waited for.
+    pub waiting: String,
+    /// When a timeout acts.
+    pub until: Option<At>,
+    /// Held by a person: no clock runs.
+    pub paused: bool,
+    /// A person said go on: an effect that is seen not to have taken may be tried again.
+    pub continued: bool,
+    /// Since when an unknown outcome is being looked at.
+    pub verifying: Option<At>,
+    /// The drain under way.
+    pub drain: Drain,
+    /// How long the logs of an exactly-once producer have stood, the side that is left first.
+    pub still: [Stillness; 2],
+    /// Where its logs ended when it was first seen back where it came from.
+    pub base: Option<BTreeMap<TopicPartition, i64>>,
+    /// What stands on the side that was left and should not: what a person is asked about.
+    pub rogues: Vec<Rogue>,
+}
+
+/// See the module's words.
+#[derive(Debug)]
+pub struct Machine {
+    pub(in crate::migration) settings: Settings,
+    pub(in crate::migration) session: Session,
+    pub(in crate::migration) state: State,
+    pub(in crate::migration) estate: Estate,
+    pub(in crate::migration) lag: LagBook,
+    seq: u64,
+    queue: VecDeque<Action>,
+    pub(in crate::migration) live: BTreeMap<RunId, Live>,
+    /// Keys of effects that the executor has.
+    pub(in crate::migration) flying: BTreeMap<String, RunId>,
+    pub(in crate::migration) estimates: BTreeMap<(String, Side), Observed<GroupPlan>>,
+    /// The last measurement by a chosen strategy: they never stand for the plan's own.
+    pub(in crate::migration) choices: BTreeMap<(String, Side), (Chosen, Observed<GroupPlan>)>,
+    pub(in crate::migration) newest_estimate: BTreeMap<String, (Side, How)>,
+    pub(in crate::migration) measuring: BTreeSet<(String, Side, How)>,
+    pub(in crate::migration) soaking: Soaking,
+    pub(in crate::migration) firing: Firing,
+    /// Keys of effects that were issued in this session. Lost in a restart, on purpose: what an earlier one stopped is not
+    /// this one's to start.
+    pub(in crate::migration) ours: BTreeSet<String>,
+    /// Keys of effects whose intent could not be journalled: they were never started.
+    pub(in crate::migration) never_done: BTreeSet<String>,
+    /// Alarms of exactly-once producers that a person has seen. Lost in a restart: then they are raised once more.
+    pub(in crate::migration) forgiven: BTreeMap<String, Vec<Rogue>>,
+}
+
+impl Machine {
+    /// A machine that knows the plan and nothing else yet.
+    #[must_use]
+    pub fn new(settings: Settings, session: Session) -> Self {
+        Self {
+            settings,
+            session,
+            state: State::default(),
+            estate: Estate::default(),
+            lag: LagBook::default(),
+            seq: 0,
+            queue: VecDeque::new(),
+            live: BTreeMap::new(),
+            flying: BTreeMap::new(),
+            estimates: BTreeMap::new(),
+            choices: BTreeMap::new(),
+            newest_estimate: BTreeMap::new(),
+            measuring: BTreeSet::new(),
+            soaking: Soaking::default(),
+            firing: Firing::default(),
+            ours: BTreeSet::new(),
+            never_done: BTreeSet::new(),
+            forgiven: BTreeMap::new(),
+        }
+    }
+
+    /// Folds one entry of the journal, in order, before anything else. A read-only session goes on folding what the
+    /// controller that holds the journal writes.
+    pub fn replay(&mut self, entry: &Entry) {
+        self.state.apply(entry);
+        self.seq = entry.seq;
+    }
+
+    /// After the replay: whatever was under way is interrupted, and waits for a person. Nothing is tried again by itself,
+    /// but a trigger's rollback, after another countdown.
+    pub fn resumed(&mut self, now: At) {
+        if self.session.read_only.is_some() {
+            return;
+        }
+        self.count_anew(None, now);
+        let open: Vec<RunId> = self.state.runs.values().filter(|r| r.open()).map(|r| r.id).collect();
+        for id in open {
+            let Some(run) = self.state.runs.get(&id) else { continue };
+            let heir = self.state.last_run_of(&run.subject).map_or(id, |r| r.id);
+            if heir != id {
+                self.emit(CONTROLLER, Event::RunEnded { run: id, end: RunEnd::ReplacedBy(heir) }, now);
+            } else if run.dry_run {
+                let end = RunEnd::Failed("interrupted; it was a dry run and changed nothing".into());
+                self.emit(CONTROLLER, Event::RunEnded { run: id, end }, now);
+            } else if self.session.dry_run {
+                // A real run is the next real session's affair.
+            } else if run.needs.is_none() && !self.goes_on_by_itself(id, now) {
+                let Some(run) = self.state.runs.get(&id) else { continue };
+                let steps = self.steps_of(run);
+                let step = steps.get(run.step).map_or("the end", |s| s.what.as_str());
+                let n = (run.step + 1).min(steps.len());
+                let why = format!("interrupted at step {n} of {}: {step}", steps.len());
+                let advice = match run.kind {
+                    kind if kind.moves() => "continue, or roll back",
+                    _ => "continue",
+                };
+                self.emit(CONTROLLER, Event::needs(id, why, advice), now);
+            }
+        }
+    }
+
+    /// Takes the newest estate in: everything that was observed, with ages.
+    pub fn handle_observation(&mut self, estate: Estate, now: At) {
+        self.estate = estate;
+        let left = crate::migration::rules::group::left_behind(&self.settings, &self.state);
+        self.lag.observe(&self.estate, now, self.settings.sample_gap_ms, &left);
+        if self.session.read_only.is_none() {
+            self.pin(now);
+            self.note_reads(now);
+            self.watch_hard(now);
+        }
+        self.watch_soaks(now);
+        self.watch_triggers(now);
+        self.advance_all(now);
+    }
+
+    /// Takes in how an effect ended. A key that is not under way is ignored.
+    pub fn handle_outcome(&mut self, key: &str, outcome: Outcome, now: At) {
+        let Some(run) = self.flying.remove(key) else { return };
+        self.emit(CONTROLLER, Event::Result { run, key: key.to_string(), outcome }, now);
+        self.advance_all(now);
+    }
+
+    /// Takes in a measurement that was asked for.
+    pub fn handle_estimate(
+        &mut self,
+        group: &str,
+        to: Side,
+        chosen: Option<&Chosen>,
+        result: Result<GroupPlan, Trouble>,
+        now: At,
+    ) {
+        let (key, how) = ((group.to_string(), to), how(chosen));
+        self.measuring.remove(&(group.to_string(), to, how));
+        self.newest_estimate.insert(group.to_string(), (to, how));
+        let slot = match chosen {
+            None => self.estimates.entry(key).or_insert_with(Observed::not_yet),
+            Some(chosen) => {
+                let slot = self.choices.entry(key).or_insert_with(|| (chosen.clone(), Observed::not_yet()));
+                if super::machine::how(Some(&slot.0)) != how {
+                    slot.1 = Observed::not_yet();
+                }
+                slot.0 = chosen.clone();
+                &mut slot.1
+            }
+        };
+        match result {
+            Ok(plan) => *slot = Observed::seen(plan, now),
+            Err(why) => slot.failed(why),
+        }
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll(&mut self) -> Option<Action> {
+        self.queue.pop_front()
+    }
+
+    /// When [`Machine::handle_timeout`] wants to be called at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<At> {
+        self.live.values().filter(|l| !l.paused).filter_map(|l| l.until).min()
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: At) {
+        self.advance_all(now);
+    }
+
+    /// Groups that a run under way must see often, on both sides, by their ids there.
+    #[must_use]
+    pub fn focus(&self, now: At) -> Vec<(Side, String)> {
+        let sight = self.sight(now);
+        let open: Vec<&Run> = self.state.runs.values().filter(|r| r.open() && !self.replaced(r)).collect();
+        let coupled = open.iter().flat_map(|r| self.coupled_groups(&r.subject)).map(String::as_str);
+        let groups = open.iter().filter_map(|r| r.group()).chain(coupled);
+        groups.flat_map(|g| Side::BOTH.map(|s| (s, sight.id_on(g, s).to_string()))).collect()
+    }
+
+    /// Everything a rule may rest on, now.
+    #[must_use]
+    pub fn sight(&self, now: At) -> Sight<'_> {
+        Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &self.lag, now }
+    }
+
+    /// Carries a command out: starts a run (its number is returned) or changes a mark. `typed` is what was typed to
+    /// confirm it, `facts` is `Prepared::facts` of the dialog that was confirmed.
+    pub fn handle_command(
+        &mut self,
+        command: &Command,
+        actor: &str,
+        typed: &str,
+        facts: Option<&str>,
+        now: At,
+    ) -> Result<Option<RunId>, Refusal> {
+        let accepted = self.confirmed(command, typed, facts, now)?;
+        self.second_person(command, actor)?;
+        let start = |kind| Start { kind, command, actor, typed, accepted };
+        let run = match command {
+            Command::Estimate { group, to, chosen } => {
+                if self.measuring.insert((group.clone(), *to, how(chosen.as_ref()))) {
+                    let topics = crate::migration::rules::reads::topics(&self.sight(now), group, to.other());
+                    let (group, to, chosen) = (group.clone(), *to, chosen.clone());
+                    self.queue.push_back(Action::Measure { group, to, chosen, topics });
+                }
+                None
+            }
+            Command::Hold { subject, why } => {
+                self.emit(actor, Event::Held { subject: subject.clone(), why: why.clone() }, now);
+                None
+            }
+            Command::Resume { subject } => {
+                self.emit(actor, Event::Resumed { subject: subject.clone() }, now);
+                self.count_anew(Some(subject), now);
+                None
+            }
+            Command::Complete { group, .. } => {
+                self.completed(group, command.overrides(), actor, now);
+                None
+            }
+            Command::Continue { group } => self.go_on(&Subject::Group(group.clone()), actor, now),
+            Command::HardCut { .. } => Some(self.start(start(RunKind::HardCut), now)),
+            Command::HardBack { producer, green_only, .. } => match self.hard_back_kind(producer, *green_only)? {
+                Some(kind) => Some(self.start(start(kind), now)),
+                None => self.go_on(&Subject::Producer(producer.clone()), actor, now),
+            },
+            Command::ContinueProducer { producer } => self.go_on(&Subject::Producer(producer.clone()), actor, now),
+            Command::CompleteProducer { producer } => {
+                self.emit(actor, Event::ProducerCompleted { producer: producer.clone() }, now);
+                None
+            }
+            Command::Approve { producer } => {
+                self.approve(producer, actor, now);
+                None
+            }
+            Command::CutOver { .. } => Some(self.start(start(RunKind::CutOver), now)),
+            Command::ResetOffsets { .. } => Some(self.start(start(RunKind::ResetOffsets), now)),
+            Command::Route { producer, .. } => match self.state.open_run(&command.subject()) {
+                Some(run) if run.command == *command => self.go_on(&Subject::Producer(producer.clone()), actor, now),
+                _ => Some(self.start(start(RunKind::Route), now)),
+            },
+            Command::RollBack { group, overrides } => match self.roll_back_kind(group, overrides)? {
+                Some(kind) => Some(self.start(start(kind), now)),
+                None => self.go_on(&Subject::Group(group.clone()), actor, now),
+            },
+        };
+        self.advance_all(now);
+        Ok(run)
+    }
+
+    /// What a rollback amounts to now; `None`: the run under way goes to blue already and only has to go on.
+    pub(in crate::migration) fn roll_back_kind(
+        &self,
+        group: &str,
+        overrides: &[Override],
+    ) -> Result<Option<RunKind>, Refusal> {
+        let subject = Subject::Group(group.to_string());
+        let Some(run) = self.state.open_run(&subject) else {
+            return match self.state.groups.get(group).map(|g| &g.rest) {
+                Some(Stage::Soaking { .. } | Stage::Complete { .. }) => Ok(Some(RunKind::RollBack)),
+                _ => Err(Refusal::refused(
+                    format!("{group} is on blue", group = visible_name(group)),
+                    "there is nothing to roll back",
+                )),
+            };
+        };
+        match (run.kind, run.to) {
+            (RunKind::CutOver, _) if run.no_return && !run.dry_run => Ok(Some(RunKind::RollBack)),
+            (RunKind::CutOver, _) => Ok(Some(RunKind::GiveBack)),
+            // With other words than it was confirmed with it is another one: with green in sight again, or without it.
+            (RunKind::RollBack, _) if run.needs.is_some() && !run.no_return && run.command.overrides() != overrides => {
+                Ok(Some(RunKind::RollBack))
+            }
+            (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue)
+                if run.needs.is_some() || self.counts_down(run) =>
+            {
+                Ok(None)
+            }
+            (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue) => Err(Refusal::refused(
+                format!("{group} is on its way back to blue", group = visible_name(group)),
+                "wait, or hold it",
+            )),
+            (RunKind::GiveBack, Side::Green) if run.needs.is_some() => Ok(Some(RunKind::RollBack)),
+            (RunKind::GiveBack, Side::Green) => Err(Refusal::refused(
+                format!("{group} is being given back to green, where it came from", group = visible_name(group)),
+                "let that end, then roll back",
+            )),
+            _ => Err(Refusal::refused(
+                format!("{group} is not being moved", group = visible_name(group)),
+                "let the run under way end first",
+            )),
+        }
+    }
+
+    /// A person said go on: what is unknown is observed first, what is evidence starts anew.
+    pub(in crate::migration) fn go_on(&mut self, subject: &Subject, actor: &str, now: At) -> Option<RunId> {
+        let id = self.state.last_run_of(subject)?.id;
+        if let Subject::Producer(p) = subject {
+            self.forgive(p);
+        }
+        self.emit(actor, Event::Continued { run: id }, now);
+        self.ends_countdown(id);
+        if let Subject::Group(g) = subject {
+            self.soaking.forgive(g);
+        }
+        self.rewind(id, now);
+        Some(id)
+    }
+
+    pub(in crate::migration) fn start(&mut self, start: Start<'_>, now: At) -> RunId {
+        let Start { kind, command, actor, typed, accepted } = start;
+        let run = self.state.last_run + 1;
+        let subject = command.subject();
+        let (estimate, max_re_read) = match (&subject, command) {
+            (Subject::Group(g), _) => {
+                let to = match command {
+                    Command::ResetOffsets { to, .. } => *to,
+                    _ if kind == RunKind::CutOver => Side::Green,
+                    _ => Side::Blue,
+                };
+                let estimate = self.measured(g, to, command.chosen(), now).map(|(plan, _)| plan.clone());
+                (estimate, self.settings.groups.get(g).map(|g| g.max_re_read))
+            }
+            _ => (None, None),
+        };
+        let replaced = self.state.open_run(&subject).map(|r| (r.id, r.dry_run));
+        let event = Event::RunStarted {
+            run,
+            kind,
+            subject,
+            command: command.clone(),
+            confirmed: typed.to_string(),
+            estimate,
+            max_re_read,
+            dry_run: self.session.dry_run || replaced.is_some_and(|(_, dry)| dry),
+            accepted,
+        };
+        self.emit(actor, event, now);
+        self.record_baselines(run, now);
+        if let Some((old, _)) = replaced {
+            self.emit(CONTROLLER, Event::RunEnded { run: old, end: RunEnd::ReplacedBy(run) }, now);
+            self.live.remove(&old);
+        }
+        self.live.insert(run, Live { since: now, ..Live::default() });
+        run
+    }
+
+    /// Writes a fact: folded at once, journalled before any action that follows.
+    pub(in crate::migration) fn emit(&mut self, actor: &str, event: Event, now: At) {
+        self.seq += 1;
+        let entry = Entry { seq: self.seq, at: now, actor: actor.to_string(), event };
+        self.state.apply(&entry);
+        self.queue.push_back(Action::Journal { at: now, actor: entry.actor, event: entry.event });
+    }
+
+    /// Issues an effect of the step under way: the intent first.
+    pub(in crate::migration) fn issue(&mut self, id: RunId, effect: Effect, now: At) {
+        let Some(run) = self.state.runs.get(&id) else { return };
+        let issued = Issued { key: run.next_key(), effect };
+        self.emit(CONTROLLER, Event::Intent { run: id, issued: issued.clone() }, now);
+        self.flying.insert(issued.key.clone(), id);
+        self.ours.insert(issued.key.clone());
+        self.queue.push_back(Action::Do(issued));
+    }
+
+    /// A run that another one took over.
+    pub(in crate::migration) fn replaced(&self, run: &Run) -> bool {
+        self.state.last_run_of(&run.subject).is_some_and(|r| r.id != run.id)
+    }
+
+    /// The first cluster id seen is pinned, unless the plan pins one or something is wrong with it.
+    fn pin(&mut self, now: At) {
+        for side in Side::BOTH {
+            let sight = self.sight(now);
+            let both =
+                Side::BOTH.into_iter().all(|s| self.estate.side(s).value().is_some_and(|v| v.cluster_id.is_some()));
+            if !both || sight.pin(side).is_some() || sight.identity_trouble(side).is_some() {
+                continue;
+            }
+            let id = self.estate.side(side).value().and_then(|v| v.cluster_id.clone());
+            if let Some(cluster_id) = id {
+                self.emit(CONTROLLER, Event::Pinned { side, cluster_id }, now);
+                debug_assert!(self.state.pins[index(side)].is_some());
+            }
+        }
+    }
+}

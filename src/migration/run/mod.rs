@@ -1,0 +1,12 @@
+//! The machine and its runs: observation, command or outcome in, actions out, in an order that is the contract.
+
+pub mod blank;
+pub mod green_unseen;
+pub mod machine;
+pub(in crate::migration) mod offset_steps;
+pub(in crate::migration) mod planes;
+pub(in crate::migration) mod read_back;
+pub mod runbook;
+pub(in crate::migration) mod started;
+pub(in crate::migration) mod steps;
+pub mod stranded;

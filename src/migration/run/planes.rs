@@ -1,0 +1,92 @@
+//! Which commands wait until both clusters' data planes have answered in this session: those that stop something and then
+//! rest on the records of both. What stands still already gains nothing by waiting, so none of that is held up.
+
+use super::machine::Machine;
+use crate::base::At;
+use crate::estate::{FlagState, SwitchState};
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::effect::Effect;
+use crate::migration::facts::event::RunKind;
+use crate::migration::facts::overrides::{GateName, Override};
+use crate::migration::facts::state::Run;
+use crate::migration::rules::group;
+use crate::migration::rules::producer;
+
+/// Whether a run rests on the records of both clusters. Undoing a cutover before its switch does not, nor does a flag that
+/// is set back to blue.
+fn rests(kind: RunKind) -> bool {
+    !matches!(kind, RunKind::GiveBack | RunKind::HardGiveBack)
+}
+
+/// Whether it goes without green.
+fn blind(overrides: &[Override]) -> bool {
+    overrides.iter().any(|o| o.gate == GateName::Unseen)
+}
+
+impl Machine {
+    /// Whether a command starts (or goes on with) something that stops a group or a producer first. Marks (complete,
+    /// approve) stop nothing.
+    pub(in crate::migration) fn needs_planes(&self, command: &Command, now: At) -> bool {
+        let open = self.state.open_run(&command.subject());
+        let goes_on = || open.is_some_and(|run| self.stops_first(run, now));
+        match command {
+            Command::CutOver { .. } | Command::ResetOffsets { .. } | Command::HardCut { .. } => true,
+            Command::RollBack { group, overrides } => {
+                !blind(overrides)
+                    && match self.roll_back_kind(group, overrides) {
+                        // It takes over from the run under way, which may have stopped the group.
+                        Ok(Some(kind)) => rests(kind) && open.is_none_or(|run| self.runs_still(run, now)),
+                        Ok(None) => goes_on(),
+                        Err(_) => true,
+                    }
+            }
+            Command::HardBack { producer, green_only, .. } => match self.hard_back_kind(producer, *green_only) {
+                Ok(Some(kind)) => rests(kind),
+                Ok(None) => goes_on(),
+                Err(_) => true,
+            },
+            Command::Continue { .. } | Command::ContinueProducer { .. } => goes_on(),
+            Command::Route { to, .. } => matches!(to, FlagState::Dual | FlagState::Green),
+            Command::Complete { .. } | Command::CompleteProducer { .. } | Command::Approve { .. } => false,
+            Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => false,
+        }
+    }
+
+    /// Whether going on with a run would stop what it moves, and then rest on the records of both clusters.
+    pub(in crate::migration) fn stops_first(&self, run: &Run, now: At) -> bool {
+        rests(run.kind) && !run.no_return && !blind(run.command.overrides()) && self.runs_still(run, now)
+    }
+
+    /// Whether what a run moves was not stopped yet, by it or by those that it took over from. A stop that nobody knows
+    /// the end of counts once it is seen: until then going on with the run may be what stops it.
+    fn runs_still(&self, run: &Run, now: At) -> bool {
+        match &run.subject {
+            Subject::Group(group) => {
+                let effects = self.state.chain(run.id).flat_map(|r| r.effects.iter().rev());
+                let switch = effects.filter(|e| e.may_have_changed()).find_map(|e| match &e.issued.effect {
+                    Effect::SetSwitch { to, .. } => Some((*to, e.is_done())),
+                    _ => None,
+                });
+                match switch {
+                    Some((SwitchState::Off, true)) => false,
+                    Some((SwitchState::Off, false)) => !self.stands(run, group, now),
+                    _ => true,
+                }
+            }
+            Subject::Producer(name) => {
+                let off = producer::flag(&self.sight(now), name) == Some(FlagState::Off);
+                !run.effects.iter().filter(|e| e.may_have_changed()).any(|e| e.is_done() || off)
+            }
+            Subject::Migration | Subject::Cluster(_) => true,
+        }
+    }
+
+    /// Whether a group is seen to have been stopped: by its switch, or where nobody can read that by itself.
+    fn stands(&self, run: &Run, name: &str, now: At) -> bool {
+        let sight = self.sight(now);
+        match self.estate.switches.get(name) {
+            Some(seen) => sight.is_fresh(seen) && seen.value() == Some(&SwitchState::Off),
+            None => sight.fresh_group(name, run.to.other()).ok().flatten().is_some_and(group::is_empty),
+        }
+    }
+}

@@ -1,0 +1,569 @@
+//! Carrying out a runbook: one step after the other, each until it is proven, failed, or waits for a person.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::green_unseen as blind;
+use super::green_unseen::is_blind;
+use super::machine::{CONTROLLER, Live, Machine, Start};
+use super::runbook;
+use super::runbook::{FRESH_MS, Step, StepKind};
+use crate::base::sanitise::visible_name;
+use crate::base::{At, Observed, Side, Trouble};
+use crate::estate::{FlagState, SwitchState};
+use crate::migration::eos;
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::event::{Event, RunEnd, RunId, RunKind};
+use crate::migration::facts::overrides;
+use crate::migration::facts::overrides::GateName;
+use crate::migration::facts::state::{Done, Run};
+use crate::migration::rules::app;
+use crate::migration::rules::drain::{Bounds, Look, MIN_GAP_MS, committed};
+use crate::migration::rules::group;
+use crate::migration::rules::producer;
+use crate::migration::rules::reads::{Leave, Reading};
+
+/// What a step says when asked to go on.
+pub(in crate::migration) enum Next {
+    /// It is proven.
+    Done,
+    /// Nothing to do but wait; a timeout acts at `until`.
+    Wait(String, Option<At>),
+    /// Look again at once: something was written.
+    Again,
+    /// It can't be done.
+    Fail(String, String),
+    /// Neither going on nor going back is safe without a person.
+    Help(String, String),
+}
+
+pub(in crate::migration) fn fail(why: impl Into<String>, advice: impl Into<String>) -> Next {
+    Next::Fail(why.into(), advice.into())
+}
+
+impl Machine {
+    /// The runbook of a run. Settings that are gone from the plan leave no steps: the run can't go on.
+    pub(in crate::migration) fn steps_of(&self, run: &Run) -> Vec<Step> {
+        match (&run.subject, &run.command) {
+            (Subject::Group(g), _) => {
+                let steps = |g| runbook::group_steps(run.kind, g, run.to, &run.accepted);
+                self.settings.groups.get(g).map(steps).unwrap_or_default()
+            }
+            (Subject::Producer(p), Command::Route { to, .. }) if run.kind == RunKind::Route => {
+                self.settings.producers.get(p).map(|p| runbook::route_steps(p, *to)).unwrap_or_default()
+            }
+            (Subject::Producer(p), command) => {
+                let steps = |p| eos::runbook::hard_steps(run.kind, p, command, run.to);
+                self.settings.producers.get(p).map(steps).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(in crate::migration) fn advance_all(&mut self, now: At) {
+        if self.session.read_only.is_some() {
+            return;
+        }
+        let open: Vec<RunId> = self.state.runs.values().filter(|r| r.open()).map(|r| r.id).collect();
+        for id in open {
+            self.advance(id, now);
+        }
+    }
+
+    fn advance(&mut self, first: RunId, now: At) {
+        let mut id = first;
+        // Each round writes an entry or leaves; the bound is far above the longest runbook and its give-back.
+        for _ in 0..64 {
+            let Some(run) = self.state.runs.get(&id).filter(|r| r.open() && r.needs.is_none()) else { return };
+            if self.replaced(run) || run.dry_run != self.session.dry_run {
+                return;
+            }
+            let steps = self.steps_of(run);
+            if steps.is_empty() {
+                let (why, advice) = ("the plan does not list it any more", "put it back into the plan, then continue");
+                return self.ask_for_help(id, why, advice, now);
+            }
+            let (begun, held) = (run.begun, self.state.holder(&run.subject).cloned());
+            let Some(step) = steps.get(run.step).cloned() else { return self.finish(id, now) };
+            match self.in_the_air(id, &step, now) {
+                None => {}
+                Some(Next::Fail(why, advice)) => match self.failed(id, &why, &advice, now) {
+                    Some(heir) => {
+                        id = heir;
+                        continue;
+                    }
+                    None => return,
+                },
+                Some(_) => return,
+            }
+            let counted = self.state.runs.get(&id).is_some_and(|run| self.counts_down(run));
+            if let Some((words, until)) = self.interrupted(id, held.is_some(), now) {
+                return self.wait(id, words, Some(until));
+            }
+            // It went on: from an earlier step, if what it had proven is proven anew.
+            if counted && held.is_none() {
+                continue;
+            }
+            if let Some((by, why)) = held {
+                self.live.entry(id).or_default().paused = true;
+                return self.wait(id, format!("held by {by}: {why}", by = visible_name(&by)), None);
+            }
+            let live = self.live.entry(id).or_insert_with(|| Live { since: now, ..Live::default() });
+            if std::mem::take(&mut live.paused) {
+                live.since = now;
+                if self.prove_again(id, now) {
+                    continue;
+                }
+            }
+            if begun.is_none() {
+                self.begin(id, run_step(&self.state.runs[&id]), now);
+                continue;
+            }
+            match self.perform(id, &step, now) {
+                Next::Again => {}
+                Next::Done => {
+                    let step = run_step(&self.state.runs[&id]);
+                    self.emit(CONTROLLER, Event::StepDone { run: id, step }, now);
+                    self.live.insert(id, Live { since: now, ..Live::default() });
+                }
+                Next::Wait(words, until) => return self.wait(id, words, until),
+                Next::Help(why, advice) => return self.ask_for_help(id, &why, &advice, now),
+                Next::Fail(why, advice) => match self.failed(id, &why, &advice, now) {
+                    Some(heir) => id = heir,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// An effect that the executor has is waited for: whoever takes over waits too. Only a translation, which changes
+    /// nothing, may be given up: a stopped group waits for it.
+    fn in_the_air(&mut self, id: RunId, step: &Step, now: At) -> Option<Next> {
+        let key = self.flying.iter().find(|(_, run)| **run == id).map(|(key, _)| key.clone())?;
+        let until = match step.kind {
+            StepKind::Translate { .. } | StepKind::Couple { .. } => step.timeout_ms.map(|ms| self.since(id).plus(ms)),
+            _ => None,
+        };
+        if until.is_none_or(|until| now < until) {
+            self.wait(id, "under way".into(), until);
+            return Some(Next::Again);
+        }
+        self.flying.remove(&key);
+        let why =
+            format!("the translation took longer than {}", crate::base::span(step.timeout_ms.unwrap_or_default()));
+        let outcome = Outcome::Unknown { why: Trouble::new(why.clone(), "") };
+        self.emit(CONTROLLER, Event::Result { run: id, key, outcome }, now);
+        Some(fail(why, "see whether both clusters answer"))
+    }
+
+    fn wait(&mut self, id: RunId, words: String, until: Option<At>) {
+        let live = self.live.entry(id).or_default();
+        (live.waiting, live.until) = (words, until);
+    }
+
+    pub(in crate::migration) fn begin(&mut self, id: RunId, step: usize, now: At) {
+        self.emit(CONTROLLER, Event::StepStarted { run: id, step }, now);
+        self.live.insert(id, Live { since: now, ..Live::default() });
+    }
+
+    fn finish(&mut self, id: RunId, now: At) {
+        self.emit(CONTROLLER, Event::RunEnded { run: id, end: RunEnd::Done }, now);
+        self.live.remove(&id);
+    }
+
+    pub(in crate::migration) fn ask_for_help(&mut self, id: RunId, why: &str, advice: &str, now: At) {
+        let (why, advice) = (why.to_string(), advice.to_string());
+        let rogues = self.live.remove(&id).map(|live| live.rogues).unwrap_or_default();
+        self.emit(CONTROLLER, Event::NeedsOperator { run: id, why, advice, rogues }, now);
+    }
+
+    /// After a person said go on: where the run goes on from.
+    pub(in crate::migration) fn rewind(&mut self, id: RunId, now: At) {
+        let Some(run) = self.state.runs.get(&id).filter(|r| r.open()) else { return };
+        let (step, begun) = (run.step, run.begun.is_some());
+        if unresolved(run) {
+            self.live.insert(id, Live { since: now, continued: true, ..Live::default() });
+        } else if let Some(quiet) = self.before_switch(run) {
+            self.begin(id, quiet, now);
+        } else if !self.prove_again(id, now) && begun {
+            self.begin(id, step, now);
+        }
+    }
+
+    /// After a hold or an interruption, however long: what was proven before it proves nothing now. Before the first
+    /// effect the facts are checked again; between the drain and the point of no return the group is drained and
+    /// translated again. An effect that nobody knows the end of is looked at first. Returns whether the run went back.
+    pub(in crate::migration) fn prove_again(&mut self, id: RunId, now: At) -> bool {
+        let Some(run) = self.state.runs.get(&id).filter(|r| r.open() && !r.no_return) else { return false };
+        let evidence =
+            |s: &Step| matches!(s.kind, StepKind::Drain { .. } | StepKind::Quiet { .. } | StepKind::Recall { .. });
+        let drain = self.steps_of(run).iter().position(evidence);
+        let back_to = match drain {
+            _ if run.effects.is_empty() => 0,
+            Some(drain) => drain,
+            None => return false,
+        };
+        if run.step <= back_to {
+            return false;
+        }
+        if unresolved(run) {
+            self.live.entry(id).or_default().continued = true;
+            return false;
+        }
+        self.begin(id, back_to, now);
+        true
+    }
+
+    /// What a failed step leads to. Returns the run that goes on, if one does at once.
+    fn failed(&mut self, id: RunId, why: &str, advice: &str, now: At) -> Option<RunId> {
+        let run = &self.state.runs[&id];
+        let touched = run.effects.iter().any(Done::may_have_changed);
+        let moving = run.kind.moves();
+        // A run that took over from another one can't just end: the group is not where it rested before either.
+        let elsewhere = run.kind.gives_back() || (moving && run.replaces.is_some());
+        let unchanged = !touched && !elsewhere;
+        if run.dry_run || unchanged {
+            let words = if run.dry_run { format!("dry run: it would stop here: {why}") } else { why.to_string() };
+            let subject = run.subject.clone();
+            let what = if advice.is_empty() { words.clone() } else { format!("{words}; {advice}") };
+            self.emit(CONTROLLER, Event::Noticed { subject, what }, now);
+            self.emit(CONTROLLER, Event::RunEnded { run: id, end: RunEnd::Failed(words) }, now);
+            self.live.remove(&id);
+            return None;
+        }
+        // Without green there is nothing to give back to.
+        if moving && touched && !run.no_return && !is_blind(run) {
+            let (subject, home) = (run.subject.clone(), run.to.other());
+            let what = format!(
+                "given back to {home}: {why}{}",
+                if advice.is_empty() { String::new() } else { format!("; {advice}") }
+            );
+            let (kind, command) = match &subject {
+                Subject::Producer(p) => (RunKind::HardGiveBack, Command::hard_back(p, eos::GreenOnly::Carry)),
+                _ => (RunKind::GiveBack, Command::roll_back(run.group().unwrap_or_default())),
+            };
+            self.emit(CONTROLLER, Event::Noticed { subject, what }, now);
+            let accepted = Vec::new();
+            return Some(self.start(Start { kind, command: &command, actor: CONTROLLER, typed: "", accepted }, now));
+        }
+        let advice = match (moving, advice.is_empty()) {
+            (true, true) => "continue, or roll back".to_string(),
+            (true, false) => format!("{advice}; then continue, or roll back"),
+            (false, true) => "continue when that is mended".to_string(),
+            (false, false) => format!("{advice}; then continue"),
+        };
+        self.ask_for_help(id, why, &advice, now);
+        None
+    }
+
+    fn perform(&mut self, id: RunId, step: &Step, now: At) -> Next {
+        match step.kind {
+            StepKind::Preflight => self.preflight(id, now),
+            StepKind::Settle => self.settle(id),
+            StepKind::Stop => self.switch(id, step, now),
+            StepKind::Drain { side } => self.drain(id, step, side, now),
+            StepKind::Translate { to } => self.translate(id, step, to, now),
+            StepKind::Recall { .. } => self.recall(id, now),
+            StepKind::Commit { side } => self.commit(id, side, now),
+            StepKind::Restore { side } => self.restore(id, side, now),
+            StepKind::Start { side } => match self.ready_to_start(id, side, now) {
+                Next::Done => self.switch(id, step, now),
+                other => other,
+            },
+            StepKind::Stable { side } => self.stable(id, step, side, now),
+            StepKind::Flag { to } => self.flag(id, to, now),
+            StepKind::Writing { to } => self.writing(id, step, to, now),
+            StepKind::Quiet { .. }
+            | StepKind::Fence { .. }
+            | StepKind::Deny { .. }
+            | StepKind::Still { .. }
+            | StepKind::Couple { .. }
+            | StepKind::CoupleCommit { .. }
+            | StepKind::Carry { .. }
+            | StepKind::Seam { .. }
+            | StepKind::Allow { .. }
+            | StepKind::First { .. }
+            | StepKind::Left { .. } => self.perform_hard(id, step, now),
+        }
+    }
+
+    pub(in crate::migration) fn since(&self, id: RunId) -> At {
+        self.live.get(&id).map_or(At(i64::MAX), |l| l.since)
+    }
+
+    fn settle(&self, id: RunId) -> Next {
+        match self.state.chain(id).skip(1).any(|r| self.flying.values().any(|f| *f == r.id)) {
+            true => Next::Wait("waiting until the running effect has ended".into(), None),
+            false => Next::Done,
+        }
+    }
+
+    fn preflight(&mut self, id: RunId, now: At) -> Next {
+        if let wait @ Next::Wait(..) = self.settle(id) {
+            return wait;
+        }
+        let run = &self.state.runs[&id];
+        let mut decided = None;
+        let checked = match (&run.subject, &run.command) {
+            (Subject::Producer(p), Command::Route { to, overrides, .. }) => {
+                let routable = producer::may_route(&self.sight(now), p, *to, overrides);
+                routable.and_then(|r| overrides::all_covered(&r.gates, &run.accepted))
+            }
+            (Subject::Producer(p), _) => {
+                let p = p.clone();
+                self.hard_preflight(id, &p, now)
+            }
+            (Subject::Group(g), _) if is_blind(run) => blind::blind_facts(&self.sight(now), g).map(|_| ()),
+            (Subject::Group(g), _) => {
+                let accepted = run.accepted.iter().filter(|a| a.gate == GateName::LeaveOut);
+                let names: BTreeSet<String> = accepted.flat_map(|a| a.names.iter().cloned()).collect();
+                let checked = group::preflight(&self.sight(now), g, run.kind, run.to, &Leave::Named(&names));
+                checked.and_then(|facts| {
+                    overrides::all_covered(&facts.gates, &run.accepted)?;
+                    let settings = self.settings.groups.get(g);
+                    let every = settings.and_then(|s| group::commit_interval(&self.sight(now), g, s, run.to.other()));
+                    let decided_at_first = run.reading.as_ref().and_then(|r| r.commits_every_ms);
+                    let commits_every_ms = every.max(decided_at_first);
+                    decided = Some(Reading { topics: facts.topics, left: facts.left, commits_every_ms });
+                    self.seam_holds(g, run.kind, run.to, now)
+                })
+            }
+            _ => return fail("a run without a subject", ""),
+        };
+        let until = self.since(id).plus(FRESH_MS);
+        match checked {
+            Ok(()) => {
+                let known = self.state.runs[&id].reading.clone();
+                if let Some(reading) = decided.filter(|reading| Some(reading) != known.as_ref()) {
+                    self.emit(CONTROLLER, Event::Reading { run: id, reading }, now);
+                }
+                Next::Done
+            }
+            Err(r) if r.exit_code == 4 && now < until => Next::Wait(r.why, Some(until)),
+            Err(r) => Next::Fail(r.why, r.advice),
+        }
+    }
+
+    /// Sets the switch and holds the answer against what was asked.
+    fn switch(&mut self, id: RunId, step: &Step, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let (Some(group), Some(to)) = (run.group().map(str::to_string), runbook::switch_of(step.kind)) else {
+            return fail("no switch to set", "");
+        };
+        let dry = run.dry_run;
+        match self.effect(id, now, |_, _| Ok(Effect::SetSwitch { group: group.clone(), to })) {
+            Err(next) => next,
+            Ok(Answer::Switch { state }) if state == to || dry => Next::Done,
+            Ok(Answer::Switch { state }) => {
+                fail(format!("the switch reads {state} after it was set to {to}"), "find out who else sets it")
+            }
+            // A person was asked: what follows is believed only as it is observed.
+            Ok(_) => Next::Done,
+        }
+    }
+
+    /// Whether the switch of this run is a person, who can't be read back.
+    fn by_hand(run: &Run) -> bool {
+        let last = run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::SetSwitch { .. }));
+        last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))))
+    }
+
+    pub(in crate::migration) fn hand_words(&self, id: RunId, to: SwitchState, side: Side) -> String {
+        let run = &self.state.runs[&id];
+        let Some(group) = run.group().filter(|_| Self::by_hand(run)) else { return String::new() };
+        let doing = if to == SwitchState::Off { "stop" } else { "start" };
+        let how = self.settings.groups.get(group).map(|g| g.switch_words.after_by_hand(to)).unwrap_or_default();
+        format!("please {doing} {group} on {side} by hand{how}; ", group = visible_name(group))
+    }
+
+    fn drain(&mut self, id: RunId, step: &Step, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        if run.dry_run {
+            return Next::Done;
+        }
+        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        let Some(settings) = self.settings.groups.get(&group) else { return fail("not in the plan", "") };
+        let known = run.reading.as_ref().and_then(|r| r.commits_every_ms).unwrap_or(0).saturating_mul(2);
+        let needed = group::still_needed(&self.sight(now), &group, settings, side).max(known);
+        let by_hand = Self::by_hand(run);
+        let nobody = Observed::not_yet();
+        let switch = (!by_hand).then(|| self.estate.switches.get(&group).unwrap_or(&nobody));
+        let there = self.sight(now).id_on(&group, side).to_string();
+        let seen = self.estate.group(side, &there);
+        let view = seen.and_then(|s| s.view);
+        let alone = view.is_some_and(|view| app::is_alone(&self.sight(now), &group, side, view));
+        // Several looks within the time that has to be still, however patient the plan is with holes elsewhere.
+        let gap = self.settings.sample_gap_ms.min((needed / 2).max(MIN_GAP_MS));
+        let bounds = Bounds { gap_ms: gap, switch_age_ms: self.settings.stale_after_ms };
+        let live = self.live.entry(id).or_default();
+        if let Some(seen) = seen {
+            if seen.view.is_none() && seen.at >= live.since {
+                let stood: Vec<String> = live.drain.stood().iter().map(|(tp, o)| format!("{tp} {o}")).collect();
+                return self.deleted(&group, &there, side, &stood, now);
+            }
+            live.drain.feed(&Look { at: seen.at, view: seen.view, alone, switch }, live.since, bounds);
+        }
+        if let Some(proof) = live.drain.proof(side, needed) {
+            self.emit(CONTROLLER, Event::Drained { run: id, proof }, now);
+            return Next::Done;
+        }
+        let words = live.drain.words(needed);
+        let until = live.since.plus(step.timeout_ms.unwrap_or_default());
+        if now >= until {
+            let limit = crate::base::span(step.timeout_ms.unwrap_or_default());
+            return fail(format!("not drained on {side} within {limit}: {words}"), "stop what still runs there");
+        }
+        Next::Wait(format!("{}{words}", self.hand_words(id, SwitchState::Off, side)), Some(until))
+    }
+
+    /// The group was deleted while it drained, and its offsets with it. Where it stood goes into the journal; a start
+    /// without offsets would be at its `auto.offset.reset`, so nothing is started by itself.
+    fn deleted(&mut self, group: &str, there: &str, side: Side, stood: &[String], now: At) -> Next {
+        let there = visible_name(there);
+        let why = format!("group {there} was deleted on {side}, and its offsets with it");
+        if stood.is_empty() {
+            let advice =
+                "set its offsets there again before anything starts it, or auto.offset.reset decides where it starts";
+            return Next::Help(why, advice.into());
+        }
+        let what = format!("{there} was deleted on {side}; it stood at {}", stood.join(", "));
+        self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.into()), what }, now);
+        let advice = format!(
+            "set them again before anything starts it, or auto.offset.reset decides where it starts; it stood at {}{}",
+            stood[..stood.len().min(3)].join(", "),
+            if stood.len() > 3 { ", the rest is in the journal" } else { "" },
+        );
+        Next::Help(why, advice)
+    }
+
+    /// Right before the other side is started: the drained side still stands, and the journal says so before it happens.
+    fn ready_to_start(&mut self, id: RunId, side: Side, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        if run.dry_run || run.kind == RunKind::GiveBack || run.effect().is_some() {
+            return Next::Done;
+        }
+        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        let (passed, from) = (run.no_return, side.other());
+        let blind = is_blind(run);
+        if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.sight(now).identity_trouble(s)) {
+            return Next::Help(t.what, t.advice);
+        }
+        let not_yet = match blind {
+            true => self.runs_there(id, &group, from, now),
+            false => self.still_stands(id, &group, from, now),
+        };
+        if let Some(next) = not_yet {
+            return next;
+        }
+        if let Err(next) = self.as_committed(id, &group, side, now) {
+            return next;
+        }
+        if !passed {
+            self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
+        }
+        Next::Done
+    }
+
+    /// A side that came back into sight with the group at work on it; what comes of it.
+    fn runs_there(&self, id: RunId, group: &str, from: Side, now: At) -> Option<Next> {
+        let sight = self.sight(now);
+        let view = sight.fresh_group(group, from).ok().flatten().filter(|view| !group::is_empty(view))?;
+        let what = format!(
+            "{from} can be seen again, and {group} runs there with {} members",
+            view.members.len(),
+            group = visible_name(group)
+        );
+        let until = self.since(id).plus(FRESH_MS);
+        Some(match now < until {
+            true => Next::Wait(what, Some(until)),
+            false => Next::Help(what, format!("stop it on {from}, then continue: it would run on both sides")),
+        })
+    }
+
+    /// Whether the drained side stands as it was proven; if not, what comes of it.
+    fn still_stands(&self, id: RunId, group: &str, from: Side, now: At) -> Option<Next> {
+        let proof = self.state.runs[&id].proof.iter();
+        let stood: BTreeMap<_, _> = proof.flat_map(|p| p.committed.iter().cloned()).collect();
+        let view = match self.empty_look(id, group, from, self.since(id), now) {
+            Ok(view) => view,
+            Err(next) => return Some(next),
+        };
+        let (tp, o) = committed(view).into_iter().find(|(tp, o)| stood.get(tp) != Some(o))?;
+        let why = format!("{group} committed {o} at {tp} on {from} after the drain", group = visible_name(group));
+        Some(fail(why, "find who still consumes there"))
+    }
+
+    fn flag(&mut self, id: RunId, to: FlagState, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let Subject::Producer(producer) = run.subject.clone() else { return fail("no producer", "") };
+        let dry = run.dry_run;
+        if let Some(not_yet) = self.not_to_switch(id, &producer, to, now) {
+            return not_yet;
+        }
+        match self.effect(id, now, |_, _| Ok(Effect::SetFlag { producer: producer.clone(), to })) {
+            Err(next) => next,
+            Ok(Answer::Flag { state }) if state == to || dry => Next::Done,
+            Ok(Answer::Flag { state }) => {
+                fail(format!("the flag reads {state} after it was set to {to}"), "find out who else sets it")
+            }
+            Ok(_) => Next::Done,
+        }
+    }
+
+    fn writing(&mut self, id: RunId, step: &Step, to: FlagState, now: At) -> Next {
+        let run = &self.state.runs[&id];
+        let Subject::Producer(name) = run.subject.clone() else { return fail("no producer", "") };
+        let Some(p) = self.settings.producers.get(&name) else { return fail("not in the plan", "") };
+        let last = run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::SetFlag { .. }));
+        let by_hand = last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))));
+        let sight = self.sight(now);
+        let attributable = producer::observed(&sight, &name, p).shared.len() < p.topics.len();
+        let newer = Side::BOTH
+            .into_iter()
+            .all(|s| matches!(self.estate.side(s), Observed::Known { at, .. } if *at > self.since(id)));
+        let seen = producer::seen_writing(&sight, &name, p, to).filter(|_| newer);
+        if run.dry_run || seen == Some(true) || (!attributable && !by_hand) {
+            return Next::Done;
+        }
+        let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
+        let words = match seen {
+            Some(_) => {
+                producer::disagreement(&sight, &name, p).unwrap_or_else(|| format!("not yet seen writing as {to}"))
+            }
+            None => "nothing is seen to move yet".to_string(),
+        };
+        let please = if by_hand {
+            format!(
+                "please set the flag of {name} to {to} by hand{}; ",
+                p.flag_words.after_by_hand(to),
+                name = visible_name(&name)
+            )
+        } else {
+            String::new()
+        };
+        match seen {
+            _ if now < until => Next::Wait(format!("{please}{words}"), Some(until)),
+            None if !by_hand => {
+                let what = format!(
+                    "the flag of {name} is {to}; nothing was seen to be written meanwhile, so nothing proves it yet",
+                    name = visible_name(&name)
+                );
+                self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name), what }, now);
+                Next::Done
+            }
+            _ => fail(
+                words,
+                format!("see where {name} writes, and whether it reads its flag", name = visible_name(&name)),
+            ),
+        }
+    }
+}
+
+fn run_step(run: &Run) -> usize {
+    run.step
+}
+
+/// Whether it is not known how the newest effect of the step under way ended.
+pub(in crate::migration) fn unresolved(run: &Run) -> bool {
+    run.effect().is_some_and(|e| e.may_have_changed() && !e.is_done())
+}

@@ -1,0 +1,378 @@
+//! What a rollback trigger does once it is met: a shadow says what it would have done; an armed one counts down, so that
+//! a person can hold the group, and then rolls the group back as that person would. A group without a way back, one
+//! that can't be rolled back without a loss, and one that a trigger has rolled back before ask for a person instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::trigger::{Arm, TriggerRow, TriggerState};
+use crate::base::At;
+use crate::base::sanitise::visible_name;
+use crate::base::span;
+use crate::migration::facts::command::{Command, Level, Refusal, Subject};
+use crate::migration::facts::event::{Event, RunId, RunKind};
+use crate::migration::facts::stage::{Stage, WayBack};
+use crate::migration::facts::state::Run;
+use crate::migration::rules::rollback;
+use crate::migration::run::machine::{CONTROLLER, Machine};
+
+/// How long the way back may be unknown after a countdown before a person is asked, ms.
+const UNKNOWN_MS: u64 = 60_000;
+/// How often it is looked whether the data planes answer by now, ms.
+const PLANES_MS: u64 = 1_000;
+/// How often a trigger's rollback goes on by itself after a restart; then a person is asked. A controller that dies of
+/// it must not do so all night.
+const GOES_ON: u32 = 3;
+
+/// A trigger that fired, in the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fired {
+    /// When.
+    pub at: At,
+    /// What was measured.
+    pub why: String,
+    /// Shadow or armed.
+    pub arm: Arm,
+    /// When it acts at the earliest; `None`: it only says so.
+    pub acts_at: Option<At>,
+}
+
+/// A trigger that fired, as screens show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Countdown {
+    /// Group.
+    pub group: String,
+    /// Name of the trigger.
+    pub trigger: String,
+    /// What was measured.
+    pub why: String,
+    /// Shadow or armed.
+    pub arm: Arm,
+    /// When the rollback starts by itself; `None`: it does not (a shadow, held, or a person was asked).
+    pub acts_at: Option<At>,
+    /// Who holds the group, and why.
+    pub held: Option<(String, String)>,
+}
+
+/// What the machine knows of triggers that fired besides the journal.
+#[derive(Debug, Clone, Default)]
+pub(in crate::migration) struct Firing {
+    /// A group is not rolled back before this: after a restart and after a hold people get the whole countdown.
+    floors: BTreeMap<String, At>,
+    /// Rollbacks that a trigger started and a restart interrupted: nobody is there to say go on, and the group stands
+    /// still. They go on after a countdown.
+    interrupted: BTreeSet<RunId>,
+}
+
+/// What comes next for a trigger of a group.
+enum Next {
+    Nothing,
+    Write(Box<Event>),
+    RollBack,
+    Ask(String),
+}
+
+impl Machine {
+    /// What counts down starts anew: after a restart, from when screens can attach, and of a subject whose hold ends.
+    pub fn count_anew(&mut self, subject: Option<&Subject>, now: At) {
+        let about = |group: &String| match subject {
+            Some(Subject::Group(of)) => group == of,
+            None | Some(Subject::Migration) => true,
+            Some(_) => false,
+        };
+        let groups: Vec<String> = self.state.groups.keys().filter(|g| about(g)).cloned().collect();
+        for group in groups {
+            self.push_back(&group, now);
+        }
+    }
+
+    fn push_back(&mut self, group: &str, now: At) {
+        let triggers = self.settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
+        let countdown = triggers.iter().map(|t| t.countdown_ms).max().unwrap_or(0);
+        self.firing.floors.insert(group.to_owned(), now.plus(countdown));
+    }
+
+    /// After a restart: whether a run that stands unfinished goes on by itself. It is noted if so.
+    pub(in crate::migration) fn goes_on_by_itself(&mut self, id: RunId, now: At) -> bool {
+        let Some(run) = self.state.runs.get(&id) else { return false };
+        let mine = run.kind == RunKind::RollBack && by_trigger(&run.actor) && run.went_on < GOES_ON;
+        let Some(group) = run.group().filter(|_| mine && !self.session.dry_run).map(str::to_owned) else {
+            return false;
+        };
+        self.push_back(&group, now);
+        self.firing.interrupted.insert(id)
+    }
+
+    /// When an interrupted rollback goes on; `None`: it is none.
+    fn goes_on_at(&self, run: &Run) -> Option<At> {
+        let group = run.group().filter(|_| self.counts_down(run))?;
+        Some(self.firing.floors.get(group).copied().unwrap_or(At(i64::MIN)))
+    }
+
+    /// Whether it is an interrupted rollback that waits to go on by itself. A person may say so earlier.
+    pub(in crate::migration) fn counts_down(&self, run: &Run) -> bool {
+        self.firing.interrupted.contains(&run.id)
+    }
+
+    /// It goes on: nothing counts down any more.
+    pub(in crate::migration) fn ends_countdown(&mut self, id: RunId) {
+        self.firing.interrupted.remove(&id);
+    }
+
+    /// An interrupted rollback, before its next step: what it waits for, and until when. While it is held no time passes.
+    pub(in crate::migration) fn interrupted(&mut self, id: RunId, held: bool, now: At) -> Option<(String, At)> {
+        let run = self.state.runs.get(&id)?;
+        let (until, subject, actor) = (self.goes_on_at(run)?, run.subject.clone(), run.actor.clone());
+        if held {
+            if let Subject::Group(group) = &subject {
+                self.push_back(group, now);
+            }
+            return None;
+        }
+        if now < until {
+            return Some((format!("interrupted by a restart; goes on by itself in {}", span(until.since(now))), until));
+        }
+        let stops = self.state.runs.get(&id).is_some_and(|run| self.stops_first(run, now));
+        let planes = self.sight(now).planes();
+        // A group that it has stopped already stands on neither side: it waits for nothing that may never come.
+        if let Some(refusal) = planes.err().filter(|_| stops) {
+            if now < until.plus(UNKNOWN_MS) {
+                return Some((format!("interrupted by a restart; {}", refusal.why), now.plus(PLANES_MS)));
+            }
+            self.ends_countdown(id);
+            let advice = format!("{}; then continue, or roll back", refusal.advice);
+            self.ask_for_help(id, &refusal.why, &advice, now);
+            return None;
+        }
+        self.go_on(&subject, &actor, now);
+        None
+    }
+
+    /// Looks at the triggers of every group that soaks.
+    pub(in crate::migration) fn watch_triggers(&mut self, now: At) {
+        if self.session.read_only.is_some() || self.session.dry_run {
+            return;
+        }
+        let soaking = |g: &crate::migration::facts::state::GroupState| matches!(g.rest, Stage::Soaking { .. });
+        let groups: Vec<String> =
+            self.state.groups.iter().filter(|(_, g)| soaking(g)).map(|(name, _)| name.clone()).collect();
+        for group in groups {
+            let subject = Subject::Group(group.clone());
+            if self.state.open_run(&subject).is_some() {
+                continue;
+            }
+            if self.state.holder(&subject).is_some() {
+                self.push_back(&group, now);
+            }
+            for row in self.trigger_rows(&group, now) {
+                match self.next(&group, &row, now) {
+                    Next::Nothing => continue,
+                    Next::Write(event) => self.emit(CONTROLLER, *event, now),
+                    Next::Ask(why) => self.ask_a_person(&group, &row.trigger.name, why, now),
+                    Next::RollBack => self.fire(&group, &row, now),
+                }
+                if self.state.open_run(&subject).is_some() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn next(&self, group: &str, row: &TriggerRow, now: At) -> Next {
+        let name = &row.trigger.name;
+        let Some(state) = self.state.groups.get(group) else { return Next::Nothing };
+        let fired = state.fired.get(name);
+        let (met, quiet) = match &row.state {
+            TriggerState::Met { why } => (Some(why), false),
+            TriggerState::Quiet { .. } => (None, true),
+            TriggerState::Rising { .. } | TriggerState::Unknown { .. } => (None, false),
+        };
+        match (fired, met) {
+            (None, Some(why)) => self.fired(group, row, why, now),
+            (None, None) => Next::Nothing,
+            (Some(_), None) if quiet => {
+                Next::Write(Box::new(Event::TriggerCleared { group: group.to_owned(), trigger: name.clone() }))
+            }
+            // The plan has armed it since.
+            (Some(fired), Some(why)) if fired.arm == Arm::Shadow && row.trigger.arm == Arm::Armed => {
+                self.fired(group, row, why, now)
+            }
+            // The plan has disarmed it since.
+            (Some(_), _) if row.trigger.arm == Arm::Shadow => Next::Nothing,
+            (Some(fired), _) => self.counted_down(group, fired, state.alarm.is_some(), now),
+        }
+    }
+
+    fn fired(&self, group: &str, row: &TriggerRow, why: &str, now: At) -> Next {
+        let countdown_ms = (row.trigger.arm == Arm::Armed).then_some(row.trigger.countdown_ms);
+        let way_back = self.way_back(group, now);
+        let (group, trigger, arm) = (group.to_owned(), row.trigger.name.clone(), row.trigger.arm);
+        Next::Write(Box::new(Event::TriggerFired { group, trigger, why: why.to_owned(), arm, way_back, countdown_ms }))
+    }
+
+    /// What a trigger that fired does now.
+    fn counted_down(&self, group: &str, fired: &Fired, asked: bool, now: At) -> Next {
+        let Some(acts_at) = self.acts_at(group, fired).filter(|_| !asked) else { return Next::Nothing };
+        match self.way_back(group, now) {
+            WayBack::Closed { why } => Next::Ask(format!("the way back is CLOSED: {why}")),
+            _ if now < acts_at => Next::Nothing,
+            // The way back reads records of both clusters: a group is not stopped before they can be read.
+            WayBack::Exact | WayBack::Bounded { .. } => match self.sight(now).planes() {
+                Ok(()) => Next::RollBack,
+                Err(_) if now < acts_at.plus(UNKNOWN_MS) => Next::Nothing,
+                Err(refusal) => Next::Ask(refusal.why),
+            },
+            WayBack::Unknown { .. } if now < acts_at.plus(UNKNOWN_MS) => Next::Nothing,
+            WayBack::Unknown { why } => Next::Ask(format!("the way back is not known: {why}")),
+        }
+    }
+
+    /// When a trigger that fired acts: `None` while the group is held, and for a shadow.
+    fn acts_at(&self, group: &str, fired: &Fired) -> Option<At> {
+        if self.state.holder(&Subject::Group(group.to_owned())).is_some() {
+            return None;
+        }
+        let floor = self.firing.floors.get(group).copied().unwrap_or(At(i64::MIN));
+        fired.acts_at.map(|at| at.max(floor))
+    }
+
+    /// Rolls back as a person at the dialog would, who accepts no loss.
+    fn fire(&mut self, group: &str, row: &TriggerRow, now: At) {
+        let trigger = &row.trigger.name;
+        if self.state.groups.get(group).is_some_and(|g| g.rolled_back_by_trigger) {
+            let why = "a trigger has rolled it back before, and it came back to green".to_owned();
+            return self.ask_a_person(group, trigger, why, now);
+        }
+        let command = Command::roll_back(group);
+        let started = self.prepare(&command, now).and_then(|prepared| {
+            let typed = match (&prepared.level, prepared.gates.first()) {
+                (_, Some(gate)) => return Err(Refusal::holds(gate.why.clone(), "a person has to accept that")),
+                (Level::Typed(phrase), None) => phrase.clone(),
+                (_, None) => String::new(),
+            };
+            self.handle_command(&command, &actor(trigger), &typed, Some(&prepared.facts), now)
+        });
+        if let Err(refusal) = started {
+            self.ask_a_person(group, trigger, format!("the rollback can't start: {}", refusal.why), now);
+        }
+    }
+
+    fn ask_a_person(&mut self, group: &str, trigger: &str, because: String, now: At) {
+        let Some(run) = self.state.groups.get(group).and_then(|g| g.run) else { return };
+        let fired = self.state.groups.get(group).and_then(|g| g.fired.get(trigger));
+        let measured = fired.map(|f| format!(" ({})", f.why)).unwrap_or_default();
+        let why = format!("trigger {trigger} fired{measured}, and {because}", trigger = visible_name(trigger));
+        let advice = "decide: roll back by hand, or continue on green";
+        self.emit(CONTROLLER, Event::needs(run, why, advice), now);
+    }
+
+    /// Whether a trigger that fired acts in this session: as the plan has it now, and not where nothing is changed.
+    fn acts(&self, group: &str, trigger: &str) -> bool {
+        let planned = self.settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
+        let armed = planned.iter().any(|t| t.name == trigger && t.arm == Arm::Armed);
+        armed && self.session.read_only.is_none() && !self.session.dry_run
+    }
+
+    /// Every trigger that fired, by when it acts.
+    #[must_use]
+    pub fn countdowns(&self) -> Vec<Countdown> {
+        let mut all = Vec::new();
+        for (group, state) in &self.state.groups {
+            let subject = Subject::Group(group.clone());
+            let run = self.state.open_run(&subject);
+            if let Some((run, at)) = run.and_then(|r| Some((r, self.goes_on_at(r)?))) {
+                let held = self.state.holder(&subject).cloned();
+                all.push(Countdown {
+                    group: group.clone(),
+                    trigger: run.actor.strip_prefix(TRIGGER).unwrap_or_default().to_owned(),
+                    why: format!("a restart interrupted it at step {}", run.step + 1),
+                    arm: Arm::Armed,
+                    acts_at: (held.is_none() && self.session.read_only.is_none()).then_some(at),
+                    held,
+                });
+            }
+            if !matches!(state.rest, Stage::Soaking { .. }) || run.is_some() {
+                continue;
+            }
+            all.extend(state.fired.iter().map(|(trigger, fired)| Countdown {
+                group: group.clone(),
+                trigger: trigger.clone(),
+                why: fired.why.clone(),
+                arm: fired.arm,
+                acts_at: self.acts_at(group, fired).filter(|_| state.alarm.is_none() && self.acts(group, trigger)),
+                held: self.state.holder(&subject).cloned(),
+            }));
+        }
+        all.sort_by_key(|c| (c.acts_at.is_none(), c.acts_at));
+        all
+    }
+}
+
+/// What the actor of everything that a trigger starts begins with; a person's has an `@`.
+const TRIGGER: &str = "trigger ";
+
+/// Who starts what a trigger starts.
+fn actor(trigger: &str) -> String {
+    format!("{TRIGGER}{trigger}")
+}
+
+/// Whether a trigger started it.
+pub(in crate::migration) fn by_trigger(actor: &str) -> bool {
+    actor.starts_with(TRIGGER)
+}
+
+impl Countdown {
+    /// The line that stands on top of every screen.
+    #[must_use]
+    pub fn words(&self, now: At) -> String {
+        self.said(|at| format!("in {}", span(at.since(now))))
+    }
+
+    /// The same without a clock that runs, for lists and logs.
+    #[must_use]
+    pub fn standing(&self) -> String {
+        self.said(|_| "by itself".to_owned())
+    }
+
+    fn said(&self, when: impl Fn(At) -> String) -> String {
+        let Self { trigger, why, .. } = self;
+        let group = visible_name(&self.group);
+        match (&self.held, self.acts_at, self.arm) {
+            (_, _, Arm::Shadow) => {
+                format!("shadow trigger {trigger} would roll {group} back: {why}", trigger = visible_name(trigger))
+            }
+            (Some((by, reason)), ..) => format!(
+                "trigger {trigger} on {group} HELD by {by}: {reason} ({why})",
+                trigger = visible_name(trigger),
+                by = visible_name(by)
+            ),
+            (None, Some(at), _) => format!(
+                "{group} rolls back to BLUE {}: trigger {trigger}, {why}",
+                when(at),
+                trigger = visible_name(trigger)
+            ),
+            (None, None, _) => format!(
+                "trigger {trigger} fired on {group}: a person has to decide ({why})",
+                trigger = visible_name(trigger)
+            ),
+        }
+    }
+}
+
+/// What the journal says of a trigger that fired.
+#[must_use]
+pub fn fired_words(trigger: &str, why: &str, way_back: &WayBack, countdown_ms: Option<u64>) -> String {
+    let back = rollback::words(way_back);
+    match countdown_ms {
+        Some(ms) => format!(
+            "trigger {trigger} fired: {why}; rolls back in {} (way back {back})",
+            span(ms),
+            trigger = visible_name(trigger)
+        ),
+        None => format!(
+            "shadow trigger {trigger} would have rolled back: {why} (way back {back})",
+            trigger = visible_name(trigger)
+        ),
+    }
+}

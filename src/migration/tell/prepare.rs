@@ -1,0 +1,556 @@
+//! What a command would do: everything a confirm dialog shows, or why it can't be done now. The same checks run again
+//! when it is executed.
+
+use std::collections::BTreeSet;
+
+use crate::base::sanitise::{visible_name, visible_names};
+use crate::base::span;
+use crate::base::{At, Side};
+use crate::estate::{BrokerView, FlagState, SwitchState};
+use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
+use crate::migration::facts::event::RunKind;
+use crate::migration::facts::overrides::{Accepted, GateName, Held};
+use crate::migration::facts::stage::WayBack;
+use crate::migration::rules::app;
+use crate::migration::rules::context::kind_refusal;
+use crate::migration::rules::cost;
+use crate::migration::rules::group;
+use crate::migration::rules::group::Facts;
+use crate::migration::rules::producer;
+use crate::migration::rules::reads::Leave;
+use crate::migration::rules::rollback;
+use crate::migration::rules::slot;
+use crate::migration::run::machine::Machine;
+use crate::migration::run::runbook;
+use crate::migration::soak::criteria::Metric;
+use crate::offsets::reset_file;
+
+/// What a move takes besides the time that commits have to stand still, ms: stop, translate, commit, start, join.
+pub(in crate::migration) const PAUSE_MS: u64 = 5000;
+/// Lines of plan.csv that a dialog carries at most.
+const CSV_LINES: usize = 200;
+
+impl Machine {
+    /// What would this command do? Answered from what is known, without asking anybody.
+    pub fn prepare(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
+        if let (Some(why), false) = (&self.session.read_only, matches!(command, Command::Estimate { .. })) {
+            return Err(Refusal::refused(
+                format!("this session is read-only: {why}"),
+                "use the session that holds the journal, or end it and start again",
+            ));
+        }
+        self.prepare_for_anybody(command, now)
+    }
+
+    /// The same, whatever this session may do: what stands in the way of the deed itself.
+    pub(in crate::migration) fn prepare_for_anybody(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
+        self.dry_or_real(command)?;
+        self.outlives_a_dry_run(command)?;
+        match command {
+            Command::Estimate { group, to, .. } => self.prepare_estimate(command, group, *to, now),
+            Command::Hold { subject, why } => self.prepare_hold(command, subject, why),
+            Command::Resume { subject } => match (self.state.own_hold(subject), &self.state.held) {
+                (None, Some(all)) => Err(Refusal::refused(
+                    format!("the whole migration is held by {}: {}", visible_name(&all.0), all.1),
+                    "resume the migration",
+                )),
+                (Some((by, why)), _) => {
+                    Ok(plain(command, format!("End the hold by {by}: {why}", by = visible_name(by))))
+                }
+                (None, None) => Err(Refusal::refused("it is not held", "nothing to do")),
+            },
+            _ => {
+                if let Some((by, why)) = self.state.holder(&command.subject()) {
+                    return Err(Refusal::holds(
+                        format!("held by {by}: {why}", by = visible_name(by)),
+                        "resume it first",
+                    ));
+                }
+                let prepared = self.prepare_change(command, now)?;
+                if self.needs_planes(command, now) {
+                    self.sight(now).planes()?;
+                }
+                Ok(prepared)
+            }
+        }
+    }
+
+    fn prepare_change(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
+        match command {
+            Command::CutOver { group, .. } => self.prepare_cut_over(command, group, now),
+            Command::RollBack { group, .. } => self.prepare_roll_back(command, group, now),
+            Command::ResetOffsets { group, to, .. } => {
+                self.nothing_under_way(group)?;
+                if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == *to {
+                    return Err(Refusal::refused(
+                        format!("{group} runs on {to}: its offsets there are its own", group = visible_name(group)),
+                        format!("offsets can be set on {}, ahead of a move", to.other()),
+                    ));
+                }
+                self.prepare_group(command, group, RunKind::ResetOffsets, *to, now)
+            }
+            Command::Continue { group } => self.prepare_continue(command, group),
+            Command::Complete { group, .. } => self.prepare_complete(command, group, now),
+            Command::Route { producer, to, .. } => self.prepare_route(command, producer, *to, now),
+            Command::HardCut { producer, .. }
+            | Command::HardBack { producer, .. }
+            | Command::ContinueProducer { producer }
+            | Command::CompleteProducer { producer }
+            | Command::Approve { producer } => self.prepare_hard(command, producer, now),
+            Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => {
+                Ok(plain(command, String::new()))
+            }
+        }
+    }
+
+    /// A dry run never touches a real run, and the other way round.
+    fn dry_or_real(&self, command: &Command) -> Result<(), Refusal> {
+        let run = self.state.open_run(&command.subject()).filter(|r| r.dry_run != self.session.dry_run);
+        let Some(run) = run
+            .filter(|_| !matches!(command, Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. }))
+        else {
+            return Ok(());
+        };
+        let (is, session) = if run.dry_run { ("a dry run", "real") } else { ("real", "a dry run") };
+        Err(Refusal::refused(
+            format!("run {} is {is}, and this session is {session}", run.id),
+            "end it in a session of its own kind",
+        ))
+    }
+
+    /// A dry run writes nothing that a real session would act on: no mark, no answer to an alarm.
+    fn outlives_a_dry_run(&self, command: &Command) -> Result<(), Refusal> {
+        let mark = match command {
+            Command::Complete { .. } | Command::Hold { .. } | Command::Resume { .. } => true,
+            Command::CompleteProducer { .. } | Command::Approve { .. } => true,
+            Command::Continue { group } => self.state.groups.get(group).is_some_and(|g| g.alarm.is_some()),
+            Command::ContinueProducer { producer } => {
+                self.state.producers.get(producer).is_some_and(|p| p.alarm.is_some())
+            }
+            // These measure, or begin a run that is a dry one.
+            Command::Estimate { .. }
+            | Command::ResetOffsets { .. }
+            | Command::CutOver { .. }
+            | Command::RollBack { .. }
+            | Command::Route { .. }
+            | Command::HardCut { .. }
+            | Command::HardBack { .. } => false,
+        };
+        if !(self.session.dry_run && mark) {
+            return Ok(());
+        }
+        Err(Refusal::refused(
+            "this session is a dry run, and that would stand in the journal after it",
+            "do it in a session that is none",
+        ))
+    }
+
+    pub(in crate::migration) fn nothing_under_way(&self, group: &str) -> Result<(), Refusal> {
+        match self.state.open_run(&Subject::Group(group.to_string())) {
+            Some(run) => Err(Refusal::refused(
+                format!("the {} of {group} is under way (run {})", run.kind, run.id, group = visible_name(group)),
+                "let it end, or roll back, hold or continue it",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn prepare_cut_over(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
+        self.nothing_under_way(group)?;
+        if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == Side::Green {
+            return Err(Refusal::refused(
+                format!("{group} is on green already", group = visible_name(group)),
+                "nothing to cut over",
+            ));
+        }
+        self.prepare_group(command, group, RunKind::CutOver, Side::Green, now)
+    }
+
+    fn prepare_roll_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
+        self.sight(now).listed(group)?;
+        let Some(kind) = self.roll_back_kind(group, command.overrides())? else {
+            return self.prepare_continue(command, group);
+        };
+        if kind == RunKind::GiveBack {
+            return self.prepare_give_back(command, group, now);
+        }
+        if self.goes_blind(command, group, now)? {
+            return self.prepare_blind(command, group, kind, now);
+        }
+        let lossy = command.overrides().iter().any(|o| o.gate == GateName::Missing);
+        // Closed for loss is passed over like any loss; a group that would starve is refused by its preflight.
+        if let (WayBack::Closed { why }, false) = (self.way_back(group, now), lossy) {
+            return Err(Refusal::holds(
+                format!("the way back is closed: {why}"),
+                "replay what blue misses, or stay on green; or pass over it: --override missing --reason TEXT",
+            )
+            .of(GateName::Missing));
+        }
+        self.prepare_group(command, group, kind, Side::Blue, now)
+    }
+
+    /// Undoing a cutover before its switch needs no facts of the other side: it must always be possible.
+    fn prepare_give_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
+        let settings = self.sight(now).listed(group)?;
+        let steps = runbook::group_steps(RunKind::GiveBack, settings, Side::Blue, &[]);
+        let group = visible_name(group);
+        Ok(Prepared {
+            title: format!("Give {group} back to BLUE"),
+            steps: steps.iter().map(runbook::Step::line).collect(),
+            level: Level::Typed(format!("blue {group}")),
+            facts: format!("run={}", self.state.last_run_of(&command.subject()).map_or(0, |r| r.id)),
+            way_back: "cut over again".into(),
+            ..plain(command, String::new())
+        })
+    }
+
+    fn prepare_group(
+        &self,
+        command: &Command,
+        group: &str,
+        kind: RunKind,
+        to: Side,
+        now: At,
+    ) -> Result<Prepared, Refusal> {
+        let sight = self.sight(now);
+        let settings = sight.listed(group)?;
+        self.moves_alone(group, kind)?;
+        let mut names = BTreeSet::new();
+        let leave = Leave::of(command.overrides(), &mut names);
+        let mut facts = group::preflight(&sight, group, kind, to, &leave)?;
+        if kind == RunKind::CutOver {
+            slot::check(&sight, group, &mut facts);
+        }
+        self.seam_holds(group, kind, to, now)?;
+        let gates = self.gates(command, group, (kind, to), &facts, now)?;
+        self.add_measured(command, group, to, &gates, now, &mut facts);
+        if kind != RunKind::ResetOffsets {
+            let still = group::still_needed(&sight, group, settings, to.other());
+            facts.warnings.insert(
+                0,
+                format!(
+                    "nobody consumes for about {} (commits must stand still for {})",
+                    span(still + PAUSE_MS),
+                    span(still)
+                ),
+            );
+        }
+        self.move_as_prepared(command, group, (kind, to), gates, facts, now)
+    }
+
+    /// The dialog of a run whose facts and gates are known.
+    pub(in crate::migration) fn move_as_prepared(
+        &self,
+        command: &Command,
+        group: &str,
+        (kind, to): (RunKind, Side),
+        gates: Vec<Held>,
+        mut facts: Facts,
+        now: At,
+    ) -> Result<Prepared, Refusal> {
+        let settings = self.sight(now).listed(group)?;
+        let way_back = self.way_back(group, now);
+        let accepted = cost::accepted(command, &gates);
+        let steps = runbook::group_steps(kind, settings, to, &accepted);
+        let phrases: Vec<String> = gates.iter().map(Held::phrase).collect();
+        for (accepted, held) in accepted.iter().zip(&gates).rev() {
+            let because = if accepted.reason.is_empty() { String::new() } else { format!(" ({})", accepted.reason) };
+            facts.warnings.insert(0, format!("this passes over the gate {}: {}{because}", held.gate, held.why));
+        }
+        facts.digest.insert("gates", phrases.join(" "));
+        facts.digest.insert("limit", settings.max_re_read.to_string());
+        facts.digest.insert("stage", self.stage(group).word().into());
+        let run = self.state.open_run(&command.subject()).map_or("none".into(), |r| r.id.to_string());
+        facts.digest.insert("run under way", run);
+        if kind == RunKind::CutOver {
+            let closed = matches!(way_back, WayBack::Closed { .. });
+            facts.digest.insert("way back", if closed { "closed" } else { "not closed" }.into());
+        }
+        if kind == RunKind::CutOver {
+            facts.warnings.extend(self.compared_with(group, now));
+        }
+        if self.session.dry_run {
+            facts.warnings.push("dry run: nothing will be changed".into());
+        }
+        let by_hand = self.same_by_hand(command, group, kind, to, now);
+        // What is to be typed is what is shown: a space at the end of a name can be neither seen nor typed.
+        let group = visible_name(group);
+        let (title, phrase) = match (kind, to) {
+            (RunKind::ResetOffsets, _) => {
+                (format!("Set the offsets of {group} on {}", upper(to)), format!("offsets {to} {group}"))
+            }
+            (RunKind::RollBack, _) => (format!("Roll {group} back to {}", upper(to)), format!("{to} {group}")),
+            _ => (format!("Cut over {group} to {}", upper(to)), format!("{to} {group}")),
+        };
+        let phrase = std::iter::once(phrase).chain(phrases).collect::<Vec<_>>().join(" ");
+        let title = match command.chosen() {
+            Some(c) => format!("{title} by {}", c.strategy),
+            None => title,
+        };
+        Ok(Prepared {
+            title,
+            no_return_after: runbook::no_return_after(kind, &steps),
+            steps: steps.iter().map(runbook::Step::line).collect(),
+            level: Level::Typed(phrase),
+            max_re_read: Some(settings.max_re_read),
+            way_back: match kind {
+                RunKind::CutOver => rollback::words(&way_back),
+                RunKind::RollBack => "cut over again".into(),
+                _ => "the old offsets are in the journal".into(),
+            },
+            warnings: facts.warnings,
+            gates,
+            by_hand,
+            facts: digest(&facts.digest),
+            ..plain(command, String::new())
+        })
+    }
+
+    /// What a soak's p99 will be compared with: it can be measured only before the group moves.
+    fn compared_with(&self, group: &str, now: At) -> Option<String> {
+        let criteria = &self.settings.groups.get(group)?.criteria;
+        criteria.rules.iter().find(|r| r.metric == Metric::P99 && r.unmeasured.is_none())?;
+        Some(match self.baseline(group, Metric::P99, now) {
+            Some(baseline) => format!("its soak compares p99 with {}", baseline.words()),
+            None => "p99 was not measured on blue within the last hour: its soak can't pass without a baseline \
+                     (see `cutover doctor`, wait for a sample, or name `baseline` in the plan)"
+                .into(),
+        })
+    }
+
+    fn prepare_estimate(&self, command: &Command, group: &str, to: Side, now: At) -> Result<Prepared, Refusal> {
+        let sight = self.sight(now);
+        sight.may_be_seen()?;
+        sight.identities()?;
+        sight.fresh(to)?;
+        let id = sight.id_on(group, to.other());
+        match sight.fresh_group(group, to.other())? {
+            None => Err(Refusal::refused(
+                format!("group {id} does not exist on {}", to.other(), id = visible_name(id)),
+                "check its name",
+            )),
+            Some(view) => match kind_refusal(id, to.other(), view)
+                .or_else(|| app::streams_refusal(&sight, group, to.other(), view).filter(|_| to == Side::Green))
+            {
+                Some(refusal) => Err(refusal),
+                None => Ok(plain(command, format!("Measure {} to {}", visible_name(group), upper(to)))),
+            },
+        }
+    }
+
+    fn prepare_hold(&self, command: &Command, subject: &Subject, why: &str) -> Result<Prepared, Refusal> {
+        if why.trim().is_empty() {
+            return Err(Refusal::refused("a hold needs a reason", "say why, for the journal"));
+        }
+        let known = match subject {
+            Subject::Group(g) => self.settings.groups.contains_key(g),
+            Subject::Producer(p) => self.settings.producers.contains_key(p),
+            Subject::Migration => true,
+            Subject::Cluster(_) => false,
+        };
+        match (known, self.state.holder(subject)) {
+            (false, _) => Err(Refusal::refused("it is not in the plan", "only what the plan lists can be held")),
+            (true, Some((by, why))) => {
+                Err(Refusal::refused(format!("held by {by} already: {why}", by = visible_name(by)), "resume it first"))
+            }
+            (true, None) => Ok(plain(command, "Hold".into())),
+        }
+    }
+
+    fn prepare_continue(&self, command: &Command, group: &str) -> Result<Prepared, Refusal> {
+        if let Some(alarm) = self.state.groups.get(group).and_then(|g| g.alarm.as_ref()) {
+            let title = format!("{group}: seen, and mended: {}", alarm.0, group = visible_name(group));
+            return Ok(Prepared { level: Level::Key, ..plain(command, title) });
+        }
+        let run = self.state.open_run(&Subject::Group(group.to_string()));
+        let Some(run) = run.filter(|r| r.needs.is_some() || self.counts_down(r)) else {
+            return Err(Refusal::refused(
+                format!("nothing of {group} waits to be continued", group = visible_name(group)),
+                "nothing to do",
+            ));
+        };
+        let steps = self.steps_of(run);
+        let from = if run.no_return || !matches!(run.kind, RunKind::CutOver | RunKind::RollBack) {
+            run.step
+        } else {
+            // The drain is proven again before anything that rests on it.
+            run.step.min(2)
+        };
+        let group = visible_name(group);
+        Ok(Prepared {
+            steps: steps.iter().skip(from).map(runbook::Step::line).collect(),
+            no_return_after: runbook::no_return_after(run.kind, &steps).and_then(|n| n.checked_sub(from)),
+            level: if matches!(command, Command::RollBack { .. }) {
+                Level::Typed(format!("blue {group}"))
+            } else {
+                Level::Key
+            },
+            max_re_read: run.max_re_read,
+            facts: format!("run={} step={}", run.id, run.step),
+            ..plain(command, format!("Go on with the {} of {group} to {}", run.kind, upper(run.to)))
+        })
+    }
+
+    fn prepare_route(&self, command: &Command, name: &str, to: FlagState, now: At) -> Result<Prepared, Refusal> {
+        let sight = self.sight(now);
+        if let Some(run) = self.state.open_run(&Subject::Producer(name.to_string())) {
+            // The same command again is how one goes on with it; another is how one turns back.
+            if run.needs.is_some() && run.command == *command {
+                let facts = format!("run={}", run.id);
+                return Ok(Prepared {
+                    level: Level::Key,
+                    facts,
+                    ..plain(command, format!("Go on routing {} to {to}", visible_name(name)))
+                });
+            }
+            if run.needs.is_none() || run.command == *command {
+                return Err(Refusal::refused(
+                    format!("{name} is being routed (run {})", run.id, name = visible_name(name)),
+                    "let it end, or hold it",
+                ));
+            }
+        }
+        cost::only(GateName::Readers, "a routing", command)?;
+        let producer::Routable { settings: p, from, gates } =
+            producer::may_route(&sight, name, to, command.overrides())?;
+        let steps = runbook::route_steps(p, to);
+        let seen = producer::observed(&sight, name, p);
+        let mut warnings = Vec::new();
+        if let Some(d) = producer::disagreement(&sight, name, p) {
+            warnings.push(d);
+        }
+        if !seen.shared.is_empty() {
+            warnings.push(format!("{} shared with other producers: not attributable", visible_names(&seen.shared)));
+        }
+        if to == FlagState::Green {
+            warnings.push(format!("the way back of groups that read {} closes with this", visible_names(&p.topics)));
+        }
+        warnings.extend(gates.iter().map(|h| format!("this passes over the gate {}: {}", h.gate, h.why)));
+        let phrase = std::iter::once(format!("{to} {}", visible_name(name))).chain(gates.iter().map(Held::phrase));
+        let typed = Level::Typed(phrase.collect::<Vec<_>>().join(" "));
+        let level = if to == FlagState::Dual { Level::Key } else { typed };
+        Ok(Prepared {
+            steps: steps.iter().map(runbook::Step::line).collect(),
+            level,
+            way_back: format!("set the flag back to {from}"),
+            warnings,
+            by_hand: Some(p.flag_words.setting(to).to_owned()).filter(|w| !w.is_empty()).into_iter().collect(),
+            facts: format!("flag={from}\ntopics={}{}", visible_names(&p.topics), passed_readers(&gates)),
+            gates,
+            ..plain(command, format!("Route {} from {from} to {to}", visible_name(name)))
+        })
+    }
+
+    /// The same by hand, without secrets: client properties are the reader's own.
+    fn same_by_hand(&self, command: &Command, group: &str, kind: RunKind, to: Side, now: At) -> Vec<String> {
+        let sight = self.sight(now);
+        let Some(settings) = self.settings.groups.get(group) else { return Vec::new() };
+        let brokers = self
+            .estate
+            .side(to)
+            .value()
+            .map(|v| v.brokers.values().take(3).map(BrokerView::address).collect::<Vec<_>>().join(","));
+        let bootstrap = brokers.filter(|b| !b.is_empty()).unwrap_or_else(|| to.name().to_uppercase());
+        let bootstrap = shell_word(&bootstrap);
+        let id = shell_word(sight.id_on(group, to));
+        let mut lines = Vec::new();
+        let stop = settings.switch_words.setting(SwitchState::Off);
+        if kind != RunKind::ResetOffsets && !stop.is_empty() {
+            lines.push(format!("# stop on {}: {stop}", to.other()));
+        }
+        lines.push(format!(
+            "kafka-consumer-groups --bootstrap-server {bootstrap} --group {id} --reset-offsets --from-file plan.csv --execute"
+        ));
+        match self.measured(group, to, command.chosen(), now) {
+            None => lines.push("# plan.csv has lines of topic,partition,offset; measure first to see them here".into()),
+            Some((plan, age)) => {
+                lines.push(format!("# plan.csv, topic,partition,offset, as measured {} ago:", span(age)));
+                let file = reset_file::lines(plan);
+                let left = file.len().saturating_sub(CSV_LINES);
+                lines.extend(file.into_iter().take(CSV_LINES));
+                if left > 0 {
+                    lines.push(format!("# and {left} more"));
+                }
+            }
+        }
+        lines
+    }
+
+    /// Holds what was typed and seen against what would be done now.
+    pub(in crate::migration) fn confirmed(
+        &self,
+        command: &Command,
+        typed: &str,
+        facts: Option<&str>,
+        now: At,
+    ) -> Result<Vec<Accepted>, Refusal> {
+        let prepared = self.prepare(command, now)?;
+        if let Some(f) = facts.filter(|f| *f != prepared.facts) {
+            return Err(Refusal::refused(
+                format!("the facts changed since they were shown: {}", changed(f, &prepared.facts)),
+                "look at the dialog again",
+            ));
+        }
+        let mut accepted = cost::accepted(command, &prepared.gates);
+        if let Level::Typed(phrase) = &prepared.level {
+            let loss = self.typed_loss(command, phrase, typed);
+            if let (Some(loss), Some(of)) = (loss, accepted.iter_mut().find(|a| a.gate == GateName::Missing)) {
+                of.at_most = Some(loss);
+            }
+            if typed.trim() != phrase && loss.is_none() {
+                return Err(Refusal::refused(
+                    format!("that is not confirmed: type \"{phrase}\""),
+                    "type exactly what the dialog asks for",
+                ));
+            }
+            if facts.is_none() {
+                return Err(Refusal::refused("no dialog was confirmed", "look at what it would do first"));
+            }
+        }
+        Ok(accepted)
+    }
+}
+
+pub(in crate::migration) fn upper(side: Side) -> String {
+    side.name().to_uppercase()
+}
+
+pub(in crate::migration) fn plain(command: &Command, title: String) -> Prepared {
+    Prepared {
+        command: command.clone(),
+        title,
+        steps: Vec::new(),
+        no_return_after: None,
+        level: Level::None,
+        max_re_read: None,
+        way_back: String::new(),
+        warnings: Vec::new(),
+        gates: Vec::new(),
+        rows: Vec::new(),
+        by_hand: Vec::new(),
+        facts: String::new(),
+    }
+}
+
+/// A line of the facts: groups of which it can't be told whether they read what is moved, and that are passed over. It
+/// is these that a person says it of, and no others.
+pub(in crate::migration) fn passed_readers(gates: &[Held]) -> String {
+    let held = gates.iter().find(|h| h.gate == GateName::Readers);
+    held.map_or_else(String::new, |h| format!("\nunknown readers={}", visible_names(&h.names)))
+}
+
+/// Facts as text: a line each, so that what changed can be named.
+fn digest(facts: &std::collections::BTreeMap<&'static str, String>) -> String {
+    facts.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("\n")
+}
+
+fn changed(then: &str, now: &str) -> String {
+    let find = |text: &str, key: &str| {
+        text.lines()
+            .find_map(|l| l.strip_prefix(key)?.strip_prefix('=').map(str::to_string))
+            .unwrap_or_else(|| "not there".into())
+    };
+    let keys = then.lines().chain(now.lines()).filter_map(|l| l.split_once('=').map(|(k, _)| k));
+    let key = keys.into_iter().find(|k| find(then, k) != find(now, k)).unwrap_or("something");
+    format!("{key} was {}, is {}", find(then, key), find(now, key))
+}

@@ -1,0 +1,271 @@
+//! HTTP/1.1 requests, each on a connection of its own, over the one TLS stack: bounded in time and in size. A redirect
+//! is an answer like any other and is not followed: credentials go where the plan says and nowhere else.
+
+#[cfg(test)]
+pub mod fake;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Uri};
+use hyper_util::rt::TokioIo;
+use openssl::ssl::SslConnector;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_openssl::SslStream;
+
+use crate::base::Trouble;
+use crate::base::redact;
+use crate::base::sanitise::visible;
+use crate::net::tls;
+use crate::net::tls::Tls;
+
+/// Largest answer that is read, bytes.
+const MAX_ANSWER: usize = 8 << 20;
+/// Most of an answer that an error shows, characters.
+const SHOWN: usize = 200;
+
+/// One server: where it is and how it is trusted.
+pub struct Server {
+    host: String,
+    port: u16,
+    /// `host:port` as a `Host` header has it.
+    authority: String,
+    /// Path before every request's own, without a slash at its end.
+    base: String,
+    tls: Option<(SslConnector, Tls)>,
+}
+
+/// A request.
+#[derive(Default)]
+pub struct Request<'a> {
+    /// `GET` without a body; with one (its type, and the bytes) `POST`, or `PUT` where that is wanted.
+    pub body: Option<(&'a str, Vec<u8>)>,
+    /// `PUT` instead of `POST`.
+    pub put: bool,
+    /// Path and query, from the slash.
+    pub path: &'a str,
+    /// Headers besides `Host`, `Content-Type` and `User-Agent`. Never shown.
+    pub headers: Vec<(&'a str, String)>,
+    /// The whole of it: name, connection, TLS, answer, ms.
+    pub timeout_ms: u64,
+    /// Only so much of the answer is wanted, bytes: the rest is not read. `None`: all of it.
+    pub most: Option<usize>,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Body.
+    pub body: Vec<u8>,
+    /// `Retry-After`, where it is a number of seconds.
+    pub retry_after_s: Option<u64>,
+}
+
+impl Answer {
+    /// The beginning of the body, made visible, for errors; without the secrets that it may repeat.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN)]);
+        visible(redact::hide(text.trim()).trim()).chars().take(SHOWN).collect()
+    }
+}
+
+impl Server {
+    /// As [`Server::new`], on a blocking thread: certificates may lie on a slow disk.
+    ///
+    /// # Errors
+    /// As [`Server::new`].
+    pub async fn open(url: &str, properties: BTreeMap<String, String>) -> Result<Self, Trouble> {
+        let url = url.to_owned();
+        let made =
+            tokio::task::spawn_blocking(move || Self::new(&url, |name| properties.get(name).map(String::as_str)));
+        made.await.map_err(|e| Trouble::new(format!("reading certificates broke off: {e}"), ""))?
+    }
+
+    /// Reads a base URL and what is trusted (librdkafka's names). No I/O but the CA files.
+    ///
+    /// # Errors
+    /// The URL is none of HTTP, or a certificate can't be read.
+    pub fn new<'a>(url: &str, property: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Trouble> {
+        let bad = |why: &str| {
+            Trouble::new(format!("{:?} {why}", visible(url)), "write \"https://HOST:PORT\" or \"http://HOST:PORT\"")
+        };
+        let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
+        let secure = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(bad("is neither http nor https")),
+        };
+        let authority = uri.authority().ok_or_else(|| bad("names no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(bad("holds credentials: they have keys of their own"));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let tls = if secure {
+            let settings = Tls::from_properties(property).map_err(|(_, trouble)| trouble)?;
+            Some((tls::connector(&settings)?, settings))
+        } else {
+            None
+        };
+        let base = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { host, port, authority: authority.as_str().to_owned(), base, tls })
+    }
+
+    /// Where it is, for messages.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        visible(&format!("{}{}", self.authority, self.base))
+    }
+
+    /// Sends one request and reads the answer.
+    ///
+    /// # Errors
+    /// It could not be reached, took too long, or answered more than 8 MiB: with its address and what to do.
+    pub async fn send(&self, request: Request<'_>) -> Result<Answer, Trouble> {
+        self.within(request.timeout_ms, self.exchange(request)).await
+    }
+
+    /// Connects, with the handshake where there is TLS, and asks for nothing.
+    ///
+    /// # Errors
+    /// It could not be reached, or is not trusted: with its address and what to do.
+    pub async fn reach(&self, timeout_ms: u64) -> Result<(), Trouble> {
+        let connect = async {
+            let tcp = self.connect().await?;
+            match &self.tls {
+                None => Ok(()),
+                Some(tls) => self.shake(tcp, tls).await.map(drop),
+            }
+        };
+        self.within(timeout_ms, connect).await
+    }
+
+    async fn within<T>(&self, limit_ms: u64, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        let limit = Duration::from_millis(limit_ms);
+        match timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => Err(Trouble::new(
+                format!("{}: no answer within {}", self.shown(), crate::base::span(millis(limit))),
+                "check the server, the route to it (`nc -zv HOST PORT`), and how long the query takes there",
+            )),
+        }
+    }
+
+    async fn exchange(&self, request: Request<'_>) -> Result<Answer, Trouble> {
+        let tcp = self.connect().await?;
+        match &self.tls {
+            None => self.talk(tcp, request).await,
+            Some(tls) => self.talk(self.shake(tcp, tls).await?, request).await,
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Trouble> {
+        TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| {
+            Trouble::new(
+                format!("{}: can't connect: {}", self.shown(), visible(&e.to_string())),
+                "check the address and that the server runs",
+            )
+        })
+    }
+
+    async fn shake(
+        &self,
+        tcp: TcpStream,
+        (connector, settings): &(SslConnector, Tls),
+    ) -> Result<SslStream<TcpStream>, Trouble> {
+        let failed = |t: Trouble| Trouble::new(format!("{}: TLS failed: {}", self.shown(), t.what), t.advice);
+        tls::handshake(tcp, connector, settings, &self.host).await.map_err(failed)
+    }
+
+    async fn talk<S>(&self, stream: S, request: Request<'_>) -> Result<Answer, Trouble>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let broken = |e: hyper::Error| {
+            let what = format!("{}: the exchange broke off: {}", self.shown(), visible(&e.to_string()));
+            Trouble::new(what, "check that the port speaks HTTP, and the server's log")
+        };
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let driver = Driver(tokio::spawn(async move {
+            // what breaks it is told to the sender
+            let _ = connection.await;
+        }));
+        let most = request.most;
+        let sent = sender.send_request(self.request(request)?).await.map_err(broken)?;
+        let status = sent.status().as_u16();
+        let retry_after = sent.headers().get("retry-after").and_then(|v| v.to_str().ok());
+        let retry_after_s = retry_after.and_then(|v| v.trim().parse().ok());
+        let unreadable = |why: &str| {
+            Trouble::new(format!("{}: the answer can't be read: {}", self.shown(), visible(why)), "ask for less")
+        };
+        let body = match most {
+            // it was taken: whether more comes of the answer changes nothing
+            Some(_) if (200..300).contains(&status) => Vec::new(),
+            Some(most) => beginning(sent.into_body(), most).await,
+            None => match Limited::new(sent.into_body(), MAX_ANSWER).collect().await {
+                Ok(body) => body.to_bytes().to_vec(),
+                Err(e) if e.is::<LengthLimitError>() => return Err(unreadable("it is larger than 8 MiB")),
+                Err(e) => return Err(unreadable(&e.to_string())),
+            },
+        };
+        drop(driver);
+        Ok(Answer { status, body, retry_after_s })
+    }
+
+    fn request(&self, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Trouble> {
+        let mut builder = hyper::Request::builder()
+            .uri(format!("{}{}", self.base, request.path))
+            .header("host", &self.authority)
+            .header("user-agent", concat!("cutover/", env!("CARGO_PKG_VERSION")))
+            .header("accept", "application/json");
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        let request = match request.body {
+            None => builder.method(Method::GET).body(Full::default()),
+            Some((kind, body)) => {
+                let method = if request.put { Method::PUT } else { Method::POST };
+                builder.method(method).header("content-type", kind).body(Full::new(Bytes::from(body)))
+            }
+        };
+        request.map_err(|_| {
+            Trouble::new(
+                format!("{}: the request can't be made", self.shown()),
+                "a credential holds characters that no HTTP header may have: look at its file or variable",
+            )
+        })
+    }
+}
+
+/// The first bytes of an answer whose status says what matters; one that breaks off is as long as it got.
+async fn beginning(mut body: hyper::body::Incoming, most: usize) -> Vec<u8> {
+    let mut read = Vec::new();
+    while read.len() < most {
+        let Some(Ok(frame)) = body.frame().await else { break };
+        if let Some(data) = frame.data_ref() {
+            read.extend_from_slice(&data[..data.len().min(most - read.len())]);
+        }
+    }
+    read
+}
+
+/// Ends the connection's task with the request, also when it is given up.
+struct Driver(tokio::task::JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn millis(limit: Duration) -> u64 {
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,214 @@
+//! Commands: no shell, a timeout that ends the whole process group, bounded output.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::base::Trouble;
+use crate::base::redact;
+use crate::base::sanitise::visible;
+use crate::plan::provider::command_line;
+
+/// Commands that run at once, over all groups and producers: a bastion is small, and an API server has limits.
+static AT_ONCE: Semaphore = Semaphore::const_new(8);
+/// Output kept of each stream, bytes; the rest is read and dropped, so that no command blocks on a full pipe.
+const KEPT: usize = 64 * 1024;
+/// How long output may still come after the command has ended: a process it left behind may hold the pipe open.
+const AFTER_END: Duration = Duration::from_millis(500);
+/// How long a killed command may take to be gone.
+const AFTER_KILL: Duration = Duration::from_secs(2);
+/// Characters of a message that are shown.
+const SHOWN: usize = 300;
+
+/// One run of a command.
+pub struct Run<'a> {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Where it runs.
+    pub dir: &'a Path,
+    /// How long it may take, ms.
+    pub timeout_ms: u64,
+}
+
+/// Why a command failed.
+pub struct Failed {
+    /// What happened.
+    pub why: Trouble,
+    /// Whether it ran at all: if not, nothing was changed.
+    pub started: bool,
+}
+
+/// Ends the process group when the run is dropped before its end (a cancelled future, too).
+struct Group(Option<Pid>);
+
+impl Group {
+    fn kill(&mut self) {
+        if let Some(pid) = self.0.take() {
+            // gone already is as good
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Run<'_> {
+    /// The command line for people, made visible.
+    pub fn shown(&self) -> String {
+        let line = visible(&command_line(&self.argv));
+        if line.chars().count() > SHOWN { line.chars().take(SHOWN).chain("...".chars()).collect() } else { line }
+    }
+
+    /// The one word (or phrase on one line) that it prints. `what` it should print, for the error.
+    ///
+    /// # Errors
+    /// It failed, or printed nothing or several lines.
+    pub async fn word(&self, what: &str) -> Result<String, Trouble> {
+        let output = self.output().await.map_err(|f| f.why)?;
+        let text = String::from_utf8_lossy(&output);
+        let text = text.trim();
+        let advice = format!("let it print {what}, and nothing else, on standard output");
+        match text.lines().count() {
+            0 => Err(Trouble::new(format!("{} printed nothing", self.shown()), advice)),
+            1 => Ok(text.to_owned()),
+            n => {
+                let first = redact::hide(text.lines().next().unwrap_or_default());
+                let first: String = visible(&first).chars().take(80).collect();
+                Err(Trouble::new(format!("{} printed {n} lines, beginning {first:?}", self.shown()), advice))
+            }
+        }
+    }
+
+    /// Runs it; its standard output.
+    ///
+    /// # Errors
+    /// It could not be started, took too long, or ended with an error.
+    pub async fn output(&self) -> Result<Vec<u8>, Failed> {
+        // never closed
+        let _turn = AT_ONCE.acquire().await.ok();
+        let mut child = self.start().map_err(|why| Failed { why, started: false })?;
+        let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let mut group = Group(pid);
+        let mut out = Output::of(child.stdout.take());
+        let mut err = Output::of(child.stderr.take());
+        let ended = timeout(Duration::from_millis(self.timeout_ms), child.wait()).await;
+        let failed = |what: String, advice: &str| Failed { why: Trouble::new(what, advice), started: true };
+        let status = match ended {
+            Ok(Ok(status)) => {
+                // reaped: its number may be another process's soon. What it left running on purpose goes on.
+                group.0 = None;
+                status
+            }
+            Ok(Err(e)) => return Err(failed(format!("can't wait for {}: {e}", self.shown()), "")),
+            Err(_) => {
+                group.kill();
+                let gone = timeout(AFTER_KILL, child.wait()).await.is_ok();
+                let how = if gone { "and was ended" } else { "and can't be ended" };
+                return Err(failed(
+                    format!(
+                        "{} took longer than {} {how}",
+                        self.shown(),
+                        crate::plan::duration::format(self.timeout_ms)
+                    ),
+                    "run it by hand to see why; `timeout` in the plan sets how long it may take",
+                ));
+            }
+        };
+        let (out, err) = tokio::join!(out.rest(), err.rest());
+        if status.success() {
+            return Ok(out);
+        }
+        let how = match (status.code(), std::os::unix::process::ExitStatusExt::signal(&status)) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => status.to_string(),
+        };
+        let said = last_line(&err);
+        let said = if said.is_empty() { String::new() } else { format!(": {said}") };
+        Err(failed(format!("{} failed ({how}){said}", self.shown()), "run it by hand to see all it says"))
+    }
+
+    fn start(&self) -> Result<Child, Trouble> {
+        let Some((program, arguments)) = self.argv.split_first() else {
+            return Err(Trouble::new("an empty command", "name a program in the plan"));
+        };
+        // a path is relative to the plan, as every path in it; a bare name is looked up in PATH
+        let relative = program.contains('/') && !program.starts_with('/');
+        let here = self.dir.as_os_str().is_empty();
+        let located = if relative && !here { self.dir.join(program) } else { program.into() };
+        let located = if relative { std::path::absolute(&located).unwrap_or(located) } else { located };
+        let mut command = Command::new(located);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        if !here {
+            command.current_dir(self.dir);
+        }
+        command.spawn().map_err(|e| {
+            let advice = match e.kind() {
+                std::io::ErrorKind::NotFound => "check the program's name and PATH",
+                std::io::ErrorKind::PermissionDenied => "make the program executable",
+                _ => "run it by hand",
+            };
+            Trouble::new(format!("can't start {}: {e}", self.shown()), advice)
+        })
+    }
+}
+
+/// What a stream of a command has brought so far. Reading stops when this is dropped.
+struct Output {
+    kept: Arc<Mutex<Vec<u8>>>,
+    reading: JoinHandle<()>,
+}
+
+impl Output {
+    /// Reads a stream to its end and keeps the first bytes and, of a longer text, the last ones too.
+    fn of(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&kept);
+        let reading = tokio::spawn(async move {
+            let Some(mut pipe) = pipe else { return };
+            let mut buffer = vec![0; 8192];
+            while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
+                let mut kept = into.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.extend_from_slice(&buffer[..n]);
+                let len = kept.len();
+                if len > 2 * KEPT {
+                    kept.drain(KEPT / 2..len - KEPT / 2);
+                }
+            }
+        });
+        Self { kept, reading }
+    }
+
+    /// What has come, with what still comes within a moment of the command's end.
+    async fn rest(&mut self) -> Vec<u8> {
+        let _ = timeout(AFTER_END, &mut self.reading).await;
+        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+fn last_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    // before it is cut: the half of a secret is one too. A key has several lines, so of the whole text.
+    let text = redact::hide(&text);
+    let line = text.lines().rev().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
+    visible(line).chars().take(SHOWN).collect()
+}

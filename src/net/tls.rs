@@ -1,0 +1,370 @@
+//! TLS with the OpenSSL that librdkafka brings, so that both planes and HTTP trust the same. What is trusted is said with
+//! librdkafka's names everywhere (`ssl.ca.location`).
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use openssl::pkcs12::Pkcs12;
+use openssl::pkey::PKey;
+use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode, SslVersion};
+use openssl::x509::{X509, X509Ref, X509VerifyResult};
+use tokio::net::TcpStream;
+use tokio_openssl::SslStream;
+
+use crate::base::Trouble;
+use crate::base::sanitise::{visible, visible_name, visible_names, visible_path};
+
+/// Where distributions keep their CAs: librdkafka's list (rdkafka_ssl.c), since the OpenSSL built in looks where it was
+/// built.
+const SYSTEM_CAS: &[&str] = &[
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/certs/ca-bundle.crt",
+    "/etc/pki/tls/certs/ca-bundle.trust.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/cacert.pem",
+    "/etc/certs/ca-certificates.crt",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/certs",
+    "/usr/local/etc/ssl/cert.pem",
+    "/usr/local/etc/ssl/cacert.pem",
+    "/usr/local/etc/ssl/certs/cert.pem",
+    "/usr/local/etc/ssl/certs/cacert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+    "/etc/openssl/certs/ca-certificates.crt",
+];
+
+/// A PEM text, or a file that holds one.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Pem {
+    /// The text itself.
+    Text(String),
+    /// A file (for CAs also a directory of hashed certificates).
+    File(String),
+}
+
+/// The client's own certificate, for mutual TLS.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// Certificate chain and private key as PEM.
+    Pem {
+        /// `ssl.certificate.location` or `ssl.certificate.pem`: leaf first.
+        certificate: Pem,
+        /// `ssl.key.location` or `ssl.key.pem`.
+        key: Pem,
+        /// `ssl.key.password`.
+        password: Option<String>,
+    },
+    /// `ssl.keystore.location`: PKCS#12.
+    Pkcs12 {
+        /// The file.
+        file: String,
+        /// `ssl.keystore.password`.
+        password: String,
+    },
+}
+
+/// What is trusted, and who the client is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Trusted CAs; `None` is the system's.
+    pub ca: Option<Pem>,
+    /// The client's certificate.
+    pub identity: Option<Identity>,
+    /// `enable.ssl.certificate.verification`.
+    pub verify: bool,
+    /// `ssl.endpoint.identification.algorithm` is not `none`.
+    pub verify_hostname: bool,
+}
+
+impl Tls {
+    /// What properties under librdkafka's names say.
+    ///
+    /// # Errors
+    /// A value that can't be used, with the name of its property.
+    pub fn from_properties<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, (&'static str, Trouble)> {
+        let ca = match pem(&get, "ssl.ca.pem", "ssl.ca.location") {
+            Some(Pem::File(path)) if path == "probe" => None,
+            other => other,
+        };
+        let verify_hostname = match get("ssl.endpoint.identification.algorithm").unwrap_or("https") {
+            "https" => true,
+            "none" | "" => false,
+            other => {
+                return Err(bad("ssl.endpoint.identification.algorithm", other, "`https` or `none`"));
+            }
+        };
+        let verify = "enable.ssl.certificate.verification";
+        let verify = match get(verify).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("true" | "t" | "1") => true,
+            Some("false" | "f" | "0") => false,
+            Some(other) => return Err(bad(verify, other, "`true` or `false`")),
+        };
+        Ok(Tls { ca, identity: identity(&get)?, verify, verify_hostname })
+    }
+}
+
+fn bad(name: &'static str, value: &str, wanted: &str) -> (&'static str, Trouble) {
+    let what = format!("`{name}` is `{}`, and must be {wanted}", visible_name(value));
+    (name, Trouble::new(what, format!("write {wanted}")))
+}
+
+fn identity<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Identity>, (&'static str, Trouble)> {
+    if let Some(file) = get("ssl.keystore.location") {
+        let password = get("ssl.keystore.password").unwrap_or_default().to_owned();
+        return Ok(Some(Identity::Pkcs12 { file: file.to_owned(), password }));
+    }
+    let certificate = pem(get, "ssl.certificate.pem", "ssl.certificate.location");
+    let key = pem(get, "ssl.key.pem", "ssl.key.location");
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => {
+            let password = get("ssl.key.password").map(str::to_owned);
+            Ok(Some(Identity::Pem { certificate, key, password }))
+        }
+        (Some(_), None) => Err((
+            "ssl.certificate.location",
+            Trouble::new("a client certificate is set without its private key", "set `ssl.key.location` too"),
+        )),
+        (None, Some(_)) => Err((
+            "ssl.key.location",
+            Trouble::new("a private key is set without its certificate", "set `ssl.certificate.location` too"),
+        )),
+    }
+}
+
+fn pem<'a>(get: &impl Fn(&str) -> Option<&'a str>, text: &str, file: &str) -> Option<Pem> {
+    let text = get(text).filter(|t| !t.is_empty()).map(|t| Pem::Text(t.to_owned()));
+    text.or_else(|| get(file).filter(|f| !f.is_empty()).map(|f| Pem::File(f.to_owned())))
+}
+
+/// Reads CAs and the client's certificate.
+///
+/// # Errors
+/// Name the file and the property.
+pub fn connector(settings: &Tls) -> Result<SslConnector, Trouble> {
+    let broken = |e: openssl::error::ErrorStack| Trouble::new(format!("OpenSSL can't start: {}", reason(&e)), "");
+    let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(broken)?;
+    builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(broken)?;
+    match (&settings.ca, settings.verify) {
+        (_, false) => builder.set_verify(SslVerifyMode::NONE),
+        (Some(ca), true) => trust(&mut builder, ca)?,
+        (None, true) => trust_the_system(&mut builder)?,
+    }
+    if let Some(identity) = &settings.identity {
+        identify(&mut builder, identity)?;
+    }
+    Ok(builder.build())
+}
+
+fn trust(builder: &mut SslConnectorBuilder, ca: &Pem) -> Result<(), Trouble> {
+    let (name, pem) = match ca {
+        Pem::File(path) if Path::new(path).is_dir() => {
+            return builder
+                .load_verify_locations(None, Some(Path::new(path)))
+                .map_err(|e| unreadable(path, &reason(&e)));
+        }
+        Pem::File(path) => (path.as_str(), read(path, "ssl.ca.location")?),
+        Pem::Text(text) => ("ssl.ca.pem", text.clone().into_bytes()),
+    };
+    let certificates = X509::stack_from_pem(&pem).map_err(|e| unreadable(name, &reason(&e)))?;
+    if certificates.is_empty() {
+        return Err(unreadable(name, "it holds no PEM certificate"));
+    }
+    for certificate in certificates {
+        builder.cert_store_mut().add_cert(certificate).map_err(|e| unreadable(name, &reason(&e)))?;
+    }
+    Ok(())
+}
+
+fn trust_the_system(builder: &mut SslConnectorBuilder) -> Result<(), Trouble> {
+    let from_environment = std::env::var("SSL_CERT_FILE").ok();
+    let candidates = from_environment.as_deref().into_iter().chain(SYSTEM_CAS.iter().copied());
+    for path in candidates.map(Path::new).filter(|p| p.exists()) {
+        let (file, directory) = if path.is_dir() { (None, Some(path)) } else { (Some(path), None) };
+        if builder.load_verify_locations(file, directory).is_ok() {
+            return Ok(());
+        }
+    }
+    Err(Trouble::new(
+        "TLS is on, but this machine has no CA certificates in any usual place",
+        "install the distribution's `ca-certificates`, or set `ssl.ca.location` to the CA's PEM file",
+    ))
+}
+
+fn identify(builder: &mut SslConnectorBuilder, identity: &Identity) -> Result<(), Trouble> {
+    let (leaf, chain, key) = match identity {
+        Identity::Pem { certificate, key, password } => {
+            let (name, pem) = load(certificate, "ssl.certificate.location")?;
+            let mut all = X509::stack_from_pem(&pem).map_err(|e| unreadable(name, &reason(&e)))?.into_iter();
+            let leaf = all.next().ok_or_else(|| unreadable(name, "it holds no PEM certificate"))?;
+            let (name, pem) = load(key, "ssl.key.location")?;
+            let key = match password {
+                Some(password) => PKey::private_key_from_pem_passphrase(&pem, password.as_bytes()),
+                // Without a password an encrypted key must fail, not ask on the terminal.
+                None => PKey::private_key_from_pem_callback(&pem, |_| Ok(0)),
+            };
+            let key = key.map_err(|_| unreadable(name, "it holds no PEM private key that `ssl.key.password` opens"))?;
+            (leaf, all.collect::<Vec<_>>(), key)
+        }
+        Identity::Pkcs12 { file, password } => {
+            let der = read(file, "ssl.keystore.location")?;
+            let parsed = Pkcs12::from_der(&der).and_then(|p| p.parse2(password));
+            let parsed =
+                parsed.map_err(|e| unreadable(file, &format!("not PKCS#12, or not this password: {}", reason(&e))))?;
+            let (Some(leaf), Some(key)) = (parsed.cert, parsed.pkey) else {
+                return Err(unreadable(file, "it lacks a certificate or a private key"));
+            };
+            (leaf, parsed.ca.into_iter().flatten().collect(), key)
+        }
+    };
+    let refuse = |e: openssl::error::ErrorStack| {
+        Trouble::new(
+            format!("the client certificate can't be used: {}", reason(&e)),
+            "check that `ssl.key.location` is the key of `ssl.certificate.location`",
+        )
+    };
+    builder.set_certificate(&leaf).map_err(refuse)?;
+    for certificate in chain {
+        builder.add_extra_chain_cert(certificate).map_err(refuse)?;
+    }
+    builder.set_private_key(&key).map_err(refuse)?;
+    builder.check_private_key().map_err(refuse)
+}
+
+fn load<'a>(pem: &'a Pem, property: &'a str) -> Result<(&'a str, Vec<u8>), Trouble> {
+    match pem {
+        Pem::File(path) => Ok((path, read(path, property)?)),
+        Pem::Text(text) => Ok((property, text.clone().into_bytes())),
+    }
+}
+
+fn read(path: &str, property: &str) -> Result<Vec<u8>, Trouble> {
+    std::fs::read(path).map_err(|e| {
+        Trouble::new(
+            format!("`{property}`: {} can't be read: {e}", visible_path(Path::new(path))),
+            "check the path and its permissions (relative paths are relative to where cutover runs)",
+        )
+    })
+}
+
+fn unreadable(name: &str, why: &str) -> Trouble {
+    Trouble::new(
+        format!("{}: {}", visible_path(Path::new(name)), visible(why)),
+        "it must be PEM: `-----BEGIN CERTIFICATE-----`",
+    )
+}
+
+/// The client side of a TLS handshake with host name verification.
+///
+/// # Errors
+/// What is wrong with the certificate or the other side, in words without its name, and what to do.
+pub async fn handshake(
+    tcp: TcpStream,
+    connector: &SslConnector,
+    settings: &Tls,
+    host: &str,
+) -> Result<SslStream<TcpStream>, Trouble> {
+    let seen = Arc::new(Mutex::new(None::<String>));
+    let mut configuration = connector.configure().map_err(|e| Trouble::new(reason(&e), OTHER))?;
+    configuration.set_verify_hostname(settings.verify && settings.verify_hostname);
+    if settings.verify {
+        let seen = Arc::clone(&seen);
+        configuration.set_verify_callback(SslVerifyMode::PEER, move |ok, store| {
+            if let (false, Some(certificate), Ok(mut seen)) = (ok, store.current_cert(), seen.lock()) {
+                *seen = Some(describe(certificate));
+            }
+            ok
+        });
+    }
+    let ssl = configuration.into_ssl(host).map_err(|e| Trouble::new(reason(&e), OTHER))?;
+    let mut stream = SslStream::new(ssl, tcp).map_err(|e| Trouble::new(reason(&e), OTHER))?;
+    match Pin::new(&mut stream).connect().await {
+        Ok(()) => Ok(stream),
+        Err(error) => {
+            let seen = seen.lock().ok().and_then(|mut s| s.take());
+            Err(explain(host, &error, stream.ssl().verify_result(), seen))
+        }
+    }
+}
+
+const OTHER: &str = "check that the listener speaks TLS 1.2 or 1.3";
+
+fn explain(host: &str, error: &openssl::ssl::Error, verdict: X509VerifyResult, seen: Option<String>) -> Trouble {
+    let seen = seen.map(|s| format!(" ({s})")).unwrap_or_default();
+    // Numbers as in OpenSSL's x509_vfy.h.
+    match verdict.as_raw() {
+        0 => {}
+        62 | 64 => {
+            let what = format!("the certificate is not for `{}`{seen}", visible_name(host));
+            let advice = "connect by a name that the certificate has, or have the name added to it; \
+                          `ssl.endpoint.identification.algorithm = \"none\"` turns this check off";
+            return Trouble::new(what, advice).lasts();
+        }
+        2 | 18..=21 => {
+            let what = format!("the certificate is not signed by a CA that is trusted here{seen}");
+            let advice = "set `ssl.ca.location` to the PEM file of the CA that signed the certificates";
+            return Trouble::new(what, advice).lasts();
+        }
+        9 => {
+            let what = format!("the certificate is not valid yet{seen}");
+            return Trouble::new(what, "check this machine's clock").lasts();
+        }
+        10 => return Trouble::new(format!("the certificate has expired{seen}"), "renew that certificate").lasts(),
+        _ => {
+            let what = format!("the certificate is refused: {}{seen}", verdict.error_string());
+            return Trouble::new(what, "check the certificate: `openssl s_client -connect HOST:PORT`").lasts();
+        }
+    }
+    let text = error.to_string();
+    if let Some(alert) = error.ssl_error().map(reason).filter(|r| r.contains("alert")) {
+        return Trouble::new(
+            format!("the other side ended the handshake: {alert}"),
+            "if it wants a client certificate, set `ssl.certificate.location` and `ssl.key.location`",
+        )
+        .lasts();
+    }
+    if error.ssl_error().is_some_and(|stack| reason(stack).contains("wrong version number")) {
+        return Trouble::new("the port does not speak TLS", NOT_TLS).lasts();
+    }
+    if error.ssl_error().is_none() || text.contains("unexpected eof") {
+        return Trouble::new("the connection was closed during the handshake", NOT_TLS).lasts();
+    }
+    Trouble::new(visible(&text), OTHER)
+}
+
+const NOT_TLS: &str = "if this listener is not a TLS one, set `security.protocol` to PLAINTEXT (or SASL_PLAINTEXT), \
+                       or use the port of the TLS listener";
+
+fn reason(stack: &openssl::error::ErrorStack) -> String {
+    match stack.errors().last().and_then(|e| e.reason()) {
+        Some(reason) => visible(reason),
+        None => visible(&stack.to_string()),
+    }
+}
+
+/// Whom a certificate is for, in one line.
+fn describe(certificate: &X509Ref) -> String {
+    let names: Vec<String> = certificate
+        .subject_alt_names()
+        .into_iter()
+        .flatten()
+        .take(6)
+        .filter_map(|name| {
+            let ip = || match name.ipaddress()? {
+                [a, b, c, d] => Some(format!("{a}.{b}.{c}.{d}")),
+                long => Some(std::net::Ipv6Addr::from(<[u8; 16]>::try_from(long).ok()?).to_string()),
+            };
+            name.dnsname().map(str::to_owned).or_else(ip)
+        })
+        .collect();
+    let subject = certificate.subject_name().entries().filter_map(|e| e.data().to_string().ok());
+    let subject = visible_names(subject.collect::<Vec<_>>());
+    match names.is_empty() {
+        true => format!("it is for {subject}"),
+        false => format!("it is for {}; subject {subject}", visible_names(names)),
+    }
+}

@@ -1,0 +1,554 @@
+//! Journal entries as lines of words: for the cockpit's journal, `journal show`, and logs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::JournalLine;
+use crate::base::TopicPartition;
+use crate::base::redact::hide;
+use crate::base::sanitise::{visible, visible_name, visible_names};
+use crate::estate::acl::Acl;
+use crate::migration::eos::Seam;
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::event::{Compared, DrainProof, Entry, Event, RunEnd, RunId, RunKind};
+use crate::migration::facts::overrides::{Accepted, GateName};
+use crate::migration::run::machine::CONTROLLER;
+use crate::migration::soak::criteria::Metric;
+use crate::migration::soak::firing::fired_words;
+use crate::migration::tell::edges::{gate_words, phase_words};
+use crate::offsets::verdict::GroupPlan;
+use crate::replay::ReplayEnd;
+
+/// Tells entries in words. It remembers which run is about what, so entries go in by number, from the first.
+#[derive(Debug, Clone, Default)]
+pub struct Teller {
+    runs: BTreeMap<RunId, (RunKind, Subject)>,
+    /// What stood before a commit whose end was not told yet, by its key.
+    before: BTreeMap<String, BTreeMap<TopicPartition, Option<i64>>>,
+}
+
+impl Teller {
+    /// The entry in one line. Strings that people typed are made visible; its actor is as it is, as every key.
+    pub fn line(&mut self, entry: &Entry) -> JournalLine {
+        if let Event::RunStarted { run, kind, subject, .. } = &entry.event {
+            self.runs.insert(*run, (*kind, subject.clone()));
+        }
+        JournalLine {
+            seq: entry.seq,
+            at: entry.at,
+            actor: entry.actor.clone(),
+            subject: self.subject(&entry.event),
+            // An earlier version may have journalled a secret, and a person's reason may hold one.
+            text: visible(&hide(&self.words(&entry.event))),
+            act: self.act(entry).map(|act| visible(&hide(&act))),
+        }
+    }
+
+    /// The command that an entry carries, in a few words; `None` where nobody asked for anything.
+    fn act(&self, entry: &Entry) -> Option<String> {
+        if entry.actor == CONTROLLER {
+            return None;
+        }
+        Some(match &entry.event {
+            Event::RunStarted { kind, subject, command, dry_run, .. } => {
+                let dry = if *dry_run { "dry run: " } else { "" };
+                format!("{dry}{}", asked(*kind, &bare(subject), command))
+            }
+            Event::Continued { run } => match self.runs.get(run) {
+                Some((_, subject)) => format!("continue {}", bare(subject)),
+                None => format!("continue run {run}"),
+            },
+            Event::Completed { group: name } | Event::ProducerCompleted { producer: name } => {
+                format!("declare {} complete", visible_name(name))
+            }
+            Event::Approved { producer, .. } => {
+                format!("agree to the hard cutover of {producer}", producer = visible_name(producer))
+            }
+            Event::Held { subject, .. } => format!("hold {}", bare(subject)),
+            Event::Resumed { subject } => format!("resume {}", bare(subject)),
+            Event::ReplayStarted { replay, .. } => format!("replay {}", visible_name(replay)),
+            Event::ReplayResumed { replay } => format!("go on with replay {}", visible_name(replay)),
+            _ => return None,
+        })
+    }
+
+    /// What an entry says of single partitions, a line each: what a commit sets and what stood before, and what was
+    /// read back. Entries go in by number here too, after [`Teller::line`].
+    pub fn details(&mut self, entry: &Entry) -> Vec<String> {
+        match &entry.event {
+            Event::Intent { issued, .. } => {
+                let (changes, old) = match &issued.effect {
+                    Effect::CommitOffsets { offsets, before, .. } => {
+                        (offsets.iter().map(|(tp, o)| (tp.clone(), Some(*o))).collect(), before.clone())
+                    }
+                    Effect::RestoreOffsets { offsets, .. } => (offsets.clone(), Vec::new()),
+                    _ => return Vec::new(),
+                };
+                let before: BTreeMap<_, _> = old.into_iter().collect();
+                let line = |(tp, to): &(TopicPartition, Option<i64>)| match before.get(tp) {
+                    Some(was) => format!("{}: {} -> {}", tp, offset(*was), offset(*to)),
+                    None => format!("{}: -> {}", tp, offset(*to)),
+                };
+                let lines = changes.iter().map(line).collect();
+                self.before.insert(issued.key.clone(), before);
+                lines
+            }
+            Event::Result { key, outcome: Outcome::Done { result: Answer::Offsets { offsets } }, .. } => {
+                let before = self.before.remove(key).unwrap_or_default();
+                let line = |(tp, is): &(TopicPartition, Option<i64>)| match before.get(tp) {
+                    Some(was) => {
+                        format!("{}: was {}, reads {}", tp, offset(*was), offset(*is))
+                    }
+                    None => format!("{}: reads {}", tp, offset(*is)),
+                };
+                offsets.iter().map(line).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn subject(&self, event: &Event) -> Option<Subject> {
+        match event {
+            Event::Pinned { side, .. } => Some(Subject::Cluster(*side)),
+            Event::RunStarted { subject, .. }
+            | Event::Held { subject, .. }
+            | Event::Resumed { subject }
+            | Event::Compared { subject, .. }
+            | Event::Noticed { subject, .. } => Some(subject.clone()),
+            Event::Completed { group }
+            | Event::Baselined { group, .. }
+            | Event::Reads { group, .. }
+            | Event::GateTurned { group, .. }
+            | Event::TriggerFired { group, .. }
+            | Event::TriggerCleared { group, .. } => Some(Subject::Group(group.clone())),
+            Event::ProducerCompleted { producer } | Event::Approved { producer, .. } => {
+                Some(Subject::Producer(producer.clone()))
+            }
+            Event::Opened { .. }
+            | Event::Closed { .. }
+            | Event::PhaseTurned { .. }
+            | Event::ReplayStarted { .. }
+            | Event::ReplayResumed { .. }
+            | Event::ReplayEnded { .. } => Some(Subject::Migration),
+            _ => event.run().and_then(|run| self.runs.get(&run)).map(|(_, subject)| subject.clone()),
+        }
+    }
+
+    /// `run 7 (cutover)`, or the bare number of a run that began before what was told.
+    fn run(&self, run: RunId) -> String {
+        match self.runs.get(&run) {
+            Some((kind, _)) => format!("run {run} ({})", kind),
+            None => format!("run {run}"),
+        }
+    }
+
+    fn words(&self, event: &Event) -> String {
+        match event {
+            Event::Opened { actor, pid, version, clusters: [blue, green] } => {
+                let id = |id: &Option<String>| id.as_ref().map_or_else(|| "not seen yet".into(), |id| visible_name(id));
+                let (actor, version) = (visible_name(actor), visible_name(version));
+                format!("opened by {actor}, pid {pid}, cutover {version}; blue {}, green {}", id(blue), id(green))
+            }
+            Event::Closed { actor } => format!("closed by {}", visible_name(actor)),
+            Event::Pinned { side, cluster_id } => format!("{side} pinned to cluster id {}", visible_name(cluster_id)),
+            Event::RunStarted { .. } => self.started(event),
+            Event::StepStarted { run, step } => format!("{}: step {} begins", self.run(*run), step + 1),
+            Event::StepDone { run, step } => format!("{}: step {} done", self.run(*run), step + 1),
+            Event::Intent { run, issued } => {
+                format!("{}: will {} [{}]", self.run(*run), effect(&issued.effect), issued.key)
+            }
+            Event::Result { run, key, outcome: o } => format!("{}: {} [{key}]", self.run(*run), outcome(o)),
+            Event::Reads { group, side, reads } => {
+                let topics = reads.topics.iter().map(|t| visible_name(t)).collect::<Vec<_>>().join(", ");
+                let topics = if topics.is_empty() { "nothing else".to_owned() } else { topics };
+                let streams = reads.streams.as_ref().map(|why| format!("; Kafka Streams: {why}")).unwrap_or_default();
+                format!("{} reads on {side}, without having committed there: {topics}{streams}", visible_name(group))
+            }
+            Event::Reading { run, reading } => {
+                let list = |t: &BTreeSet<String>| t.iter().map(|t| visible_name(t)).collect::<Vec<_>>().join(", ");
+                let left = match reading.left.is_empty() {
+                    true => String::new(),
+                    false => format!("; left behind: {}", list(&reading.left)),
+                };
+                format!("{}: its topics are {}{left}", self.run(*run), list(&reading.topics))
+            }
+            Event::Drained { run, proof } => format!("{}: {}", self.run(*run), drained(proof)),
+            Event::Predicted { run, plan, .. } => {
+                format!("{}: predicted exactly after the drain: {}", self.run(*run), budget(plan))
+            }
+            Event::PassedOver { run, passed } => {
+                let why = if passed.reason.is_empty() { String::new() } else { format!(": {}", passed.reason) };
+                let by = visible_name(&passed.by);
+                format!("{}: {}; passed over (gate {}) by {by}{why}", self.run(*run), passed.what, passed.gate)
+            }
+            Event::PointOfNoReturn { run } => format!("{}: point of no silent return passed", self.run(*run)),
+            Event::NeedsOperator { run, why, advice, .. } => {
+                format!("{}: needs an operator: {why}; {advice}", self.run(*run))
+            }
+            Event::Continued { run } => format!("{}: continued", self.run(*run)),
+            Event::RunEnded { run, end } => match end {
+                RunEnd::Done => format!("{}: done", self.run(*run)),
+                RunEnd::ReplacedBy(other) => format!("{}: taken over by run {other}", self.run(*run)),
+                RunEnd::Failed(why) => format!("{}: failed: {why}", self.run(*run)),
+            },
+            Event::Completed { group } => format!("{group} declared complete", group = visible_name(group)),
+            Event::ProducerCompleted { producer } => {
+                format!("{producer} declared complete", producer = visible_name(producer))
+            }
+            Event::Approved { producer, .. } => {
+                format!("the hard cutover of {producer} is agreed to", producer = visible_name(producer))
+            }
+            Event::Coupled { run, group, plan } => {
+                format!(
+                    "{}: {group}, which moves with it, translated after the stop: {}",
+                    self.run(*run),
+                    budget(plan),
+                    group = visible_name(group)
+                )
+            }
+            Event::Seamed { run, producer, to, seams } => {
+                format!(
+                    "{}: the seam of {producer} to {to}: {}",
+                    self.run(*run),
+                    seam_words(seams),
+                    producer = visible_name(producer)
+                )
+            }
+            Event::TriggerFired { group, trigger, why, way_back, countdown_ms, .. } => {
+                format!("{group}: {}", fired_words(trigger, why, way_back, *countdown_ms), group = visible_name(group))
+            }
+            Event::TriggerCleared { group, trigger } => {
+                format!(
+                    "{group}: trigger {trigger} is not met any more, and nothing was done",
+                    group = visible_name(group),
+                    trigger = visible_name(trigger)
+                )
+            }
+            Event::Baselined { group, metric: Metric::DlqGrowth, value, .. } => {
+                format!(
+                    "{group}: its dead-letter topic on green holds {value:.0} records before the soak",
+                    group = visible_name(group)
+                )
+            }
+            Event::Baselined { group, metric, value, samples } => {
+                let of = samples.map(|n| format!(": the middle of {n} samples")).unwrap_or_default();
+                format!(
+                    "{group}: baseline of {} is {}, measured on blue{of}",
+                    metric.label(),
+                    metric.show(*value),
+                    group = visible_name(group)
+                )
+            }
+            Event::GateTurned { group, metric, gate } => gate_words(group, *metric, gate),
+            Event::PhaseTurned { number, name, done, total } => phase_words(*number, name, *done, *total),
+            Event::Held { subject, why } => format!("{} held: {why}", name(subject)),
+            Event::Resumed { subject } => format!("{} resumed", name(subject)),
+            Event::Compared { what, verdict, counts, .. } => {
+                format!("compared {what}: {verdict}; {}", compared(counts))
+            }
+            Event::Noticed { subject, what } => format!("{}: {what}", name(subject)),
+            Event::ReplayStarted { .. } | Event::ReplayResumed { .. } | Event::ReplayEnded { .. } => replay(event),
+        }
+    }
+
+    fn started(&self, event: &Event) -> String {
+        let Event::RunStarted { run, subject, command, confirmed, estimate, max_re_read, dry_run, accepted, .. } =
+            event
+        else {
+            return String::new();
+        };
+        let mut words = format!("{} of {} starts", self.run(*run), name(subject));
+        if *dry_run {
+            words.push_str(", dry run");
+        }
+        if !confirmed.is_empty() {
+            words.push_str(&format!(", confirmed with \"{confirmed}\""));
+        }
+        if let Some(plan) = estimate {
+            words.push_str(&format!("; estimate {}", budget(plan)));
+        }
+        if let Some(limit) = max_re_read {
+            words.push_str(&format!("; limit {limit} re-read"));
+        }
+        if let Some(chosen) = command.chosen() {
+            let at = chosen.at.map(|at| format!(" {} ms", at.0)).unwrap_or_default();
+            words.push_str(&format!("; by {}{at}: {}", chosen.strategy, chosen.reason));
+        }
+        for gate in accepted {
+            let most = gate.at_most.map(|n| format!(" at most {n}")).unwrap_or_default();
+            let names = if gate.names.is_empty() { String::new() } else { format!(" ({})", named(gate)) };
+            words.push_str(&format!("; accepts {}{names}{most}: {}", gate.gate, gate.reason));
+        }
+        words
+    }
+}
+
+/// What was asked for, as an order: `roll back loan-audit`.
+fn asked(kind: RunKind, name: &str, command: &Command) -> String {
+    match (kind, command) {
+        (RunKind::Route, Command::Route { to, .. }) => format!("route {name} to {to}"),
+        (RunKind::Route, _) => format!("route {name}"),
+        (RunKind::CutOver, _) => format!("cut over {name}"),
+        (RunKind::RollBack, _) => format!("roll back {name}"),
+        (RunKind::ResetOffsets, _) => format!("set offsets of {name}"),
+        (RunKind::HardCut, _) => format!("hard cut over {name}"),
+        (RunKind::HardBack, _) => format!("hard roll back {name}"),
+        (RunKind::GiveBack | RunKind::HardGiveBack, _) => format!("take {name} back"),
+    }
+}
+
+/// A subject's name alone.
+fn bare(subject: &Subject) -> String {
+    match subject {
+        Subject::Migration => "the migration".into(),
+        Subject::Cluster(side) => side.name().into(),
+        Subject::Group(name) | Subject::Producer(name) => visible_name(name),
+    }
+}
+
+/// What a person agreed to leave out or to pass over, by name. Those of offsets that expired hold numbers in brackets, and
+/// were made visible before that.
+fn named(gate: &Accepted) -> String {
+    if gate.gate == GateName::Expired { gate.names.join(", ") } else { visible_names(&gate.names) }
+}
+
+/// A replay's entries in words.
+fn replay(event: &Event) -> String {
+    match event {
+        Event::ReplayStarted { replay, spec, confirmed, reordered } => {
+            let replay = visible_name(replay);
+            let order = match reordered {
+                Some(0) | None => String::new(),
+                Some(keys) => format!(", behind newer records of {keys} keys"),
+            };
+            format!(
+                "replay {replay}: carries {} records ({} bytes) of {} from {} to {}{order}, confirmed with \"{confirmed}\"",
+                spec.records,
+                spec.bytes,
+                crate::replay::ranges::words(&spec.ranges, 3),
+                spec.from,
+                visible_names(spec.targets())
+            )
+        }
+        Event::ReplayResumed { replay } => format!("replay {}: goes on", visible_name(replay)),
+        Event::ReplayEnded { replay, end: ReplayEnd::Done { carried, verified } } => {
+            let read = match verified {
+                Some(true) => ", read back: each record once",
+                Some(false) => ", READ BACK: NOT EACH RECORD ONCE",
+                None => "",
+            };
+            format!("replay {}: done, {carried} records in this go{read}", visible_name(replay))
+        }
+        Event::ReplayEnded { replay, end: ReplayEnd::Stopped { carried, why } } => {
+            format!("replay {}: stopped after {carried} records: {why}", visible_name(replay))
+        }
+        _ => String::new(),
+    }
+}
+
+/// `group loan-ledger`, `producer loan-api`, `blue`, `the migration`.
+#[must_use]
+pub fn name(subject: &Subject) -> String {
+    match subject {
+        Subject::Migration => "the migration".into(),
+        Subject::Cluster(side) => side.name().into(),
+        Subject::Group(group) => format!("group {group}", group = visible_name(group)),
+        Subject::Producer(producer) => format!("producer {producer}", producer = visible_name(producer)),
+    }
+}
+
+/// `0 lost, 37 re-read`. Unknown is said, never shown as 0.
+#[must_use]
+pub fn budget(plan: &GroupPlan) -> String {
+    let count = |n: Option<u64>| n.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
+    let pending = match plan.unsettled() {
+        0 => String::new(),
+        n => format!(", {n} not settled"),
+    };
+    format!("{} lost{pending}, {} re-read", count(plan.totals.missing), count(plan.totals.re_read))
+}
+
+/// An effect as something that will be done: `set the switch of loan-ledger to off`.
+#[must_use]
+pub fn effect(effect: &Effect) -> String {
+    match effect {
+        Effect::SetSwitch { group, to } => format!("set the switch of {group} to {to}", group = visible_name(group)),
+        Effect::Translate { group, to, chosen, .. } => {
+            let by = chosen.as_ref().map(|c| format!(" by {}", c.strategy)).unwrap_or_default();
+            format!("translate the offsets of {group} to {to}{by}", group = visible_name(group))
+        }
+        Effect::CommitOffsets { group, side, offsets, .. } => {
+            format!("commit {} partitions of {group} on {side}", offsets.len(), group = visible_name(group))
+        }
+        Effect::RestoreOffsets { group, side, offsets, .. } => {
+            format!(
+                "restore the old offsets of {} partitions of {group} on {side}",
+                offsets.len(),
+                group = visible_name(group)
+            )
+        }
+        Effect::SetFlag { producer, to } => {
+            format!("set the flag of {producer} to {to}", producer = visible_name(producer))
+        }
+        Effect::Fence { producer, side, ids } => {
+            format!(
+                "fence {} transactional ids of {producer} on {side}: {}",
+                ids.len(),
+                ids.iter().map(|id| visible_name(id)).collect::<Vec<_>>().join(", "),
+                producer = visible_name(producer)
+            )
+        }
+        Effect::Deny { side, acls, .. } => format!("on {side}: {}", acl_words("make", acls)),
+        Effect::Allow { side, acls, .. } => format!("on {side}: {}", acl_words("remove", acls)),
+        Effect::Carry { producer, replay, from, ranges } => format!(
+            "carry {} offsets that only {from} holds of {producer} to {}, replay {replay}",
+            ranges.offsets(),
+            from.other(),
+            replay = visible_name(replay),
+            producer = visible_name(producer)
+        ),
+    }
+}
+
+fn acl_words(verb: &str, acls: &[Acl]) -> String {
+    match acls {
+        [] => "nothing to do".to_owned(),
+        [one] => format!("{verb} {one}"),
+        [one, ..] => format!("{verb} {one}, and {} more", acls.len() - 1),
+    }
+}
+
+/// `ledger-0 4711 -> 12, ledger-1 0 -> 0`: where one side ends, and the other begins.
+fn seam_words(seams: &[Seam]) -> String {
+    seams.iter().map(|s| format!("{} {} -> {}", s.tp, s.source, s.target)).collect::<Vec<_>>().join(", ")
+}
+
+/// What a diff counted, without what there is none of.
+pub(crate) fn compared(c: &Compared) -> String {
+    let parts = [
+        (c.missing, "missing"),
+        (c.only_target, "only on the target"),
+        (c.duplicated, "doubled"),
+        (c.reordered, "out of order"),
+        (c.unsettled, "unsettled"),
+    ];
+    let mut words = vec![format!("{} equal", c.equal)];
+    words.extend(parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")));
+    words.extend((c.unknown_topics > 0).then(|| format!("{} topics with something unknown", c.unknown_topics)));
+    words.join(", ")
+}
+
+fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done { result } => match result {
+            Answer::Nothing => "done".into(),
+            Answer::Switch { state } => format!("done, the switch reads {state}"),
+            Answer::Flag { state } => format!("done, the flag reads {state}"),
+            Answer::Plan { plan } => format!("translated {} partitions: {}", plan.partitions.len(), budget(plan)),
+            Answer::Offsets { offsets } => format!("done, {} offsets read back", offsets.len()),
+            Answer::Fenced { ids } => {
+                let each =
+                    ids.iter().map(|f| format!("{} pid {} epoch {}", visible_name(&f.id), f.producer_id, f.epoch));
+                format!("fenced: {}", each.collect::<Vec<_>>().join(", "))
+            }
+            Answer::Denied => "done, the denials are in force".into(),
+            Answer::NotDenied { why } => format!("not denied, only current instances are kept out: {}", why.what),
+            Answer::Allowed => "done, the denials are gone".into(),
+            Answer::Carried { records, verified } => {
+                let read = match verified {
+                    Some(true) => ", read back: each once",
+                    Some(false) => ", READ BACK: NOT EACH ONCE",
+                    None => "",
+                };
+                format!("{records} records carried{read}")
+            }
+        },
+        Outcome::Failed { why } => format!("failed, nothing changed: {}", why.what),
+        Outcome::Unknown { why } => format!("outcome unknown: {}", why.what),
+    }
+}
+
+/// A committed offset in words.
+fn offset(at: Option<i64>) -> String {
+    at.map_or_else(|| "none".to_owned(), |at| at.to_string())
+}
+
+fn drained(proof: &DrainProof) -> String {
+    format!(
+        "drained on {}: switch off, Empty, and {} commits still for at least {} ms in {} looks",
+        proof.side,
+        proof.committed.len(),
+        proof.still_needed_ms,
+        proof.samples,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::At;
+    use crate::estate::SwitchState;
+    use crate::migration::facts::effect::Issued;
+
+    fn entry(seq: u64, event: Event) -> Entry {
+        Entry { seq, at: At(1), actor: "ada@bastion".into(), event }
+    }
+
+    #[test]
+    fn an_entry_of_a_run_is_about_what_the_run_is_about() {
+        let mut teller = Teller::default();
+        let group = Subject::Group("loan-ledger".into());
+        let command = Command::cut_over("loan-ledger");
+        let start = Event::RunStarted {
+            run: 7,
+            kind: RunKind::CutOver,
+            subject: group.clone(),
+            command,
+            confirmed: "green loan-ledger".into(),
+            estimate: None,
+            max_re_read: Some(500),
+            dry_run: false,
+            accepted: Vec::new(),
+        };
+        let line = teller.line(&entry(1, start));
+        assert_eq!(
+            line.text,
+            "run 7 (cutover) of group loan-ledger starts, confirmed with \"green loan-ledger\"; limit 500 re-read"
+        );
+        assert_eq!(line.act.as_deref(), Some("cut over loan-ledger"));
+        let effect = Effect::SetSwitch { group: "loan-ledger".into(), to: SwitchState::Off };
+        let line = teller.line(&entry(2, Event::Intent { run: 7, issued: Issued { key: "7/0/1".into(), effect } }));
+        assert_eq!(line.subject, Some(group));
+        assert_eq!(line.text, "run 7 (cutover): will set the switch of loan-ledger to off [7/0/1]");
+    }
+
+    #[test]
+    fn what_was_asked_for_names_no_consequence_and_nothing_of_the_controller() {
+        let mut teller = Teller::default();
+        let mut said = |actor: &str, event: Event| {
+            let entry = Entry { actor: actor.into(), ..entry(1, event) };
+            teller.line(&entry).act
+        };
+        let start = |kind, command| Event::started(7, kind, command);
+        let back = start(RunKind::RollBack, Command::roll_back("loan-audit"));
+        assert_eq!(said("trigger green-lag", back.clone()).as_deref(), Some("roll back loan-audit"));
+        assert_eq!(said(CONTROLLER, back), None, "what the controller begins by itself nobody asked for");
+        assert_eq!(said("ada@bastion", Event::Continued { run: 7 }).as_deref(), Some("continue loan-audit"));
+        let route = Command::route("loan-api", crate::estate::FlagState::Dual);
+        let routed = said("ada@bastion", start(RunKind::Route, route));
+        assert_eq!(routed.as_deref(), Some("route loan-api to dual"));
+        let held = Event::Held { subject: Subject::Group("g\u{1b}[2J".into()), why: "w".into() };
+        assert!(said("ada@bastion", held).is_some_and(|a| a.starts_with("hold g") && !a.contains('\u{1b}')));
+        let opened = Event::Closed { actor: "ada@bastion".into() };
+        assert_eq!(said("ada@bastion", opened), None, "to open and to close is no command");
+        assert_eq!(said("ada@bastion", Event::PointOfNoReturn { run: 7 }), None);
+    }
+
+    #[test]
+    fn what_people_typed_cannot_move_the_cursor() {
+        let held = Event::Held { subject: Subject::Group("g".into()), why: "wait\u{1b}[2J\u{202e}".into() };
+        let text = Teller::default().line(&entry(1, held)).text;
+        assert!(text.starts_with("group g held: wait"), "{text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+    }
+}
