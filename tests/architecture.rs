@@ -191,7 +191,9 @@ fn the_core_is_pure() {
     let mut wrong = Vec::new();
     for room in ["base", "estate", "migration", "offsets", "diff", "replay"] {
         // a room's tests may roll dice: only what ships has to be pure
-        let ships = |(path, _): &(PathBuf, String)| !is_test(path);
+        // and the two gates that belong to the process (its panic hook, what secrets it was told) are no part of a decision
+        let gate = |path: &Path| ["base/redact.rs", "base/quiet.rs"].iter().any(|g| path.ends_with(g));
+        let ships = |(path, _): &(PathBuf, String)| !is_test(path) && !gate(path);
         for (path, text) in sources(&format!("src/{room}")).into_iter().filter(ships) {
             let text = code(&text);
             for word in FORBIDDEN {

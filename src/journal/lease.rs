@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::trouble::READ_ONLY;
 use crate::base::sanitise::{visible_name, visible_path};
 use crate::base::{At, Trouble};
+use crate::migration::soak::firing::by_trigger;
 
 /// Holder information larger than this is not ours, bytes.
 const MAX_HOLDER: u64 = 4096;
@@ -55,7 +56,9 @@ impl Holder {
     /// `user@host`, the actor of what this process does, as it is: a name like any other.
     #[must_use]
     pub fn actor(&self) -> String {
-        format!("{}@{}", self.user, self.host)
+        // Whoever starts cutover sets `$USER`: no person may pass for a trigger, whose rollbacks count differently.
+        let person = if by_trigger(&self.user) { "user " } else { "" };
+        format!("{person}{}@{}", self.user, self.host)
     }
 }
 

@@ -97,6 +97,18 @@ fn a_second_process_reads_only_and_says_who_holds_it() {
 }
 
 #[test]
+fn nobody_passes_for_a_trigger_by_his_user_name() {
+    let named = |user: &str| Holder { user: user.into(), ..me() }.actor();
+    assert!(
+        named("trigger green-stalls").starts_with("user trigger green-stalls@"),
+        "{}",
+        named("trigger green-stalls")
+    );
+    assert!(!crate::migration::soak::firing::by_trigger(&named("trigger green-stalls")));
+    assert!(named("triggerhappy").starts_with("triggerhappy@"));
+}
+
+#[test]
 fn what_someone_left_in_the_lock_file_is_no_obstacle() {
     let (_dir, path) = place();
     drop(writer(&path));

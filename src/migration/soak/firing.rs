@@ -317,8 +317,9 @@ fn actor(trigger: &str) -> String {
     format!("{TRIGGER}{trigger}")
 }
 
-/// Whether a trigger started it.
-pub(in crate::migration) fn by_trigger(actor: &str) -> bool {
+/// Whether a trigger started it, by the actor of the entry.
+#[must_use]
+pub fn by_trigger(actor: &str) -> bool {
     actor.starts_with(TRIGGER)
 }
 
