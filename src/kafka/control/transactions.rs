@@ -105,7 +105,7 @@ impl Cluster {
     }
 
     async fn must_hang(&self, hanging: &Hanging) -> Result<(), Trouble> {
-        let place = visible_name(&hanging.partition.to_string());
+        let place = &hanging.partition;
         let name = format!(
             "the transaction of producer id {} epoch {} from offset {} of {place} on {}",
             hanging.producer_id,

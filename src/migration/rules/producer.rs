@@ -340,12 +340,15 @@ pub(in crate::migration) fn reads_on(
 /// Whether the commits of a group move.
 fn commits_move(sight: &Sight<'_>, side: Side, id: &str) -> Reads {
     let for_ms = |at: At| sight.now.since(at);
+    // One that commits at checkpoints a quarter of an hour apart is not gone after ten minutes.
+    let alive_ms =
+        sight.lag.commit_interval_ms(side, id).map_or(ALIVE_MS, |every| ALIVE_MS.max(every.saturating_mul(3)));
     match (sight.lag.commits_moved_at(side, id), sight.lag.watched_since(side, id)) {
-        (Some(moved), _) if for_ms(moved) <= ALIVE_MS => Reads::Yes,
+        (Some(moved), _) if for_ms(moved) <= alive_ms => Reads::Yes,
         (Some(_), _) => Reads::No,
-        (None, Some(since)) if for_ms(since) > ALIVE_MS => Reads::No,
+        (None, Some(since)) if for_ms(since) > alive_ms => Reads::No,
         // A moment more: not before it has been watched for longer.
-        (None, since) => Reads::Watched { left_ms: ALIVE_MS - since.map_or(0, for_ms) + 1 },
+        (None, since) => Reads::Watched { left_ms: alive_ms.saturating_sub(since.map_or(0, for_ms)) + 1 },
     }
 }
 

@@ -95,8 +95,9 @@ impl Cut<'_> {
             for (id, seen) in &view.groups {
                 match self.reads(side, id, seen) {
                     Reads::Yes | Reads::No => {}
-                    // On the other side only one that has been at work with these topics matters.
-                    Reads::Hidden if side == self.to => {}
+                    // On the other side only one that has been at work with these topics matters; what nobody could look at
+                    // may have been.
+                    Reads::Hidden if side == self.to && seen.trouble.is_none() => {}
                     reads if self.planned(side, id).is_none() => untold.take(id, reads),
                     _ => {}
                 }
@@ -175,7 +176,11 @@ impl Cut<'_> {
         if self.has_members(group) {
             return Reads::Yes;
         }
-        let seen = self.sight.seen(group, self.to).and_then(|s| s.view).filter(|v| app::only_commits(v));
+        let seen = self.sight.seen(group, self.to).and_then(|s| s.view);
+        if self.to == Side::Green && seen.is_some_and(|v| v.trouble.is_some()) {
+            return Reads::Hidden;
+        }
+        let seen = seen.filter(|v| app::only_commits(v));
         match seen.map_or(Reads::No, |v| self.reads(self.to, self.sight.id_on(group, self.to), v)) {
             Reads::Watched { .. } if self.to == Side::Blue => Reads::No,
             reads => reads,
@@ -198,7 +203,7 @@ impl Cut<'_> {
         let from = self.from();
         let Ok(view) = self.sight.fresh(from) else { return Vec::new() };
         let readers = view.groups.iter().filter(|(id, g)| self.reads(from, id, g) != Reads::No);
-        readers.filter(|(id, _)| self.planned(from, id).is_none()).map(|(id, _)| id.clone()).collect()
+        readers.filter(|(id, _)| self.planned(from, id).is_none()).map(|(id, _)| visible_name(id)).collect()
     }
 
     /// What of others is on the side that is left: worth a line, and no reason against a way back.
@@ -299,6 +304,10 @@ impl Cut<'_> {
     fn may_be_ahead(&self) -> Option<Against> {
         self.sight.settings.groups.keys().find_map(|group| match self.works_there(group) {
             Reads::Watched { left_ms } => Some(self.may_work_there(group, left_ms)),
+            Reads::Hidden if self.to == Side::Green => Some((
+                format!("{group} can't be looked at on {}", self.to, group = visible_name(group)),
+                "wait for a fresh look; without one nobody can tell whether it works there".to_owned(),
+            )),
             _ => None,
         })
     }
