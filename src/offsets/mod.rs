@@ -15,7 +15,7 @@
 //! # How to run it
 //! ```
 //! # use cutover::offsets::{Answer, Need, Translation};
-//! # use crate::base::At;
+//! # use cutover::base::At;
 //! # fn run(mut translation: Translation, mut ask: impl FnMut(&Need) -> (Answer, At)) -> Box<cutover::offsets::PartitionPlan> {
 //! loop {
 //!     match translation.next() {

@@ -1,7 +1,7 @@
 //! A Kafka in memory: a pure state machine, and a wire server that real clients talk to.
 //!
 //! ```no_run
-//! use crate::base::Side;
+//! use cutover::base::Side;
 //! use cutover::sim::{SimCluster, SimConfig};
 //!
 //! let blue = SimCluster::start(SimConfig::new(Side::Blue)).unwrap();
