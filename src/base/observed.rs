@@ -59,12 +59,17 @@ impl<T> Observed<T> {
         (self.freshness(now, stale_after_ms) == Freshness::Fresh).then(|| self.value()).flatten()
     }
 
-    /// Age in milliseconds, if there is a value.
-    pub fn age_ms(&self, now: At) -> Option<u64> {
+    /// When it was seen, if there is a value.
+    pub fn at(&self) -> Option<At> {
         match self {
-            Observed::Known { at, .. } => Some(now.since(*at)),
+            Observed::Known { at, .. } => Some(*at),
             Observed::Absent { .. } => None,
         }
+    }
+
+    /// Age in milliseconds, if there is a value.
+    pub fn age_ms(&self, now: At) -> Option<u64> {
+        self.at().map(|at| now.since(at))
     }
 
     /// Whether the value may be trusted now. A clock that stepped back by more than

@@ -28,6 +28,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde_json::Value;
+
 /// What stands in place of a secret.
 pub const HIDDEN: &str = "(hidden)";
 /// A secret of so many characters is hidden wherever it stands.
@@ -157,6 +159,21 @@ pub fn hide_cow(text: &str) -> Cow<'_, str> {
     match known().and_then(|known| known.hide(text)) {
         Some(hidden) => Cow::Owned(pattern::hide(&hidden).into_owned()),
         None => pattern::hide(text),
+    }
+}
+
+/// Takes secrets out of each string by itself: what looks like the beginning of a secret in one must not swallow the next
+/// one, nor the marks of JSON.
+pub fn hide_json(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(hidden) = hide_cow(text) {
+                *text = hidden;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_json),
+        Value::Object(fields) => fields.values_mut().for_each(hide_json),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -423,6 +440,18 @@ mod tests {
         }
         assert_eq!(hidden(&[], "https://h/x?page=2&query=up"), "https://h/x?page=2&query=up");
         assert_eq!(hidden(&[], "login password = 'c4nary';"), "login password = (hidden);");
+    }
+
+    #[test]
+    fn each_string_of_a_document_loses_its_secrets_by_itself() {
+        let secret = "c4nary-of-a-document";
+        learn(secret);
+        let mut value = serde_json::json!({"a": [secret, "password=\"x"], "b": {"c": 1}});
+        hide_json(&mut value);
+        assert_eq!(value, serde_json::json!({"a": ["(hidden)", "password=\"x"], "b": {"c": 1}}));
+        let mut line = serde_json::json!({"what": format!("as {secret}"), "n": 1});
+        hide_json(&mut line);
+        assert_eq!(line.to_string(), r#"{"what":"as (hidden)","n":1}"#);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::args::Global;
 use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
-use crate::base::{At, Cause, Observed, Side, Trouble};
+use crate::base::{Cause, Observed, Side, Trouble};
 use crate::controller::run::Handle;
 use crate::report;
 use crate::session::options::{ASKED_FOR, Want};
@@ -124,12 +124,7 @@ fn settings_read(now: &Snapshot) -> bool {
 
 /// Whether each side that had answered has answered once more.
 fn looked_again(first: &Snapshot, now: &Snapshot) -> bool {
-    let at = |s: &Snapshot, side: Side| -> Option<At> {
-        match &s.side(side).link {
-            Observed::Known { at, .. } => Some(*at),
-            Observed::Absent { .. } => None,
-        }
-    };
+    let at = |s: &Snapshot, side: Side| s.side(side).link.at();
     Side::BOTH.into_iter().all(|side| at(first, side).is_none() || at(first, side) != at(now, side))
 }
 

@@ -2,12 +2,11 @@
 //! through it can't drive a terminal: of control characters only the line breaks that the program itself put there pass.
 //! And it holds no secret that is known: most words have lost theirs where they were made, the literals of a plan have not.
 
-use std::borrow::Cow;
 use std::io::Write as _;
 
 use serde_json::Value;
 
-use crate::base::redact::hide_cow;
+use crate::base::redact::{hide_cow, hide_json};
 use crate::base::sanitise::{ascii_json, visible_cow};
 
 /// A line on standard error, written like `format!`.
@@ -61,40 +60,14 @@ pub(super) fn print_file(text: &str) {
 
 /// One JSON value on a line of standard output.
 pub(super) fn print_json_line(mut value: Value) {
-    hide_strings(&mut value);
+    hide_json(&mut value);
     print(&format!("{}\n", ascii_json(&value.to_string())));
 }
 
 /// A JSON document on standard output, for people too.
 pub(super) fn print_json(mut value: Value) {
-    hide_strings(&mut value);
+    hide_json(&mut value);
     print(&format!("{}\n", ascii_json(&format!("{value:#}"))));
-}
-
-/// A line of JSON that was made elsewhere, without secrets.
-pub(super) fn hidden_json(line: &str) -> String {
-    match serde_json::from_str(line) {
-        Ok(mut value) => {
-            hide_strings(&mut value);
-            ascii_json(&value.to_string()).into_owned()
-        }
-        Err(_) => hide_cow(line).into_owned(),
-    }
-}
-
-/// Takes secrets out of each string by itself: what looks like the beginning of a secret in one must not swallow the next
-/// one, nor the marks of JSON.
-fn hide_strings(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if let Cow::Owned(hidden) = hide_cow(text) {
-                *text = hidden;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(hide_strings),
-        Value::Object(fields) => fields.values_mut().for_each(hide_strings),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 /// Standard output for a document that is clean by its making, and that may be long.
@@ -131,19 +104,13 @@ impl<W: std::io::Write> std::io::Write for OneLine<W> {
 mod tests {
     use std::io::Write as _;
 
-    use super::{hidden_json, hide_strings, lines};
+    use super::lines;
 
     #[test]
     fn nothing_leaves_with_a_secret_in_it() {
         let secret = "c4nary-of-the-door";
         crate::base::redact::learn(secret);
         assert_eq!(lines(&format!("a {secret}\nb password=\"x\ny\" z\n")), "a (hidden)\nb password=\"x\ny\" z\n");
-        let mut value = serde_json::json!({"a": [secret, "password=\"x"], "b": {"c": 1}});
-        hide_strings(&mut value);
-        assert_eq!(value, serde_json::json!({"a": ["(hidden)", "password=\"x"], "b": {"c": 1}}));
-        let line = format!("{{\"what\":\"as {secret}\",\"n\":1}}");
-        assert_eq!(hidden_json(&line), r#"{"what":"as (hidden)","n":1}"#);
-        assert_eq!(hidden_json(r#"{"n":1}"#), r#"{"n":1}"#);
     }
 
     #[test]

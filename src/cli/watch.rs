@@ -9,7 +9,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch::Receiver;
 
 use super::args::{Global, WatchArgs};
-use super::out::hidden_json;
 use super::{Error, Exit, attached, host, load, options, runtime};
 use crate::base::Trouble;
 use crate::base::redact::hide_cow;
@@ -147,10 +146,10 @@ impl Log {
             true => report::log::metrics(address, next),
             false => format!("metrics for Prometheus at http://{address}/metrics"),
         }));
-        // Each is one line whatever it holds: JSON is escaped already, and words have passed the gate. Secrets stay here.
+        // Each is one line whatever it holds: JSON is escaped already and has lost its secrets, words lose theirs here.
         let mut out = super::out::document();
         for line in lines {
-            let line = if self.json { Cow::Owned(hidden_json(&line)) } else { hide_cow(&line) };
+            let line = if self.json { Cow::Borrowed(line.as_str()) } else { hide_cow(&line) };
             if writeln!(out, "{}", visible_cow(&line)).is_err() {
                 self.closed = true;
                 return;

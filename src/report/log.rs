@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::json::{fresh, stage};
 use super::words;
 use crate::base::Observed;
+use crate::base::redact::hide_json;
 use crate::base::sanitise::ascii_json;
 use crate::snapshot::{Arming, Countdown, GateRow, GroupRow, Notice, ProducerRow, SideView, Snapshot, TriggerRow};
 
@@ -55,7 +56,7 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     }
     let stamped = |mut line: Value| {
         line["at_ms"] = json!(next.now.0);
-        ascii_json(&line.to_string()).into_owned()
+        printed(line)
     };
     out.into_iter().map(stamped).collect()
 }
@@ -63,7 +64,13 @@ pub fn json(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
 /// The line that says where Prometheus may scrape.
 #[must_use]
 pub fn metrics(address: SocketAddr, s: &Snapshot) -> String {
-    ascii_json(&json!({"kind": "metrics", "address": address.to_string(), "at_ms": s.now.0}).to_string()).into_owned()
+    printed(json!({"kind": "metrics", "address": address.to_string(), "at_ms": s.now.0}))
+}
+
+/// A line as it leaves: without a secret, and in ASCII.
+fn printed(mut line: Value) -> String {
+    hide_json(&mut line);
+    ascii_json(&line.to_string()).into_owned()
 }
 
 fn changed(was: Option<Value>, is: Value) -> Option<Value> {

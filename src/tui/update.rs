@@ -11,7 +11,7 @@ use super::choose::Step;
 use super::dialog::{self, Phase};
 use super::model::{Focus, Model, Overlay, Tone, Values};
 use super::words;
-use crate::base::{At, Observed};
+use crate::base::At;
 use crate::migration::facts::command::{Command, Level, Refusal};
 use crate::snapshot::{Ask, Reply, Snapshot};
 
@@ -280,10 +280,7 @@ fn on_snapshot(m: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Cmd> {
 fn measured_at(m: &Model, command: &Command) -> Option<At> {
     let (group, _) = dialog::estimate_for(command)?;
     let row = m.group_row(group).filter(|g| dialog::measures(g, command))?;
-    match row.estimate.as_ref()? {
-        Observed::Known { at, .. } => Some(*at),
-        Observed::Absent { .. } => None,
-    }
+    row.estimate.as_ref()?.at()
 }
 
 /// A newer measurement changes what the dialog rests on: what would it do now?

@@ -4,6 +4,7 @@ use super::runbook::REPEATS;
 use super::seam::Seam;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, TopicPartition};
+use crate::estate::exactly_once::Ends;
 use crate::migration::facts::command::Refusal;
 use crate::migration::facts::effect::{Answer, Effect, Outcome};
 use crate::migration::facts::event::{Event, RunId};
@@ -92,7 +93,7 @@ impl Machine {
                 "carry them by hand (cutover replay), or say that they are lost: --lose",
             ));
         }
-        let piece = |(tp, ends): (&TopicPartition, &crate::estate::exactly_once::Ends)| match begins(tp) {
+        let piece = |(tp, ends): (&TopicPartition, &Ends)| match begins(tp) {
             Some(start) if start < ends.high_watermark => Some(Ok(Piece::new(tp.clone(), start, ends.high_watermark))),
             Some(_) => None,
             None => Some(Err(fail(

@@ -238,13 +238,6 @@ pub fn all(rows: &[Row], overridden: &BTreeSet<RowId>) -> Gate {
     counted.fold(Gate::Pass, |gate, row| gate.and(row.gate.clone()))
 }
 
-fn at_of<T>(seen: &Observed<T>) -> Option<At> {
-    match seen {
-        Observed::Known { at, .. } => Some(*at),
-        Observed::Absent { .. } => None,
-    }
-}
-
 /// The first words of a list, and how many more there are.
 fn some(words: &[String]) -> String {
     match words {

@@ -11,7 +11,7 @@ use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::span;
 use crate::base::{At, Observed, Side, TopicPartition};
 use crate::estate::FlagState;
-use crate::estate::exactly_once::EosLook;
+use crate::estate::exactly_once::{Ends, EosLook};
 use crate::estate::transactions::{Answer as Told, TransactionState};
 use crate::migration::facts::command::{Command, Subject};
 use crate::migration::facts::effect::Effect;
@@ -112,7 +112,7 @@ impl Machine {
                     "create it, with as many partitions as on the other",
                 );
             }
-            let one = |(tp, e): (&TopicPartition, &crate::estate::exactly_once::Ends)| Seam {
+            let one = |(tp, e): (&TopicPartition, &Ends)| Seam {
                 tp: tp.clone(),
                 source: e.high_watermark,
                 target: target[tp].high_watermark,
@@ -258,9 +258,7 @@ impl Machine {
                     // It came back to where it was: whatever moves from the first look on.
                     None => self.live.entry(id).or_default().base.get_or_insert_with(stable).clone(),
                 };
-                let beyond = |(tp, e): (&TopicPartition, &crate::estate::exactly_once::Ends)| {
-                    base.get(tp).is_none_or(|b| e.stable > *b)
-                };
+                let beyond = |(tp, e): (&TopicPartition, &Ends)| base.get(tp).is_none_or(|b| e.stable > *b);
                 match (look.ends.iter().any(beyond), committing(&look, plan.ids(side))) {
                     (true, true) => return Next::Done,
                     (true, false) => {

@@ -9,7 +9,7 @@ use super::context::Sight;
 use super::group;
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::span;
-use crate::base::{At, Observed, Side};
+use crate::base::{At, Side};
 use crate::estate::{FlagState, GroupState, GroupView};
 use crate::migration::facts::command::{Refusal, Subject};
 use crate::migration::facts::overrides::{GateName, Held, Override};
@@ -48,15 +48,11 @@ pub fn observed(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> Observed
         let rates = p.topics.iter().map(|t| sight.lag.topic_rate(side, t));
         rates.sum::<Option<f64>>().filter(|_| !p.topics.is_empty() && sight.is_fresh(sight.estate.side(side)))
     };
-    let at = |side: Side| match sight.estate.side(side) {
-        Observed::Known { at, .. } => Some(*at),
-        Observed::Absent { .. } => None,
-    };
     ObservedWriting {
         blue_rate: rate(Side::Blue),
         green_rate: rate(Side::Green),
         shared: p.topics.iter().filter(|t| is_shared(sight, name, t)).cloned().collect(),
-        at: at(Side::Blue).min(at(Side::Green)),
+        at: sight.estate.blue.at().min(sight.estate.green.at()),
     }
 }
 
@@ -447,6 +443,7 @@ pub(in crate::migration) fn topics_exist(sight: &Sight<'_>, name: &str, p: &Prod
 mod tests {
     use super::super::lag::LagBook;
     use super::*;
+    use crate::base::Observed;
     use crate::base::Trouble;
     use crate::estate::{ClusterView, Committed, Estate};
     use crate::migration::facts::settings::Settings;

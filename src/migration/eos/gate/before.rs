@@ -1,9 +1,9 @@
 //! Rows about the producer itself: its flag, its ids, its topics, its transactions, and the window.
 
-use super::{Cut, Row, RowId, at_of, some};
+use super::{Cut, Row, RowId, some};
 use crate::base::sanitise::visible_name;
 use crate::base::span;
-use crate::base::{At, Side, TopicPartition};
+use crate::base::{At, Observed, Side, TopicPartition};
 use crate::estate::FlagState;
 use crate::estate::exactly_once::EosLook;
 use crate::estate::transactions::{Answer, Hanging, TransactionState, TransactionView, Unavailable};
@@ -23,7 +23,7 @@ impl Cut<'_> {
     pub(in crate::migration::eos) fn flag(&self) -> Row {
         let want = FlagState::only(self.from());
         let flag = producer::flag(self.sight, self.name);
-        let at = self.sight.estate.flags.get(self.name).and_then(at_of);
+        let at = self.sight.estate.flags.get(self.name).and_then(Observed::at);
         let row = Row::new(RowId::Flag, "dual-write flag off", at);
         match flag {
             _ if !self.plan.has_flag => row.fail("the plan gives it no flag", "give its [[producers]] entry a flag"),
@@ -145,7 +145,7 @@ impl Cut<'_> {
     }
 
     pub(in crate::migration::eos) fn topics(&self) -> Row {
-        let at = at_of(&self.sight.estate.blue).min(at_of(&self.sight.estate.green));
+        let at = self.sight.estate.blue.at().min(self.sight.estate.green.at());
         let row = Row::new(RowId::Topics, "topics on both, written by it alone", at);
         for side in Side::BOTH {
             if let Err(refusal) = self.sight.fresh(side) {

@@ -1,7 +1,7 @@
 //! Rows about who reads what a producer writes: groups of the plan, which are moved on the seam, and everybody else, who
 //! would starve. One that only commits (`assign()`) has no members that could be seen: its commits tell where it works.
 
-use super::{Cut, Row, RowId, at_of, some};
+use super::{Cut, Row, RowId, some};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
 use crate::base::span;
@@ -19,7 +19,7 @@ type Against = (String, String);
 
 impl Cut<'_> {
     pub(in crate::migration::eos) fn readers(&self) -> Row {
-        let at = at_of(self.sight.estate.side(self.from()));
+        let at = self.sight.estate.side(self.from()).at();
         let row = Row::new(RowId::Readers, "readers ready to move on the seam", at);
         let Ok(view) = self.sight.fresh(self.from()) else {
             return row.unknown(format!("{} was not seen lately", self.from()), "wait for a fresh look");
@@ -73,7 +73,7 @@ impl Cut<'_> {
     /// Groups that are not in the plan, and of which it can't be told whether they read its topics: what they read on the
     /// side that is left would end, and what only commits on green may be ahead of it.
     pub(in crate::migration::eos) fn strangers(&self) -> Row {
-        let at = at_of(self.sight.estate.side(self.from())).min(at_of(self.sight.estate.side(self.to)));
+        let at = self.sight.estate.side(self.from()).at().min(self.sight.estate.side(self.to).at());
         let row = Row::new(RowId::Strangers, "nobody unknown reads its topics", at);
         for side in [self.from(), self.to] {
             if self.sight.fresh(side).is_err() {
