@@ -9,13 +9,13 @@ use std::time::Duration;
 use cutover::base::Side;
 use cutover::kafka::control::{Cluster, SnapshotOptions};
 use cutover::kafka::properties::ClientProperties;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseRecord, Producer};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::support::kafka::admin::{block_on, delete_topic};
-use crate::support::kafka::{Broker, Pair, consumer, create_topic, pair, producer, tool};
+use crate::support::kafka::{Broker, Pair, commit_offsets, consumer, create_topic, pair, producer, tool};
 use crate::support::unique;
 
 const WAIT: Duration = Duration::from_secs(240);
@@ -44,7 +44,7 @@ impl World {
             write(&pair.green, &there, |p, i| p != 0 || !(70..75).contains(&i));
         }
         for group in &groups {
-            commit(&pair.blue, group, &topic, &[60, RECORDS]);
+            commit_offsets(&pair.blue, group, &topic, &[60, RECORDS]);
         }
         let dir = tempfile::tempdir().unwrap();
         let mut plan = format!(
@@ -114,14 +114,6 @@ fn write(broker: &Broker, topic: &str, which: impl Fn(i32, i64) -> bool) {
         writer.send(record).map_err(|(e, _)| e).unwrap();
     }
     writer.flush(WAIT).unwrap();
-}
-
-fn commit(broker: &Broker, group: &str, topic: &str, offsets: &[i64]) {
-    let mut list = TopicPartitionList::new();
-    for (p, o) in (0..).zip(offsets) {
-        list.add_partition_offset(topic, p, Offset::Offset(*o)).unwrap();
-    }
-    crate::support::kafka::commit(&consumer(broker, group, &[]), &list);
 }
 
 fn committed(broker: &Broker, group: &str, topic: &str) -> Vec<Option<i64>> {
@@ -230,7 +222,7 @@ fn a_newer_commit_of_somebody_else_is_set_back_only_by_name() {
     let world = World::new(&["foreign"], true);
     let g = world.groups[0].as_str();
     let yes = format!("--yes={g}");
-    commit(&world.pair.green, g, &world.there, &[90, 3]);
+    commit_offsets(&world.pair.green, g, &world.there, &[90, 3]);
     let over = ["offsets", "apply", "--group", g, &yes, "--reason", "a test wrote it", "--override", "missing"];
     let (_, err) = world.ends(3, &over);
     assert!(err.contains("ahead of 60") && err.contains("--override newer-commit"), "{err}");

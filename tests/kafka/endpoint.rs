@@ -11,12 +11,11 @@ use cutover::migration::soak::criteria::Metric;
 use cutover::plan::Plan;
 use cutover::session::clock::Clock;
 use rdkafka::producer::{BaseRecord, Producer as _};
-use rdkafka::{Offset, TopicPartitionList};
 use rustix::process::Signal;
 
 use crate::exposition::{Page, parse};
 use crate::support::kafka::admin::block_on;
-use crate::support::kafka::{Broker, consumer, create_topic, pair, producer, tool};
+use crate::support::kafka::{Broker, commit_offsets, create_topic, pair, producer, tool};
 use crate::support::prometheus::{Prometheus, lint, lint_rules};
 use crate::support::unique;
 use crate::watch::{Watch, cutover};
@@ -33,14 +32,6 @@ fn write(broker: &Broker, topic: &str, records: usize) {
         writer.send(record).map_err(|(e, _)| e).unwrap();
     }
     writer.flush(WITHIN).unwrap();
-}
-
-fn commit(broker: &Broker, group: &str, topic: &str, offsets: [i64; 2]) {
-    let mut list = TopicPartitionList::new();
-    for (p, offset) in (0..).zip(offsets) {
-        list.add_partition_offset(topic, p, Offset::Offset(offset)).unwrap();
-    }
-    crate::support::kafka::commit(&consumer(broker, group, &[]), &list);
 }
 
 /// The lag that Kafka's own tool shows.
@@ -107,7 +98,7 @@ fn prometheus_reads_from_the_controller_what_kafka_says() {
     create_topic(&pair.blue, &topic, 2, &[]);
     create_topic(&pair.green, &topic, 2, &[]);
     write(&pair.blue, &topic, 100);
-    commit(&pair.blue, &group, &topic, [20, 43]);
+    commit_offsets(&pair.blue, &group, &topic, &[20, 43]);
     let dir = tempfile::tempdir().unwrap();
     let plan = format!(
         "[migration]\nname = \"scraped\"\n[controller]\nmetrics = \"127.0.0.1:0\"\n[clusters.blue]\nbootstrap = {:?}\n\

@@ -12,7 +12,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
-use crate::support::kafka::{Broker, consumer, create_topic, pair};
+use crate::support::kafka::{commit_offsets, consumer, create_topic, pair};
 use crate::support::unique;
 use crate::watch::cutover;
 
@@ -30,12 +30,6 @@ const ENDS: &[&str] = &[
     "\u{430}",
     "e\u{301}",
 ];
-
-fn commit(broker: &Broker, group: &str, topic: &str) {
-    let mut offsets = TopicPartitionList::new();
-    offsets.add_partition_offset(topic, 0, Offset::Offset(0)).unwrap();
-    crate::support::kafka::commit(&consumer(broker, group, &[]), &offsets);
-}
 
 /// No line of it holds what a terminal obeys or hides.
 fn harmless(what: &str, text: &str) {
@@ -75,7 +69,7 @@ fn hostile_group_ids_drive_nothing_and_stay_addressable() {
     create_topic(&pair.blue, &topic, 1, &[]);
     create_topic(&pair.green, &topic, 1, &[]);
     let ids: Vec<String> = ENDS.iter().map(|end| format!("{base}{end}")).collect();
-    ids.iter().for_each(|id| commit(&pair.blue, id, &topic));
+    ids.iter().for_each(|id| commit_offsets(&pair.blue, id, &topic, &[0]));
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let group = |end: &str| format!("[[groups]]\nname = \"{base}{end}\"\ntopics = [\"{topic}\"]\n");

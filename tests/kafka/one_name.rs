@@ -14,7 +14,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::faults::Desk;
-use crate::support::kafka::{Broker, HeldPort, consumer, create_topic, old_blue, pair, producer, take_port, throwaway};
+use crate::support::kafka::{
+    Broker, HeldPort, commit_offsets, consumer, create_topic, listen_on_port, old_blue, pair, producer, take_port,
+    throwaway,
+};
 use crate::support::unique;
 
 const WITHIN: Duration = Duration::from_secs(60);
@@ -96,12 +99,6 @@ fn write(broker: &Broker, topic: &str, keys: &[i64], base: i64) {
     writer.flush(WITHIN).expect("written");
 }
 
-fn commit(broker: &Broker, group: &str, topic: &str, offset: i64) {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("an offset");
-    crate::support::kafka::commit(&consumer(broker, group, &[]), &list);
-}
-
 fn committed(broker: &Broker, group: &str, topic: &str) -> Offset {
     let mut list = TopicPartitionList::new();
     list.add_partition(topic, 0);
@@ -133,8 +130,8 @@ impl<'a> Ground<'a> {
         write(brokers[1], &topic, &[-1, 0, 1, 2], base);
         write(green, &topic, &[0, 1, 2], base);
         for group in &groups {
-            commit(brokers[0], group, &topic, COMMITTED);
-            commit(brokers[1], group, &topic, ELSEWHERE);
+            commit_offsets(brokers[0], group, &topic, &[COMMITTED]);
+            commit_offsets(brokers[1], group, &topic, &[ELSEWHERE]);
         }
         Ground { brokers, topic, groups }
     }
@@ -242,8 +239,8 @@ fn two_addresses() -> Option<(HeldPort, [TcpListener; 2])> {
 /// too.
 #[test]
 fn an_advertised_name_that_leads_to_two_clusters() {
-    let port = take_port();
-    let draw = Draw::at(TcpListener::bind(("127.0.0.1", port.number)).expect("a port"));
+    let (_port, listener) = listen_on_port();
+    let draw = Draw::at(listener);
     let advertised = format!("PLAINTEXT://{}", draw.address);
     let meant = throwaway("draws", &[("advertised.listeners", &advertised)]);
     draw.leads(vec![meant.bootstrap.clone()]);

@@ -14,13 +14,12 @@ use cutover::kafka::records::{Isolation, Portion, Range, RecordRef};
 use cutover::kafka::writer::{Keeper, Writer};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::producer::{BaseRecord, Producer as _};
-use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
 
 use crate::faults::Desk;
 use crate::support::kafka::admin::{base, block_on, delete_records};
 use crate::support::kafka::{
-    Broker, consumer, create_topic, end_offsets, old_blue, pair, producer, take_port, throwaway,
+    Broker, commit_offsets, create_topic, end_offsets, listen_on_port, old_blue, pair, producer, throwaway,
 };
 use crate::support::unique;
 use crate::support::workload::Switch;
@@ -51,12 +50,6 @@ fn write(broker: &Broker, topic: &str, properties: &[(&str, &str)], keys: std::o
         writer.send(record).map_err(|(e, _)| e).expect("taken");
     }
     writer.flush(WITHIN).expect("written");
-}
-
-fn commit(broker: &Broker, group: &str, topic: &str, offset: i64) {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, 0, Offset::Offset(offset)).expect("an offset");
-    crate::support::kafka::commit(&consumer(broker, group, &[]), &list);
 }
 
 fn group(name: &str, topic: &str) -> String {
@@ -94,7 +87,7 @@ fn two_clusters_behind_one_bootstrap_list() {
         create_topic(broker, &topic, 1, &[]);
         write(broker, &topic, &[], 0..3);
     }
-    commit(other, &name, &topic, 1);
+    commit_offsets(other, &name, &topic, &[1]);
     let list = format!("{},{}", pair.blue.bootstrap, other.bootstrap);
     let other_id = id_of(other);
     let both = [
@@ -136,7 +129,7 @@ fn a_journalled_pin_holds_every_verb() {
     for broker in [&pair.blue, other, &pair.green] {
         create_topic(broker, &topic, 1, &[]);
         write(broker, &topic, &[], 0..3);
-        commit(broker, &name, &topic, 1);
+        commit_offsets(broker, &name, &topic, &[1]);
     }
     let green = at(&pair.green.bootstrap);
     let desk = Desk::new(&plan(&at(&pair.blue.bootstrap), &green, &group(&name, &topic)));
@@ -170,8 +163,7 @@ struct Name {
 }
 
 impl Name {
-    fn at(port: u16, leads_to: &str) -> Name {
-        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port");
+    fn at(listener: TcpListener, leads_to: &str) -> Name {
         let address = listener.local_addr().expect("an address").to_string();
         let name = Name { address, leads_to: Arc::new(Mutex::new(leads_to.into())), open: Arc::default() };
         let serving = name.clone();
@@ -211,8 +203,8 @@ fn pump(mut from: TcpStream, mut to: TcpStream) {
 /// A virtual address is pointed to another cluster in the middle of a session: neither plane takes an answer from there.
 #[test]
 fn an_advertised_address_that_turns_to_another_cluster() {
-    let port = take_port();
-    let name = Name::at(port.number, "127.0.0.1:1");
+    let (_port, listener) = listen_on_port();
+    let name = Name::at(listener, "127.0.0.1:1");
     let advertised = format!("PLAINTEXT://{}", name.address);
     let first = throwaway("turns", &[("advertised.listeners", &advertised)]);
     name.turn(&first.bootstrap);
@@ -352,7 +344,7 @@ fn old_message_sets_are_refused_by_name() {
     create_topic(green, &topic, 1, &[]);
     write(old, &topic, &[], 0..1);
     write(green, &topic, &[], 0..1);
-    commit(old, &name, &topic, 1);
+    commit_offsets(old, &name, &topic, &[1]);
     let desk = Desk::new(&plan(&at(&old.bootstrap), &at(&green.bootstrap), &group(&name, &topic)));
     let words = format!("{topic}-0 on blue holds a message set of the old format (magic 1) at offset 0");
     let range = format!("{topic}:0:0-1");
@@ -402,7 +394,7 @@ fn nothing_is_stopped_before_both_data_planes_answer() {
         create_topic(broker, &topic, 1, &[]);
         write(broker, &topic, &[], 0..2);
     }
-    commit(&pair.blue, &name, &topic, 1);
+    commit_offsets(&pair.blue, &name, &topic, &[1]);
     let desk = Desk::new("");
     let switch = Switch::file(&desk.path().join("switch.json"), &name, "blue");
     let before = std::fs::read_to_string(desk.path().join("switch.json")).expect("a switch");

@@ -17,9 +17,8 @@ use cutover::offsets::{GroupPlan, Verdict};
 use cutover::plan::Plan;
 use cutover::session::names::TopicNames;
 use cutover::session::tools::Tools;
-use rdkafka::{Offset, TopicPartitionList};
 
-use crate::support::kafka::{self, Broker, Pair};
+use crate::support::kafka::{self, Pair};
 use crate::support::unique;
 
 const WITHIN: Duration = Duration::from_secs(240);
@@ -49,14 +48,6 @@ fn dual_write(pair: &Pair, topic: &str, partitions: i32, records: i64) {
     }
 }
 
-fn commit(broker: &Broker, group: &str, topic: &str, partitions: i32, at: i64) {
-    let mut list = TopicPartitionList::new();
-    for p in 0..partitions {
-        list.add_partition_offset(topic, p, Offset::Offset(at)).expect("an offset");
-    }
-    crate::support::kafka::commit(&kafka::consumer(broker, group, &[]), &list);
-}
-
 fn translator(pair: &Pair) -> Translator {
     let plan = Arc::new(Plan::from_bootstraps(&pair.blue.bootstrap, &pair.green.bootstrap).expect("a plan").plan);
     let names = Arc::new(TopicNames::new(&plan));
@@ -82,7 +73,7 @@ async fn a_caught_up_group_on_a_hundred_partitions_reads_only_its_windows() {
     let pair = tokio::task::block_in_place(|| {
         let pair = kafka::pair();
         dual_write(pair, &topic, 100, 2_000);
-        commit(&pair.blue, &group, &topic, 100, 2_000);
+        kafka::commit_offsets(&pair.blue, &group, &topic, &[2_000; 100]);
         pair
     });
     let (plans, read) = translate(pair, &[&group]).await;
@@ -107,7 +98,7 @@ async fn groups_on_one_topic_share_one_pass() {
         let pair = kafka::pair();
         dual_write(pair, &topic, PARTITIONS, 2_000);
         for (group, at) in &groups {
-            commit(&pair.blue, group, &topic, PARTITIONS, *at);
+            kafka::commit_offsets(&pair.blue, group, &topic, &[*at; PARTITIONS as usize]);
         }
         pair
     });

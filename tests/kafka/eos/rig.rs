@@ -5,20 +5,12 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::ground::guarded;
 use super::scene::{Ground, Hand, SOON, Scene, Seen, Setting, committed, count_of, until};
-use crate::support::kafka::{consumer, create_topic, pair};
+use crate::support::kafka::{commit_offsets, consumer, create_topic, pair};
 use crate::support::unique;
 use crate::support::workload::{Cluster, Ended};
 
 fn scene(setting: &Setting) -> Scene<'static> {
     Scene::start(Ground::plain(&pair().blue), Ground::plain(&pair().green), setting)
-}
-
-fn commit(scene: &Scene<'_>, group: &str, topic: &str, offsets: &[i64]) {
-    let mut list = TopicPartitionList::new();
-    for (p, offset) in (0..).zip(offsets) {
-        list.add_partition_offset(topic, p, Offset::Offset(*offset)).expect("an offset");
-    }
-    crate::support::kafka::commit(&consumer(scene.broker(Cluster::Green), group, &[]), &list);
 }
 
 /// The hard cutover as a person would do it with nothing but the tools; `shift` is how far the reader is misplaced.
@@ -29,7 +21,7 @@ fn by_hand(shift: [i64; 2]) -> Seen {
     scene.processor.wait(SOON, "it stopped", |done| done.running.is_none());
     // Of the source both logs are equal but for the seven records that blue had before.
     let read = |p| committed(scene.broker(Cluster::Blue), &scene.reads, &scene.source, p).expect("it committed");
-    commit(&scene, &scene.reads, &scene.source, &[read(0) - 7, read(1) - 7]);
+    commit_offsets(scene.broker(Cluster::Green), &scene.reads, &scene.source, &[read(0) - 7, read(1) - 7]);
     let seam = scene.sink_ends(Cluster::Green);
     scene.flag.set("green");
     until("both partitions have more than is skipped", || {
@@ -39,7 +31,12 @@ fn by_hand(shift: [i64; 2]) -> Seen {
     until("the reader has drained blue", || scene.reader.processed() >= written);
     scene.switch.set("off");
     scene.reader.wait_running(Cluster::Blue, false, SOON);
-    commit(&scene, &scene.downstream, &scene.sink, &[seam[0] + shift[0], seam[1] + shift[1]]);
+    commit_offsets(
+        scene.broker(Cluster::Green),
+        &scene.downstream,
+        &scene.sink,
+        &[seam[0] + shift[0], seam[1] + shift[1]],
+    );
     scene.switch.set("green");
     scene.reads(50);
     let seen = scene.count(Cluster::Green, Cluster::Green);

@@ -14,7 +14,7 @@ use super::ground::{Ground, PATIENCE, committed, fill, fill_from, hours_ago, now
 use super::{commit, group_text, load, logs, translate_with};
 use crate::faults::Desk;
 use crate::support::kafka::admin::delete_topic;
-use crate::support::kafka::{Broker, create_topic, delete_records, end_offsets, pair, producer, take_port};
+use crate::support::kafka::{Broker, create_topic, delete_records, end_offsets, listen_on_port, pair, producer};
 use crate::support::{kafka, unique};
 
 #[test]
@@ -319,10 +319,9 @@ fn pass(mut from: TcpStream, mut to: TcpStream, seen: impl Fn(usize)) {
 
 #[test]
 fn a_broker_that_dies_in_the_middle_of_reading() {
-    let port = take_port();
+    let (port, listener) = listen_on_port();
     let door = format!("127.0.0.1:{}", port.number);
-    // the kit's port is locked against other tests, and free
-    let gate = Gate::listen(TcpListener::bind(&door).expect("the port is free"));
+    let gate = Gate::listen(listener);
     let advertised = format!("PLAINTEXT://{door}");
     let green = Arc::new(kafka::throwaway("dies", &[("advertised.listeners", &advertised)]));
     gate.broker.set(Arc::clone(&green)).expect("set once");

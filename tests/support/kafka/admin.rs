@@ -36,6 +36,16 @@ pub fn create_topic_with(client: &ClientConfig, topic: &str, partitions: i32, co
     for result in results {
         result.unwrap_or_else(|(name, code)| panic!("creating topic {name}: {code}"));
     }
+    // The controller has it; the broker that clients ask takes a moment more.
+    let mut patience = Patience::new(WITHIN);
+    loop {
+        let seen = admin.inner().fetch_metadata(Some(topic), WITHIN).expect("metadata");
+        let led = |t: &rdkafka::metadata::MetadataTopic| t.partitions().iter().filter(|p| p.leader() >= 0).count();
+        if seen.topics().iter().any(|t| i32::try_from(led(t)) == Ok(partitions)) {
+            return;
+        }
+        assert!(patience.left().is_some(), "topic {topic} has no leaders {}", patience.words());
+    }
 }
 
 /// Deletes all records of a partition below `before`.
@@ -102,6 +112,15 @@ pub fn commit<X: ConsumerContext, C: Consumer<X>>(client: &C, offsets: &TopicPar
             Err(e) => panic!("committing: {e}"),
         }
     }
+}
+
+/// Commits offsets of a topic's partitions, from 0 on, for a group that nobody is in.
+pub fn commit_offsets(broker: &Broker, group: &str, topic: &str, offsets: &[i64]) {
+    let mut list = TopicPartitionList::new();
+    for (partition, offset) in (0..).zip(offsets) {
+        list.add_partition_offset(topic, partition, Offset::Offset(*offset)).expect("an offset");
+    }
+    commit(&consumer(broker, group, &[]), &list);
 }
 
 /// Runs a future to its end from a plain or an async test alike: on a thread of its own.

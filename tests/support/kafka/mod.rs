@@ -15,10 +15,12 @@ use std::sync::OnceLock;
 
 use super::turns;
 
-pub use admin::{commit, consumer, create_topic, delete_records, end_offsets, end_offsets_as_seen, producer};
+pub use admin::{
+    commit, commit_offsets, consumer, create_topic, delete_records, end_offsets, end_offsets_as_seen, producer,
+};
 pub use broker::Broker;
 pub use mirror::Mirror;
-pub use ports::{Port as HeldPort, take as take_port};
+pub use ports::{Port as HeldPort, listen as listen_on_port, take as take_port};
 pub use recorder::Recorder;
 
 /// The newest Kafka whose broker and tools are on Maven Central.

@@ -19,14 +19,22 @@ pub struct Port {
 /// processes never pick the same one between the look and the broker's own bind. The lock goes
 /// with the process, however it dies.
 pub fn take() -> Port {
+    listen().0
+}
+
+/// As [`take`], for who listens there at once: a port that is let go for a moment may be held by a program that another
+/// thread is just starting (fork, then exec).
+pub fn listen() -> (Port, TcpListener) {
     static RANDOM: Mutex<Option<fastrand::Rng>> = Mutex::new(None);
     let dir = std::env::temp_dir().join("cutover-kit-ports");
     fs::create_dir_all(&dir).expect("a directory for port locks");
     for _ in 0..2_000 {
         let number = RANDOM.lock().expect("no panic holds it").get_or_insert_with(fastrand::Rng::new).u16(RANGE);
         let lock = File::create(dir.join(format!("{number}.lock"))).expect("a port lock file");
-        if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
-            return Port { number, _lock: lock };
+        if lock.try_lock().is_ok()
+            && let Ok(listener) = TcpListener::bind(("127.0.0.1", number))
+        {
+            return (Port { number, _lock: lock }, listener);
         }
     }
     panic!("no free port between {} and {}", RANGE.start, RANGE.end);

@@ -32,9 +32,8 @@ pub struct Recorder {
 impl Recorder {
     /// Takes ports and begins to listen. Connections are refused until the broker runs.
     pub fn start() -> Recorder {
-        let (inner, outer) = (ports::take(), ports::take());
+        let (inner, (outer, listener)) = (ports::take(), ports::listen());
         let bootstrap = format!("127.0.0.1:{}", outer.number);
-        let listener = TcpListener::bind(&bootstrap).expect("the port that was taken");
         let (sent, to) = (Sent::default(), inner.number);
         let record = Arc::clone(&sent);
         std::thread::spawn(move || {
